@@ -1,0 +1,67 @@
+import type { Field, HeaderId } from './head.ts';
+
+/**
+ * Header names as small integers. The names below have fixed ids; names that configuration mentions get one when a
+ * snapshot is built, so that parsers recognise them. The table only grows by configuration, never by traffic.
+ */
+const fixedNames = [
+  '', 'host', 'connection', 'content-length', 'transfer-encoding', 'te', 'trailer', 'upgrade', 'expect', 'keep-alive',
+  'proxy-connection', 'via', 'forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port',
+  'x-request-id', 'traceparent', 'tracestate', 'x-remora-reason', 'x-remora-origin', 'x-remora-deadline', 'x-remora-attempt',
+  'x-remora-hop', 'authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'content-type', 'content-encoding',
+  'accept', 'accept-encoding', 'origin', 'access-control-request-method', 'access-control-request-headers',
+  'access-control-request-private-network', 'access-control-allow-origin', 'access-control-allow-credentials',
+  'access-control-allow-methods', 'access-control-allow-headers', 'access-control-expose-headers', 'access-control-max-age',
+  'access-control-allow-private-network', 'vary', 'retry-after', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset',
+  'x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset', 'ratelimit', 'ratelimit-policy', 'location', 'date',
+  'server', 'x-powered-by', 'strict-transport-security', 'content-security-policy', 'x-frame-options', 'x-content-type-options',
+  'referrer-policy', 'permissions-policy', 'cross-origin-opener-policy', 'cross-origin-embedder-policy',
+  'cross-origin-resource-policy', 'user-agent', 'referer', 'grpc-timeout', 'grpc-status', 'grpc-message', 'idempotency-key',
+  'etag', 'cache-control', 'age', 'if-none-match', 'if-match', 'allow', 'x-forwarded-client-cert', 'accept-language',
+] as const;
+
+const idsByName = new Map<string, HeaderId>(fixedNames.map((name, id) => [name, id]));
+const namesById: string[] = [...fixedNames];
+
+/** At most this many names; beyond it a snapshot is refused. */
+export const headerNamesMax = 4096;
+
+/** Id of a fixed name; asking for another is a programming error. */
+export function headerId(name: (typeof fixedNames)[number]): HeaderId {
+  return idsByName.get(name) as HeaderId;
+}
+
+/**
+ * Id of any valid header name, made where there is none yet. Only for names from configuration, when a snapshot is built.
+ * Answers 0 where the table is full.
+ */
+export function internHeaderName(name: string): HeaderId {
+  const lower = name.toLowerCase();
+  const known = idsByName.get(lower);
+  if (known !== undefined) return known;
+  if (namesById.length >= headerNamesMax) return 0;
+  const id = namesById.length;
+  namesById.push(lower);
+  idsByName.set(lower, id);
+  return id;
+}
+
+/** Id of a name (lower case) met in traffic; 0 where no configuration mentions it. */
+export function lookUpHeaderId(lowerName: string): HeaderId {
+  return idsByName.get(lowerName) ?? 0;
+}
+
+export function headerName(id: HeaderId): string {
+  return namesById[id] ?? '';
+}
+
+const encoder = new TextEncoder();
+
+/** Prepares a field for `Head.put`. Throws where name or value could break framing: validate configuration before. */
+export function makeField(name: string, value: string): Field {
+  if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name)) throw new RangeError(`not a header name: ${JSON.stringify(name)}`);
+  if (/[\0\r\n]/.test(value)) throw new RangeError(`header ${name}: control characters in the value`);
+  const lower = name.toLowerCase();
+  const id = internHeaderName(lower);
+  return Object.freeze({ id, name: lower, value, line: encoder.encode(`${lower}: ${value}\r\n`) });
+}

@@ -1,0 +1,179 @@
+import type { Reason } from '@remora/errors/reason';
+import type { Field, Head } from '@remora/http/head';
+
+/** Held by the consumer of a body. */
+export interface Source {
+  /** Asks for more; production is scheduled and never re-enters `data()`. */
+  resume(): void;
+  /** Request body: want no more of it, the response goes on. Response body: cancel this attempt. */
+  stop(reason: Reason): void;
+}
+
+/**
+ * Held by the producer of a message. Order: `bind`, any `info`, `head` (responses only), any `data`, at most one
+ * `trailers`; `reset` may come at any point and is the last. After end, trailers, reset or stop: silence.
+ */
+export interface Sink {
+  /** Once, before anything else. */
+  bind(from: Source): void;
+  /** 1xx: never ends, never commits a retry. */
+  info(head: Head): void;
+  /** Responses only; commits. */
+  head(head: Head, end: boolean): void;
+  /**
+   * All bytes in [at, to) are taken; `bytes` is borrowed for the call. True: go on; false: no more until `resume()`.
+   * Overshoot is at most one read.
+   */
+  data(bytes: Uint8Array, at: number, to: number, end: boolean): boolean;
+  /** Ends the message. */
+  trailers(head: Head): void;
+  /** Abnormal end. */
+  reset(reason: Reason): void;
+}
+
+/** One upstream call: what layers pass on. A retry makes a new one with a forked head. */
+export interface Call {
+  readonly x: Exchange;
+  head: Head;
+  /** The request body's source; request bodies start paused. */
+  body: Source;
+  /** Monotonic milliseconds; only ever shrinks. */
+  deadlineAt: number;
+  /** 1 for the first attempt. */
+  attempt: number;
+  /** Which destination and subset the route chose. */
+  target: Target;
+  /** Endpoints an earlier attempt used, to be avoided: ids; empty at first. */
+  avoid: string[];
+}
+
+/** A destination as the routes name it, resolved when the snapshot is built. The data path adds its own state. */
+export interface Target {
+  /** Service name; the inbound side uses its own. */
+  readonly service: string;
+  readonly port: string;
+  /** Only endpoints with all of these labels, as `key=value`, sorted. */
+  readonly labels: readonly string[];
+}
+
+/** Returns the sink of the request body, bound to `call.body`. Never throws, never answers with a Promise. */
+export type Dispatch = (call: Call, response: Sink) => Sink;
+export type Layer = (next: Dispatch) => Dispatch;
+
+export const WAIT: unique symbol = Symbol('wait');
+
+/** What a filter decides: null passes, WAIT means `proceed` or `answer` will be called with the exchange's token. */
+export type Verdict = null | typeof WAIT | Answer;
+
+/** A response made here instead of upstream. */
+export interface Answer {
+  readonly reason: Reason;
+  readonly status: number;
+  readonly fields: readonly Field[];
+  /** null: problem+json (or gRPC status) is made from the reason; empty: no body. */
+  readonly body: Uint8Array | null;
+  readonly contentType: string;
+  /** Shown to trusted callers and in `why`; no secrets. */
+  readonly detail: string;
+  /** Policy kind that refused, '' for the data path. */
+  readonly kind: string;
+  /** Field or named entry of the section that decided, e.g. `/limits/perIp`. */
+  readonly pointer: string;
+}
+
+export interface ConnectionFacts {
+  /** Address of the socket's peer. */
+  readonly peerAddress: string;
+  readonly peerPort: number;
+  readonly localPort: number;
+  readonly tls: boolean;
+  readonly serverName: string;
+  /** SPIFFE id of the caller, '' where it is not authenticated. */
+  readonly principal: string;
+  /** Whether the peer is within `trusted proxies`. Follows the current snapshot. */
+  readonly trusted: boolean;
+}
+
+export type Side = 'inbound' | 'outbound' | 'gateway';
+
+/** What an exchange keeps of the snapshot it started on. Everything is prepared when the snapshot is built. */
+export interface RoutePin {
+  readonly side: Side;
+  /** Route name; '' for the default. */
+  readonly route: string;
+  /** Service or gateway whose route it is. */
+  readonly owner: string;
+  readonly filters: readonly EdgeFilter[];
+  /** Number of per-policy slots that exchanges on this route need. */
+  readonly slotCount: number;
+  /** `epoch.index` and content hash of the snapshot. */
+  readonly configVersion: string;
+  readonly configHash: string;
+}
+
+/** One per request, one shape, never reused. */
+export class Exchange {
+  head!: Head;
+  responseHead: Head | null = null;
+  pin!: RoutePin;
+  connection!: ConnectionFacts;
+  /** One per policy that asked for a slot (`FilterContext.slot`). */
+  slots!: unknown[];
+  /** Values of `{name}` and regex groups of the route's match, by position in the route's variable list. */
+  pathValues: readonly string[] = noValues;
+  pathNames: readonly string[] = noValues;
+  /** Bits of the filters that asked for a body, by their index in the pin; set in `request`. */
+  wantsRequestBody = 0;
+  wantsResponseBody = 0;
+  tunnel = false;
+  /** Changes at each WAIT and at the end; a stale token makes `proceed` and `answer` no-ops. */
+  token = 0;
+
+  requestId = '';
+  /** Client address after trusted proxies were considered. */
+  clientAddress = '';
+  /** Monotonic milliseconds. */
+  startedAt = 0;
+  /** Unix milliseconds. */
+  startedWallMs = 0;
+  deadlineAt = Number.POSITIVE_INFINITY;
+  bytesIn = 0;
+  bytesOut = 0;
+  attempts = 0;
+  /** Endpoint of the last attempt, `host:port`. */
+  upstream = '';
+  destination = '';
+  /** Monotonic milliseconds of the response head, 0 before. */
+  answeredAt = 0;
+  /** Set where Remora answered or gave up; with kind and pointer of the policy. */
+  refusal: Answer | null = null;
+  /** Status sent to the client, 0 where none was. */
+  status = 0;
+
+  /** Continues after WAIT with the next filter. Replaced by the engine. */
+  proceed(_token: number): void {}
+  /** Ends the exchange with an answer after WAIT. Replaced by the engine. */
+  answer(_token: number, _answer: Answer): void {}
+}
+
+const noValues: readonly string[] = Object.freeze([]);
+
+/**
+ * Provider-side half of a policy at run time, built once per snapshot. Hooks run in the order of the pipeline for
+ * requests and in reverse for responses; responses made by Remora pass `answer` and `response` of the filters whose
+ * `request` ran (the refusing one included).
+ */
+export interface EdgeFilter {
+  /** The kind's name. */
+  readonly kind: string;
+  request?(x: Exchange): Verdict;
+  /** Installed only where `wantsRequestBody` has the filter's bit. */
+  requestBody?(x: Exchange, next: Sink): Sink;
+  responseBody?(x: Exchange, next: Sink): Sink;
+  /** May rewrite an answer made by Remora before it is encoded. */
+  answer?(x: Exchange, answer: Answer): Answer;
+  /** Response head, upstream's or ours. */
+  response?(x: Exchange, head: Head): void;
+  /** Exactly once, whatever happened. */
+  complete?(x: Exchange): void;
+}

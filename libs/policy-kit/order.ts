@@ -1,0 +1,61 @@
+/**
+ * Every policy kind of the vocabulary, in the order in which it runs. Provider-side kinds are edge filters, the first
+ * refusal stops; caller-side kinds are upstream layers, outermost first. Where order matters the line says why.
+ */
+export interface KindPlace {
+  readonly name: string;
+  readonly side: 'provider' | 'caller';
+  /** Built in this release; otherwise the name is reserved and its use is refused. */
+  readonly built: boolean;
+  readonly why: string;
+}
+
+const provider = (name: string, built: boolean, why: string): KindPlace => ({ name, side: 'provider', built, why });
+const caller = (name: string, built: boolean, why: string): KindPlace => ({ name, side: 'caller', built, why });
+
+
+export const kindOrder: readonly KindPlace[] = [
+  provider('accessLog', true, 'sees every request, also those refused by the first filter; its hook is `complete`'),
+  provider('tracing', false, 'reserved: spans are around everything else'),
+  provider('metrics', false, 'reserved: labels and bounds of series'),
+  provider('requestLimits', true, 'before anything spends work on a request'),
+  provider('ipAccess', true, 'cheapest verdict, needs nothing but the address'),
+  provider('requestId', true, 'every later refusal carries the id'),
+  provider('cors', true, 'preflights carry no credentials, and refusals below need its headers'),
+  provider('errorResponse', true, 'outside everything whose refusals it rewrites'),
+  provider('waf', false, 'reserved: before credentials are looked at'),
+  provider('fault', true, 'simulates the service, so before what protects it'),
+  provider('rateLimit', true, 'limits that need no identity come before the cost of authentication'),
+  provider('jwt', false, 'reserved'),
+  provider('tokenIntrospection', false, 'reserved'),
+  provider('apiKey', false, 'reserved'),
+  provider('basicAuth', false, 'reserved'),
+  provider('hmac', false, 'reserved'),
+  provider('clientCertificate', false, 'reserved'),
+  provider('externalAuth', false, 'reserved'),
+  provider('oidcLogin', false, 'reserved'),
+  provider('authentication', false, 'reserved: decides over what the credential kinds found'),
+  provider('mtls', false, 'reserved'),
+  provider('authorization', false, 'reserved: needs identity'),
+  provider('quota', false, 'reserved: needs a consumer'),
+  provider('concurrency', false, 'reserved: only for requests that may run'),
+  provider('validation', false, 'reserved: before the request is changed'),
+  provider('transform', true, 'after every verdict on what the client sent'),
+  provider('transcode', false, 'reserved'),
+  provider('compression', false, 'reserved'),
+  provider('securityHeaders', true, 'response only: outside of cache, so that stored answers stay clean'),
+  provider('cache', false, 'reserved'),
+  provider('aggregate', false, 'reserved'),
+  provider('debug', false, 'reserved'),
+  provider('extension', false, 'reserved'),
+  caller('timeout', true, 'outermost: bounds everything inside, retries included'),
+  caller('fallback', false, 'reserved: when every attempt failed'),
+  caller('mirror', false, 'reserved: once per request, not per attempt'),
+  caller('retry', true, 'each attempt passes what is inside again'),
+  caller('hedging', false, 'reserved'),
+  caller('circuitBreaker', false, 'reserved: per attempt'),
+  caller('loadBalancing', false, 'reserved: per attempt'),
+  caller('healthCheck', false, 'reserved'),
+  caller('outlierDetection', false, 'reserved'),
+  caller('connectionPool', false, 'reserved'),
+];

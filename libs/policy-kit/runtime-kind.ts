@@ -1,0 +1,76 @@
+import type { Clock } from '@remora/core/clock';
+import type { Random } from '@remora/core/random';
+import type { Reason } from '@remora/errors/reason';
+import type { Answer, EdgeFilter, Exchange, Layer, Side } from './exchange.ts';
+
+/**
+ * The data plane's half of a policy kind: `wire.ts` and `filter.ts`. `S` is the frozen settings type of `wire.ts`.
+ * Registered by name in `sidecar/src/kinds.ts`.
+ */
+export interface RuntimeKind<S> {
+  /** Name of the section, e.g. `rateLimit`. */
+  readonly name: string;
+  /** Highest format of the kind's message that `decode` reads. */
+  readonly format: number;
+  readonly side: 'provider' | 'caller';
+  /** Reasons this kind refuses with; empty where it never does. */
+  readonly reasons: readonly Reason[];
+  /** Checks every bound again. Throws WireError. */
+  decode(bytes: Uint8Array): S;
+  /** Provider-side kinds. Null: nothing to do with these settings. */
+  edge?(settings: S, context: FilterContext): EdgeFilter | null;
+  /** Caller-side kinds. */
+  layer?(settings: S, context: FilterContext): Layer | null;
+}
+
+/** What a filter may use: everything else is in its settings. */
+export interface FilterContext {
+  readonly clock: Clock;
+  readonly timers: FilterTimers;
+  readonly random: Random;
+  /** In shadow a filter decides as usual, but must not wait; the kit discards its edits and counts its refusals. */
+  readonly shadow: boolean;
+  readonly side: Side;
+  /** Stable name of the place: `inbound/orders/route-name`, `gateway/edge/`. Part of the owner key of live state. */
+  readonly scope: string;
+  /** Where live state (buckets, windows) survives snapshots: the same key and shape answer the same object. */
+  readonly live: LiveState;
+  /** Index into `Exchange.slots` reserved for this filter. */
+  slot(): number;
+  /** The filter's bit for `wantsRequestBody` and `wantsResponseBody`. */
+  readonly bodyBit: number;
+  /** Makes the answer of a refusal: problem+json from the reason. */
+  refuse(reason: Reason, pointer: string, detail: string, fields?: Answer['fields']): Answer;
+  /** Counts what the kind wants counted; names are constants `kind_event`. */
+  count(name: string, by?: number): void;
+  /** Lines of the access log and the like; bounded, dropped and counted at the bound. */
+  log(line: string): void;
+}
+
+/** Wheel timers of the data thread: no allocation per timer beyond the node, granularity 4 ms. */
+export interface FilterTimers {
+  after(delayMs: number, run: (x: Exchange, token: number) => void, x: Exchange, token: number): void;
+}
+
+/** Live state by owner key, refcounted over the snapshots that use it. */
+export interface LiveState {
+  /**
+   * The object kept under `key`, where its `shape` (whatever makes it incompatible when changed, as text) is the same;
+   * else a new one from `make`.
+   */
+  keep<T>(key: string, shape: string, make: () => T): T;
+}
+
+/** A message that the sidecar cannot enforce. Becomes a NACK of class `invalid`. */
+export class WireError extends Error {
+  /** JSON pointer into the section, as the author knows it. */
+  readonly pointer: string;
+  readonly code: string;
+
+  constructor(pointer: string, code: string, message: string) {
+    super(message);
+    this.name = 'WireError';
+    this.pointer = pointer;
+    this.code = code;
+  }
+}

@@ -1,0 +1,126 @@
+import type { Version } from '@remora/core/version';
+import type { Candidate } from '@remora/snapshot/candidate';
+
+/**
+ * The data threads as the control thread of a sidecar sees them. Two implementations: workers (`worker-data-plane.ts`)
+ * and one in the same thread, for the simulator and tests.
+ */
+export interface DataPlane {
+  /** Binds the ports; rejects naming the port that is in use. Answers the ports chosen for 0. */
+  listen(listeners: readonly ListenerSpec[]): Promise<readonly BoundListener[]>;
+  /**
+   * Builds the pipelines of the candidate beside the current one, in every worker. Sends only resources that the workers
+   * lack. Never changes what is served. Errors name resource, pointer, code.
+   */
+  prepare(candidate: Candidate): Promise<PrepareResult>;
+  /** Makes the prepared candidate current in every worker, between two turns. Resolves when all have swapped. */
+  swap(hash: string, version: Version): Promise<{ readonly warming: readonly string[] }>;
+  /** Forgets a prepared candidate. */
+  discard(hash: string): void;
+  /** The same content under a newer version: only labels change. */
+  relabel(version: Version): void;
+  /** Applies endpoint sets; `removed` are dropped, services not named keep theirs. Resolves when all workers use them. */
+  applyEndpoints(update: EndpointUpdate): Promise<void>;
+  /** What would happen to a request: JSON for the admin port and Queries. */
+  explainRequest(request: RequestQuestion): Promise<object>;
+  /** Pools, connections, endpoints and generations: JSON. */
+  describe(): Promise<object>;
+  /** Stops accepting, finishes what runs, up to the deadline. Outbound stays open until `close`. */
+  drain(deadlineMs: number): Promise<{ readonly cut: number }>;
+  close(): Promise<void>;
+  /** Refusals, access-log lines and events from the workers. */
+  onRefusal(handler: (refusal: RefusalRecord) => void): void;
+  onWorkerDeath(handler: (worker: number, cause: string) => void): void;
+  /** Adds up the rows of all workers: cumulative values of every series. */
+  readSeries(): readonly SeriesReading[];
+  /** Longest stall of a data thread since the last call, in milliseconds. */
+  takeStallMs(): number;
+}
+
+export interface ListenerSpec {
+  /** `inbound/http`, `outbound`, `outbound/payments`, `gateway/https`. */
+  readonly name: string;
+  readonly side: 'inbound' | 'outbound' | 'gateway';
+  readonly host: string;
+  readonly port: number;
+  /** inbound: port name. gateway: listener name. outbound: the one destination, where the port is for one. */
+  readonly portName?: string;
+  readonly destination?: string;
+  /** inbound: where the app listens. */
+  readonly app?: { readonly host: string; readonly port: number };
+}
+
+export interface BoundListener {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+export type PrepareResult =
+  | { readonly ok: true; readonly buildMs: number }
+  | { readonly ok: false; readonly errors: readonly PrepareError[] };
+
+export interface PrepareError {
+  readonly resource: string;
+  readonly kind: string;
+  readonly pointer: string;
+  readonly code: string;
+  readonly message: string;
+  readonly policies: readonly string[];
+}
+
+export interface EndpointUpdate {
+  readonly full: boolean;
+  /** Encoded remora.snapshot.v1.EndpointSet each. */
+  readonly sets: readonly Uint8Array[];
+  readonly removed: readonly string[];
+}
+
+export interface RequestQuestion {
+  readonly side: 'inbound' | 'outbound' | 'gateway';
+  readonly listener?: string;
+  readonly method: string;
+  readonly authority: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The fields of remora.telemetry.v1.Refusal. */
+export interface RefusalRecord {
+  readonly requestId: string;
+  readonly atMs: number;
+  readonly side: string;
+  readonly method: string;
+  readonly authority: string;
+  readonly path: string;
+  readonly route: string;
+  readonly destination: string;
+  readonly status: number;
+  readonly reason: string;
+  readonly responseFlag: string;
+  readonly kind: string;
+  readonly pointer: string;
+  readonly policy: string;
+  readonly configVersion: string;
+  readonly configHash: string;
+  readonly detail: string;
+  readonly clientAddress: string;
+  readonly shadow: boolean;
+}
+
+export interface SeriesReading {
+  readonly side: string;
+  readonly route: string;
+  readonly destination: string;
+  readonly requests: number;
+  /** Index 0: no status; 1 to 5: classes. */
+  readonly statusClasses: readonly number[];
+  readonly codes: ReadonlyMap<number, number>;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** Bucket counts of the shared exponential layout (libs/telemetry/histogram.ts), and sum and maximum in ms. */
+  readonly latency: { readonly counts: readonly number[]; readonly sum: number; readonly max: number };
+  readonly refusals: readonly { readonly reason: string; readonly kind: string; readonly policy: string; readonly shadow: boolean; readonly count: number }[];
+  readonly retries: number;
+  readonly active: number;
+}
