@@ -145,6 +145,8 @@ export class Exchange {
   destination = '';
   /** Monotonic milliseconds of the response head, 0 before. */
   answeredAt = 0;
+  /** Monotonic milliseconds of the end, set before `complete` is called; 0 before. */
+  endedAt = 0;
   /** Set where Remora answered or gave up; with kind and pointer of the policy. */
   refusal: Answer | null = null;
   /** Status sent to the client, 0 where none was. */
