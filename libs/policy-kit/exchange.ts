@@ -37,10 +37,21 @@ export interface Call {
   head: Head;
   /** The request body's source; request bodies start paused. */
   body: Source;
-  /** Monotonic milliseconds; only ever shrinks. */
+  /** Monotonic milliseconds at which the whole call ends, body included; only ever shrinks. Infinity: none. */
   deadlineAt: number;
   /** 1 for the first attempt. */
   attempt: number;
+  /**
+   * Limits of this call, in milliseconds from its dispatch; 0: none. Layers only shrink them, the engine applies them:
+   * connecting (`connect-timeout`), until the final response head (`upstream-timeout`), silence in both directions after
+   * that (`stream-idle`), and the whole life with its bodies (`max-stream-duration`).
+   */
+  connectTimeoutMs: number;
+  headersTimeoutMs: number;
+  idleTimeoutMs: number;
+  maxStreamMs: number;
+  /** Set by the pool: whether the connection had served a request before, so that a reset may only mean that it was stale. */
+  reused: boolean;
   /** Which destination and subset the route chose. */
   target: Target;
   /** Endpoints an earlier attempt used, to be avoided: ids; empty at first. */
