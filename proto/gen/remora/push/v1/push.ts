@@ -69,13 +69,16 @@ export function laneToJSON(object: Lane): string {
 
 export const NackClass = {
   NACK_CLASS_UNSPECIFIED: 0,
-  /** NACK_CLASS_INVALID - The content cannot be enforced by this build: never sent again to it. */
+  /** NACK_CLASS_INVALID - The content cannot be enforced by this build: that hash is never sent again to it. What is applied stays. */
   NACK_CLASS_INVALID: 1,
-  /** NACK_CLASS_GUARD - A guard refused: waits for a grant. */
+  /**
+   * NACK_CLASS_GUARD - A guard refused; errors[].code is the guard's name. Nothing is sent until a grant in the log lifts it or the content
+   * changes.
+   */
   NACK_CLASS_GUARD: 2,
-  /** NACK_CLASS_RESYNC - Send it in full. */
+  /** NACK_CLASS_RESYNC - Send it in full (Begin without base; State with full). The third in a row for one hash counts as transient. */
   NACK_CLASS_RESYNC: 3,
-  /** NACK_CLASS_TRANSIENT - Try again later. */
+  /** NACK_CLASS_TRANSIENT - Try again later: after 1 s, doubling up to 30 s, with jitter. */
   NACK_CLASS_TRANSIENT: 4,
   UNRECOGNIZED: -1,
 } as const;
@@ -133,7 +136,7 @@ export function nackClassToJSON(object: NackClass): string {
   }
 }
 
-/** (epoch, index): a place in the log. State versions use the fence of the writer as epoch. */
+/** (epoch, index): a place in the log. State versions use the fence of the writer as epoch and a counter as index. */
 export interface Version {
   epoch: bigint;
   index: bigint;
@@ -166,24 +169,42 @@ export interface ControlMessage {
 
 /** First message of a stream. */
 export interface Hello {
+  /** 1 to 253 characters of [A-Za-z0-9._:-]. */
   nodeId: string;
-  /** Grows with each start of the process: a newer incarnation replaces an older one of the same node. */
+  /**
+   * Grows with each start of the process: a newer incarnation replaces an older one of the same node, the same one
+   * replaces its own older stream, an older one is Rejected with code "older-incarnation".
+   */
   incarnation: bigint;
+  /** "service" or "gateway". */
   subjectKind: string;
   subjectName: string;
   /** The addresses callers reach this instance at, by port name. Empty for gateways. */
   advertised: EndpointPort[];
   labels: Label[];
   locality: string;
-  build: Build | undefined;
-  config: Applied | undefined;
+  build:
+    | Build
+    | undefined;
+  /** What is in force, from disk too. Absent or without hash: nothing. */
+  config:
+    | Applied
+    | undefined;
+  /** The hash is the one the last applied State or Unchanged carried. */
   state:
     | Applied
     | undefined;
-  /** Manifest hashes this build refused as invalid. */
+  /** Manifest hashes this build refused as invalid; the newest 256. */
   refusedHashes: Buffer[];
+  /** What the inbound side speaks: http/1.1, h2. */
   protocols: string[];
   appReady: boolean;
+  /** Whether the inbound side accepts mTLS. */
+  mtls: boolean;
+  /** Unix milliseconds since when there was no contact, while there was none before this stream; 0 otherwise. */
+  staleSinceMs: bigint;
+  /** The instance is stopping: as if Leaving had been sent before. */
+  leaving: boolean;
 }
 
 export interface Build {
@@ -206,13 +227,20 @@ export interface Applied {
   persisted: boolean;
 }
 
+/**
+ * After Commit: resources that the manifest reaches and the sidecar lacks (its base was not what the control plane
+ * believed). Answered with their ResourceChunks and the Commit again; what is not available any more is answered with a
+ * new Begin without base. At most 16,384 hashes and three times per update; beyond, use NACK_CLASS_RESYNC.
+ */
 export interface NeedHashes {
   version: Version | undefined;
   hashes: Buffer[];
 }
 
+/** In force now: every worker has swapped. Also the answer to Unchanged, after the new version is shown everywhere. */
 export interface Ack {
   lane: Lane;
+  /** Of the update or Unchanged it answers. */
   version: Version | undefined;
   hash: Buffer;
   persisted: boolean;
@@ -225,6 +253,7 @@ export interface Nack {
   version: Version | undefined;
   hash: Buffer;
   nackClass: NackClass;
+  /** The first 32; each text at most 1,024 characters. The rest is cut by the control plane. */
   errors: NackError[];
 }
 
@@ -266,8 +295,9 @@ export interface SidecarHeartbeat_KeyAgeSecondsEntry {
   value: bigint;
 }
 
-/** The instance is about to stop: callers are told, SafeToStop follows. */
+/** The instance is about to stop: callers are told, SafeToStop follows when their state ACKs are in. */
 export interface Leaving {
+  /** How long the sidecar will wait for SafeToStop; the control plane waits at most 10 s for callers. */
   deadlineMs: bigint;
 }
 
@@ -316,28 +346,33 @@ export interface State {
   version:
     | Version
     | undefined;
-  /** All sets the sidecar needs follow; others are dropped. Otherwise only changed ones. */
+  /** Sets of services that are neither in sets nor in hold are dropped. Otherwise sets only brings changed ones. */
   full: boolean;
+  /** Each replaces what the sidecar has of that service. A set without endpoints means: none. */
   sets: EndpointSet[];
   /** Services the sidecar no longer needs. */
   removed: string[];
-  /** Hash over everything the sidecar needs, after this message. */
+  /** Names everything the sidecar has after this message; opaque, kept with the sets and sent back in Ack and Hello. */
   hash: Buffer;
+  /** With full: services about which the control plane knows nothing (yet): keep what you have. */
+  hold: string[];
 }
 
 export interface ControlHeartbeat {
   clockMs: bigint;
 }
 
-/** Go elsewhere, or come back later. */
+/** Go elsewhere, or come back later. The stream ends. */
 export interface Shed {
+  /** Lower bound; the sidecar adds jitter. */
   retryAfterMs: bigint;
   otherAddresses: string[];
   reason: string;
 }
 
-/** The stream cannot be served: unknown service, wrong identity, too many sidecars. The stream ends. */
+/** The stream cannot be served. The stream ends. What is applied stays in force. */
 export interface Rejected {
+  /** unknown-service | unknown-gateway | identity | older-incarnation | replaced | too-many-sidecars | bad-hello */
   code: string;
   message: string;
   retry: boolean;
@@ -347,12 +382,7 @@ export interface Rejected {
 export interface Query {
   id: bigint;
   timeoutMs: number;
-  question:
-    | //
-    /** First reply names nothing: it introduces the stream (see QueryReply.node_id). */
-    { $case: "why"; value: WhyQuery }
-    | { $case: "inspect"; value: InspectQuery }
-    | undefined;
+  question: { $case: "why"; value: WhyQuery } | { $case: "inspect"; value: InspectQuery } | undefined;
 }
 
 export interface WhyQuery {
@@ -367,13 +397,18 @@ export interface InspectQuery {
   request: string;
 }
 
+/**
+ * The first message of the stream answers nothing (id 0): it introduces the node, which has an open Sync stream of the
+ * same incarnation. A newer stream of a node replaces the older one.
+ */
 export interface QueryReply {
   id: bigint;
-  /** Only in the first message of the stream, which answers nothing. */
+  /** Only in the first message. */
   nodeId: string;
   incarnation: bigint;
-  /** JSON, at most 256 KiB. */
+  /** JSON, at most 256 KiB. For why: the list of refusals with that request id, [] where there is none. */
   json: string;
+  /** Why there is no answer; empty where there is one. */
   error: string;
 }
 
@@ -920,6 +955,9 @@ function createBaseHello(): Hello {
     refusedHashes: [],
     protocols: [],
     appReady: false,
+    mtls: false,
+    staleSinceMs: 0n,
+    leaving: false,
   };
 }
 
@@ -966,6 +1004,18 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.appReady !== false) {
       writer.uint32(104).bool(message.appReady);
+    }
+    if (message.mtls !== false) {
+      writer.uint32(112).bool(message.mtls);
+    }
+    if (message.staleSinceMs !== 0n) {
+      if (BigInt.asUintN(64, message.staleSinceMs) !== message.staleSinceMs) {
+        throw new globalThis.Error("value provided for field message.staleSinceMs of type uint64 too large");
+      }
+      writer.uint32(120).uint64(message.staleSinceMs);
+    }
+    if (message.leaving !== false) {
+      writer.uint32(128).bool(message.leaving);
     }
     return writer;
   },
@@ -1087,6 +1137,30 @@ export const Hello: MessageFns<Hello> = {
             message.appReady = reader.bool();
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.mtls = reader.bool();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.staleSinceMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.leaving = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1140,6 +1214,13 @@ export const Hello: MessageFns<Hello> = {
         : isSet(object.app_ready)
         ? globalThis.Boolean(object.app_ready)
         : false,
+      mtls: isSet(object.mtls) ? globalThis.Boolean(object.mtls) : false,
+      staleSinceMs: isSet(object.staleSinceMs)
+        ? BigInt(object.staleSinceMs)
+        : isSet(object.stale_since_ms)
+        ? BigInt(object.stale_since_ms)
+        : 0n,
+      leaving: isSet(object.leaving) ? globalThis.Boolean(object.leaving) : false,
     };
   },
 
@@ -1184,6 +1265,15 @@ export const Hello: MessageFns<Hello> = {
     if (message.appReady !== false) {
       obj.appReady = message.appReady;
     }
+    if (message.mtls !== false) {
+      obj.mtls = message.mtls;
+    }
+    if (message.staleSinceMs !== 0n) {
+      obj.staleSinceMs = message.staleSinceMs.toString();
+    }
+    if (message.leaving !== false) {
+      obj.leaving = message.leaving;
+    }
     return obj;
   },
 
@@ -1211,6 +1301,11 @@ export const Hello: MessageFns<Hello> = {
     message.refusedHashes = object.refusedHashes?.map((e) => e) || [];
     message.protocols = object.protocols?.map((e) => e) || [];
     message.appReady = object.appReady ?? false;
+    message.mtls = object.mtls ?? false;
+    message.staleSinceMs = (object.staleSinceMs !== undefined && object.staleSinceMs !== null)
+      ? BigInt(object.staleSinceMs)
+      : 0n;
+    message.leaving = object.leaving ?? false;
     return message;
   },
 };
@@ -3061,7 +3156,7 @@ export const Unchanged: MessageFns<Unchanged> = {
 };
 
 function createBaseState(): State {
-  return { version: undefined, full: false, sets: [], removed: [], hash: Buffer.alloc(0) };
+  return { version: undefined, full: false, sets: [], removed: [], hash: Buffer.alloc(0), hold: [] };
 }
 
 export const State: MessageFns<State> = {
@@ -3080,6 +3175,9 @@ export const State: MessageFns<State> = {
     }
     if (message.hash.length !== 0) {
       writer.uint32(42).bytes(message.hash);
+    }
+    for (const v of message.hold) {
+      writer.uint32(50).string(v!);
     }
     return writer;
   },
@@ -3137,6 +3235,14 @@ export const State: MessageFns<State> = {
             message.hash = Buffer.from(reader.bytes());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.hold.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3156,6 +3262,7 @@ export const State: MessageFns<State> = {
       sets: globalThis.Array.isArray(object?.sets) ? object.sets.map((e: any) => EndpointSet.fromJSON(e)) : [],
       removed: globalThis.Array.isArray(object?.removed) ? object.removed.map((e: any) => globalThis.String(e)) : [],
       hash: isSet(object.hash) ? Buffer.from(bytesFromBase64(object.hash)) : Buffer.alloc(0),
+      hold: globalThis.Array.isArray(object?.hold) ? object.hold.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -3176,6 +3283,9 @@ export const State: MessageFns<State> = {
     if (message.hash.length !== 0) {
       obj.hash = base64FromBytes(message.hash);
     }
+    if (message.hold?.length) {
+      obj.hold = message.hold;
+    }
     return obj;
   },
 
@@ -3191,6 +3301,7 @@ export const State: MessageFns<State> = {
     message.sets = object.sets?.map((e) => EndpointSet.fromPartial(e)) || [];
     message.removed = object.removed?.map((e) => e) || [];
     message.hash = object.hash ?? Buffer.alloc(0);
+    message.hold = object.hold?.map((e) => e) || [];
     return message;
   },
 };
@@ -3953,7 +4064,21 @@ export const QueryReply: MessageFns<QueryReply> = {
 /** Between one sidecar and the control plane. Node identity comes from the connection, never from Hello. */
 export type PushService = typeof PushService;
 export const PushService = {
-  /** Configuration and endpoints down; acknowledgements up. One stream per sidecar. */
+  /**
+   * Configuration and endpoints down; acknowledgements up. One stream per sidecar.
+   *
+   * 1. The sidecar sends Hello first (within 10 s) and a SidecarHeartbeat every 5 s, at once when app_ready or warming
+   *    changes. The control plane sends a ControlHeartbeat every 5 s. Either side ends a stream that was silent for 15 s.
+   * 2. Until the control plane has read its own state it sends heartbeats only; silence about a lane means: hold.
+   * 3. Config lane: Begin, ResourceChunk..., Commit is one update; or Unchanged. At most one is waiting for its answer. The
+   *    sidecar answers Ack, Nack or NeedHashes with that version. A Begin (or Unchanged) that arrives before the Commit of
+   *    the update before aborts that one, which gets no answer. After Commit no newer one is sent before the answer.
+   * 4. State lane: State, or Unchanged; answered with Ack or Nack. Independent of the config lane, with one exception: a
+   *    State that brings the first endpoint set of a destination precedes the Begin that names it.
+   * 5. Versions of one lane grow on a stream and are never below Hello's, except in an update marked fallback, which only a
+   *    sidecar gets that has applied nothing.
+   * 6. No answer within 60 s ends the stream. A message that breaks these rules ends it with INVALID_ARGUMENT.
+   */
   sync: {
     path: "/remora.push.v1.Push/Sync" as const,
     requestStream: true as const,
@@ -3986,7 +4111,21 @@ export const PushService = {
 } as const;
 
 export interface PushServer extends UntypedServiceImplementation {
-  /** Configuration and endpoints down; acknowledgements up. One stream per sidecar. */
+  /**
+   * Configuration and endpoints down; acknowledgements up. One stream per sidecar.
+   *
+   * 1. The sidecar sends Hello first (within 10 s) and a SidecarHeartbeat every 5 s, at once when app_ready or warming
+   *    changes. The control plane sends a ControlHeartbeat every 5 s. Either side ends a stream that was silent for 15 s.
+   * 2. Until the control plane has read its own state it sends heartbeats only; silence about a lane means: hold.
+   * 3. Config lane: Begin, ResourceChunk..., Commit is one update; or Unchanged. At most one is waiting for its answer. The
+   *    sidecar answers Ack, Nack or NeedHashes with that version. A Begin (or Unchanged) that arrives before the Commit of
+   *    the update before aborts that one, which gets no answer. After Commit no newer one is sent before the answer.
+   * 4. State lane: State, or Unchanged; answered with Ack or Nack. Independent of the config lane, with one exception: a
+   *    State that brings the first endpoint set of a destination precedes the Begin that names it.
+   * 5. Versions of one lane grow on a stream and are never below Hello's, except in an update marked fallback, which only a
+   *    sidecar gets that has applied nothing.
+   * 6. No answer within 60 s ends the stream. A message that breaks these rules ends it with INVALID_ARGUMENT.
+   */
   sync: handleBidiStreamingCall<SidecarMessage, ControlMessage>;
   /** Telemetry up, on a connection of its own. */
   report: handleBidiStreamingCall<Batch, BatchAck>;
@@ -3995,7 +4134,21 @@ export interface PushServer extends UntypedServiceImplementation {
 }
 
 export interface PushClient extends Client {
-  /** Configuration and endpoints down; acknowledgements up. One stream per sidecar. */
+  /**
+   * Configuration and endpoints down; acknowledgements up. One stream per sidecar.
+   *
+   * 1. The sidecar sends Hello first (within 10 s) and a SidecarHeartbeat every 5 s, at once when app_ready or warming
+   *    changes. The control plane sends a ControlHeartbeat every 5 s. Either side ends a stream that was silent for 15 s.
+   * 2. Until the control plane has read its own state it sends heartbeats only; silence about a lane means: hold.
+   * 3. Config lane: Begin, ResourceChunk..., Commit is one update; or Unchanged. At most one is waiting for its answer. The
+   *    sidecar answers Ack, Nack or NeedHashes with that version. A Begin (or Unchanged) that arrives before the Commit of
+   *    the update before aborts that one, which gets no answer. After Commit no newer one is sent before the answer.
+   * 4. State lane: State, or Unchanged; answered with Ack or Nack. Independent of the config lane, with one exception: a
+   *    State that brings the first endpoint set of a destination precedes the Begin that names it.
+   * 5. Versions of one lane grow on a stream and are never below Hello's, except in an update marked fallback, which only a
+   *    sidecar gets that has applied nothing.
+   * 6. No answer within 60 s ends the stream. A message that breaks these rules ends it with INVALID_ARGUMENT.
+   */
   sync(): ClientDuplexStream<SidecarMessage, ControlMessage>;
   sync(options: Partial<CallOptions>): ClientDuplexStream<SidecarMessage, ControlMessage>;
   sync(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<SidecarMessage, ControlMessage>;
