@@ -1,12 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
+/** Tests beside the code. What needs the whole repository or real processes is in `vitest.whole.config.ts`. */
 export default defineConfig({
   test: {
-    include: ['{proto,libs,control-plane,sidecar,test}/**/*.test.ts'],
-    exclude: ['**/node_modules/**', 'test/e2e/**', 'test/sim/**'],
+    include: ['{proto,libs,control-plane,sidecar}/**/*.test.ts'],
+    exclude: ['**/node_modules/**'],
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 10_000,
+    testTimeout: 20_000,
     hookTimeout: 20_000,
     retry: 0,
     passWithNoTests: false,

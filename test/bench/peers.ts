@@ -1,0 +1,65 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import type { ChildProcess } from 'node:child_process';
+import { programPath } from '@remora/testing/requirement';
+import { startPinned, untilListening } from './child.ts';
+
+/** A proxy in front of the backend, ready to be loaded. */
+export interface RunningProxy {
+  readonly name: string;
+  readonly url: string;
+  readonly process: ChildProcess;
+  readonly stop: () => Promise<void>;
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  const address = server.address();
+  await new Promise((resolve) => { server.close(resolve); });
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+function fill(file: string, values: Readonly<Record<string, string | number>>, target: string): void {
+  let text = readFileSync(path.join(import.meta.dirname, 'peers', file), 'utf8');
+  for (const [key, value] of Object.entries(values)) text = text.replaceAll(`"@${key}@"`, String(value)).replaceAll(`@${key}@`, String(value));
+  writeFileSync(target, text);
+}
+
+/** The upstream of all proxies: nginx answering a small JSON, on the core of the load generator. */
+export async function startBackend(folder: string, core: number): Promise<{ readonly port: number; readonly process: ChildProcess }> {
+  const port = await freePort();
+  const config = path.join(folder, 'backend.conf');
+  fill('nginx-backend.conf', { FOLDER: folder, PORT: port }, config);
+  const child = startPinned(core, [required('nginx'), '-c', config, '-e', path.join(folder, 'backend.start')]);
+  await untilListening(port);
+  return { port, process: child };
+}
+
+export async function startNginx(folder: string, core: number, backend: number): Promise<{ readonly port: number; readonly process: ChildProcess }> {
+  const port = await freePort();
+  const config = path.join(folder, 'proxy.conf');
+  fill('nginx-proxy.conf', { FOLDER: folder, PORT: port, BACKEND: backend }, config);
+  const child = startPinned(core, [required('nginx'), '-c', config, '-e', path.join(folder, 'proxy.start')]);
+  await untilListening(port);
+  return { port, process: child };
+}
+
+export async function startEnvoy(folder: string, core: number, backend: number): Promise<{ readonly port: number; readonly process: ChildProcess } | null> {
+  const command = programPath('envoy');
+  if (command === null) return null;
+  const port = await freePort();
+  const config = path.join(folder, 'envoy.json');
+  fill('envoy-minimal.json', { PORT: port, BACKEND: backend }, config);
+  const child = startPinned(core, [command, '-c', config, '--concurrency', '1', '--log-level', 'error', '--disable-hot-restart']);
+  await untilListening(port, 30_000);
+  return { port, process: child };
+}
+
+function required(program: 'nginx'): string {
+  const command = programPath(program);
+  if (command === null) throw new Error(`${program} is not installed: apt-get install ${program}`);
+  return command;
+}

@@ -1,0 +1,81 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { ChildProcess } from 'node:child_process';
+import { startPinned } from './child.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+
+export interface RunningControlPlane {
+  readonly process: ChildProcess;
+  readonly api: string;
+  readonly push: string;
+  readonly folder: string;
+  /** Applies YAML documents; answers the parsed body. Throws on a refusal, with its text. */
+  apply(yaml: string, query?: string): Promise<Record<string, unknown>>;
+}
+
+export interface RunningSidecar {
+  readonly process: ChildProcess;
+  readonly ports: Readonly<Record<string, number>>;
+  readonly folder: string;
+  /** Monotonic ms from spawn to the line that says it listens. */
+  readonly listeningAfterMs: number;
+}
+
+/** Runs the sources, or the bundles in `dist/` where `bundled` says so. */
+function program(name: 'control-plane' | 'sidecar', bundled: boolean): string[] {
+  return [process.execPath, bundled ? path.join(root, `dist/remora-${name}.mjs`) : path.join(root, name, 'src/main.ts')];
+}
+
+async function untilEvent(start: (onLine: (line: string) => void) => ChildProcess, event: string): Promise<{ readonly child: ChildProcess; readonly line: Record<string, unknown> }> {
+  let settle: (line: Record<string, unknown>) => void = () => {};
+  let fail: (error: Error) => void = () => {};
+  const seen = new Promise<Record<string, unknown>>((resolve, reject) => { settle = resolve; fail = reject; });
+  const child = start((text) => {
+    if (!text.startsWith('{')) return;
+    const line = JSON.parse(text) as Record<string, unknown>;
+    if (line['event'] === event) settle(line);
+  });
+  child.once('exit', (code) => fail(new Error(`ended with ${code} before it said "${event}"`)));
+  const timer = setTimeout(() => fail(new Error(`did not say "${event}" in 30 s`)), 30_000);
+  try {
+    return { child, line: await seen };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export async function startControlPlane(core: number, flags: readonly string[] = [], bundled = false): Promise<RunningControlPlane> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'remora-bench-'));
+  const command = [...program('control-plane', bundled), '--data-dir', folder, '--api-port', '0', '--push-port', '0', ...flags];
+  const { child, line } = await untilEvent((onLine) => startPinned(core, command, { onLine }), 'listening');
+  const api = addressOf(line['api']);
+  return {
+    process: child, api: `http://${api}`, push: addressOf(line['push']), folder,
+    async apply(yaml, query = '') {
+      const response = await fetch(`http://${api}/v1/apply${query}`, { method: 'POST', headers: { 'content-type': 'application/yaml' }, body: yaml });
+      const text = await response.text();
+      if (!response.ok) throw new Error(`apply answered ${response.status}: ${text.slice(0, 2000)}`);
+      return JSON.parse(text) as Record<string, unknown>;
+    },
+  };
+}
+
+export async function startSidecar(core: number, flags: readonly string[], options: { readonly bundled?: boolean; readonly folder?: string } = {}): Promise<RunningSidecar> {
+  const folder = options.folder ?? mkdtempSync(path.join(tmpdir(), 'remora-bench-'));
+  const command = [...program('sidecar', options.bundled ?? false), '--data-dir', folder, '--admin-port', '0', ...flags];
+  const started = performance.now();
+  const { child, line } = await untilEvent((onLine) => startPinned(core, command, { onLine }), 'listening');
+  const ports: Record<string, number> = {};
+  for (const [name, value] of Object.entries(line)) {
+    const port = typeof value === 'number' ? value : Number(/:(\d+)$/.exec(String(value))?.[1]);
+    if (Number.isInteger(port)) ports[name] = port;
+  }
+  return { process: child, ports, folder, listeningAfterMs: performance.now() - started };
+}
+
+function addressOf(value: unknown): string {
+  if (typeof value === 'number') return `127.0.0.1:${value}`;
+  return String(value).replace(/^https?:\/\//, '');
+}

