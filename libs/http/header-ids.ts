@@ -22,9 +22,69 @@ const fixedNames = [
 
 const idsByName = new Map<string, HeaderId>(fixedNames.map((name, id) => [name, id]));
 const namesById: string[] = [...fixedNames];
+const nameBytesById: Uint8Array[] = [];
 
 /** At most this many names; beyond it a snapshot is refused. */
 export const headerNamesMax = 4096;
+
+/** Ids below this are the fixed names, known at compile time. */
+export const fixedHeaderCount = fixedNames.length;
+
+/** Open addressing over twice as many slots as names; 0 is empty, since id 0 is no name. */
+const slotMask = headerNamesMax * 2 - 1;
+const slots = new Uint16Array(slotMask + 1);
+
+/** Lower case of every byte that a header name may have (RFC 9110 section 5.6.2), 0 for all others. */
+export const tokenLower = makeTokenTable();
+
+/** Changes when a name is added: rows looked up before are then stale. */
+let version = 0;
+export function headerTableVersion(): number {
+  return version;
+}
+
+/** One step of the hash under which `lookUpHeaderBytes` finds a name. `lower` is from `tokenLower`. Starts from 0. */
+export function hashHeaderByte(hash: number, lower: number): number {
+  return (Math.imul(hash, 31) + lower) | 0;
+}
+
+/** Id of the name in `bytes[start, end)`, in any case; 0 where no configuration mentions it. No strings are made. */
+export function lookUpHeaderBytes(bytes: Uint8Array, start: number, end: number, hash: number): HeaderId {
+  let slot = (hash ^ (hash >>> 15)) & slotMask;
+  for (;;) {
+    const id = slots[slot] as number;
+    if (id === 0) return 0;
+    const name = nameBytesById[id] as Uint8Array;
+    if (name.length === end - start && sameName(name, bytes, start)) return id;
+    slot = (slot + 1) & slotMask;
+  }
+}
+
+function sameName(name: Uint8Array, bytes: Uint8Array, start: number): boolean {
+  for (let i = 0; i < name.length; i++) {
+    if (tokenLower[bytes[start + i] as number] !== name[i]) return false;
+  }
+  return true;
+}
+
+function makeTokenTable(): Uint8Array {
+  const table = new Uint8Array(256);
+  for (const char of "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz") table[char.charCodeAt(0)] = char.charCodeAt(0);
+  for (let c = 0x41; c <= 0x5a; c++) table[c] = c + 0x20;
+  return table;
+}
+
+function addToTable(id: HeaderId, name: string): void {
+  const bytes = new TextEncoder().encode(name);
+  nameBytesById[id] = bytes;
+  let hash = 0;
+  for (const byte of bytes) hash = hashHeaderByte(hash, byte);
+  let slot = (hash ^ (hash >>> 15)) & slotMask;
+  while (slots[slot] !== 0) slot = (slot + 1) & slotMask;
+  slots[slot] = id;
+}
+
+for (let id = 1; id < fixedNames.length; id++) addToTable(id, fixedNames[id] as string);
 
 /** Id of a fixed name; asking for another is a programming error. */
 export function headerId(name: (typeof fixedNames)[number]): HeaderId {
@@ -43,6 +103,8 @@ export function internHeaderName(name: string): HeaderId {
   const id = namesById.length;
   namesById.push(lower);
   idsByName.set(lower, id);
+  addToTable(id, lower);
+  version++;
   return id;
 }
 
