@@ -1,0 +1,44 @@
+import type { Subject, SubjectKey } from '@remora/core/subject';
+import type { Violation } from '@remora/core/violation';
+import type { EndpointSet } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import type { Resolver } from '../resolve/resolver.ts';
+import type { DocumentKey, StoredDocument } from '../store/store.ts';
+import type { Compilation } from './compilation.ts';
+
+/**
+ * From documents to what every sidecar enforces: validation across documents, merging, bounds, compilation, and decoding
+ * with the sidecar's own code. Pure: the same documents give the same bytes, whatever was planned before.
+ */
+export interface Planner {
+  /**
+   * `documents` is the whole state, `changes` the keys in which it differs from that of `previous` (ignored without one).
+   * Only what the changes can touch is computed again. Refused documents leave `previous` as it is.
+   */
+  plan(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, changes: Iterable<DocumentKey>): PlanResult;
+}
+
+export type PlanResult =
+  | { readonly ok: false; readonly violations: readonly Violation[] }
+  | { readonly ok: true; readonly planned: Planned };
+
+/** One state of the documents, understood. Immutable. */
+export interface Planned {
+  readonly documents: ReadonlyMap<DocumentKey, StoredDocument>;
+  readonly compilation: Compilation;
+  /** Subjects whose hash differs from `previous`, new and removed ones included. */
+  readonly changed: ReadonlySet<SubjectKey>;
+  /** Answers what holds where, and why. */
+  readonly resolver: Resolver;
+  /** Static endpoints by service; services without any are absent. */
+  readonly staticEndpoints: ReadonlyMap<string, EndpointSet>;
+  /** Guards that stepping from `previous` to this would trip; empty without `previous`. Refuse unless forced. */
+  readonly guards: readonly GuardFinding[];
+}
+
+export interface GuardFinding {
+  /** `routes-emptied`, `routes-halved`, `authentication-removed` …, as in libs/snapshot/guards.ts. */
+  readonly guard: string;
+  readonly subject: Subject;
+  /** One sentence with the figures. */
+  readonly message: string;
+}
