@@ -48,6 +48,8 @@ export interface Call {
    */
   connectTimeoutMs: number;
   headersTimeoutMs: number;
+  /** Share of `headersTimeoutMs` that one attempt may take; the retry layer applies it to each attempt's own call. */
+  perTryTimeoutMs: number;
   idleTimeoutMs: number;
   maxStreamMs: number;
   /** Set by the pool: whether the connection had served a request before, so that a reset may only mean that it was stale. */

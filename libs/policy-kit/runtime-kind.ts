@@ -23,6 +23,9 @@ export interface RuntimeKind<S> {
   layer?(settings: S, context: FilterContext): Layer | null;
 }
 
+/** What the control plane needs of a runtime kind, to read what it is about to push: exported by `wire.ts`. */
+export type WireKind<S> = Pick<RuntimeKind<S>, 'name' | 'format' | 'decode'> & Partial<Pick<RuntimeKind<S>, 'reasons'>>;
+
 /** What a filter may use: everything else is in its settings. */
 export interface FilterContext {
   readonly clock: Clock;
@@ -35,6 +38,11 @@ export interface FilterContext {
   readonly scope: string;
   /** Where live state (buckets, windows) survives snapshots: the same key and shape answer the same object. */
   readonly live: LiveState;
+  /**
+   * Zeroed memory that every data thread sees, under an owner key of its own like `live.keep`. Absent where there is one
+   * data thread, or none is offered: the filter then uses memory of its own.
+   */
+  shared?(key: string, shape: string, bytes: number): SharedArrayBuffer;
   /** Index into `Exchange.slots` reserved for this filter. */
   slot(): number;
   /** The filter's bit for `wantsRequestBody` and `wantsResponseBody`. */
