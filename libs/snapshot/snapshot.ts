@@ -1,0 +1,112 @@
+import type { Subject } from '@remora/core/subject';
+import type { Version } from '@remora/core/version';
+import type { EffectiveSettings } from './effective-settings.ts';
+import type { RouteDefinition } from './route-definition.ts';
+
+/**
+ * Everything one sidecar enforces, decoded and checked: frozen, without wire messages. Parts carry the hash of the
+ * resource they were decoded from; the hash of a part covers the settings it refers to, so equal hashes mean equal
+ * behaviour, and what is built from a part may be shared by hash. Decoding again with the same cache answers the same
+ * objects for the same hashes.
+ */
+export interface Snapshot {
+  readonly subject: Subject;
+  readonly version: Version;
+  /** SHA-256 (hex) of the manifest. */
+  readonly hash: string;
+  readonly fleet: FleetSettings;
+  /** By port name; empty for gateways. */
+  readonly inbounds: ReadonlyMap<string, InboundPort>;
+  /** By listener name; empty for services. */
+  readonly listeners: ReadonlyMap<string, GatewayListener>;
+  /** By service name. */
+  readonly destinations: ReadonlyMap<string, CallDestination>;
+  /** Sorted by scope, owner and name. */
+  readonly routes: readonly RouteDefinition[];
+  /** Distinct settings by hash. */
+  readonly settings: ReadonlyMap<string, EffectiveSettings>;
+}
+
+/** Fleet-wide settings of the Mesh document. */
+export interface FleetSettings {
+  readonly hash: string;
+  readonly trustDomain: string;
+  /** What the outbound side does with a host that is no declared destination. */
+  readonly unknownDestinations: 'refuse' | 'pass';
+  readonly pathRules: PathSpelling;
+  /** CIDRs. */
+  readonly trustedProxies: readonly string[];
+}
+
+/** Spellings of a path that are accepted; everything else is refused with 400. */
+export interface PathSpelling {
+  readonly allowEncodedSlash: boolean;
+  readonly allowBackslash: boolean;
+  readonly mergeSlashes: boolean;
+  readonly resolveDotSegments: boolean;
+  readonly allowSemicolon: boolean;
+}
+
+export type PortProtocol = 'http' | 'grpc' | 'tcp' | 'tls';
+
+/** One port of the sidecar's own service. */
+export interface InboundPort {
+  readonly hash: string;
+  readonly name: string;
+  readonly port: number;
+  readonly protocol: PortProtocol;
+  /** Provider-side settings where no Route matches. */
+  readonly settings: EffectiveSettings;
+  /** null: the fleet's. */
+  readonly pathRules: PathSpelling | null;
+}
+
+export interface GatewayListener {
+  readonly hash: string;
+  readonly name: string;
+  readonly port: number;
+  /** Exact or `*.suffix`, lower case; empty: any. */
+  readonly hosts: readonly string[];
+  readonly protocol: 'http' | 'https' | 'tcp' | 'tls';
+  /** Every request is answered with a redirect to the https listener. */
+  readonly redirectToHttps: boolean;
+  readonly settings: EffectiveSettings;
+  readonly tls: ListenerTls | null;
+  /** null: the fleet's. */
+  readonly pathRules: PathSpelling | null;
+}
+
+export interface ListenerTls {
+  readonly certificates: readonly { readonly certFile: string; readonly keyFile: string; readonly secret: string }[];
+  readonly minVersion: string;
+  readonly clientCaFiles: readonly string[];
+  readonly ciphers: readonly string[];
+}
+
+/** A service that may be called. */
+export interface CallDestination {
+  readonly hash: string;
+  readonly service: string;
+  readonly ports: readonly { readonly name: string; readonly port: number; readonly protocol: PortProtocol }[];
+  /** Caller-side settings where none of the service's Routes matches. */
+  readonly settings: EffectiveSettings;
+  /** null: the fleet's. */
+  readonly pathRules: PathSpelling | null;
+}
+
+/** What holds where no Mesh document says otherwise: the strictest. */
+export const strictPathSpelling: PathSpelling = Object.freeze({
+  allowEncodedSlash: false,
+  allowBackslash: false,
+  mergeSlashes: false,
+  resolveDotSegments: false,
+  allowSemicolon: false,
+});
+
+export const defaultFleet: FleetSettings = Object.freeze({
+  hash: '',
+  trustDomain: '',
+  unknownDestinations: 'refuse',
+  pathRules: strictPathSpelling,
+  trustedProxies: Object.freeze([]),
+});
