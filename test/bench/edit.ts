@@ -2,9 +2,9 @@ import type { ChildProcess } from 'node:child_process';
 import { createServer, type Server } from 'node:http';
 import { request } from 'undici';
 import type { Bench, BenchRow } from './bench-document.ts';
-import { stop } from './child.ts';
+import { stop } from '../processes/child.ts';
 import { describeMachine } from './machine.ts';
-import { startControlPlane, startSidecar, type RunningControlPlane } from './remora.ts';
+import { startControlPlane, startSidecar, type RunningControlPlane } from '../processes/remora.ts';
 
 /** A write's answer → the first request that shows it, through two sidecars; and the same with many sidecars until all enforce it. */
 export const run: Bench = async ({ quick, flags }) => {

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { ChildProcess } from 'node:child_process';
 import type { Bench, BenchRow } from './bench-document.ts';
-import { cpuMs, residentMiB, stop } from './child.ts';
-import { wrk } from './load.ts';
+import { cpuMs, residentMiB, stop } from '../processes/child.ts';
+import { wrk } from '../processes/load.ts';
 import { describeMachine } from './machine.ts';
-import { freePort, startBackend, startEnvoy, startNginx } from './peers.ts';
-import { startControlPlane, startSidecar } from './remora.ts';
+import { freePort, startBackend, startEnvoy, startNginx } from '../processes/peers.ts';
+import { startControlPlane, startSidecar } from '../processes/remora.ts';
 
 interface Contestant {
   readonly name: string;
