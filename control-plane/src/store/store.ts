@@ -13,19 +13,26 @@ export interface Store {
    * idempotency key that was used before, answers the entry made then.
    */
   append(input: AppendInput): Promise<AppendResult>;
-  /** All documents as of a place in the log (default: now). Throws `history-gone` past retention. */
+  /** What an idempotency key did, while it is remembered (24 h). */
+  repeated(idempotencyKey: string): { readonly entry: LogEntry; readonly fingerprint: string } | null;
+  /**
+   * All documents as of a place in the log (default: now). Throws StoreError `history-gone` past retention, and
+   * `version-unknown` for a place that this log never had. The map is not changed by later writes.
+   */
   documents(at?: Version): ReadonlyMap<DocumentKey, StoredDocument>;
   entry(index: number): LogEntry | null;
-  /** Newest first. */
-  entries(page: { readonly before?: number; readonly since?: number; readonly limit: number }): readonly LogEntry[];
+  /** Newest first. `before` and `since` are indexes, both exclusive; `sinceMs` is unix time. */
+  entries(page: { readonly before?: number; readonly since?: number; readonly sinceMs?: number; readonly limit: number }): readonly LogEntry[];
+  /** Newest entry at or before `at` (default: now) that changed one document, grants and formats aside. */
+  lastChange(key: DocumentKey, at?: number): LogEntry | null;
   /** Oldest entry that is kept. */
   retainedFrom(): number;
 
-  /** Content-addressed bytes: manifests, pages, resources. Kept as long as an entry's compilation names them. */
+  /** Content-addressed bytes: manifests, pages, resources. Kept as long as a kept manifest names them. */
   putBlobs(blobs: ReadonlyMap<string, Uint8Array>): void;
   blob(hash: string): Uint8Array | null;
-  /** Manifest hash per subject key, as compiled from an entry. */
-  putManifests(index: number, manifests: ReadonlyMap<string, string>): void;
+  /** Manifest hash per subject key, as compiled from an entry; '' where the subject is gone. Subjects that are not named keep theirs. */
+  putManifests(index: number, manifests: ReadonlyMap<string, string>, references?: ReadonlyMap<string, readonly string[]>): void;
   /** The manifest of a subject as of an entry. */
   manifestAt(index: number, subject: string): string | null;
 
@@ -94,8 +101,22 @@ export interface AppendInput {
   readonly changes: readonly DocumentChange[];
   readonly grants: readonly Grant[];
   readonly idempotencyKey?: string;
+  /** What the key was used for; the same key for something else is `key-reused`. */
+  readonly idempotencyFingerprint?: string;
+  /** What was compiled from it, stored in the same transaction. */
+  readonly compiled?: CompiledRecord;
+}
+
+/** Content-addressed outcome of a compilation, as far as it is new. */
+export interface CompiledRecord {
+  /** Manifest hash by subject key, for subjects whose hash changed; '' where the subject is gone. */
+  readonly manifests: ReadonlyMap<string, string>;
+  readonly blobs: ReadonlyMap<string, Uint8Array>;
+  /** Hashes of everything a manifest reaches, by manifest hash. */
+  readonly references: ReadonlyMap<string, readonly string[]>;
 }
 
 export type AppendResult =
   | { readonly kind: 'appended' | 'repeated'; readonly entry: LogEntry }
+  | { readonly kind: 'key-reused'; readonly entry: LogEntry }
   | { readonly kind: 'head-moved'; readonly head: Version };

@@ -1,0 +1,70 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { canonicalJson } from '@remora/core/canonical-json';
+import { packHashes } from './compaction.ts';
+import type { RecordBatch } from './record-book.ts';
+import type { CompiledRecord, DocumentKey, LogEntry } from './store.ts';
+
+/** Every change the store makes to its file, as prepared statements. The caller holds the transaction. */
+export type SqliteWriter = ReturnType<typeof createSqliteWriter>;
+
+/** A document version as text: null where it is deleted. */
+export interface WrittenVersion {
+  readonly key: DocumentKey;
+  readonly owner: string;
+  readonly text: string | null;
+}
+
+export function createSqliteWriter(db: DatabaseSync) {
+  const setMeta = db.prepare('INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value');
+  const addEntry = db.prepare('INSERT INTO entries (idx, epoch, at_ms, author, message, kind, of_idx, grants) VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
+  const addVersion = db.prepare('INSERT INTO document_versions (key, idx, document, owner) VALUES (?, ?, ?, ?)');
+  const setCurrent = db.prepare('INSERT INTO documents (key, written_at) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET written_at = excluded.written_at');
+  const removeCurrent = db.prepare('DELETE FROM documents WHERE key = ?');
+  const addKey = db.prepare('INSERT INTO idempotency (key, idx, fingerprint, at_ms) VALUES (:key, :index, :fingerprint, :atMs) ON CONFLICT (key) DO UPDATE SET idx = excluded.idx, fingerprint = excluded.fingerprint, at_ms = excluded.at_ms');
+  const dropOldKeys = db.prepare('DELETE FROM idempotency WHERE at_ms < ?');
+  const dropManyKeys = db.prepare('DELETE FROM idempotency WHERE key IN (SELECT key FROM idempotency ORDER BY at_ms DESC, idx DESC LIMIT -1 OFFSET ?)');
+  const addBlob = db.prepare('INSERT INTO blobs (hash, bytes) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING');
+  const setManifest = db.prepare('INSERT INTO manifests (subject, idx, hash) VALUES (?, ?, ?) ON CONFLICT (subject, idx) DO UPDATE SET hash = excluded.hash');
+  const addReferences = db.prepare('INSERT INTO manifest_references (hash, hashes) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING');
+  const setRecord = db.prepare('INSERT INTO records (namespace, key, value) VALUES (?, ?, ?) ON CONFLICT (namespace, key) DO UPDATE SET value = excluded.value');
+  const removeRecord = db.prepare('DELETE FROM records WHERE namespace = ? AND key = ?');
+  const takeFences = db.prepare("UPDATE meta SET value = value + ? WHERE key = 'fence' RETURNING value");
+
+  return {
+    putMeta(key: string, value: number): void {
+      setMeta.run(key, value);
+    },
+    putEntry(entry: LogEntry, atMs: number, versions: readonly WrittenVersion[]): void {
+      const { version, author, message, kind, of, grants } = entry;
+      addEntry.run(version.index, version.epoch, atMs, author, message, kind, of ?? null, JSON.stringify(grants));
+      for (const { key, owner, text } of versions) {
+        addVersion.run(key, version.index, text, owner);
+        if (text === null) removeCurrent.run(key);
+        else setCurrent.run(key, version.index);
+      }
+      setMeta.run('head', version.index);
+    },
+    putIdempotencyKey(use: { key: string; index: number; fingerprint: string; atMs: number }): void {
+      addKey.run({ ...use });
+    },
+    dropIdempotencyKeys(bounds: { readonly olderThanMs: number; readonly keep: number }): void {
+      dropOldKeys.run(bounds.olderThanMs);
+      dropManyKeys.run(bounds.keep);
+    },
+    putCompiled(index: number, compiled: CompiledRecord): void {
+      for (const [hash, bytes] of compiled.blobs) addBlob.run(hash, bytes);
+      for (const [subject, hash] of compiled.manifests) setManifest.run(subject, index, hash);
+      for (const [hash, hashes] of compiled.references) addReferences.run(hash, packHashes(hashes));
+    },
+    putRecords(batch: RecordBatch): void {
+      for (const { namespace, key, value } of batch) {
+        if (value === null) removeRecord.run(namespace, key);
+        else setRecord.run(namespace, key, canonicalJson(value));
+      }
+    },
+    /** Answers the last fence before the block taken. */
+    takeFences(count: number): number {
+      return Number(takeFences.get(count)?.['value'] ?? count) - count;
+    },
+  };
+}
