@@ -1,0 +1,115 @@
+import type { Clock } from '@remora/core/clock';
+import { seededRandom, type Random } from '@remora/core/random';
+import type { Reason } from '@remora/errors/reason';
+import type { Answer, Exchange, Side } from '@remora/policy-kit/exchange';
+import type { FilterContext, FilterTimers, LiveState } from '@remora/policy-kit/runtime-kind';
+import { ManualClock } from './manual-clock.ts';
+
+/** A FilterContext in memory: time, timers, randomness and live state belong to the test, counts and lines are kept. */
+export class TestFilterContext implements FilterContext {
+  readonly clock: ManualClock;
+  readonly timers: ManualFilterTimers;
+  readonly random: Random;
+  readonly shadow: boolean;
+  readonly side: Side;
+  readonly scope: string;
+  readonly live: LiveState;
+  readonly bodyBit = 1;
+  readonly counts = new Map<string, number>();
+  readonly lines: string[] = [];
+  readonly kind: string;
+  shared?: (key: string, shape: string, bytes: number) => SharedArrayBuffer;
+  #slots = 0;
+
+  constructor(kind: string, options: TestContextOptions = {}) {
+    this.kind = kind;
+    this.clock = options.clock ?? new ManualClock();
+    this.timers = new ManualFilterTimers(this.clock);
+    this.random = options.random ?? seededRandom(7);
+    this.shadow = options.shadow ?? false;
+    this.side = options.side ?? 'inbound';
+    this.scope = options.scope ?? 'inbound/orders/';
+    this.live = options.live ?? new MemoryLiveState();
+    if (options.shared) this.shared = options.shared;
+  }
+
+  get slotCount(): number {
+    return this.#slots;
+  }
+
+  slot(): number {
+    return this.#slots++;
+  }
+
+  refuse(reason: Reason, pointer: string, detail: string, fields: Answer['fields'] = []): Answer {
+    return { reason, status: reason.status, fields, body: null, contentType: 'application/problem+json', detail, kind: this.kind, pointer };
+  }
+
+  count(name: string, by = 1): void {
+    this.counts.set(name, (this.counts.get(name) ?? 0) + by);
+  }
+
+  log(line: string): void {
+    this.lines.push(line);
+  }
+}
+
+export interface TestContextOptions {
+  readonly clock?: ManualClock;
+  readonly random?: Random;
+  readonly shadow?: boolean;
+  readonly side?: Side;
+  readonly scope?: string;
+  readonly live?: LiveState;
+  readonly shared?: (key: string, shape: string, bytes: number) => SharedArrayBuffer;
+}
+
+/** Keeps everything for ever: what a test asks for again under the same key and shape is the same object. */
+export class MemoryLiveState implements LiveState {
+  readonly entries = new Map<string, { shape: string; value: unknown }>();
+
+  keep<T>(key: string, shape: string, make: () => T): T {
+    const known = this.entries.get(key);
+    if (known?.shape === shape) return known.value as T;
+    const value = make();
+    this.entries.set(key, { shape, value });
+    return value;
+  }
+}
+
+interface PendingTimer {
+  readonly dueAt: number;
+  readonly x: Exchange;
+  readonly token: number;
+  readonly run: (x: Exchange, token: number) => void;
+}
+
+/** Timers that fire when the test advances the clock through them, in the order of their due times. */
+export class ManualFilterTimers implements FilterTimers {
+  #pending: PendingTimer[] = [];
+  readonly #clock: Clock & { advance(ms: number): void };
+
+  constructor(clock: ManualClock) {
+    this.#clock = clock;
+  }
+
+  get pending(): number {
+    return this.#pending.length;
+  }
+
+  after(delayMs: number, run: (x: Exchange, token: number) => void, x: Exchange, token: number): void {
+    this.#pending.push({ dueAt: this.#clock.monotonicMs() + delayMs, x, token, run });
+  }
+
+  advance(ms: number): void {
+    const end = this.#clock.monotonicMs() + ms;
+    for (;;) {
+      const next = this.#pending.filter((timer) => timer.dueAt <= end).sort((a, b) => a.dueAt - b.dueAt)[0];
+      if (!next) break;
+      this.#pending = this.#pending.filter((timer) => timer !== next);
+      this.#clock.advance(Math.max(0, next.dueAt - this.#clock.monotonicMs()));
+      next.run(next.x, next.token);
+    }
+    this.#clock.advance(end - this.#clock.monotonicMs());
+  }
+}
