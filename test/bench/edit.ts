@@ -42,10 +42,10 @@ async function startApp(): Promise<{ readonly server: Server; readonly port: num
 
 async function throughTwoSidecars(edits: number): Promise<BenchRow[]> {
   const app = await startApp();
-  const controlPlane = await startControlPlane(0);
+  const controlPlane = await startControlPlane({ core: 0 });
   await controlPlane.apply(documents(app.port));
-  const callee = await startSidecar(1, ['--service', 'callee', '--control-plane', controlPlane.push, '--app', `127.0.0.1:${app.port}`, '--inbound', '0', '--outbound', '0']);
-  const caller = await startSidecar(1, ['--service', 'caller', '--control-plane', controlPlane.push, '--app', `127.0.0.1:${app.port}`, '--inbound', '0', '--outbound', '0']);
+  const callee = await startSidecar(['--service', 'callee', '--control-plane', controlPlane.push, '--app', `127.0.0.1:${app.port}`, '--inbound', '0', '--outbound', '0'], { core: 1 });
+  const caller = await startSidecar(['--service', 'caller', '--control-plane', controlPlane.push, '--app', `127.0.0.1:${app.port}`, '--inbound', '0', '--outbound', '0'], { core: 1 });
   const outbound = caller.ports['outbound'] ?? 0;
   try {
     await untilMark(outbound, null);
@@ -70,12 +70,12 @@ async function throughTwoSidecars(edits: number): Promise<BenchRow[]> {
 
 async function withManySidecars(sidecars: number, edits: number): Promise<BenchRow[]> {
   const app = await startApp();
-  const controlPlane = await startControlPlane(0);
+  const controlPlane = await startControlPlane({ core: 0 });
   await controlPlane.apply(documents(app.port));
   const running: ChildProcess[] = [];
   const ports: number[] = [];
   for (let i = 0; i < sidecars; i++) {
-    const sidecar = await startSidecar(1, ['--service', 'callee', '--control-plane', controlPlane.push, '--app', `127.0.0.1:${app.port}`, '--inbound', '0', '--outbound', '0']);
+    const sidecar = await startSidecar(['--service', 'callee', '--control-plane', controlPlane.push, '--app', `127.0.0.1:${app.port}`, '--inbound', '0', '--outbound', '0'], { core: 1 });
     running.push(sidecar.process);
     ports.push(sidecar.ports['inbound'] ?? sidecar.ports['inbound/http'] ?? 0);
   }

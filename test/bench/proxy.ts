@@ -49,7 +49,7 @@ export const run: Bench = async ({ quick, flags }) => {
 };
 
 async function startRemora(backend: number, bundled: boolean): Promise<{ readonly gateway: { readonly port: number; readonly process: ChildProcess }; readonly controlPlane: ChildProcess }> {
-  const controlPlane = await startControlPlane(loadCore, ['--store', 'memory'], bundled);
+  const controlPlane = await startControlPlane({ core: loadCore, flags: ['--store', 'memory'], bundled });
   const port = await freePort();
   await controlPlane.apply(`
 kind: Gateway
@@ -67,7 +67,7 @@ gateway: edge
 match: {path: {prefix: /api/users}}
 to: [{service: users}]
 `);
-  const sidecar = await startSidecar(proxyCore, ['--gateway', 'edge', '--control-plane', controlPlane.push], { bundled });
+  const sidecar = await startSidecar(['--gateway', 'edge', '--control-plane', controlPlane.push], { core: proxyCore, bundled });
   await untilAnswers(port);
   return { gateway: { port, process: sidecar.process }, controlPlane: controlPlane.process };
 }

@@ -17,10 +17,10 @@ export const run: Bench = async ({ quick }) => {
 
 async function memoryAndStart(starts: number): Promise<BenchRow[]> {
   const port = await freePort();
-  const controlPlane = await startControlPlane(0, ['--store', 'memory'], true);
+  const controlPlane = await startControlPlane({ core: 0, flags: ['--store', 'memory'], bundled: true });
   await controlPlane.apply(gatewayDocuments(port));
   const flags = ['--gateway', 'edge', '--control-plane', controlPlane.push];
-  let sidecar = await startSidecar(1, flags, { bundled: true });
+  let sidecar = await startSidecar(flags, { core: 1, bundled: true });
   await untilStatus(port, 204);
   await settle();
   const memory = residentMiB(sidecar.process.pid ?? 0);
@@ -29,7 +29,7 @@ async function memoryAndStart(starts: number): Promise<BenchRow[]> {
   const delays: number[] = [];
   for (let i = 0; i < starts; i++) {
     const began = performance.now();
-    const starting = startSidecar(1, flags, { bundled: true, folder: sidecar.folder });
+    const starting = startSidecar(flags, { core: 1, bundled: true, folder: sidecar.folder });
     delays.push(await untilStatus(port, 204) - began);
     const started = await starting;
     await stop(started.process);
@@ -45,9 +45,9 @@ async function memoryAndStart(starts: number): Promise<BenchRow[]> {
 
 async function stallWhileRoutesArrive(routes: number): Promise<BenchRow[]> {
   const port = await freePort();
-  const controlPlane = await startControlPlane(0, ['--store', 'memory'], true);
+  const controlPlane = await startControlPlane({ core: 0, flags: ['--store', 'memory'], bundled: true });
   await controlPlane.apply(gatewayDocuments(port));
-  const sidecar = await startSidecar(1, ['--gateway', 'edge', '--control-plane', controlPlane.push], { bundled: true });
+  const sidecar = await startSidecar(['--gateway', 'edge', '--control-plane', controlPlane.push], { core: 1, bundled: true });
   await untilStatus(port, 204);
   const admin = sidecar.ports['admin'] ?? 0;
   await statusOf(admin);

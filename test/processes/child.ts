@@ -5,9 +5,9 @@ import { connect } from 'node:net';
 const ticksPerSecond = 100;
 const children = new Set<ChildProcess>();
 
-/** Starts a program pinned to one core (where `taskset` is there); it ends with this process at the latest. */
-export function startPinned(core: number, command: readonly string[], options: { readonly env?: Record<string, string>; readonly onLine?: (line: string) => void } = {}): ChildProcess {
-  const pinned = existsSync('/usr/bin/taskset') ? ['/usr/bin/taskset', '-c', String(core), ...command] : command;
+/** Starts a program, pinned to one core where one is named; it ends with this process at the latest. */
+export function startPinned(core: number | null, command: readonly string[], options: { readonly env?: Record<string, string>; readonly onLine?: (line: string) => void } = {}): ChildProcess {
+  const pinned = core !== null && existsSync('/usr/bin/taskset') ? ['/usr/bin/taskset', '-c', String(core), ...command] : command;
   const child = spawn(pinned[0] ?? '', pinned.slice(1), { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...options.env } });
   children.add(child);
   child.once('exit', () => children.delete(child));

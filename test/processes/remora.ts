@@ -46,10 +46,21 @@ async function untilEvent(start: (onLine: (line: string) => void) => ChildProces
   }
 }
 
-export async function startControlPlane(core: number, flags: readonly string[] = [], bundled = false): Promise<RunningControlPlane> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'remora-bench-'));
-  const command = [...program('control-plane', bundled), '--data-dir', folder, '--api-port', '0', '--push-port', '0', ...flags];
-  const { child, line } = await untilEvent((onLine) => startPinned(core, command, { onLine }), 'listening');
+export interface ControlPlaneOptions {
+  readonly core?: number;
+  readonly flags?: readonly string[];
+  readonly bundled?: boolean;
+  /** Of an earlier run, to start again on its data and ports. */
+  readonly folder?: string;
+  readonly apiPort?: number;
+  readonly pushPort?: number;
+}
+
+export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<RunningControlPlane> {
+  const folder = options.folder ?? mkdtempSync(path.join(tmpdir(), 'remora-bench-'));
+  const ports = ['--api-port', String(options.apiPort ?? 0), '--push-port', String(options.pushPort ?? 0)];
+  const command = [...program('control-plane', options.bundled ?? false), '--data-dir', folder, ...ports, ...(options.flags ?? [])];
+  const { child, line } = await untilEvent((onLine) => startPinned(options.core ?? null, command, { onLine }), 'listening');
   const api = addressOf(line['api']);
   return {
     process: child, api: `http://${api}`, push: addressOf(line['push']), folder,
@@ -62,11 +73,11 @@ export async function startControlPlane(core: number, flags: readonly string[] =
   };
 }
 
-export async function startSidecar(core: number, flags: readonly string[], options: { readonly bundled?: boolean; readonly folder?: string } = {}): Promise<RunningSidecar> {
+export async function startSidecar(flags: readonly string[], options: { readonly core?: number; readonly bundled?: boolean; readonly folder?: string; readonly adminPort?: number } = {}): Promise<RunningSidecar> {
   const folder = options.folder ?? mkdtempSync(path.join(tmpdir(), 'remora-bench-'));
-  const command = [...program('sidecar', options.bundled ?? false), '--data-dir', folder, '--admin-port', '0', ...flags];
+  const command = [...program('sidecar', options.bundled ?? false), '--data-dir', folder, '--admin-port', String(options.adminPort ?? 0), ...flags];
   const started = performance.now();
-  const { child, line } = await untilEvent((onLine) => startPinned(core, command, { onLine }), 'listening');
+  const { child, line } = await untilEvent((onLine) => startPinned(options.core ?? null, command, { onLine }), 'listening');
   const ports: Record<string, number> = {};
   for (const [name, value] of Object.entries(line)) {
     const port = typeof value === 'number' ? value : Number(/:(\d+)$/.exec(String(value))?.[1]);
