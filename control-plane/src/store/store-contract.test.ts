@@ -1,35 +1,21 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { systemTimers } from '@remora/core/clock';
 import type { Clock } from '@remora/core/clock';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createMemoryStore } from './memory-store.ts';
+import { openSqliteStore } from './sqlite-store.ts';
+import { append, change, setClock } from './store-samples.ts';
+import type { SetClock } from './store-samples.ts';
 import type { AppendInput, DocumentChange, Store } from './store.ts';
-
-/** A clock that only moves when told. */
-export interface SetClock extends Clock {
-  nowMs: number;
-}
-
-export function setClock(nowMs = 1_800_000_000_000): SetClock {
-  return { nowMs, wallMs() { return this.nowMs; }, monotonicMs() { return this.nowMs; } };
-}
-
-export function change(key: DocumentChange['key'], before: number | null, after: number | null, owner = ''): DocumentChange {
-  return { key, before: before === null ? null : { v: before }, after: after === null ? null : { v: after }, ownerBefore: before === null ? '' : owner, ownerAfter: owner };
-}
-
-export async function append(store: Store, changes: readonly DocumentChange[], more: Partial<AppendInput> = {}): Promise<number> {
-  const result = await store.append({ expectedHead: store.head(), author: 'ana', message: '', kind: 'documents', changes, grants: [], ...more });
-  if (result.kind !== 'appended') throw new Error(result.kind);
-  return result.entry.version.index;
-}
 
 const dayMs = 86_400_000;
 const keepAll = { minAgeMs: 30 * dayMs, minEntries: 1_000 };
 const hashOf = (digit: string): string => digit.repeat(64);
 
-/** What every store promises. `reopen` stands for a restart; implementations without a disk leave it out. */
-export function storeContract(name: string, make: (clock: Clock, folder: string) => Store): void {
+/** What every store promises. */
+function storeContract(name: string, make: (clock: Clock, folder: string) => Store): void {
   describe(`store contract: ${name}`, () => {
     let folder: string;
     let clock: SetClock;
@@ -203,3 +189,6 @@ export function storeContract(name: string, make: (clock: Clock, folder: string)
     });
   });
 }
+
+storeContract('memory', (clock) => createMemoryStore({ clock }));
+storeContract('sqlite', (clock, folder) => openSqliteStore({ path: join(folder, 'control-plane.db'), clock, timers: systemTimers, alarm: (error) => { throw error; } }));
