@@ -25,7 +25,9 @@ export function programPath(program: RequiredProgram): string | null {
 export function describeWith(program: RequiredProgram, title: string, suite: (command: string) => void): void {
   const command = programPath(program);
   if (command !== null) {
-    describe(title, () => suite(command));
+    describe(title, () => {
+      suite(command);
+    });
     return;
   }
   if (process.env['REMORA_REQUIRE_ALL'] === '1') {

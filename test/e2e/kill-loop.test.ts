@@ -1,0 +1,87 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { seededRandom } from '@remora/core/random';
+import { stop } from '../processes/child.ts';
+import { ask } from '../processes/traffic.ts';
+import { until } from '../processes/until.ts';
+import { Fixture, markPolicy, twoServices } from './fixture.ts';
+
+/** faults.md 12. REMORA_KILLS sets the number: 500 by hand, fewer in a run of everything. */
+const kills = Number(process.env['REMORA_KILLS'] ?? 12);
+const seed = Number(process.env['REMORA_SEED'] ?? 20261122);
+
+describe(`killed with -9 at random moments, ${kills} times each (seed ${seed})`, () => {
+  let fixture = new Fixture();
+  afterEach(async () => {
+    await fixture.end();
+    fixture = new Fixture();
+  });
+
+  test('the control plane keeps every acknowledged write and never uses a number twice', async () => {
+    const random = seededRandom(seed);
+    let controlPlane = await fixture.controlPlane();
+    await controlPlane.apply(twoServices);
+    const acknowledged = new Map<number, number>();
+    let mark = 0;
+    for (let kill = 0; kill < kills; kill++) {
+      const deadline = performance.now() + random.next() * 300;
+      let running = true;
+      const writer = (async () => {
+        while (running) {
+          mark += 1;
+          const answer = await controlPlane.apply(markPolicy(mark)).catch(() => null);
+          if (answer === null) return;
+          const revision = revisionOf(answer);
+          expect([...acknowledged.values()], 'a revision number was used twice').not.toContain(revision);
+          acknowledged.set(mark, revision);
+        }
+      })();
+      await until('the moment of the kill', () => performance.now(), (now) => now >= deadline);
+      running = false;
+      await stop(controlPlane.process);
+      await writer;
+      controlPlane = await fixture.controlPlane({ folder: controlPlane.folder });
+    }
+    const newest = Math.max(...acknowledged.keys());
+    expect(acknowledged.size).toBeGreaterThan(kills);
+    const shown = await (await fetch(`${controlPlane.api}/v1/policies/mark`)).text();
+    const stored = Number(/"x-mark":\s*"(\d+)"/.exec(shown)?.[1]);
+    expect(stored).toBeGreaterThanOrEqual(newest);
+    for (const revision of acknowledged.values()) {
+      const entry = await fetch(`${controlPlane.api}/v1/revisions/${revision}`);
+      expect(entry.status, `revision ${revision}`).toBe(200);
+    }
+  });
+
+  test('a sidecar comes back from its disk every time', async () => {
+    const random = seededRandom(seed + 1);
+    const controlPlane = await fixture.controlPlane();
+    await controlPlane.apply(twoServices);
+    const app = await fixture.app('orders');
+    const flags = ['--service', 'orders', '--control-plane', controlPlane.push, '--app', `127.0.0.1:${app.port}`, '--outbound', '0'];
+    let sidecar = await fixture.sidecar([...flags, '--inbound', '0']);
+    const port = sidecar.ports['inbound'] ?? sidecar.ports['inbound/http'] ?? 0;
+    for (let kill = 0; kill < kills; kill++) {
+      const answer = await until('an answer', () => ask({ port, path: '/' }), ({ status }) => status === 200);
+      if (kill > 0) expect(Number(answer.headers['x-mark'])).toBeGreaterThanOrEqual(0);
+      const deadline = performance.now() + random.next() * 200;
+      const pushing = (async () => {
+        for (let i = 0; performance.now() < deadline; i++) await controlPlane.apply(markPolicy(kill * 1000 + i));
+      })();
+      await until('the moment of the kill', () => performance.now(), (now) => now >= deadline);
+      await stop(sidecar.process);
+      await pushing;
+      sidecar = await fixture.sidecar([...flags, '--inbound', String(port)], { folder: sidecar.folder });
+    }
+    const last = kills * 1000;
+    await controlPlane.apply(markPolicy(last));
+    await until('the last mark', () => ask({ port, path: '/' }), ({ headers }) => headers['x-mark'] === String(last));
+  });
+});
+
+/** The write's answer names its revision. */
+function revisionOf(answer: Record<string, unknown>): number {
+  const revision = answer['revision'];
+  const number = typeof revision === 'number' ? revision : Number((revision as { readonly index?: number } | null)?.index);
+  if (!Number.isInteger(number)) throw new Error(`no revision in ${JSON.stringify(answer).slice(0, 500)}`);
+  return number;
+}
