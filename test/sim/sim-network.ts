@@ -11,12 +11,14 @@ export interface Acceptor {
 interface Connection {
   readonly node: string;
   open: boolean;
-  lastUpAt: number;
-  lastDownAt: number;
+  readonly up: Uint8Array[];
+  readonly down: Uint8Array[];
   buffered: number;
   handler: SidecarStreamHandler | null;
   readonly handlers: ControlStreamHandlers;
 }
+
+const retransmitMs = 100;
 
 /**
  * Streams between sidecars and one control plane: ordered and reliable while they last, as TCP is, with latency, cuts at
@@ -68,7 +70,7 @@ export class SimNetwork {
   }
 
   #connect(node: string, handlers: ControlStreamHandlers): ControlStream {
-    const connection: Connection = { node, open: true, lastUpAt: 0, lastDownAt: 0, buffered: 0, handler: null, handlers };
+    const connection: Connection = { node, open: true, up: [], down: [], buffered: 0, handler: null, handlers };
     this.#connections.add(connection);
     this.#world.after(this.#delay(), () => {
       if (!connection.open || this.#partitioned.has(node)) return;
@@ -93,28 +95,43 @@ export class SimNetwork {
 
   #up(connection: Connection, bytes: Uint8Array): void {
     if (!connection.open) return;
-    connection.lastUpAt = Math.max(connection.lastUpAt, this.#world.monotonicMs() + this.#delay());
-    this.#world.after(connection.lastUpAt - this.#world.monotonicMs(), () => {
-      if (!connection.open || this.#partitioned.has(connection.node)) return;
-      if (this.#lost(connection)) return;
-      // A message that overtakes the acceptance waits for it, as bytes in a socket would.
-      if (connection.handler === null) this.#up(connection, bytes);
-      else connection.handler.message(SidecarMessage.decode(bytes));
-    });
+    connection.up.push(bytes);
+    if (connection.up.length === 1) this.#world.after(this.#delay(), () => this.#deliverUp(connection));
+  }
+
+  /** What cannot arrive now waits, in order, as bytes in a socket do. */
+  #deliverUp(connection: Connection): void {
+    if (!connection.open) return;
+    if (this.#partitioned.has(connection.node) || connection.handler === null) {
+      this.#world.after(retransmitMs, () => this.#deliverUp(connection));
+      return;
+    }
+    const bytes = connection.up.shift();
+    if (bytes === undefined || this.#lost(connection)) return;
+    if (connection.up.length > 0) this.#world.after(this.#delay(), () => this.#deliverUp(connection));
+    connection.handler.message(SidecarMessage.decode(bytes));
   }
 
   #down(connection: Connection, bytes: Uint8Array): void {
     if (!connection.open) return;
     connection.buffered += bytes.length;
     this.sentBytes.set(connection.node, (this.sentBytes.get(connection.node) ?? 0) + bytes.length);
-    connection.lastDownAt = Math.max(connection.lastDownAt, this.#world.monotonicMs() + this.#delay());
-    this.#world.after(connection.lastDownAt - this.#world.monotonicMs(), () => {
-      if (!connection.open || this.#partitioned.has(connection.node) || this.#stuck.has(connection.node)) return;
-      connection.buffered -= bytes.length;
-      if (this.#lost(connection)) return;
-      connection.handlers.onMessage(ControlMessage.decode(bytes));
-      connection.handler?.drained();
-    });
+    connection.down.push(bytes);
+    if (connection.down.length === 1) this.#world.after(this.#delay(), () => this.#deliverDown(connection));
+  }
+
+  #deliverDown(connection: Connection): void {
+    if (!connection.open) return;
+    if (this.#partitioned.has(connection.node) || this.#stuck.has(connection.node)) {
+      this.#world.after(retransmitMs, () => this.#deliverDown(connection));
+      return;
+    }
+    const bytes = connection.down.shift();
+    if (bytes === undefined || this.#lost(connection)) return;
+    connection.buffered -= bytes.length;
+    if (connection.down.length > 0) this.#world.after(this.#delay(), () => this.#deliverDown(connection));
+    connection.handlers.onMessage(ControlMessage.decode(bytes));
+    connection.handler?.drained();
   }
 
   #lost(connection: Connection): boolean {
