@@ -1,0 +1,57 @@
+/** `npm run bundle`: one file each for control plane, sidecar and command line in `dist/`. They run with Node and nothing else. */
+import { readFileSync, rmSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { build, type Plugin } from 'esbuild';
+
+const root = path.resolve(import.meta.dirname, '..');
+
+interface Target {
+  readonly name: string;
+  /** The program, as its main file starts it. */
+  readonly start: string;
+  /** Whether it starts data threads: the same file, entered again. */
+  readonly workers: boolean;
+}
+
+const targets: readonly Target[] = [
+  { name: 'remora-control-plane', start: `import { runControlPlane } from './control-plane/src/bootstrap.ts'; await runControlPlane(process.argv.slice(2), process.env);`, workers: false },
+  { name: 'remora-sidecar', start: `const { runSidecar } = await import('./sidecar/src/bootstrap.ts'); await runSidecar(process.argv.slice(2), process.env);`, workers: true },
+  { name: 'remora', start: `const { runCommandLine } = await import('./libs/cli/program.ts'); await runCommandLine(process.argv.slice(2), process.env);`, workers: true },
+];
+
+/** A data thread's program inside the bundle: the bundle itself, which looks at what it was started as. */
+const workerFile = 'sidecar/src/dataplane/data-worker.ts';
+
+function entryOf(target: Target): string {
+  if (!target.workers) return target.start;
+  return `import { isMainThread, workerData } from 'node:worker_threads';
+if (!isMainThread && workerData?.program === 'remora-data-worker') await import('./${workerFile}');
+else { ${target.start} }`;
+}
+
+/** Modules must not start themselves when they are inside a bundle; data threads start the bundle. */
+const oneFile: Plugin = {
+  name: 'one-file',
+  setup(context) {
+    context.onLoad({ filter: /\.ts$/ }, ({ path: file }) => {
+      if (file.includes('node_modules')) return null;
+      const contents = readFileSync(file, 'utf8')
+        .replaceAll('import.meta.main', 'false')
+        .replaceAll(/new URL\((['"])\.\/data-worker\.ts\1, ?import\.meta\.url\)/g, 'new URL(import.meta.url)');
+      return { contents, loader: 'ts' };
+    });
+  },
+};
+
+for (const target of targets) {
+  const outfile = path.join(root, 'dist', `${target.name}.mjs`);
+  rmSync(outfile, { force: true });
+  await build({
+    stdin: { contents: entryOf(target), resolveDir: root, sourcefile: `${target.name}.ts`, loader: 'ts' },
+    outfile, bundle: true, platform: 'node', format: 'esm', target: 'node26', minifySyntax: true, minifyWhitespace: true, legalComments: 'none', logLevel: 'warning',
+    // CommonJS packages ask for built-in modules by require.
+    banner: { js: `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);` },
+    plugins: [oneFile],
+  });
+  process.stdout.write(`${path.relative(root, outfile)} ${(statSync(outfile).size / 1e6).toFixed(2)} MB\n`);
+}
