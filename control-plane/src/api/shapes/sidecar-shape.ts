@@ -1,0 +1,60 @@
+import { z } from 'zod';
+import { refusalShape } from './revision-shape.ts';
+import { shape } from './shape.ts';
+import { subjectKeyShape, versionShape } from './version-shape.ts';
+
+const laneShape = shape('Lane', z.object({
+  desired: versionShape,
+  desiredHash: z.string(),
+  applied: versionShape,
+  appliedHash: z.string(),
+  inSync: z.boolean(),
+  persisted: z.boolean(),
+  lagMs: z.number(),
+}));
+
+export const sidecarShape = shape('Sidecar', z.object({
+  nodeId: z.string(),
+  incarnation: z.number(),
+  subject: subjectKeyShape,
+  phase: z.enum(['in-sync', 'pending', 'refused', 'offline', 'orphaned', 'draining']),
+  connected: z.boolean(),
+  authenticated: z.boolean(),
+  connectedSince: z.string().nullable(),
+  lastSeen: z.string(),
+  staleSince: z.string().nullable(),
+  address: z.string(),
+  locality: z.string(),
+  labels: z.record(z.string(), z.string()),
+  build: z.object({ version: z.string(), format: z.number(), id: z.string(), kinds: z.record(z.string(), z.number()) }),
+  config: laneShape,
+  state: laneShape,
+  lastRefusal: refusalShape.nullable(),
+  clockOffsetMs: z.number(),
+  rssBytes: z.number(),
+  cpuShare: z.number(),
+  stallMs: z.number(),
+  appReady: z.boolean(),
+  warming: z.array(z.string()),
+}));
+
+export const sidecarListShape = shape('SidecarList', z.object({
+  items: z.array(sidecarShape),
+  next: z.string().nullable(),
+  total: z.int(),
+  counts: z.record(z.string(), z.int()).describe('Sidecars by phase, on every page'),
+}));
+
+export const snapshotShape = shape('SidecarSnapshot', z.object({
+  nodeId: z.string(),
+  subject: subjectKeyShape,
+  revision: z.int(),
+  hash: z.string(),
+  entries: z.array(z.object({ type: z.string(), name: z.string(), hash: z.string(), resource: z.unknown() })),
+}));
+
+export const sidecarHistoryShape = shape('SidecarHistory', z.object({
+  nodeId: z.string(),
+  subject: subjectKeyShape,
+  items: z.array(z.object({ revision: z.int(), at: z.string(), author: z.string(), message: z.string(), hash: z.string(), current: z.boolean() })),
+}));

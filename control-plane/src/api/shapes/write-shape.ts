@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import { documentDiffShape, enforcementShape, revisionShape } from './revision-shape.ts';
+import { shape } from './shape.ts';
+import { subjectKeyShape, versionShape } from './version-shape.ts';
+
+/** Answer to every write, dry or not. */
+export const writeAnswerShape = shape('WriteAnswer', z.object({
+  outcome: z.enum(['committed', 'unchanged', 'dry-run', 'repeated']).describe('`unchanged`: everything is as given already. `repeated`: an earlier request with this Idempotency-Key did it'),
+  revision: revisionShape.nullable().describe('null where none was made'),
+  head: versionShape,
+  plan: z.string().describe('Hash of what this does: give it as `plan` to have exactly this, or nothing'),
+  changes: z.array(documentDiffShape),
+  subjects: z.array(subjectKeyShape).describe('Services and gateways whose sidecars would enforce something else'),
+  sidecars: z.array(z.object({ nodeId: z.string(), subject: subjectKeyShape, connected: z.boolean() })).describe('Sidecars of these subjects'),
+  guards: z.array(z.object({ guard: z.string(), subject: subjectKeyShape, message: z.string(), forced: z.boolean() })).describe('Guards that trip; a write is refused unless each is forced'),
+  enforcement: enforcementShape.nullable().describe('With `wait=applied`: who enforces it'),
+}));
+
+export const storedDocumentShape = shape('StoredDocument', z.object({
+  document: z.looseObject({ kind: z.string(), name: z.string() }),
+  revision: z.int().describe('Revision that wrote it last'),
+  owner: z.string(),
+  etag: z.string(),
+}));
+
+export const documentListShape = shape('DocumentList', z.object({
+  items: z.array(storedDocumentShape),
+  next: z.string().nullable().describe('Value of `after` for the next page; null at the end'),
+  total: z.int().describe('All that match, on every page'),
+  head: versionShape,
+}));
