@@ -10,6 +10,12 @@ export interface IssueParams {
   readonly expected?: string;
 }
 
+/** What the text of a value stands for, where two spellings can mean the same: for comparing documents and for bounds. */
+export type Notation = 'duration' | 'size' | 'ratio';
+
+/** Notation of types made here, also through `.optional()`, `.meta()` and checks on them. */
+export const notations = z.registry<{ readonly notation: Notation }>();
+
 interface Range {
   readonly min?: number;
   readonly max?: number;
@@ -40,7 +46,7 @@ export function duration(range: Range = {}): z.ZodString {
     const ms = parseDurationMs(text);
     if (ms === null) return `${JSON.stringify(text.slice(0, 40))} is not a duration`;
     return outside(ms, range) ? `${text} is out of range` : null;
-  });
+  }).register(notations, { notation: 'duration' });
 }
 
 function formatSize(bytes: number): string {
@@ -55,7 +61,7 @@ export function size(range: Range = {}): z.ZodString {
     const bytes = parseSizeBytes(text);
     if (bytes === null) return `${JSON.stringify(text.slice(0, 40))} is not a size`;
     return outside(bytes, range) ? `${text} is out of range` : null;
-  });
+  }).register(notations, { notation: 'size' });
 }
 
 /** `0.2` or `20%`; the range as numbers from 0 to 1, inclusive. */
@@ -68,7 +74,7 @@ export function ratio(range: Range = {}): z.ZodUnion<readonly [z.ZodNumber, z.Zo
     if (value === null) return `${JSON.stringify(written.slice(0, 40))} is not a ratio`;
     return outside(value, range) ? `${written} is out of range` : null;
   });
-  return z.union([z.number().min(low).max(high), text], { error: () => `must be ${expected}` }).meta({ description: expected });
+  return z.union([z.number().min(low).max(high), text], { error: () => `must be ${expected}` }).meta({ description: expected }).register(notations, { notation: 'ratio' });
 }
 
 /** An address or a network: `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.7`. */

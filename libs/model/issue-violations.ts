@@ -1,0 +1,137 @@
+import { joinPointer } from '@remora/core/pointer';
+import { suggest } from '@remora/core/suggest';
+import type { Violation } from '@remora/core/violation';
+import type { z } from 'zod';
+import { namesBelow, typesBelow } from './schema-shape.ts';
+
+type Issue = z.core.$ZodIssue;
+
+/** Everything zod found, as violations with pointers, what was expected, and the nearest spelling. */
+export function issueViolations(schema: z.ZodType, issues: readonly Issue[], base = ''): Violation[] {
+  return issues.flatMap((one) => translate(schema, one, base));
+}
+
+function translate(schema: z.ZodType, one: Issue, base: string): Violation[] {
+  const pointer = joinPointer(base, ...one.path.map(String));
+  switch (one.code) {
+    case 'unrecognized_keys':
+      return one.keys.map((key) => unknownField(schema, one.path, key, pointer));
+    case 'invalid_union':
+      return translateUnion(schema, one, pointer, base);
+    case 'invalid_key':
+      return one.issues.map((inner) => violation(pointer, codeOf(inner), `the key ${quote(lastOf(one.path))}: ${inner.message}`, expectedOf(inner)));
+    case 'invalid_value':
+      return [violation(pointer, missing(one) ? 'missing-field' : 'invalid-value', missing(one) ? 'is missing' : `is not ${listed(one.values)}`, listed(one.values), suggestWord(one.input, one.values))];
+    case 'invalid_type':
+      return [violation(pointer, missing(one) ? 'missing-field' : 'wrong-type', missing(one) ? 'is missing' : typeMessage(one), expectedType(one))];
+    case 'too_small':
+    case 'too_big':
+      return [sizeViolation(one, pointer)];
+    case 'custom':
+      return [violation(pointer, codeOf(one), one.message, expectedOf(one), suggestionOf(one))];
+    case 'invalid_format':
+    case 'not_multiple_of':
+    case 'invalid_element':
+      return [violation(pointer, 'invalid-value', one.message)];
+    default:
+      return [violation(pointer, 'invalid-value', 'is not valid')];
+  }
+}
+
+function violation(pointer: string, code: string, message: string, expected?: string, suggestion?: string): Violation {
+  return { pointer, code, message, ...(expected === undefined ? {} : { expected }), ...(suggestion === undefined ? {} : { suggestion }) };
+}
+
+function unknownField(schema: z.ZodType, path: readonly PropertyKey[], key: string, pointer: string): Violation {
+  let types: readonly z.ZodType[] = [schema];
+  for (const segment of path) types = types.flatMap((type) => typesBelow(type, String(segment)));
+  const names = [...new Set(types.flatMap((type) => namesBelow(type)))];
+  const expected = names.length === 0 || names.length > 40 ? undefined : `one of ${names.join(', ')}`;
+  return violation(joinPointer(pointer, key), 'unknown-field', `there is no field ${quote(key)} here`, expected, suggest(key, names));
+}
+
+/** The option that was most likely meant: the one whose problems lie deepest, then the one with the fewest. */
+function translateUnion(schema: z.ZodType, one: Extract<Issue, { code: 'invalid_union' }>, pointer: string, base: string): Violation[] {
+  if ('discriminator' in one && typeof one.discriminator === 'string') {
+    const options = 'options' in one && Array.isArray(one.options) ? one.options.map(String) : [];
+    return [violation(pointer, options.length > 0 ? 'invalid-value' : 'missing-field', `its ${one.discriminator} says none of the kinds there are`, options.length > 0 ? `one of ${options.join(', ')}` : undefined)];
+  }
+  const ranked = one.errors
+    .map((issues) => ({ issues, depth: Math.max(0, ...issues.map((inner) => inner.path.length + (inner.code === 'invalid_type' ? 0 : 0.5))) }))
+    .sort((a, b) => b.depth - a.depth || a.issues.length - b.issues.length);
+  const best = ranked[0];
+  if (best === undefined || best.depth === 0) return [violation(pointer, one.input === undefined ? 'missing-field' : 'wrong-type', one.message, undefined)];
+  return best.issues.flatMap((inner) => translate(schema, { ...inner, path: [...one.path, ...inner.path] } as Issue, base));
+}
+
+function sizeViolation(one: Extract<Issue, { code: 'too_small' | 'too_big' }>, pointer: string): Violation {
+  const low = one.code === 'too_small';
+  const bound = String(low ? one.minimum : one.maximum);
+  const unit = one.origin === 'string' ? ' characters' : one.origin === 'array' ? ' entries' : '';
+  const text = `${low ? 'at least' : 'at most'} ${bound}${unit}`;
+  const code = unit === '' ? 'out-of-range' : low ? 'too-few' : 'too-many';
+  return violation(pointer, code, unit === '' ? `must be ${text}` : `must have ${text}`, text);
+}
+
+/** zod reports with `input` only where asked; absence shows in the input. */
+function missing(one: Issue): boolean {
+  return one.input === undefined;
+}
+
+function typeMessage(one: Extract<Issue, { code: 'invalid_type' }>): string {
+  if (!one.message.startsWith('Invalid input')) return one.message;
+  if (one.input === null) return 'is empty';
+  return `is ${nameOfType(one.input)}, not ${typeNames[one.expected] ?? one.expected}`;
+}
+
+const typeNames: Readonly<Record<string, string>> = {
+  string: 'a text', number: 'a number', int: 'a whole number', boolean: 'true or false', object: 'a map', record: 'a map', array: 'a list',
+};
+
+function nameOfType(value: unknown): string {
+  if (Array.isArray(value)) return 'a list';
+  if (value === null) return 'empty';
+  switch (typeof value) {
+    case 'string': return `the text ${quote(value)}`;
+    case 'number': return `the number ${value}`;
+    case 'boolean': return String(value);
+    default: return 'a map';
+  }
+}
+
+function expectedType(one: Extract<Issue, { code: 'invalid_type' }>): string {
+  const said = /^must be (.+)$/s.exec(one.message)?.[1];
+  return said ?? typeNames[one.expected] ?? one.expected;
+}
+
+function listed(values: readonly unknown[]): string {
+  return values.length === 1 ? String(values[0]) : `one of ${values.map(String).join(', ')}`;
+}
+
+function suggestWord(input: unknown, values: readonly unknown[]): string | undefined {
+  return typeof input === 'string' ? suggest(input, values.map(String)) : undefined;
+}
+
+function codeOf(one: Issue): string {
+  const code = one.code === 'custom' ? one.params?.['code'] : undefined;
+  return typeof code === 'string' ? code : 'invalid-value';
+}
+
+function expectedOf(one: Issue): string | undefined {
+  const expected = one.code === 'custom' ? one.params?.['expected'] : undefined;
+  return typeof expected === 'string' ? expected : undefined;
+}
+
+/** `one of a, b, c` as expected makes a suggestion possible. */
+function suggestionOf(one: Issue): string | undefined {
+  const words = /^one of (.+)$/.exec(expectedOf(one) ?? '')?.[1]?.split(', ');
+  return words !== undefined && typeof one.input === 'string' ? suggest(one.input, words) : undefined;
+}
+
+function quote(value: unknown): string {
+  return JSON.stringify(String(value).slice(0, 60));
+}
+
+function lastOf(path: readonly PropertyKey[]): string {
+  return String(path.at(-1) ?? '');
+}

@@ -1,0 +1,167 @@
+import type { Json, JsonObject } from '@remora/core/canonical-json';
+import { parsePointer } from '@remora/core/pointer';
+import type { Violation } from '@remora/core/violation';
+import { documentLimits } from './document-limits.ts';
+import { readJson } from './json-reader.ts';
+import { readYaml, yamlLine } from './yaml-reader.ts';
+
+/** One file, request body or standard input. */
+export interface InputFile {
+  /** What people know it by: `mesh/edge.yaml`, `-`, `request`. */
+  readonly name: string;
+  readonly bytes: Uint8Array | string;
+}
+
+/** A document as it was written: a map, nothing else is known of it yet. */
+export interface LoadedDocument {
+  readonly value: JsonObject;
+  /** `mesh/edge.yaml:17`. */
+  readonly source: string;
+  /** File and line of the nearest thing that exists at a pointer. Reads the text again: for messages only. */
+  sourceOf(pointer: string): string;
+}
+
+export interface LoadResult {
+  readonly documents: readonly LoadedDocument[];
+  readonly violations: readonly Violation[];
+}
+
+/**
+ * Reads YAML 1.2 and JSON: streams of documents separated by `---`, and lists of documents. Size, depth, aliases and number are
+ * bounded (`document-limits.ts`). What cannot be read is a violation with its line; the rest is loaded all the same.
+ */
+export function loadDocuments(files: readonly InputFile[]): LoadResult {
+  const result = new Loading();
+  let bytes = 0;
+  for (const file of files) {
+    bytes += file.bytes.length;
+    if (bytes > documentLimits.inputBytes) {
+      result.fail({ pointer: '', code: 'too-large', message: `the input is larger than ${documentLimits.inputBytes / 1024 ** 2} MiB`, source: file.name });
+      break;
+    }
+    const text = decodeText(file, result);
+    if (text !== null) loadText(file.name, text, result);
+  }
+  return { documents: result.documents, violations: result.violations };
+}
+
+class Loading {
+  readonly documents: LoadedDocument[] = [];
+  readonly violations: Violation[] = [];
+
+  get full(): boolean {
+    return this.documents.length >= documentLimits.inputDocuments || this.violations.length >= documentLimits.violations;
+  }
+
+  fail(violation: Violation): void {
+    if (this.violations.length < documentLimits.violations) this.violations.push(violation);
+  }
+
+  /** A document, a list of documents, or nothing. */
+  add(value: Json, piece: Piece, line: number): void {
+    if (value === null) return;
+    const items = Array.isArray(value) ? (value as readonly Json[]) : [value];
+    for (const [i, item] of items.entries()) {
+      const prefix = Array.isArray(value) ? [String(i)] : [];
+      const source = `${piece.file}:${prefix.length > 0 && i > 0 ? lineIn(piece, prefix) : line}`;
+      if (item === null || typeof item !== 'object' || Array.isArray(item)) this.fail({ pointer: '', code: 'wrong-type', message: 'a document is a map', expected: 'a map with kind and name', source });
+      else if (this.documents.length >= documentLimits.inputDocuments) this.fail({ pointer: '', code: 'too-many', message: `more than ${documentLimits.inputDocuments} documents`, source });
+      else this.documents.push({ value: item as JsonObject, source, sourceOf: (pointer) => `${piece.file}:${lineIn(piece, [...prefix, ...(parsePointer(pointer) ?? [])])}` });
+      if (this.full) return;
+    }
+  }
+}
+
+/** Text between two document markers. */
+interface Piece {
+  readonly file: string;
+  readonly text: string;
+  /** Line of its first character, from 1. */
+  readonly firstLine: number;
+}
+
+function lineIn(piece: Piece, segments: readonly string[]): number {
+  return piece.firstLine + yamlLine(piece.text, segments) - 1;
+}
+
+function decodeText(file: InputFile, result: Loading): string | null {
+  if (typeof file.bytes === 'string') return file.bytes;
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(file.bytes);
+  } catch {
+    result.fail({ pointer: '', code: 'invalid-utf8', message: 'is not UTF-8', expected: 'UTF-8 text', source: `${file.name}:${invalidLine(file.bytes)}` });
+    return null;
+  }
+}
+
+/** Line of the first byte that is not UTF-8. */
+function invalidLine(bytes: Uint8Array): number {
+  let line = 1;
+  for (let at = 0; at < bytes.length; line++) {
+    const newline = bytes.indexOf(0x0a, at);
+    const end = newline < 0 ? bytes.length : newline + 1;
+    try {
+      new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(at, end));
+    } catch {
+      return line;
+    }
+    at = end;
+  }
+  return line;
+}
+
+function loadText(file: string, text: string, result: Loading): void {
+  for (const piece of split(file, text)) {
+    if (result.full) return;
+    loadPiece(piece, result);
+  }
+}
+
+/**
+ * At `---` lines, which end a document wherever they stand (YAML 1.2 section 9.1.2): reading piece by piece keeps the
+ * cost of one document's errors and trees to that document. A stream with directives is left whole.
+ */
+function* split(file: string, text: string): Generator<Piece> {
+  if (/^%/m.test(text)) {
+    yield { file, text, firstLine: 1 };
+    return;
+  }
+  let start = 0;
+  let firstLine = 1;
+  for (const marker of text.matchAll(/^---(?=[ \t\r\n]|$)/gm)) {
+    if (marker.index === 0) continue;
+    const piece = text.slice(start, marker.index);
+    yield { file, text: piece, firstLine };
+    firstLine += countLines(piece);
+    start = marker.index;
+  }
+  yield { file, text: text.slice(start), firstLine };
+}
+
+function countLines(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) count++;
+  return count;
+}
+
+function loadPiece(piece: Piece, result: Loading): void {
+  const body = piece.text.replace(/^\uFEFF?(?:---[ \t]*\r?\n)?/, '');
+  const first = /[^\s]/.exec(body)?.[0];
+  if (first === undefined) return;
+  if (first === '{' || first === '[') {
+    // Most of what programs send; and the YAML reader would take ten times as long.
+    const json = readJson(body, first === '[' ? { depth: documentLimits.depth + 1, nodes: Number.POSITIVE_INFINITY } : documentLimits);
+    const line = piece.firstLine + (body.length < piece.text.length && piece.text.startsWith('---') ? 1 : 0);
+    if (json.ok) return result.add(json.value, piece, line + countLines(/^\s*/.exec(body)?.[0] ?? ''));
+    if (json.code !== 'invalid-json' || piece.file.endsWith('.json') || body.length > documentLimits.documentBytes) {
+      return result.fail({ pointer: '', code: json.code, message: json.message, source: `${piece.file}:${line + countLines(body.slice(0, json.offset))}` });
+    }
+  }
+  if (piece.text.length > 4 * documentLimits.documentBytes && !/^%/m.test(piece.text)) {
+    return result.fail({ pointer: '', code: 'too-large', message: `a document is larger than ${documentLimits.documentBytes / 1024} KiB`, source: `${piece.file}:${piece.firstLine}` });
+  }
+  for (const document of readYaml(piece.text, documentLimits)) {
+    for (const { line, ...problem } of document.problems) result.fail({ ...problem, source: `${piece.file}:${piece.firstLine + line - 1}` });
+    if (document.value !== null) result.add(document.value, piece, piece.firstLine + document.line - 1);
+  }
+}

@@ -1,0 +1,88 @@
+import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
+import { kindOrder } from '@remora/policy-kit/order';
+import { notAvailable } from '@remora/policy-kit/scalars';
+import { parsePointer } from '@remora/core/pointer';
+import type { Json } from '@remora/core/canonical-json';
+import { z } from 'zod';
+import { documentLimits } from './document-limits.ts';
+import { issue } from './issue.ts';
+import { documentName, labels } from './names.ts';
+import { createSectionSchema } from './section-schema.ts';
+import { exceptionSchema, fromSchema, targetSchema } from './target-schema.ts';
+import type { FromDocument, TargetDocument } from './target-schema.ts';
+
+const scalar = z.union([z.string().max(documentLimits.valueLength), z.number(), z.boolean()], { error: () => 'must be a text, a number or a boolean' });
+const ordered = z.union([z.string().max(64), z.number()], { error: () => 'must be a number, duration, size or ratio' });
+
+const boundSchema = z.strictObject({
+  field: z.string().max(1_024).superRefine((field, context) => {
+    if ((parsePointer(field)?.length ?? 0) < 1) issue(context, 'invalid-pointer', 'is not a JSON pointer into a policy', '/retry/retries, or /rateLimit/limits/*/requests');
+  }),
+  locked: z.literal(true).optional(),
+  min: ordered.optional(),
+  max: ordered.optional(),
+  oneOf: z.array(scalar).min(1).max(64).optional(),
+  except: z.array(exceptionSchema).min(1).max(documentLimits.exceptions).optional(),
+}).superRefine((bound, context) => {
+  if (bound.locked === undefined && bound.min === undefined && bound.max === undefined && bound.oneOf === undefined) {
+    issue(context, 'too-few', 'limits nothing', 'locked: true, min, max or oneOf');
+  }
+});
+
+export type BoundDocument = z.infer<typeof boundSchema>;
+
+/** A target and one section per policy kind. Sections of other kinds are by name. */
+export interface PolicyDocument {
+  readonly kind: 'Policy';
+  readonly name: string;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly target: TargetDocument;
+  readonly from?: FromDocument | undefined;
+  readonly bounds?: readonly BoundDocument[] | undefined;
+  readonly [section: string]: unknown;
+}
+
+/** Fields of a policy that are no section. */
+const policyFields: ReadonlySet<string> = new Set(['kind', 'name', 'labels', 'target', 'from', 'bounds']);
+
+/** Names of the sections of a policy, in the document's order. */
+export function sectionsOf(policy: PolicyDocument): readonly string[] {
+  return Object.keys(policy).filter((field) => !policyFields.has(field));
+}
+
+/** A section as written: fields, `enabled`, `enforcement`. */
+export function sectionOf(policy: PolicyDocument, kind: string): Readonly<Record<string, Json>> | undefined {
+  return Object.hasOwn(policy, kind) ? (policy[kind] as Readonly<Record<string, Json>>) : undefined;
+}
+
+export function createPolicySchema(kinds: ReadonlyMap<string, AuthoringKind>): z.ZodType {
+  const sections: Record<string, z.ZodType> = {};
+  for (const { name } of kindOrder) {
+    const kind = kinds.get(name);
+    sections[name] = kind === undefined ? notAvailable(name).optional() : createSectionSchema(kind).optional();
+  }
+  return z.strictObject({
+    kind: z.literal('Policy'),
+    name: documentName(),
+    labels: labels().optional(),
+    target: targetSchema,
+    from: fromSchema.optional(),
+    bounds: z.array(boundSchema).min(1).max(documentLimits.bounds).optional(),
+    ...sections,
+  }).superRefine((policy, context) => {
+    const written = sectionsOf(policy as PolicyDocument);
+    if (written.length === 0 && policy.bounds === undefined) issue(context, 'too-few', 'sets nothing and bounds nothing', 'a section such as timeout, or bounds');
+    if (policy.from !== undefined) checkFrom(policy.from, policy.target, written, kinds, context);
+  });
+}
+
+function checkFrom(from: FromDocument, target: TargetDocument, written: readonly string[], kinds: ReadonlyMap<string, AuthoringKind>, context: z.RefinementCtx): void {
+  for (const name of written) {
+    if (kinds.get(name)?.side !== 'provider') continue;
+    issue(context, 'from-not-possible', `${name} is enforced where the request arrives, for all callers alike; from narrows caller-side kinds such as timeout and retry`, undefined, ['from']);
+    return;
+  }
+  const ofGateway = target.gateway !== undefined || target.gateways !== undefined;
+  if (ofGateway && from.gateway === undefined) issue(context, 'never-applies', 'a gateway as target is the caller itself', undefined, ['from']);
+  if (target.gateway !== undefined && from.gateway !== undefined && from.gateway !== target.gateway) issue(context, 'never-applies', `only ${target.gateway} makes the calls of ${target.gateway}`, undefined, ['from', 'gateway']);
+}

@@ -1,0 +1,78 @@
+import { oneOf } from '@remora/policy-kit/scalars';
+import { z } from 'zod';
+import { documentLimits } from './document-limits.ts';
+import { issue } from './issue.ts';
+import { boundedRecord, hostName, labels, named, portName } from './names.ts';
+import { pathRulesSchema } from './path-rules-schema.ts';
+
+const portNumber = z.int().min(1).max(65_535);
+
+const servicePort = z.strictObject({
+  port: portNumber,
+  protocol: oneOf(['http'], ['grpc', 'tcp', 'tls']).optional().meta({ description: 'default http' }),
+});
+
+const address = named(
+  /^(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$/,
+  'an IP address or a host name, without port', 253,
+);
+
+const staticEndpoint = z.strictObject({
+  address,
+  port: portNumber.optional().meta({ description: 'where the service has one port and this endpoint listens on another' }),
+  ports: boundedRecord(portName(), portNumber, { max: documentLimits.ports, what: 'ports' }).optional(),
+  weight: z.int().min(0).max(1_000_000).optional().meta({ description: 'default 1' }),
+  backup: z.boolean().optional().meta({ description: 'used when no other endpoint can be' }),
+  labels: labels().optional(),
+  locality: z.string().max(253).optional(),
+});
+
+/** A named workload. */
+export const serviceSchema = z.strictObject({
+  kind: z.literal('Service'),
+  name: hostName(),
+  labels: labels().optional(),
+  ports: boundedRecord(portName(), servicePort, { min: 1, max: documentLimits.ports, what: 'ports' }),
+  endpoints: z.array(staticEndpoint).min(1).max(documentLimits.endpoints).optional().meta({ description: 'instances at fixed addresses, beside those that sidecars announce' }),
+  discovery: z.strictObject({ source: oneOf(['sidecars'], ['dns', 'consul', 'kubernetes', 'file']) }).optional(),
+  dependsOn: z.array(hostName()).max(documentLimits.dependsOn).optional().meta({ description: 'services it may call' }),
+  pathRules: pathRulesSchema.optional(),
+}).superRefine((service, context) => {
+  checkPortNumbers(service.ports, context);
+  checkDependencies(service.name, service.dependsOn ?? [], context);
+  checkEndpoints(service, context);
+});
+
+export type ServiceDocument = z.infer<typeof serviceSchema>;
+
+function checkPortNumbers(ports: Readonly<Record<string, { readonly port: number }>>, context: z.RefinementCtx): void {
+  const seen = new Map<number, string>();
+  for (const [name, { port }] of Object.entries(ports)) {
+    const other = seen.get(port);
+    if (other !== undefined) issue(context, 'duplicate-port', `port ${port} is already named ${other}`, undefined, ['ports', name, 'port']);
+    seen.set(port, name);
+  }
+}
+
+function checkDependencies(name: string, dependsOn: readonly string[], context: z.RefinementCtx): void {
+  for (const [i, dependency] of dependsOn.entries()) {
+    if (dependency === name) issue(context, 'self-reference', 'a service does not depend on itself', undefined, ['dependsOn', i]);
+    if (dependsOn.indexOf(dependency) < i) issue(context, 'duplicate', `${dependency} is listed twice`, undefined, ['dependsOn', i]);
+  }
+}
+
+function checkEndpoints(service: { readonly ports: Readonly<Record<string, unknown>>; readonly endpoints?: readonly z.infer<typeof staticEndpoint>[] | undefined }, context: z.RefinementCtx): void {
+  const names = Object.keys(service.ports);
+  const seen = new Set<string>();
+  for (const [i, endpoint] of (service.endpoints ?? []).entries()) {
+    const at = ['endpoints', i];
+    if (endpoint.port !== undefined && names.length > 1) issue(context, 'ambiguous-port', 'the service has several ports; say which in ports', `ports: {${names[0]}: ${endpoint.port}}`, [...at, 'port']);
+    if (endpoint.port !== undefined && endpoint.ports !== undefined) issue(context, 'exclusive', 'give port or ports, not both', undefined, [...at, 'port']);
+    for (const name of Object.keys(endpoint.ports ?? {})) {
+      if (!Object.hasOwn(service.ports, name)) issue(context, 'unknown-port', `the service has no port ${name}`, `one of ${names.join(', ')}`, [...at, 'ports', name]);
+    }
+    const place = `${endpoint.address} ${endpoint.port ?? JSON.stringify(endpoint.ports ?? {})}`;
+    if (seen.has(place)) issue(context, 'duplicate', `${endpoint.address} is listed twice`, undefined, at);
+    seen.add(place);
+  }
+}
