@@ -1,0 +1,43 @@
+import { parseDurationMs } from '@remora/core/units';
+import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
+import { compileEntryMatch } from '@remora/policy-kit/entry-match-schema';
+import { RateLimit, type Limit } from './gen/rate-limit.ts';
+import {
+  checkRateLimit, effectiveBurst, limitDefaults, rateLimitDefaults, rateLimitSchema, type EffectiveLimit, type EffectiveRateLimit,
+} from './schema.ts';
+
+/** Limits on requests: provider side. */
+export const rateLimitAuthoring: AuthoringKind = {
+  name: 'rateLimit',
+  side: 'provider',
+  always: false,
+  shadow: true,
+  format: 1,
+  schema: rateLimitSchema,
+  defaults: rateLimitDefaults,
+  entryDefaults: { '/limits/*': limitDefaults },
+  check: checkRateLimit,
+  compile: (effective) => ({ minFormat: 1, body: RateLimit.encode(toMessage(effective as unknown as EffectiveRateLimit)).finish() }),
+};
+
+function toMessage({ limits = {}, headerStyle }: EffectiveRateLimit): RateLimit {
+  const names = Object.keys(limits).sort();
+  return { headerStyle, limits: names.flatMap((name) => (limits[name] ? [toLimit(name, limits[name])] : [])) };
+}
+
+function toLimit(name: string, limit: EffectiveLimit): Limit {
+  return {
+    name,
+    algorithm: limit.algorithm,
+    requests: limit.requests,
+    perMs: parseDurationMs(limit.per) ?? 0,
+    burst: effectiveBurst(limit),
+    key: limit.key.map((part) => (part.startsWith('header.') ? part.toLowerCase() : part)),
+    keyRule: limit.keyRule,
+    cost: limit.cost,
+    match: compileEntryMatch(limit.match),
+    sharedBy: limit.sharedBy,
+    onStoreFailure: limit.onStoreFailure,
+    maxKeys: limit.key.length === 0 ? 8 : limit.maxKeys,
+  };
+}
