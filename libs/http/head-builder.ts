@@ -23,8 +23,7 @@ export function buildRequestHead(parts: RequestHeadParts): MessageHead {
   head.scheme = parts.scheme ?? 'http';
   head.authority = parts.authority.toLowerCase();
   const query = parts.target.indexOf('?');
-  head.path = query < 0 ? parts.target : parts.target.slice(0, query);
-  head.query = query < 0 ? '' : parts.target.slice(query + 1);
+  head.setTarget(query < 0 ? parts.target : parts.target.slice(0, query), query < 0 ? '' : parts.target.slice(query + 1));
   head.hasQuery = query >= 0;
   head.bodyLength = parts.bodyLength ?? 0;
   const fields = flatten(parts.headers ?? []);
@@ -75,6 +74,7 @@ function fillRows(head: MessageHead, fields: readonly (readonly [string, string]
     at = valueEnd + 2;
   });
   head.adoptRows(bytes, rows, 0, lines.length);
+  head.byteLength = at;
 }
 
 function idOf(bytes: Uint8Array, start: number, end: number): number {

@@ -15,7 +15,6 @@ export class MessageHead implements Head {
   scheme = 'http';
   authority = '';
   path = '';
-  query = '';
   /** `/a?` has a query, an empty one. */
   hasQuery = false;
   status = 0;
@@ -25,6 +24,19 @@ export class MessageHead implements Head {
   minorVersion = 1;
   /** `setAuthority` was called: the `host` line no longer holds. */
   authorityChanged = false;
+  /** The start line in `bytes` (HTTP/1.1, origin form) says what the head says; CRLF included. */
+  startIntact = false;
+  startAt = 0;
+  startEnd = 0;
+  /** Length of what was received; the serializer's estimate. */
+  byteLength = 0;
+  /** The path has no byte that could make it spelled other than canonically. */
+  pathPlain = true;
+  /** Bits of `connection` in head-scanner.ts: what the received head said about its connection. */
+  connection = 0;
+  /** Transfer-Encoding: chunked was received. */
+  chunked = false;
+  expectContinue = false;
 
   bytes: TextBuffer = noBytes;
   rows: Int32Array = noRows;
@@ -38,6 +50,21 @@ export class MessageHead implements Head {
   #mask1 = 0;
   #mask2 = 0;
   #mask3 = 0;
+  #query: string | null = '';
+  #queryAt = 0;
+  #queryEnd = 0;
+
+  get query(): string {
+    return (this.#query ??= this.bytes.latin1Slice(this.#queryAt, this.#queryEnd));
+  }
+
+  /** The query as a span of `bytes`. */
+  adoptQuery(at: number, end: number): void {
+    this.hasQuery = true;
+    this.#query = null;
+    this.#queryAt = at;
+    this.#queryEnd = end;
+  }
 
   get target(): string {
     return this.hasQuery ? `${this.path}?${this.query}` : this.path;
@@ -128,8 +155,20 @@ export class MessageHead implements Head {
 
   setTarget(path: string, query: string): void {
     this.path = path;
-    this.query = query;
+    this.#query = query;
     this.hasQuery = query !== '';
+    this.startIntact = false;
+  }
+
+  /** Replaces the path alone. */
+  setPath(path: string): void {
+    this.path = path;
+    this.startIntact = false;
+  }
+
+  setStatus(status: number): void {
+    this.status = status;
+    this.startIntact = false;
   }
 
   setAuthority(authority: string): void {
@@ -139,6 +178,7 @@ export class MessageHead implements Head {
 
   setMethod(method: string): void {
     this.method = method;
+    this.startIntact = false;
   }
 
   fork(): MessageHead {
@@ -147,13 +187,23 @@ export class MessageHead implements Head {
     head.scheme = this.scheme;
     head.authority = this.authority;
     head.path = this.path;
-    head.query = this.query;
+    head.#query = this.#query;
+    head.#queryAt = this.#queryAt;
+    head.#queryEnd = this.#queryEnd;
     head.hasQuery = this.hasQuery;
     head.status = this.status;
     head.bodyLength = this.bodyLength;
     head.protocol = this.protocol;
     head.minorVersion = this.minorVersion;
     head.authorityChanged = this.authorityChanged;
+    head.startIntact = this.startIntact;
+    head.startAt = this.startAt;
+    head.startEnd = this.startEnd;
+    head.byteLength = this.byteLength;
+    head.pathPlain = this.pathPlain;
+    head.connection = this.connection;
+    head.chunked = this.chunked;
+    head.expectContinue = this.expectContinue;
     head.bytes = this.bytes;
     head.rows = this.rows;
     head.rowsAt = this.rowsAt;
