@@ -24,17 +24,20 @@ const neverPruned: ReadonlySet<string> = new Set(['Secret', 'Consumer']);
 
 type Documents = ReadonlyMap<DocumentKey, StoredDocument>;
 
-/** The changes that make the intent true, from these documents. Canonically equal documents are not among them. */
-export function intendedChanges(intent: Intent, current: Documents): DocumentChange[] {
+/** Whether two documents mean the same, as the model says. */
+export type SameMeaning = (a: JsonObject, b: JsonObject) => boolean;
+
+/** The changes that make the intent true, from these documents. Documents that mean the same already are not among them. */
+export function intendedChanges(intent: Intent, current: Documents, same: SameMeaning): DocumentChange[] {
   switch (intent.kind) {
     case 'apply':
-      return applied(intent, current);
+      return applied(intent, current, same);
     case 'delete':
       return deleted(intent, current);
     case 'revert':
-      return reverted(intent.entry, current);
+      return reverted(intent.entry, current, same);
     case 'restore-to':
-      return replaced(intent.documents, current);
+      return replaced(intent.documents, current, same);
   }
 }
 
@@ -50,13 +53,13 @@ function shortHash(text: string): string {
   return (hash >>> 0).toString(16).padStart(8, '0');
 }
 
-function applied(intent: Extract<Intent, { kind: 'apply' }>, current: Documents): DocumentChange[] {
+function applied(intent: Extract<Intent, { kind: 'apply' }>, current: Documents, same: SameMeaning): DocumentChange[] {
   checkMatch(intent.match, current);
   const owner = intent.owner ?? intent.prune;
   const changes: DocumentChange[] = [];
   for (const { key, document } of intent.documents) {
     const before = current.get(key);
-    const change = changeOf(key, before, { document, owner: owner ?? before?.owner ?? '' });
+    const change = changeOf(key, before, { document, owner: owner ?? before?.owner ?? '' }, same);
     if (change) changes.push(change);
   }
   if (intent.prune !== undefined) changes.push(...pruned(intent.prune, intent.documents, current));
@@ -85,8 +88,8 @@ function deleted(intent: Extract<Intent, { kind: 'delete' }>, current: Documents
 }
 
 /** Only the documents of that entry go back, and only where nobody touched them since. */
-function reverted(entry: LogEntry, current: Documents): DocumentChange[] {
-  const conflicts = entry.changes.filter((change) => !sameDocument(change.after, current.get(change.key)?.document ?? null));
+function reverted(entry: LogEntry, current: Documents, same: SameMeaning): DocumentChange[] {
+  const conflicts = entry.changes.filter((change) => !sameOrGone(change.after, current.get(change.key)?.document ?? null, same));
   if (conflicts.length > 0) {
     throw new WriteError('revert-conflict', `${conflicts.length} of the ${entry.changes.length} documents of revision ${entry.version.index} changed since`, {
       facts: { changedSince: conflicts.map(({ key }) => ({ document: key, revision: current.get(key)?.writtenAt ?? null })) },
@@ -94,26 +97,26 @@ function reverted(entry: LogEntry, current: Documents): DocumentChange[] {
   }
   const changes: DocumentChange[] = [];
   for (const { key, before, ownerBefore } of entry.changes) {
-    const change = changeOf(key, current.get(key), before === null ? null : { document: before, owner: ownerBefore });
+    const change = changeOf(key, current.get(key), before === null ? null : { document: before, owner: ownerBefore }, same);
     if (change) changes.push(change);
   }
   if (changes.length === 0) throw new WriteError('nothing-to-revert', `revision ${entry.version.index} changed no documents`);
   return changes;
 }
 
-function replaced(wanted: Documents, current: Documents): DocumentChange[] {
+function replaced(wanted: Documents, current: Documents, same: SameMeaning): DocumentChange[] {
   const changes: DocumentChange[] = [];
   for (const stored of wanted.values()) {
-    const change = changeOf(stored.key, current.get(stored.key), stored);
+    const change = changeOf(stored.key, current.get(stored.key), stored, same);
     if (change) changes.push(change);
   }
   for (const stored of current.values()) if (!wanted.has(stored.key)) changes.push(deletion(stored));
   return changes;
 }
 
-function changeOf(key: DocumentKey, before: StoredDocument | undefined, after: { readonly document: JsonObject; readonly owner: string } | null): DocumentChange | null {
+function changeOf(key: DocumentKey, before: StoredDocument | undefined, after: { readonly document: JsonObject; readonly owner: string } | null, same: SameMeaning): DocumentChange | null {
   if (before === undefined && after === null) return null;
-  if (before && after && before.owner === after.owner && sameDocument(before.document, after.document)) return null;
+  if (before && after && before.owner === after.owner && sameOrGone(before.document, after.document, same)) return null;
   return { key, before: before?.document ?? null, after: after?.document ?? null, ownerBefore: before?.owner ?? '', ownerAfter: after?.owner ?? '' };
 }
 
@@ -121,9 +124,9 @@ function deletion(stored: StoredDocument): DocumentChange {
   return { key: stored.key, before: stored.document, after: null, ownerBefore: stored.owner, ownerAfter: '' };
 }
 
-function sameDocument(a: JsonObject | null, b: JsonObject | null): boolean {
+function sameOrGone(a: JsonObject | null, b: JsonObject | null, same: SameMeaning): boolean {
   if (a === null || b === null) return a === b;
-  return a === b || canonicalJson(a) === canonicalJson(b);
+  return a === b || canonicalJson(a) === canonicalJson(b) || same(a, b);
 }
 
 function checkMatch(match: ReadonlyMap<DocumentKey, readonly string[]> | undefined, current: Documents): void {

@@ -29,7 +29,7 @@ export function referencesOf(from: DocumentKey, document: JsonObject): Reference
     add(`${pointer}/gateway`, 'Gateway', map['gateway'] === 'all' ? undefined : map['gateway']);
     add(`${pointer}/route`, 'Route', map['route']);
   };
-  switch (document['kind']) {
+  switch (String(document['kind'])) {
     case 'Service':
       asList(document['dependsOn']).forEach((name, at) => add(`/dependsOn/${at}`, 'Service', name));
       break;

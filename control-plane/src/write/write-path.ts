@@ -10,7 +10,7 @@ import type { AppendInput, DocumentChange, DocumentKey, LogEntry, Store, StoredD
 import { compiledRecord } from './compiled-record.ts';
 import { checkForce, grantsOf, inUseFindings, subjectsOfDocuments } from './grants.ts';
 import { intendedChanges } from './intended-changes.ts';
-import type { Intent } from './intended-changes.ts';
+import type { Intent, SameMeaning } from './intended-changes.ts';
 import { planHash } from './plan-hash.ts';
 import { referrersOf } from './references.ts';
 import { WriteError } from './write-error.ts';
@@ -63,6 +63,8 @@ export interface WriteOutcome {
 export interface WritePorts {
   readonly store: Store;
   readonly planner: Planner;
+  /** Of the model: whether two documents mean the same. */
+  readonly sameMeaning: SameMeaning;
   readonly hub: PushHub;
   readonly instances: InstanceRegistry;
   readonly clock: Clock;
@@ -171,7 +173,7 @@ class SerialWritePath implements WritePath {
     const { store, planner, hub } = this.#ports;
     const head = store.head();
     const current = store.documents();
-    const changes = intendedChanges(request.intent, current);
+    const changes = intendedChanges(request.intent, current, this.#ports.sameMeaning);
     const previous = this.#state.kind === 'ready' ? this.#state.planned : null;
     const next = documentsAfter(current, changes, head);
     const result = planner.plan(previous, next, changes.map(({ key }) => key));

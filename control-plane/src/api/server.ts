@@ -1,0 +1,151 @@
+import { isIP } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { STATUS_CODES } from 'node:http';
+import fastify from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { ApiRoute } from './api-route.ts';
+import { refuseHttp2 } from './http2-preface.ts';
+import { readParameters } from './parameters.ts';
+import { ApiError, problemOf } from './problem.ts';
+import type { Problem } from './problem.ts';
+import { readHeaderText } from './request-text.ts';
+
+/** The HTTP side of the control plane. */
+export interface ApiServer {
+  /** Loopback only, until identity is built. Answers the port that was bound. */
+  listen(options: { readonly host: string; readonly port: number }): Promise<number>;
+  /** The framework's own entrance, for tests. */
+  readonly instance: FastifyInstance;
+  close(): Promise<void>;
+}
+
+export interface ApiServerPorts {
+  readonly routes: readonly ApiRoute[];
+  /** Defects: what a handler threw and nobody expected. */
+  readonly alarm: (error: unknown) => void;
+  readonly observe?: (seen: { readonly route: string; readonly method: string; readonly status: number; readonly ms: number }) => void;
+}
+
+const bodyDefaultBytes = 1024 * 1024;
+const connectionsMax = 2_048;
+const bodyTypes = ['application/json', 'application/yaml', 'application/x-yaml', 'text/yaml', 'text/x-yaml', 'text/plain', 'application/octet-stream'];
+
+export function createApiServer(ports: ApiServerPorts): ApiServer {
+  const app = fastify({
+    logger: false,
+    bodyLimit: bodyDefaultBytes,
+    requestTimeout: 120_000,
+    connectionTimeout: 0,
+    keepAliveTimeout: 72_000,
+    maxParamLength: 300,
+    exposeHeadRoutes: true,
+    forceCloseConnections: true,
+    return503OnClosing: true,
+    clientErrorHandler(error, socket) {
+      answerClientError(error, socket as Socket);
+    },
+    frameworkErrors: (error, _request, reply) => {
+      sendProblem(reply as FastifyReply, problemOf(error));
+    },
+  });
+  app.server.maxConnections = connectionsMax;
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(bodyTypes, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.setErrorHandler((error, _request, reply) => {
+    const problem = problemOf(error);
+    if (problem.status === 500) ports.alarm(error);
+    sendProblem(reply, problem);
+  });
+  const byPath = Map.groupBy(ports.routes, ({ path }) => path);
+  for (const route of ports.routes) register(app, route);
+  app.setNotFoundHandler((request) => refuseUnknown(request, byPath));
+  const { observe } = ports;
+  if (observe) {
+    app.addHook('onResponse', (request, reply, done) => {
+      observe({ route: request.routeOptions.url ?? '', method: request.method, status: reply.statusCode, ms: reply.elapsedTime });
+      done();
+    });
+  }
+  return {
+    instance: app,
+    async listen({ host, port }) {
+      refuseBeyondLoopback(host);
+      await app.listen({ host, port });
+      return (app.server.address() as AddressInfo).port;
+    },
+    close: () => app.close(),
+  };
+}
+
+/** `/v1/revisions/{n}` as fastify writes it. */
+export function fastifyPath(path: string): string {
+  return path.replaceAll(/\{(\w+)\}/g, ':$1');
+}
+
+function register(app: FastifyInstance, route: ApiRoute): void {
+  app.route({
+    method: route.method,
+    url: fastifyPath(route.path),
+    exposeHeadRoute: route.method === 'GET',
+    bodyLimit: route.body?.maxBytes ?? bodyDefaultBytes,
+    handler: async (request, reply) => {
+      const answer = await route.handle({
+        params: readParameters(route.params, request.params as Record<string, unknown>, 'path'),
+        query: readParameters(route.query, request.query as Record<string, unknown>, 'query'),
+        body: request.body instanceof Uint8Array ? request.body : new Uint8Array(),
+        contentType: request.headers['content-type'] ?? '',
+        header: (name) => singleHeader(request, name),
+        author: readHeaderText(singleHeader(request, 'x-remora-author'), 'x-remora-author', 256) || 'anonymous',
+        target: `${request.method} ${request.url}`,
+        request,
+        reply,
+      });
+      if (answer === 'stream') return reply;
+      reply.code(answer.status).headers({ 'cache-control': 'no-store', ...answer.headers });
+      if (answer.body === undefined) return reply.send();
+      if (answer.contentType) return reply.type(answer.contentType).send(answer.body);
+      return reply.type('application/json; charset=utf-8').send(JSON.stringify(answer.body));
+    },
+  });
+}
+
+function singleHeader(request: FastifyRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
+}
+
+function sendProblem(reply: FastifyReply, problem: Problem): void {
+  const retry = problem.status === 503 ? { 'retry-after': '1' } : {};
+  void reply.code(problem.status).headers({ 'cache-control': 'no-store', ...retry }).type('application/problem+json').send(JSON.stringify(problem));
+}
+
+function refuseUnknown(request: FastifyRequest, byPath: ReadonlyMap<string, readonly ApiRoute[]>): never {
+  const path = request.url.split('?', 1)[0] ?? '';
+  for (const [pattern, routes] of byPath) {
+    if (!new RegExp(`^${pattern.replaceAll(/[.*+?^$()|[\]\\]/g, String.raw`\$&`).replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path)) continue;
+    const allowed = routes.map(({ method }) => method).join(', ');
+    throw new ApiError('method-not-allowed', `${path} has ${allowed}, not ${request.method}`, { facts: { allow: allowed } });
+  }
+  throw new ApiError('no-such-path', `there is no ${path}; /openapi.json lists what there is`);
+}
+
+/** Until tokens exist nobody but this machine may talk to the API. */
+export function refuseBeyondLoopback(host: string): void {
+  const loopback = host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+  if (!loopback) throw new Error(`refusing to listen on ${host}: without identity the API is open to everybody who reaches it; use 127.0.0.1`);
+}
+
+/** What Node's parser refuses never becomes a request: the answer is written by hand. */
+function answerClientError(error: Error & { readonly code?: string | undefined; readonly rawPacket?: Buffer | undefined }, socket: Socket): void {
+  if (!socket.writable || socket.destroyed) {
+    socket.destroy();
+    return;
+  }
+  if (error.rawPacket?.subarray(0, 14).toString('latin1') === 'PRI * HTTP/2.0') {
+    refuseHttp2(socket, 'this port speaks HTTP/1.1 only; sidecars connect to the push port');
+    return;
+  }
+  const status = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
+  const body = JSON.stringify({ type: 'urn:remora:problem:bad-request', title: 'The request cannot be understood', status, code: 'bad-request', detail: `not valid HTTP/1.1 (${error.code ?? error.message})` });
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nconnection: close\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+}
