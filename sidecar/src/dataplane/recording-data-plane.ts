@@ -1,0 +1,105 @@
+import type { Version } from '@remora/core/version';
+import { formatVersion } from '@remora/core/version';
+import type { Candidate } from '@remora/snapshot/candidate';
+import type {
+  BoundListener, DataPlane, EndpointUpdate, ListenerSpec, PrepareResult, RefusalRecord, RequestQuestion, SeriesReading,
+} from './data-plane.ts';
+
+/**
+ * A data plane that enforces nothing and remembers everything, for tests and the simulator: what is current, every swap,
+ * the endpoint sets. Answers can be replaced to make a step fail or take time.
+ */
+export class RecordingDataPlane implements DataPlane {
+  /** What was asked, in order: `prepare <hash>`, `swap <version>`, `discard <hash>`, … */
+  readonly calls: string[] = [];
+  /** Every content that was current, with the version it came under. */
+  readonly enforced: { readonly hash: string; readonly version: Version }[] = [];
+  readonly prepared = new Map<string, Candidate>();
+  /** Encoded sets in the order they came. */
+  endpointUpdates: EndpointUpdate[] = [];
+  current: { readonly candidate: Candidate; readonly version: Version } | null = null;
+  series: readonly SeriesReading[] = [];
+  /** Replaced by tests. */
+  onPrepare: (candidate: Candidate) => Promise<PrepareResult> = () => Promise.resolve({ ok: true, buildMs: 0 });
+  onSwap: (hash: string) => Promise<void> = () => Promise.resolve();
+  onDrain: (deadlineMs: number) => Promise<{ readonly cut: number }> = () => Promise.resolve({ cut: 0 });
+  closed = false;
+  #refusalHandler: (refusal: RefusalRecord) => void = () => {};
+  #nextPort = 40_000;
+
+  listen(listeners: readonly ListenerSpec[]): Promise<readonly BoundListener[]> {
+    this.calls.push(`listen ${listeners.map(({ name }) => name).join(' ')}`);
+    return Promise.resolve(listeners.map(({ name, host, port }) => ({ name, host, port: port === 0 ? this.#nextPort++ : port })));
+  }
+
+  async prepare(candidate: Candidate): Promise<PrepareResult> {
+    this.calls.push(`prepare ${candidate.hash.slice(0, 8)}`);
+    const result = await this.onPrepare(candidate);
+    if (result.ok) this.prepared.set(candidate.hash, candidate);
+    return result;
+  }
+
+  async swap(hash: string, version: Version): Promise<{ readonly warming: readonly string[] }> {
+    this.calls.push(`swap ${formatVersion(version)}`);
+    await this.onSwap(hash);
+    const candidate = this.prepared.get(hash);
+    if (!candidate) throw new Error(`${hash} is not prepared`);
+    this.prepared.delete(hash);
+    this.current = { candidate, version };
+    this.enforced.push({ hash, version });
+    return { warming: [] };
+  }
+
+  discard(hash: string): void {
+    this.calls.push(`discard ${hash.slice(0, 8)}`);
+    this.prepared.delete(hash);
+  }
+
+  relabel(version: Version): void {
+    this.calls.push(`relabel ${formatVersion(version)}`);
+    if (this.current) this.current = { candidate: this.current.candidate, version };
+  }
+
+  applyEndpoints(update: EndpointUpdate): Promise<void> {
+    this.calls.push(`endpoints ${update.sets.length} removed ${update.removed.length}`);
+    this.endpointUpdates.push(update);
+    return Promise.resolve();
+  }
+
+  explainRequest(request: RequestQuestion): Promise<object> {
+    return Promise.resolve({ request, route: 'recorded' });
+  }
+
+  describe(): Promise<object> {
+    return Promise.resolve({ recording: true });
+  }
+
+  drain(deadlineMs: number): Promise<{ readonly cut: number }> {
+    this.calls.push('drain');
+    return this.onDrain(deadlineMs);
+  }
+
+  close(): Promise<void> {
+    this.closed = true;
+    return Promise.resolve();
+  }
+
+  onRefusal(handler: (refusal: RefusalRecord) => void): void {
+    this.#refusalHandler = handler;
+  }
+
+  onWorkerDeath(): void {}
+
+  readSeries(): readonly SeriesReading[] {
+    return this.series;
+  }
+
+  takeStallMs(): number {
+    return 0;
+  }
+
+  /** As if a worker had refused a request. */
+  refuse(refusal: RefusalRecord): void {
+    this.#refusalHandler(refusal);
+  }
+}

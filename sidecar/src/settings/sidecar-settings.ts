@@ -1,0 +1,40 @@
+import type { Subject } from '@remora/core/subject';
+import type { LogLevel } from '../telemetry/log.ts';
+
+/** Everything that is fixed when a sidecar starts. Times in milliseconds. See table.ts for what each means. */
+export interface SidecarSettings {
+  readonly subject: Subject;
+  readonly controlPlanes: readonly string[];
+  /** '': kept in the data directory, made at the first start. */
+  readonly nodeId: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly locality: string;
+  /** By port name; '' for the bare value. */
+  readonly apps: ReadonlyMap<string, HostPort>;
+  readonly inbounds: ReadonlyMap<string, HostPort>;
+  /** null: no outbound side. */
+  readonly outbound: HostPort | null;
+  readonly outboundFor: ReadonlyMap<string, HostPort>;
+  /** Gateways: where listeners are bound instead of what their document says. */
+  readonly listeners: ReadonlyMap<string, HostPort>;
+  readonly listenHost: string;
+  /** By port name; '' for all. Port 0: the bound one. */
+  readonly advertise: ReadonlyMap<string, HostPort>;
+  readonly admin: HostPort;
+  readonly adminAllowRemote: boolean;
+  readonly dataDir: string;
+  readonly workers: number;
+  readonly withoutKinds: readonly string[];
+  readonly onNoSnapshot: 'wait' | 'refuse';
+  readonly startTimeoutMs: number;
+  readonly drainDelayMs: number;
+  readonly drainTimeoutMs: number;
+  readonly telemetryIntervalMs: number;
+  readonly otlpEndpoint: string;
+  readonly logLevel: LogLevel;
+}
+
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
