@@ -1,16 +1,36 @@
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import type { WireKind } from '@remora/policy-kit/runtime-kind';
+import { faultAuthoring } from '@remora/policy-fault/compile';
+import { faultWire } from '@remora/policy-fault/wire';
+import { ipAccessAuthoring } from '@remora/policy-ip-access/compile';
+import { ipAccessWire } from '@remora/policy-ip-access/wire';
+import { rateLimitAuthoring } from '@remora/policy-rate-limit/compile';
+import { rateLimitWire } from '@remora/policy-rate-limit/wire';
+import { requestLimitsAuthoring } from '@remora/policy-request-limits/compile';
+import { requestLimitsWire } from '@remora/policy-request-limits/wire';
 import { timeoutAuthoring } from '@remora/policy-timeout/compile';
 import { timeoutWire } from '@remora/policy-timeout/wire';
+import { transformAuthoring } from '@remora/policy-transform/compile';
+import { transformWire } from '@remora/policy-transform/wire';
 
 /** Every kind that this control plane can validate and compile, by name. Their order is in `policy-kit/order.ts`. */
 export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
+  faultAuthoring,
+  ipAccessAuthoring,
+  rateLimitAuthoring,
+  requestLimitsAuthoring,
   timeoutAuthoring,
+  transformAuthoring,
 ]);
 
 /** The sidecar's own decoders: what is about to be pushed is read with them first. */
 export const wireKinds: ReadonlyMap<string, WireKind<unknown>> = byName<WireKind<unknown>>([
+  faultWire,
+  ipAccessWire,
+  rateLimitWire,
+  requestLimitsWire,
   timeoutWire,
+  transformWire,
 ]);
 
 function byName<K extends { readonly name: string }>(kinds: readonly K[]): ReadonlyMap<string, K> {

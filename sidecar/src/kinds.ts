@@ -1,9 +1,19 @@
 import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
+import { faultRuntime } from '@remora/policy-fault/filter';
+import { ipAccessRuntime } from '@remora/policy-ip-access/filter';
+import { rateLimitRuntime } from '@remora/policy-rate-limit/filter';
+import { requestLimitsRuntime } from '@remora/policy-request-limits/filter';
 import { timeoutRuntime } from '@remora/policy-timeout/filter';
+import { transformRuntime } from '@remora/policy-transform/filter';
 
 /** Every kind that this sidecar can enforce, by name. Their order is in `policy-kit/order.ts`. */
 export const runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>> = new Map([
+  register(faultRuntime),
+  register(ipAccessRuntime),
+  register(rateLimitRuntime),
+  register(requestLimitsRuntime),
   register(timeoutRuntime),
+  register(transformRuntime),
 ]);
 
 /** Forgets the settings type: `edge` and `layer` are given only what `decode` of the same kind returned. */
