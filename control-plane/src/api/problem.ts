@@ -21,6 +21,7 @@ export const apiProblems = {
   'bad-parameter': [400, 'A parameter is not acceptable'],
   'bad-request': [400, 'The request cannot be understood'],
   'not-found': [404, 'There is no such thing'],
+  gone: [410, 'Not known any more'],
   'no-such-path': [404, 'The API has no such path'],
   'not-available': [501, 'Not available in this build'],
   'method-not-allowed': [405, 'The path does not have this method'],

@@ -42,7 +42,7 @@ export function createApiServer(ports: ApiServerPorts): ApiServer {
     forceCloseConnections: true,
     return503OnClosing: true,
     clientErrorHandler(error, socket) {
-      answerClientError(error, socket as Socket);
+      answerClientError(error as unknown as ClientError, socket as Socket);
     },
     frameworkErrors: (error, _request, reply) => {
       sendProblem(reply as FastifyReply, problemOf(error));
@@ -135,8 +135,11 @@ export function refuseBeyondLoopback(host: string): void {
   if (!loopback) throw new Error(`refusing to listen on ${host}: without identity the API is open to everybody who reaches it; use 127.0.0.1`);
 }
 
+/** Node's `clientError`, as it is at run time. */
+type ClientError = Error & { readonly code?: string; readonly rawPacket?: Buffer };
+
 /** What Node's parser refuses never becomes a request: the answer is written by hand. */
-function answerClientError(error: Error & { readonly code?: string | undefined; readonly rawPacket?: Buffer | undefined }, socket: Socket): void {
+function answerClientError(error: ClientError, socket: Socket): void {
   if (!socket.writable || socket.destroyed) {
     socket.destroy();
     return;

@@ -6,7 +6,7 @@ import type { Version } from '@remora/core/version';
 import { oldestKept } from './compaction.ts';
 import { applyChanges, asEntry, checkPlace, idempotencyAgeMs, idempotencyKeysMax } from './log-rules.ts';
 import { StoreError } from './store-error.ts';
-import type { AppendInput, AppendResult, CompiledRecord, DocumentKey, LogEntry, Store, StoredDocument } from './store.ts';
+import type { AppendInput, AppendResult, CompiledRecord, DocumentKey, EntryPage, LogEntry, Store, StoredDocument } from './store.ts';
 
 interface KeyUse {
   readonly index: number;
@@ -79,12 +79,13 @@ class MemoryStore implements Store {
     return this.#entries[index - this.#retainedFrom] ?? null;
   }
 
-  entries(page: { readonly before?: number; readonly since?: number; readonly sinceMs?: number; readonly limit: number }): readonly LogEntry[] {
+  entries(page: EntryPage): readonly LogEntry[] {
     const { before = Number.POSITIVE_INFINITY, since = -1, sinceMs = 0 } = page;
     const found: LogEntry[] = [];
     for (let at = this.#entries.length - 1; at >= 0 && found.length < page.limit; at--) {
       const entry = this.#entries[at];
-      if (entry && entry.version.index < before && entry.version.index > since && Date.parse(entry.at) >= sinceMs) found.push(entry);
+      if (!entry || entry.version.index >= before || entry.version.index <= since || Date.parse(entry.at) < sinceMs) continue;
+      if (page.key === undefined || entry.changes.some((change) => change.key === page.key)) found.push(entry);
     }
     return found;
   }
@@ -111,6 +112,10 @@ class MemoryStore implements Store {
 
   manifestAt(index: number, subject: string): string | null {
     return this.#manifests.get(subject)?.findLast((manifest) => manifest.index <= index)?.hash || null;
+  }
+
+  manifestHistory(subject: string, limit: number): readonly { readonly index: number; readonly hash: string }[] {
+    return (this.#manifests.get(subject) ?? []).toReversed().slice(0, limit);
   }
 
   records(namespace: string): ReadonlyMap<string, JsonObject> {

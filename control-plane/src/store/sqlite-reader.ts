@@ -1,7 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { Version } from '@remora/core/version';
-import type { DocumentChange, DocumentKey, Grant, LogEntry, StoredDocument } from './store.ts';
+import type { DocumentChange, DocumentKey, EntryPage, Grant, LogEntry, StoredDocument } from './store.ts';
 
 type Row = Record<string, SQLOutputValue>;
 
@@ -14,13 +14,15 @@ export function createSqliteReader(db: DatabaseSync) {
     JOIN document_versions AS v ON v.key = d.key AND v.idx = d.written_at ORDER BY d.key`);
   const asOf = db.prepare('SELECT key, max(idx) AS idx, document, owner FROM document_versions WHERE idx <= ? GROUP BY key ORDER BY key');
   const entryAt = db.prepare('SELECT * FROM entries WHERE idx = ?');
-  const page = db.prepare('SELECT * FROM entries WHERE idx < ? AND idx > ? AND at_ms >= ? ORDER BY idx DESC LIMIT ?');
+  const page = db.prepare(`SELECT * FROM entries WHERE idx < :before AND idx > :since AND at_ms >= :sinceMs
+    AND (:key IS NULL OR EXISTS (SELECT 1 FROM document_versions AS v WHERE v.key = :key AND v.idx = entries.idx)) ORDER BY idx DESC LIMIT :limit`);
   const versionsOf = db.prepare('SELECT key, document, owner FROM document_versions WHERE idx = ? ORDER BY key');
   const versionBefore = db.prepare('SELECT document, owner FROM document_versions WHERE key = ? AND idx < ? ORDER BY idx DESC LIMIT 1');
   const lastVersion = db.prepare('SELECT max(idx) AS idx FROM document_versions WHERE key = ? AND idx <= ?');
   const keyUsed = db.prepare('SELECT idx, fingerprint FROM idempotency WHERE key = ? AND at_ms >= ?');
   const blobOf = db.prepare('SELECT bytes FROM blobs WHERE hash = ?');
   const manifestOf = db.prepare('SELECT hash FROM manifests WHERE subject = ? AND idx <= ? ORDER BY idx DESC LIMIT 1');
+  const manifestsOf = db.prepare('SELECT idx, hash FROM manifests WHERE subject = ? ORDER BY idx DESC LIMIT ?');
   const recordsOf = db.prepare('SELECT key, value FROM records WHERE namespace = ?');
   const firstSince = db.prepare('SELECT min(idx) AS idx FROM entries WHERE at_ms >= ?');
   const countBefore = db.prepare('SELECT count(*) AS count FROM entries WHERE idx < ?');
@@ -67,8 +69,8 @@ export function createSqliteReader(db: DatabaseSync) {
       const row = entryAt.get(index);
       return row ? Number(row['epoch']) : null;
     },
-    entries: (wanted: { readonly before?: number; readonly since?: number; readonly sinceMs?: number; readonly limit: number }): LogEntry[] =>
-      page.all(wanted.before ?? Number.MAX_SAFE_INTEGER, wanted.since ?? -1, wanted.sinceMs ?? 0, wanted.limit).map(asLogEntry),
+    entries: ({ before = Number.MAX_SAFE_INTEGER, since = -1, sinceMs = 0, key = null, limit }: Omit<EntryPage, 'key'> & { readonly key?: DocumentKey | null }): LogEntry[] =>
+      page.all({ before, since, sinceMs, key, limit }).map(asLogEntry),
     lastChange(key: DocumentKey, at: number): LogEntry | null {
       const index = lastVersion.get(key, at)?.['idx'];
       return index === null || index === undefined ? null : entry(Number(index));
@@ -80,6 +82,7 @@ export function createSqliteReader(db: DatabaseSync) {
     },
     blob: (hash: string): Uint8Array | null => (blobOf.get(hash)?.['bytes'] as Uint8Array | undefined) ?? null,
     manifestAt: (index: number, subject: string): string | null => String(manifestOf.get(subject, index)?.['hash'] ?? '') || null,
+    manifestHistory: (subject: string, limit: number) => manifestsOf.all(subject, limit).map((row) => ({ index: Number(row['idx']), hash: String(row['hash']) })),
     records(namespace: string): Map<string, JsonObject> {
       return new Map(recordsOf.all(namespace).map((row) => [String(row['key']), JSON.parse(String(row['value'])) as JsonObject]));
     },

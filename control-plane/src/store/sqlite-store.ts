@@ -18,7 +18,7 @@ import type { SqliteWriter } from './sqlite-writer.ts';
 import { openDatabase, syncFolder } from './sqlite-file.ts';
 import type { OpenDatabase } from './sqlite-file.ts';
 import { StoreError, asStoreError } from './store-error.ts';
-import type { AppendInput, AppendResult, DocumentKey, LogEntry, Store, StoredDocument } from './store.ts';
+import type { AppendInput, AppendResult, DocumentKey, EntryPage, LogEntry, Store, StoredDocument } from './store.ts';
 
 export interface SqliteStoreOptions {
   /** The database file; `.lock`, `-wal` and `-shm` appear beside it. */
@@ -117,7 +117,7 @@ export class SqliteStore implements Store {
     return this.#guarded(() => this.#reader.entry(index));
   }
 
-  entries(page: { readonly before?: number; readonly since?: number; readonly sinceMs?: number; readonly limit: number }): readonly LogEntry[] {
+  entries(page: EntryPage): readonly LogEntry[] {
     return this.#guarded(() => this.#reader.entries(page));
   }
 
@@ -143,6 +143,10 @@ export class SqliteStore implements Store {
 
   manifestAt(index: number, subject: string): string | null {
     return this.#guarded(() => this.#reader.manifestAt(index, subject));
+  }
+
+  manifestHistory(subject: string, limit: number): readonly { readonly index: number; readonly hash: string }[] {
+    return this.#guarded(() => this.#reader.manifestHistory(subject, limit));
   }
 
   records(namespace: string): ReadonlyMap<string, JsonObject> {

@@ -99,6 +99,9 @@ function storeContract(name: string, make: (clock: Clock, folder: string) => Sto
       expect(indexes({ limit: 2, before: 4 })).toEqual([3, 2]);
       expect(indexes({ limit: 9, since: 3 })).toEqual([5, 4]);
       expect(indexes({ limit: 9, sinceMs: clock.nowMs - 1_000 })).toEqual([5, 4]);
+      await put([change('Service/b', null, 1)]);
+      expect(indexes({ limit: 9, key: 'Service/b' })).toEqual([6]);
+      expect(indexes({ limit: 1, key: 'Service/a' })).toEqual([5]);
     });
 
     test('an idempotency key answers the entry it made, for a day', async () => {
@@ -151,6 +154,7 @@ function storeContract(name: string, make: (clock: Clock, folder: string) => Sto
       await put([change('Service/a', 2, null)], { compiled: { manifests: new Map([['service/a', '']]), blobs: new Map(), references: new Map() } });
       expect([0, 1, 2, 3, 4].map((at) => store.manifestAt(at, 'service/a'))).toEqual([null, m1, m1, m2, null]);
       expect(store.manifestAt(4, 'service/none')).toBeNull();
+      expect(store.manifestHistory('service/a', 2)).toEqual([{ index: 4, hash: '' }, { index: 3, hash: m2 }]);
       clock.nowMs += 31 * dayMs;
       store.compact({ minAgeMs: dayMs, minEntries: 2, nowMs: clock.nowMs });
       expect(store.manifestAt(3, 'service/a')).toBe(m2);

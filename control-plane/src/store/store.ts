@@ -21,8 +21,8 @@ export interface Store {
    */
   documents(at?: Version): ReadonlyMap<DocumentKey, StoredDocument>;
   entry(index: number): LogEntry | null;
-  /** Newest first. `before` and `since` are indexes, both exclusive; `sinceMs` is unix time. */
-  entries(page: { readonly before?: number; readonly since?: number; readonly sinceMs?: number; readonly limit: number }): readonly LogEntry[];
+  /** Newest first. `before` and `since` are indexes, both exclusive; `sinceMs` is unix time; `key`: only what changed this document. */
+  entries(page: EntryPage): readonly LogEntry[];
   /** Newest entry at or before `at` (default: now) that changed one document, grants and formats aside. */
   lastChange(key: DocumentKey, at?: number): LogEntry | null;
   /** Oldest entry that is kept. */
@@ -35,6 +35,8 @@ export interface Store {
   putManifests(index: number, manifests: ReadonlyMap<string, string>, references?: ReadonlyMap<string, readonly string[]>): void;
   /** The manifest of a subject as of an entry. */
   manifestAt(index: number, subject: string): string | null;
+  /** Entries from which the subject has had another manifest, newest first; '' where it went. */
+  manifestHistory(subject: string, limit: number): readonly { readonly index: number; readonly hash: string }[];
 
   /** Small durable records by namespace and key: sidecar status, refusal memory, instance leases, settings. */
   records(namespace: string): ReadonlyMap<string, JsonObject>;
@@ -48,6 +50,14 @@ export interface Store {
   /** Consistent copy of everything into a file that must not exist. */
   backup(path: string): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface EntryPage {
+  readonly before?: number;
+  readonly since?: number;
+  readonly sinceMs?: number;
+  readonly key?: DocumentKey;
+  readonly limit: number;
 }
 
 /** `Policy/orders-api`. */

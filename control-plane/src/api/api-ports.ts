@@ -1,0 +1,22 @@
+import type { Clock } from '@remora/core/clock';
+import type { Model } from '@remora/model/model';
+import type { Planner } from '../compile/planner.ts';
+import type { PushHub } from '../push/push-hub.ts';
+import type { Store } from '../store/store.ts';
+import type { WritePath } from '../write/write-path.ts';
+import type { EventFeed } from './event-feed.ts';
+import type { RefusalSource } from './refusal-source.ts';
+
+/** What the API's handlers work with. */
+export interface ApiPorts {
+  readonly store: Store;
+  readonly writePath: WritePath;
+  readonly hub: PushHub;
+  readonly model: Model;
+  readonly planner: Planner;
+  readonly events: EventFeed;
+  readonly refusals: RefusalSource;
+  readonly clock: Clock;
+  /** Product version, as status shows it. */
+  readonly version: string;
+}

@@ -1,0 +1,28 @@
+import type { ApiRoute } from './api-route.ts';
+import type { ApiPorts } from './api-ports.ts';
+import { applyRoutes } from './routes/apply-routes.ts';
+import { documentRoutes } from './routes/document-routes.ts';
+import { docsRoutes } from './routes/docs-routes.ts';
+import { eventRoutes } from './routes/event-routes.ts';
+import { explainRoutes } from './routes/explain-routes.ts';
+import { healthRoutes } from './routes/health-routes.ts';
+import { revisionRoutes } from './routes/revision-routes.ts';
+import { schemaRoutes } from './routes/schema-routes.ts';
+import { sidecarRoutes } from './routes/sidecar-routes.ts';
+import { whyRoutes } from './routes/why-routes.ts';
+
+/** Every path of the API, in the order in which the documentation shows them. */
+export function apiRoutes(ports: ApiPorts & { readonly metricsText: () => Promise<string> }): readonly ApiRoute[] {
+  const routes: ApiRoute[] = [
+    ...documentRoutes(ports),
+    ...applyRoutes(ports),
+    ...revisionRoutes(ports),
+    ...sidecarRoutes(ports),
+    ...explainRoutes(ports),
+    ...whyRoutes(ports),
+    ...eventRoutes(ports),
+    ...schemaRoutes(ports),
+    ...healthRoutes(ports),
+  ];
+  return [...routes, ...docsRoutes({ version: ports.version, routes: () => routes })];
+}

@@ -1,0 +1,86 @@
+import { z } from 'zod';
+import { apiRoute } from '../api-route.ts';
+import type { ApiRoute } from '../api-route.ts';
+import type { ApiPorts } from '../api-ports.ts';
+import type { FeedEvent } from '../event-feed.ts';
+import { listParameter } from '../parameters.ts';
+import { ApiError } from '../problem.ts';
+
+const listenersMax = 256;
+/** Bytes that may wait for one listener; beyond, it is told that it missed events. */
+const queuedBytesMax = 256 * 1024;
+const heartbeatMs = 15_000;
+
+export function eventRoutes(ports: ApiPorts): ApiRoute[] {
+  return [
+    apiRoute({
+      method: 'GET', path: '/v1/events', operationId: 'events', tag: 'Events', summary: 'What happens, as server-sent events',
+      description: 'Revisions, sidecars connecting and leaving, refusals, enforcement. `Last-Event-ID` goes on after an event; where events were missed, an event `gap` says so and the listener should read the state anew.',
+      query: z.object({ type: listParameter.describe('Only these types, separated by commas') }),
+      headers: { 'Last-Event-ID': 'Id of the last event seen' },
+      answers: { 200: { description: 'Never ends', contentType: 'text/event-stream' } }, problems: ['too-many-listeners'],
+      handle({ query, header, reply }) {
+        if (ports.events.listeners() >= listenersMax) throw new ApiError('too-many-listeners', `${listenersMax} listeners are connected already`);
+        const types = new Set(query.type);
+        reply.hijack();
+        const socket = reply.raw;
+        socket.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
+        socket.flushHeaders();
+        stream(ports, header('last-event-id'), {
+          wanted: (event) => types.size === 0 || types.has(event.type),
+          write: (text) => socket.write(text),
+          queued: () => socket.writableLength,
+          onEnd: (done) => socket.once('close', done),
+        });
+        return 'stream';
+      },
+    }),
+  ];
+}
+
+interface Listener {
+  wanted(event: FeedEvent): boolean;
+  write(text: string): void;
+  queued(): number;
+  onEnd(done: () => void): void;
+}
+
+function stream(ports: ApiPorts, lastEventId: string | undefined, listener: Listener): void {
+  const { events } = ports;
+  let missed = false;
+  const send = (event: FeedEvent): void => {
+    if (listener.queued() > queuedBytesMax) {
+      missed = true;
+      return;
+    }
+    if (missed) listener.write(gapText(ports, 'this listener was too slow'));
+    missed = false;
+    if (listener.wanted(event)) listener.write(eventText(ports, event));
+  };
+  listener.write(': connected\n\n');
+  const past = pastEvents(ports, lastEventId);
+  if (past === null) listener.write(gapText(ports, 'the events after that id are not kept any more'));
+  else past.forEach(send);
+  const stop = events.listen(send);
+  const heartbeat = setInterval(() => {
+    if (listener.queued() <= queuedBytesMax) listener.write(': \n\n');
+  }, heartbeatMs);
+  listener.onEnd(() => {
+    clearInterval(heartbeat);
+    stop();
+  });
+}
+
+function pastEvents({ events }: ApiPorts, lastEventId: string | undefined): readonly FeedEvent[] | null {
+  if (lastEventId === undefined || lastEventId === '') return [];
+  const match = /^([0-9a-z]+)-(\d{1,15})$/.exec(lastEventId);
+  return match?.[1] === events.run ? events.after(Number(match[2])) : null;
+}
+
+function eventText({ events }: ApiPorts, { id, type, at, data }: FeedEvent): string {
+  return `id: ${events.run}-${id}\nevent: ${type}\ndata: ${JSON.stringify({ at, ...data })}\n\n`;
+}
+
+function gapText({ events }: ApiPorts, detail: string): string {
+  return `id: ${events.run}-${events.newestId()}\nevent: gap\ndata: ${JSON.stringify({ detail })}\n\n`;
+}

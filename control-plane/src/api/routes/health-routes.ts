@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import { apiRoute } from '../api-route.ts';
+import type { ApiRoute } from '../api-route.ts';
+import type { ApiPorts } from '../api-ports.ts';
+import { ApiError } from '../problem.ts';
+import { shape } from '../shapes/shape.ts';
+import { versionShape } from '../shapes/version-shape.ts';
+
+const readyShape = shape('Ready', z.object({ status: z.literal('ready'), version: z.string(), head: versionShape, sidecars: z.int() }));
+
+export function healthRoutes(ports: ApiPorts & { readonly metricsText: () => Promise<string> }): ApiRoute[] {
+  return [
+    apiRoute({
+      method: 'GET', path: '/livez', operationId: 'livez', tag: 'Health', summary: 'The process answers',
+      answers: { 200: { description: 'Always', schema: z.object({ status: z.literal('live') }) } },
+      handle: () => ({ status: 200, body: { status: 'live' } }),
+    }),
+    apiRoute({
+      method: 'GET', path: '/readyz', operationId: 'readyz', tag: 'Health', summary: 'The state is loaded, compiled and published',
+      answers: { 200: { description: 'Ready', schema: readyShape } }, problems: ['not-ready'],
+      handle() {
+        const state = ports.writePath.state();
+        switch (state.kind) {
+          case 'ready':
+            return { status: 200, body: { status: 'ready', version: ports.version, head: ports.store.head(), sidecars: ports.hub.sidecars().filter(({ connected }) => connected).length } };
+          case 'starting':
+            throw new ApiError('not-ready', 'the control plane is starting');
+          case 'broken':
+            throw new ApiError('not-ready', 'the documents in the store cannot be compiled by this build; apply corrected ones, or restore-to an earlier revision. Sidecars keep what they enforce', { violations: state.violations });
+        }
+      },
+    }),
+    apiRoute({
+      method: 'GET', path: '/metrics', operationId: 'metrics', tag: 'Health', summary: 'Metrics of the control plane, for Prometheus',
+      answers: { 200: { description: 'Text format 0.0.4', contentType: 'text/plain; version=0.0.4; charset=utf-8' } },
+      handle: async () => ({ status: 200, body: await ports.metricsText(), contentType: 'text/plain; version=0.0.4; charset=utf-8' }),
+    }),
+  ];
+}

@@ -1,0 +1,128 @@
+import { parseDurationMs } from '@remora/core/units';
+import { z } from 'zod';
+import type { DocumentChange, DocumentKey, LogEntry, StoredDocument } from '../../store/store.ts';
+import { diffOf } from '../../write/document-diff.ts';
+import { intendedChanges } from '../../write/intended-changes.ts';
+import { apiRoute } from '../api-route.ts';
+import type { ApiRoute } from '../api-route.ts';
+import type { ApiPorts } from '../api-ports.ts';
+import { limitParameter, revisionNumber, wholeNumber } from '../parameters.ts';
+import { ApiError } from '../problem.ts';
+import { enforcementAnswer, revisionAnswer } from '../revision-answer.ts';
+import { enforcementShape, revisionDiffShape, revisionListShape, revisionShape } from '../shapes/revision-shape.ts';
+import { writeAnswerShape } from '../shapes/write-shape.ts';
+import { answerWrite, writeQuery } from '../write-call.ts';
+
+const params = z.object({ n: revisionNumber.describe('Number of a revision') });
+const writeHeaders = { 'Idempotency-Key': 'Names this request: sent again, it is not done again', 'X-Remora-Author': 'Who writes, percent-encoded' };
+
+export function revisionRoutes(ports: ApiPorts): ApiRoute[] {
+  return [listRoute(ports), getRoute(ports), diffRoute(ports), enforcementRoute(ports), revertRoute(ports), restoreRoute(ports)];
+}
+
+function listRoute(ports: ApiPorts): ApiRoute {
+  return apiRoute({
+    method: 'GET', path: '/v1/revisions', operationId: 'listRevisions', tag: 'Revisions', summary: 'The log, newest first',
+    query: z.object({
+      limit: limitParameter(1_000, 50),
+      before: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional().describe('`next` of the page before'),
+      since: z.string().max(40).optional().describe('A time (`2027-01-31T14:02:00Z`) or how long ago (`30m`)'),
+      document: z.string().regex(/^[A-Za-z]{1,40}\/.{1,253}$/, { error: 'expected kind and name, such as Policy/baseline' }).optional().describe('Only revisions that changed this document'),
+    }),
+    answers: { 200: { description: 'One page', schema: revisionListShape } },
+    handle({ query }) {
+      const entries = ports.store.entries({
+        limit: query.limit + 1,
+        ...(query.before === undefined ? {} : { before: query.before }),
+        ...(query.since === undefined ? {} : { sinceMs: sinceMs(query.since, ports.clock.wallMs()) }),
+        ...(query.document === undefined ? {} : { key: query.document as DocumentKey }),
+      });
+      const page = entries.slice(0, query.limit);
+      const next = entries.length > query.limit ? String(page.at(-1)?.version.index) : null;
+      return { status: 200, body: { items: page.map(revisionAnswer), next, head: ports.store.head(), retainedFrom: ports.store.retainedFrom() } };
+    },
+  });
+}
+
+function getRoute(ports: ApiPorts): ApiRoute {
+  return apiRoute({
+    method: 'GET', path: '/v1/revisions/{n}', operationId: 'getRevision', tag: 'Revisions', summary: 'One revision',
+    params, answers: { 200: { description: 'The revision', schema: revisionShape } }, problems: ['not-found', 'history-gone'],
+    handle: ({ params: { n } }) => ({ status: 200, body: revisionAnswer(findEntry(ports, n)) }),
+  });
+}
+
+function diffRoute(ports: ApiPorts): ApiRoute {
+  return apiRoute({
+    method: 'GET', path: '/v1/revisions/{n}/diff', operationId: 'diffRevision', tag: 'Revisions', summary: 'What a revision changed, field by field; or the difference of two',
+    description: 'Without `against`: what `n` itself changed. With it: from the state after `against` to the state after `n`.',
+    params, query: z.object({ against: revisionNumber.optional() }),
+    answers: { 200: { description: 'Differences by document', schema: revisionDiffShape } }, problems: ['not-found', 'history-gone'],
+    handle({ params: { n }, query: { against } }) {
+      const entry = findEntry(ports, n);
+      if (against === undefined) return { status: 200, body: { from: n - 1, to: n, changes: entry.changes.map(diffOf) } };
+      const [before, after] = [documentsAfter(ports, against), documentsAfter(ports, n)];
+      return { status: 200, body: { from: against, to: n, changes: changesBetween(before, after, ports).map(diffOf) } };
+    },
+  });
+}
+
+function enforcementRoute(ports: ApiPorts): ApiRoute {
+  return apiRoute({
+    method: 'GET', path: '/v1/revisions/{n}/enforcement', operationId: 'getEnforcement', tag: 'Revisions', summary: 'Which sidecars enforce a revision, and which refused it and why',
+    params, answers: { 200: { description: 'Outcome per sidecar concerned', schema: enforcementShape } }, problems: ['not-found', 'gone'],
+    handle({ params: { n } }) {
+      const enforcement = ports.hub.enforcement(n);
+      if (enforcement) return { status: 200, body: enforcementAnswer(enforcement) };
+      findEntry(ports, n);
+      throw new ApiError('gone', `who enforced revision ${n} is not remembered any more`);
+    },
+  });
+}
+
+function revertRoute(ports: ApiPorts): ApiRoute {
+  return apiRoute({
+    method: 'POST', path: '/v1/revisions/{n}/revert', operationId: 'revertRevision', tag: 'Writes', summary: 'Undoes what one revision did, as a new revision',
+    description: 'Only its documents; refused where they changed since.',
+    params, query: writeQuery, headers: writeHeaders,
+    answers: { 200: { description: 'Done, or what would be done', schema: writeAnswerShape } },
+    problems: ['not-found', 'history-gone', 'revert-conflict', 'nothing-to-revert', 'documents-refused', 'referred', 'guard', 'plan-differs'],
+    handle: (call) => answerWrite(ports, call, { kind: 'revert', entry: findEntry(ports, call.params.n) }),
+  });
+}
+
+function restoreRoute(ports: ApiPorts): ApiRoute {
+  return apiRoute({
+    method: 'POST', path: '/v1/restore-to/{n}', operationId: 'restoreTo', tag: 'Writes', summary: 'Sets the whole state to that after a revision, as a new revision',
+    params, query: writeQuery, headers: writeHeaders,
+    answers: { 200: { description: 'Done, or what would be done', schema: writeAnswerShape } },
+    problems: ['not-found', 'history-gone', 'documents-refused', 'guard', 'plan-differs'],
+    handle: (call) => answerWrite(ports, call, { kind: 'restore-to', index: call.params.n, documents: documentsAfter(ports, call.params.n) }),
+  });
+}
+
+function findEntry(ports: ApiPorts, index: number): LogEntry {
+  const entry = ports.store.entry(index);
+  if (entry) return entry;
+  const retainedFrom = ports.store.retainedFrom();
+  if (index > 0 && index < retainedFrom) throw new ApiError('gone', `revision ${index} is past retention; the oldest kept is ${retainedFrom}`);
+  throw new ApiError('not-found', `there is no revision ${index}; the newest is ${ports.store.head().index}`);
+}
+
+function documentsAfter(ports: ApiPorts, index: number): ReadonlyMap<DocumentKey, StoredDocument> {
+  if (index === 0) return ports.store.documents({ epoch: 0, index: 0 });
+  return ports.store.documents(findEntry(ports, index).version);
+}
+
+/** A restore from one state to the other, as changes. */
+function changesBetween(before: ReadonlyMap<DocumentKey, StoredDocument>, after: ReadonlyMap<DocumentKey, StoredDocument>, ports: ApiPorts): DocumentChange[] {
+  return intendedChanges({ kind: 'restore-to', index: 0, documents: after }, before, ports.model.canonicallyEqual);
+}
+
+function sinceMs(text: string, nowMs: number): number {
+  const ago = parseDurationMs(text);
+  if (ago !== null) return nowMs - ago;
+  const at = /^\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:\d\d)?)?$/.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(at)) throw new ApiError('bad-parameter', 'since: expected a time such as 2027-01-31T14:02:00Z, or how long ago, such as 30m', { violations: [{ document: 'query', pointer: '/since', code: 'bad-parameter', message: 'neither a time nor a duration' }] });
+  return at;
+}

@@ -1,0 +1,83 @@
+import { contentHash } from '@remora/core/hash';
+import type { Violation } from '@remora/core/violation';
+import { loadDocuments } from '@remora/model/load-documents';
+import type { Model, ValidDocument } from '@remora/model/model';
+import { z } from 'zod';
+import { diffOf } from '../write/document-diff.ts';
+import type { Intent } from '../write/intended-changes.ts';
+import { WriteError } from '../write/write-error.ts';
+import type { WriteOutcome } from '../write/write-path.ts';
+import type { ApiCall, ApiReply } from './api-route.ts';
+import type { ApiPorts } from './api-ports.ts';
+import { durationParameter, flagParameter, listParameter } from './parameters.ts';
+import { ApiError, countText } from './problem.ts';
+import { checkText } from './request-text.ts';
+import { enforcementAnswer, revisionAnswer } from './revision-answer.ts';
+
+/** What every write can be asked for beside its content. */
+export const writeQuery = z.object({
+  dryRun: flagParameter.describe('Validate, plan and answer; change nothing'),
+  plan: z.string().regex(/^[0-9a-f]{32}$/, { error: 'expected the `plan` of an earlier answer' }).optional().describe('Refuse where this would do something else than that plan'),
+  wait: z.enum(['applied'], { error: 'expected applied' }).optional().describe('`applied`: answer when the sidecars concerned enforce it'),
+  timeout: durationParameter({ ms: 600_000, text: '10m' }).default(10_000).describe('How long to wait, e.g. `10s`'),
+  force: listParameter.describe('Guards to lift, separated by commas'),
+  message: z.string().optional().describe('Why, for the history'),
+});
+
+export type WriteQuery = z.output<typeof writeQuery>;
+
+/** Names in one answer; the counts beside them are whole. */
+const namesMax = 1_000;
+
+/** Reads and validates the documents of a body. Throws with everything that is wrong. */
+export function readBody(model: Model, call: ApiCall): readonly ValidDocument[] {
+  const json = /\bjson\b/.test(call.contentType);
+  const loaded = loadDocuments([{ name: json ? 'request.json' : 'request', bytes: call.body }]);
+  const { documents, violations } = model.validateDocuments(loaded.documents);
+  const all: readonly Violation[] = [...loaded.violations, ...violations];
+  if (all.length > 0) throw new WriteError('documents-refused', countText(all.length), { violations: all });
+  return documents;
+}
+
+/** Runs one write and answers for it: 200, or 201 where `created` says so. */
+export async function answerWrite(ports: ApiPorts, call: ApiCall<unknown, WriteQuery>, intent: Intent): Promise<ApiReply> {
+  const { query } = call;
+  const outcome = await ports.writePath.write({
+    intent,
+    author: call.author,
+    message: checkText(query.message ?? '', 'message', 1_024),
+    dryRun: query.dryRun,
+    force: query.force,
+    ...(query.plan === undefined ? {} : { plan: query.plan }),
+    ...idempotencyOf(call),
+  });
+  const enforcement = query.wait === 'applied' && outcome.entry ? await ports.hub.waitApplied(outcome.entry.version.index, query.timeout) : null;
+  const body = { ...writeAnswer(ports, outcome), enforcement: enforcement && enforcementAnswer(enforcement) };
+  return { status: 200, body, headers: outcome.entry ? { 'x-remora-revision': String(outcome.entry.version.index) } : {} };
+}
+
+function idempotencyOf(call: ApiCall<unknown, unknown>): { idempotency?: { key: string; fingerprint: string } } {
+  const key = call.header('idempotency-key');
+  if (key === undefined) return {};
+  if (!/^[\x21-\x7e]{1,200}$/.test(key)) throw new ApiError('bad-request', 'Idempotency-Key: expected 1 to 200 visible ASCII characters');
+  return { idempotency: { key, fingerprint: contentHash(`${call.target}\n${contentHash(call.body)}`) } };
+}
+
+function writeAnswer(ports: ApiPorts, outcome: WriteOutcome): object {
+  const { entry, changes, subjects } = outcome;
+  const concerned = new Set(subjects);
+  const sidecars = ports.hub.sidecars().filter(({ subject }) => concerned.has(subject));
+  return {
+    outcome: outcome.outcome,
+    revision: entry && revisionAnswer(entry),
+    head: outcome.head,
+    plan: outcome.plan,
+    changes: changes.slice(0, namesMax).map(diffOf),
+    changeCount: changes.length,
+    subjects: subjects.slice(0, namesMax),
+    subjectCount: subjects.length,
+    sidecars: sidecars.slice(0, namesMax).map(({ nodeId, subject, connected }) => ({ nodeId, subject, connected })),
+    sidecarCount: sidecars.length,
+    guards: outcome.guards.map(({ guard, subject, message, forced }) => ({ guard, subject: `${subject.kind}/${subject.name}`, message, forced })),
+  };
+}
