@@ -1,0 +1,89 @@
+import { compareVersions, type Version } from '@remora/core/version';
+import { observe, type Histogram } from '@remora/telemetry/histogram';
+import type { EnforcementLedger, LedgerEntry } from './enforcement-ledger.ts';
+import type { RefusalStatus } from './push-hub.ts';
+
+interface Pending {
+  readonly entry: LedgerEntry;
+  needsConfig: boolean;
+  needsState: boolean;
+  readonly openedAtMs: number;
+}
+
+const pendingMax = 256;
+
+/** The log entries that one sidecar has still to answer for, oldest first. */
+export class PendingEntries {
+  readonly #ledger: EnforcementLedger;
+  readonly #nodeId: string;
+  #pending: Pending[] = [];
+
+  constructor(ledger: EnforcementLedger, nodeId: string) {
+    this.#ledger = ledger;
+    this.#nodeId = nodeId;
+  }
+
+  get size(): number {
+    return this.#pending.length;
+  }
+
+  /** Beyond 256 the oldest are superseded: nobody waits that long for a stream that does not answer. */
+  add(entry: LedgerEntry, needs: { readonly config: boolean; readonly state: boolean }, nowMs: number): void {
+    this.#pending.push({ entry, needsConfig: needs.config, needsState: needs.state, openedAtMs: nowMs });
+    const [oldest] = this.#pending;
+    if (this.#pending.length <= pendingMax || !oldest) return;
+    this.#pending.shift();
+    this.#ledger.resolve(oldest.entry, this.#nodeId, 'superseded', nowMs);
+  }
+
+  /**
+   * An ACK of `version`: it and everything before it is in force. `unchanged`: the content went back to what was in force
+   * already, so what lay between was never enforced here.
+   */
+  configReached(version: Version, kind: 'update' | 'unchanged', nowMs: number, propagation: Histogram): void {
+    this.#settle(nowMs, propagation, (pending) => {
+      const order = compareVersions(pending.entry.version, version);
+      if (order > 0 || !pending.needsConfig) return null;
+      pending.needsConfig = false;
+      if (order < 0 && kind === 'unchanged') return 'superseded';
+      return pending.needsState ? null : 'applied';
+    });
+  }
+
+  /** A state ACK of a message that was sent at `sentAtMs`: all that was wanted before then is in force. */
+  stateReached(sentAtMs: number, nowMs: number, propagation: Histogram): void {
+    this.#settle(nowMs, propagation, (pending) => {
+      if (!pending.needsState || pending.openedAtMs > sentAtMs) return null;
+      pending.needsState = false;
+      return pending.needsConfig ? null : 'applied';
+    });
+  }
+
+  configRefused(version: Version, nowMs: number, refusal: RefusalStatus): void {
+    this.#settle(nowMs, null, (pending) => {
+      const order = compareVersions(pending.entry.version, version);
+      if (order > 0 || !pending.needsConfig) return null;
+      return order === 0 ? 'refused' : 'superseded';
+    }, refusal);
+  }
+
+  stateRefused(nowMs: number, refusal: RefusalStatus): void {
+    this.#settle(nowMs, null, (pending) => (pending.needsState ? 'refused' : null), refusal);
+  }
+
+  /** The stream ended. What is pending stays known: it may be applied after the sidecar comes back. */
+  offline(nowMs: number): void {
+    for (const { entry } of this.#pending) this.#ledger.resolve(entry, this.#nodeId, 'offline', nowMs);
+  }
+
+  #settle(nowMs: number, propagation: Histogram | null, outcomeOf: (pending: Pending) => 'applied' | 'refused' | 'superseded' | null, refusal: RefusalStatus | null = null): void {
+    if (this.#pending.length === 0) return;
+    this.#pending = this.#pending.filter((pending) => {
+      const outcome = outcomeOf(pending);
+      if (outcome === null) return true;
+      this.#ledger.resolve(pending.entry, this.#nodeId, outcome, nowMs, outcome === 'refused' ? refusal : null);
+      if (outcome === 'applied' && propagation) observe(propagation, nowMs - pending.entry.committedMonotonicMs);
+      return false;
+    });
+  }
+}

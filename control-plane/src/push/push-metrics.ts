@@ -1,0 +1,54 @@
+import { createHistogram, type Histogram } from '@remora/telemetry/histogram';
+
+/** What the hub counts about itself, since it started. Read by the Prometheus page and by status. */
+export interface PushMetrics {
+  streams: number;
+  connectsTotal: number;
+  disconnectsTotal: number;
+  /** By code of Rejected, and `shed`. */
+  readonly rejectionsTotal: Map<string, number>;
+  messagesSentTotal: number;
+  bytesSentTotal: number;
+  /** By lane and kind: `config/update`, `config/unchanged`, `config/fallback`, `state/update`, `state/unchanged`. */
+  readonly pushesTotal: Map<string, number>;
+  /** Updates given up half-way because a newer one replaced them. */
+  abortsTotal: number;
+  acksTotal: number;
+  /** By lane and class: `config/invalid`. */
+  readonly nacksTotal: Map<string, number>;
+  /** Answers to nothing that was asked. */
+  strayAnswersTotal: number;
+  /** Streams that wait for their turn. */
+  waitingStreams: number;
+  /** Questions to sidecars without an answer yet. */
+  openQuestions: number;
+  /** Commit of a log entry → the ACK of a sidecar that had to change, in ms. */
+  readonly propagationMs: Histogram;
+  /** Change of an endpoint set → the state ACK of a caller, in ms. */
+  readonly endpointPropagationMs: Histogram;
+}
+
+export function createPushMetrics(): PushMetrics {
+  return {
+    streams: 0,
+    connectsTotal: 0,
+    disconnectsTotal: 0,
+    rejectionsTotal: new Map(),
+    messagesSentTotal: 0,
+    bytesSentTotal: 0,
+    pushesTotal: new Map(),
+    abortsTotal: 0,
+    acksTotal: 0,
+    nacksTotal: new Map(),
+    strayAnswersTotal: 0,
+    waitingStreams: 0,
+    openQuestions: 0,
+    propagationMs: createHistogram(),
+    endpointPropagationMs: createHistogram(),
+  };
+}
+
+/** Adds one to a labelled counter. Labels come from closed sets. */
+export function countOne(counter: Map<string, number>, label: string): void {
+  counter.set(label, (counter.get(label) ?? 0) + 1);
+}

@@ -1,0 +1,58 @@
+import type { JsonObject } from '@remora/core/canonical-json';
+import type { RefusalStatus } from './push-hub.ts';
+import type { RecordStore, RecordWriter } from './record-writer.ts';
+
+const namespace = 'refusals';
+
+/**
+ * Which manifests which builds have refused as invalid: never sent to them again, also after a restart. Bounded; the
+ * refusals that were learnt first go first, and would be learnt again.
+ */
+export class RefusalMemory {
+  readonly #writer: RecordWriter;
+  readonly #max: number;
+  readonly #refusals = new Map<string, RefusalStatus | null>();
+
+  constructor(deps: { readonly store: RecordStore; readonly writer: RecordWriter; readonly max: number }) {
+    this.#writer = deps.writer;
+    this.#max = deps.max;
+    for (const [key, record] of deps.store.records(namespace)) this.#refusals.set(key, readRefusal(record));
+    this.#evict();
+  }
+
+  has(buildId: string, hash: string): boolean {
+    return this.#refusals.has(keyOf(buildId, hash));
+  }
+
+  /** What the build said; null where only its Hello says that it refused. */
+  get(buildId: string, hash: string): RefusalStatus | null {
+    return this.#refusals.get(keyOf(buildId, hash)) ?? null;
+  }
+
+  /** `refusal` null: known from Hello only; never replaces what the build said in full. */
+  remember(buildId: string, hash: string, refusal: RefusalStatus | null): void {
+    const key = keyOf(buildId, hash);
+    if (refusal === null && this.#refusals.has(key)) return;
+    this.#refusals.delete(key);
+    this.#refusals.set(key, refusal);
+    this.#writer.put(namespace, key, () => (refusal ?? {}) as unknown as JsonObject);
+    this.#evict();
+  }
+
+  #evict(): void {
+    for (const key of this.#refusals.keys()) {
+      if (this.#refusals.size <= this.#max) return;
+      this.#refusals.delete(key);
+      this.#writer.put(namespace, key, () => null);
+    }
+  }
+}
+
+/** Shapes are our own: a record that has none is one that only Hello told of. */
+export function readRefusal(record: JsonObject): RefusalStatus | null {
+  return typeof record['hash'] === 'string' && Array.isArray(record['errors']) ? (record as unknown as RefusalStatus) : null;
+}
+
+function keyOf(buildId: string, hash: string): string {
+  return `${buildId}/${hash}`;
+}

@@ -1,0 +1,73 @@
+import type { JsonObject } from '@remora/core/canonical-json';
+import type { SidecarStatus } from './push-hub.ts';
+import type { RecordStore, RecordWriter } from './record-writer.ts';
+import { disconnectedStatus } from './sidecar-status.ts';
+
+const namespace = 'sidecars';
+
+/**
+ * What is remembered of sidecars that are not connected, over restarts: their last status. Bounded in number and age; a
+ * sidecar that is connected is kept by its session, and only written here.
+ */
+export class SidecarDirectory {
+  readonly #writer: RecordWriter;
+  readonly #max: number;
+  readonly #maxAgeMs: number;
+  /** In the order in which they went. */
+  readonly #offline = new Map<string, SidecarStatus>();
+
+  constructor(deps: { readonly store: RecordStore; readonly writer: RecordWriter; readonly max: number; readonly maxAgeMs: number }) {
+    this.#writer = deps.writer;
+    this.#max = deps.max;
+    this.#maxAgeMs = deps.maxAgeMs;
+    const records: unknown[] = [...deps.store.records(namespace).values()];
+    const remembered = records.filter(isStatus);
+    for (const status of remembered.sort((a, b) => (a.lastSeen < b.lastSeen ? -1 : 1))) {
+      this.#offline.set(status.nodeId, status.connected ? disconnectedStatus(status, Date.parse(status.lastSeen)) : status);
+    }
+  }
+
+  get(nodeId: string): SidecarStatus | null {
+    return this.#offline.get(nodeId) ?? null;
+  }
+
+  all(): IterableIterator<SidecarStatus> {
+    return this.#offline.values();
+  }
+
+  /** It is connected now; `read` is asked for its status when that is written. */
+  connected(nodeId: string, read: () => SidecarStatus | null): void {
+    this.#offline.delete(nodeId);
+    this.changed(nodeId, read);
+  }
+
+  changed(nodeId: string, read: () => SidecarStatus | null): void {
+    this.#writer.put(namespace, nodeId, () => (read() ?? this.#offline.get(nodeId) ?? null) as unknown as JsonObject | null);
+  }
+
+  disconnected(status: SidecarStatus): void {
+    this.#offline.delete(status.nodeId);
+    this.#offline.set(status.nodeId, status);
+    this.#write(status.nodeId);
+  }
+
+  /** Forgets the ones that went longest ago, beyond the bounds. */
+  forget(nowMs: number): void {
+    for (const [nodeId, status] of this.#offline) {
+      if (this.#offline.size <= this.#max && nowMs - Date.parse(status.lastSeen) <= this.#maxAgeMs) return;
+      this.#offline.delete(nodeId);
+      this.#write(nodeId);
+    }
+  }
+
+  #write(nodeId: string): void {
+    this.#writer.put(namespace, nodeId, () => (this.#offline.get(nodeId) ?? null) as unknown as JsonObject | null);
+  }
+}
+
+/** Records are written by this class; one of another shape (a later version's) is not shown. */
+function isStatus(record: unknown): record is SidecarStatus {
+  if (typeof record !== 'object' || record === null) return false;
+  const { nodeId, subject, config, state, lastSeen } = record as Partial<SidecarStatus>;
+  return typeof nodeId === 'string' && typeof subject === 'string' && typeof lastSeen === 'string' && typeof config === 'object' && typeof state === 'object';
+}

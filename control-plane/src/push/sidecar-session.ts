@@ -1,0 +1,326 @@
+import type { Timer } from '@remora/core/clock';
+import { subjectKey, type SubjectKey } from '@remora/core/subject';
+import { compareVersions } from '@remora/core/version';
+import { observe } from '@remora/telemetry/histogram';
+import { Lane, type Ack, type Applied, type Nack, type NeedHashes, type SidecarHeartbeat } from '@remora/proto/gen/remora/push/v1/push';
+import { ConfigLane, type ConfigTarget } from './config-lane.ts';
+import type { Content } from './content.ts';
+import { encodeMessage, fromWireVersion, safeNumber, type ControlBody } from './encoded-messages.ts';
+import { DestinationList, viewOfSets } from './endpoint-views.ts';
+import type { HubContext } from './hub-context.ts';
+import type { PendingEntries } from './pending-entries.ts';
+import { countOne } from './push-metrics.ts';
+import type { RefusalStatus } from './push-hub.ts';
+import { refusalStatus } from './refusal-status.ts';
+import { readApplied, type SidecarFacts } from './sidecar-facts.ts';
+import type { SidecarStream } from './sidecar-stream.ts';
+import { StateLane } from './state-lane.ts';
+
+/** What a heartbeat says besides what is applied. */
+export interface SidecarVitals {
+  clockOffsetMs: number;
+  rssBytes: number;
+  cpuShare: number;
+  stallMs: number;
+  warming: readonly string[];
+}
+
+/**
+ * One admitted sidecar stream: brings both lanes to what is desired and keeps what the sidecar says. The hub decides who
+ * is admitted, what is desired, and when a stream has been silent for too long.
+ */
+export class SidecarSession {
+  readonly facts: SidecarFacts;
+  readonly subject: SubjectKey;
+  readonly stream: SidecarStream;
+  readonly config: ConfigLane;
+  readonly state: StateLane;
+  readonly entries: PendingEntries;
+  readonly connectedAtMs: number;
+  readonly vitals: SidecarVitals = { clockOffsetMs: 0, rssBytes: 0, cpuShare: 0, stallMs: 0, warming: [] };
+  appReady: boolean;
+  leaving = false;
+  /** Unix ms since when it had no contact, by its own word; 0 otherwise. */
+  staleSinceMs: number;
+  /** The last refusal, until what is desired is in force. */
+  refusal: RefusalStatus | null = null;
+  /** Since when what is desired and what is applied differ, monotonic; null while in sync. */
+  divergedAtMs: number | null = null;
+  welcomed = false;
+  readonly #context: HubContext;
+  readonly #changed: (session: SidecarSession) => void;
+  #retry: Timer | null = null;
+  #inSync = false;
+
+  /** `changed` is told after everything that status shows; `mark` asks to be served again. */
+  constructor(deps: {
+    readonly context: HubContext; readonly facts: SidecarFacts; readonly stream: SidecarStream; readonly entries: PendingEntries;
+    readonly appReady: boolean; readonly staleSinceMs: number; readonly changed: (session: SidecarSession) => void;
+  }) {
+    const { context } = deps;
+    this.#context = context;
+    this.#changed = deps.changed;
+    this.facts = deps.facts;
+    this.subject = subjectKey(deps.facts.subject);
+    this.stream = deps.stream;
+    this.entries = deps.entries;
+    this.appReady = deps.appReady;
+    this.staleSinceMs = deps.staleSinceMs;
+    this.connectedAtMs = context.clock.wallMs();
+    this.config = new ConfigLane(context);
+    this.state = new StateLane({ messages: context.stateMessages, views: context.views, limits: context.limits });
+    this.config.believe(deps.facts.config, null);
+    this.state.believe(deps.facts.state);
+  }
+
+  /** Computes what both lanes should bring. Call after every change of the desired content, of grants or of what is applied. */
+  retarget(): void {
+    const { content, metrics } = this.#context;
+    this.config.appliedContent ??= content.known(this.subject, this.config.appliedHash);
+    const target = this.#target();
+    if (this.config.aim(target)) metrics.abortsTotal++;
+    this.#retargetState(target?.content ?? null);
+    this.#noteSync();
+  }
+
+  /** Sends what may be sent now: up to the mark of the stream, state before the config that needs it. */
+  pump(): void {
+    const { limits, clock } = this.#context;
+    while (this.stream.bufferedBytes < limits.highWaterBytes) {
+      const now = clock.monotonicMs();
+      const message = this.state.next(now) ?? this.config.next(now, (content) => this.#mayBegin(content, now));
+      if (!message) return;
+      if (message.starts) countOne(this.#context.metrics.pushesTotal, message.starts);
+      this.send(message.bytes);
+    }
+  }
+
+  send(bytes: Uint8Array): void {
+    const { metrics } = this.#context;
+    metrics.messagesSentTotal++;
+    metrics.bytesSentTotal += bytes.length;
+    this.stream.send(bytes);
+  }
+
+  say(body: ControlBody): void {
+    this.send(encodeMessage(body));
+  }
+
+  onAck(ack: Ack): void {
+    const { metrics } = this.#context;
+    const accepted = ack.lane === Lane.LANE_STATE ? this.#onStateAck(ack) : this.#onConfigAck(ack);
+    if (accepted) metrics.acksTotal++;
+    else metrics.strayAnswersTotal++;
+    this.#changed(this);
+  }
+
+  onNack(nack: Nack): void {
+    const lane = nack.lane === Lane.LANE_STATE ? 'state' : 'config';
+    const refusal = lane === 'state' ? this.#onStateNack(nack) : this.#onConfigNack(nack);
+    if (!refusal) {
+      this.#context.metrics.strayAnswersTotal++;
+      return;
+    }
+    countOne(this.#context.metrics.nacksTotal, `${lane}/${refusal.class}`);
+    this.#emitRefused(refusal);
+    this.#changed(this);
+  }
+
+  onNeed(need: NeedHashes): void {
+    const hashes = need.hashes.map((hash) => hash.toString('hex'));
+    this.config.need(fromWireVersion(need.version), hashes, this.#context.clock.monotonicMs());
+    this.pump();
+  }
+
+  onHeartbeat(heartbeat: SidecarHeartbeat): void {
+    this.vitals.clockOffsetMs = safeNumber(heartbeat.clockMs) - this.#context.clock.wallMs();
+    this.vitals.rssBytes = safeNumber(heartbeat.rssBytes);
+    this.vitals.cpuShare = finite(heartbeat.cpuShare);
+    this.vitals.stallMs = finite(heartbeat.stallMs);
+    const before = this.#visible();
+    this.vitals.warming = heartbeat.warming.slice(0, 64);
+    this.appReady = heartbeat.appReady;
+    this.staleSinceMs = safeNumber(heartbeat.staleSinceMs);
+    this.#believe(heartbeat.config, heartbeat.state);
+    if (this.#visible() !== before) this.#changed(this);
+  }
+
+  /** Milliseconds after which `pump` is worth calling again was reached, or the stream ends. */
+  close(): void {
+    this.#retry?.cancel();
+    this.#retry = null;
+  }
+
+  /** Since when an answer is missing, monotonic; null where none is. */
+  waitingSinceMs(): number | null {
+    const config = this.config.waitingSinceMs;
+    const state = this.state.waitingSinceMs;
+    return config === null ? state : state === null ? config : Math.min(config, state);
+  }
+
+  #target(): ConfigTarget | null {
+    const { content, refusals, accepted } = this.#context;
+    const desired = content.of(this.subject);
+    if (!desired) return null;
+    const { config, facts } = this;
+    const { hash } = desired.content;
+    if (hash !== config.appliedHash && refusals.has(facts.build.id, hash)) {
+      this.refusal = refusals.get(facts.build.id, hash) ?? this.refusal;
+      if (config.appliedHash !== '') return null;
+      const older = accepted.get(this.subject, facts.build.id);
+      const known = older && !refusals.has(facts.build.id, older.hash) ? content.known(this.subject, older.hash) : null;
+      return older && known ? { version: older.version, content: known, grants: [], fallback: true } : null;
+    }
+    const grants = content.grantedGuards(this.subject, config.appliedVersion, desired.version);
+    return { version: desired.version, content: desired.content, grants, fallback: false };
+  }
+
+  /** What is in force keeps its endpoints until something else is in force, refused or not. */
+  #retargetState(next: Content | null): void {
+    const { views } = this.#context;
+    const { appliedContent, appliedHash } = this.config;
+    this.state.paused = next === null && appliedContent === null;
+    if (appliedHash !== '' && appliedContent === null) this.state.acked ??= emptyView;
+    const wanted = next ?? appliedContent;
+    if (!wanted) return;
+    const same = !appliedContent || appliedContent.hash === wanted.hash || appliedContent.destinations.every((service) => wanted.destinations.includes(service));
+    this.state.list = same ? views.listOf(wanted.destinations) : new DestinationList([...wanted.destinations, ...appliedContent.destinations]);
+  }
+
+  #mayBegin(content: Content, nowMs: number): boolean {
+    return this.state.covers(content.destinations, nowMs) || nowMs < this.state.heldUntilMs;
+  }
+
+  #onConfigAck(ack: Ack): boolean {
+    const { metrics, accepted, clock } = this.#context;
+    const acked = this.config.ack(fromWireVersion(ack.version), ack.hash.toString('hex'), ack.persisted);
+    if (!acked) return false;
+    const now = clock.monotonicMs();
+    this.vitals.warming = ack.warming.slice(0, 64);
+    accepted.confirm(this.subject, this.facts.build.id, { hash: acked.target.content.hash, version: acked.target.version });
+    if (!acked.target.fallback) {
+      if (this.refusal && this.refusal.lane === 'config') this.refusal = null;
+      this.entries.configReached(acked.target.version, acked.kind, now, metrics.propagationMs);
+    }
+    this.retarget();
+    this.pump();
+    return true;
+  }
+
+  #onStateAck(ack: Ack): boolean {
+    const { clock, metrics, barrier } = this.#context;
+    const sentAtMs = this.state.waitingSinceMs ?? 0;
+    const acked = this.state.ack(fromWireVersion(ack.version), ack.hash.toString('hex'), ack.persisted);
+    if (!acked) return false;
+    const now = clock.monotonicMs();
+    if (this.refusal?.lane === 'state') this.refusal = null;
+    for (const [service, set] of acked.now.sets) {
+      const before = acked.before?.sets.get(service);
+      if (set && before && before.hash !== set.hash) observe(metrics.endpointPropagationMs, now - set.sinceMonotonicMs);
+    }
+    this.entries.stateReached(sentAtMs, now, metrics.propagationMs);
+    barrier.acked(this.facts.nodeId, acked.now);
+    this.#noteSync();
+    this.pump();
+    return true;
+  }
+
+  #onConfigNack(nack: Nack): RefusalStatus | null {
+    const { refusals, clock } = this.#context;
+    const target = this.config.nack(fromWireVersion(nack.version), nack.hash.toString('hex'));
+    if (!target) return null;
+    const refusal = refusalStatus(nack, { lane: 'config', version: target.version, hash: target.content.hash }, clock.wallMs());
+    this.refusal = refusal;
+    const guards = refusal.errors.map(({ code }) => code);
+    if (refusal.class === 'invalid') {
+      refusals.remember(this.facts.build.id, target.content.hash, refusal);
+      this.#refuseEntries(target, refusal);
+    } else if (refusal.class === 'guard' && !(guards.length > 0 && guards.every((guard) => target.grants.includes(guard)))) {
+      this.config.waitForGrant(target.content.hash, guards.length > 0 ? guards : ['']);
+      this.#refuseEntries(target, refusal);
+    } else if (refusal.class !== 'resync' || !this.config.resync()) {
+      this.#retryLater(this.config.backOff(clock.monotonicMs(), this.#context.random.next()));
+    }
+    this.retarget();
+    this.pump();
+    return refusal;
+  }
+
+  #refuseEntries(target: ConfigTarget, refusal: RefusalStatus): void {
+    if (!target.fallback) this.entries.configRefused(target.version, this.#context.clock.monotonicMs(), refusal);
+  }
+
+  #onStateNack(nack: Nack): RefusalStatus | null {
+    const { clock, random } = this.#context;
+    const version = fromWireVersion(nack.version);
+    const view = this.state.nack(version);
+    if (!view) return null;
+    const refusal = refusalStatus(nack, { lane: 'state', version, hash: view.hash }, clock.wallMs());
+    this.refusal ??= refusal;
+    if (refusal.class === 'invalid' || refusal.class === 'guard') {
+      this.state.refuse(view.hash);
+      this.entries.stateRefused(clock.monotonicMs(), refusal);
+    } else if (refusal.class !== 'resync' || !this.state.resync()) {
+      this.#retryLater(this.state.backOff(clock.monotonicMs(), random.next()));
+    }
+    this.pump();
+    return refusal;
+  }
+
+  #retryLater(delayMs: number): void {
+    this.#retry?.cancel();
+    this.#retry = this.#context.timers.after(Math.ceil(delayMs) + 1, () => this.pump());
+  }
+
+  /** The sidecar's own word wins over what was concluded from its answers, unless an answer is still to come. */
+  #believe(config: Applied | undefined, state: Applied | undefined): void {
+    const says = readApplied(config);
+    if (config && !this.config.waiting && says.hash !== this.config.appliedHash) {
+      this.config.believe(says, null);
+      this.retarget();
+      this.pump();
+    } else if (config && says.hash === this.config.appliedHash) {
+      this.config.persisted = says.persisted;
+    }
+    const holds = readApplied(state);
+    if (state && !this.state.waiting && holds.hash !== this.state.appliedHash) {
+      this.state.acked = null;
+      this.state.believe({ ...holds, version: compareVersions(holds.version, this.state.appliedVersion) > 0 ? holds.version : this.state.appliedVersion });
+      this.pump();
+    } else if (state && holds.hash === this.state.appliedHash) {
+      this.state.persisted = holds.persisted;
+    }
+  }
+
+  #noteSync(): void {
+    const { clock, content } = this.#context;
+    const desired = content.of(this.subject);
+    const inSync = desired !== null && desired.content.hash === this.config.appliedHash && this.state.desired(clock.monotonicMs()).hash === this.state.appliedHash;
+    if (inSync && !this.#inSync) {
+      this.#context.emit({
+        type: 'sidecar-in-sync', at: new Date(clock.wallMs()).toISOString(), nodeId: this.facts.nodeId, subject: this.subject,
+        version: this.config.appliedVersion, detail: '',
+      });
+    }
+    this.#inSync = inSync;
+    this.divergedAtMs = inSync ? null : this.divergedAtMs ?? clock.monotonicMs();
+  }
+
+  #emitRefused(refusal: RefusalStatus): void {
+    const first = refusal.errors[0];
+    this.#context.emit({
+      type: 'sidecar-refused', at: refusal.at, nodeId: this.facts.nodeId, subject: this.subject, version: refusal.version,
+      detail: first ? `${refusal.class}: ${first.resource}${first.pointer}: ${first.message}` : refusal.class,
+    });
+  }
+
+  #visible(): string {
+    return `${this.appReady} ${this.staleSinceMs === 0} ${this.config.persisted} ${this.config.appliedHash} ${this.state.appliedHash} ${this.vitals.warming.join()}`;
+  }
+}
+
+const emptyView = viewOfSets(new Map());
+
+function finite(value: number): number {
+  return Number.isFinite(value) ? value : 0;
+}
