@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseTemplate, templateLengthMax, templateViolation, type TemplateScope } from './template.ts';
 
-const rejected: readonly (readonly [text: string, scope: TemplateScope, code: string, offset: number, suggestion?: string])[] = [
+const rejected: readonly [text: string, scope: TemplateScope, code: string, offset: number, suggestion?: string][] = [
   ['${header.x-a', 'request', 'bad-template', 0],
   ['ab ${nwo}', 'request', 'unknown-variable', 3, '${now}'],
   ['${headers.x-a}', 'request', 'unknown-variable', 0, '${header.x-a}'],

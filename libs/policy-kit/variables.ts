@@ -5,6 +5,7 @@ import { internHeaderName } from '@remora/http/header-ids';
 import { cookieValueAt } from './cookie-values.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { queryValueAt } from './query-values.ts';
+import { formatUuid4 } from './uuid.ts';
 import type { TemplatePart, VariableName, VariablePart } from './template.ts';
 
 /**
@@ -89,7 +90,7 @@ const readers: Readonly<Record<VariableName, MakeReader>> = {
   now: () => compileNow(),
   'now.unix': () => (x) => String(Math.floor(x.startedWallMs / 1000)),
   'now.unixMs': () => (x) => String(Math.floor(x.startedWallMs)),
-  uuid: (_, random) => () => formatUuid(random),
+  uuid: (_, random) => () => formatUuid4(random),
   'config.version': () => (x) => x.pin.configVersion,
   'response.status': () => (x, answer) => String(answer?.status ?? x.responseHead?.status ?? x.status),
   'response.header.': (argument) => compileResponseHeader(argument),
@@ -168,24 +169,4 @@ function compileNow(): Evaluator {
 /** Milliseconds with three digits after the point, without `toFixed`'s cost; never negative. */
 export function formatMs(ms: number): string {
   return ms > 0 ? String(Math.round(ms * 1000) / 1000) : '0';
-}
-
-const hex: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
-
-/** UUID version 4 (RFC 9562 section 5.4) from an injected source. For identification, not for secrets. */
-export function formatUuid(random: Random): string {
-  const a = word(random);
-  const b = word(random);
-  const c = word(random);
-  const d = word(random);
-  return `${hex4(a >>> 16)}${hex4(a & 0xffff)}-${hex4(b >>> 16)}-${hex4((b & 0x0fff) | 0x4000)}-`
-    + `${hex4(((c >>> 16) & 0x3fff) | 0x8000)}-${hex4(c & 0xffff)}${hex4(d >>> 16)}${hex4(d & 0xffff)}`;
-}
-
-function word(random: Random): number {
-  return (random.next() * 4294967296) >>> 0;
-}
-
-function hex4(value: number): string {
-  return (hex[value >>> 8] ?? '') + (hex[value & 0xff] ?? '');
 }
