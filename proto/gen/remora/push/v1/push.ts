@@ -398,8 +398,9 @@ export interface InspectQuery {
 }
 
 /**
- * The first message of the stream answers nothing (id 0): it introduces the node, which has an open Sync stream of the
- * same incarnation. A newer stream of a node replaces the older one.
+ * The first message of the stream answers nothing (id 0): it introduces the node. Open the stream after the first message
+ * of Sync has arrived; without a Sync stream of the same incarnation it ends with INVALID_ARGUMENT. A newer stream of a node
+ * replaces the older one, which ends with OK.
  */
 export interface QueryReply {
   id: bigint;
@@ -4069,13 +4070,14 @@ export const PushService = {
    *
    * 1. The sidecar sends Hello first (within 10 s) and a SidecarHeartbeat every 5 s, at once when app_ready or warming
    *    changes. The control plane sends a ControlHeartbeat every 5 s. Either side ends a stream that was silent for 15 s.
-   * 2. Until the control plane has read its own state it sends heartbeats only; silence about a lane means: hold.
+   * 2. The control plane answers Hello with a ControlHeartbeat at once (or Rejected). Until it has read its own state it sends
+   *    heartbeats only; silence about a lane means: hold.
    * 3. Config lane: Begin, ResourceChunk..., Commit is one update; or Unchanged. At most one is waiting for its answer. The
    *    sidecar answers Ack, Nack or NeedHashes with that version. A Begin (or Unchanged) that arrives before the Commit of
    *    the update before aborts that one, which gets no answer. After Commit no newer one is sent before the answer.
    * 4. State lane: State, or Unchanged; answered with Ack or Nack. Independent of the config lane, with one exception: a
    *    State that brings the first endpoint set of a destination precedes the Begin that names it.
-   * 5. Versions of one lane grow on a stream and are never below Hello's, except in an update marked fallback, which only a
+   * 5. Versions of one lane never go down on a stream, nor below Hello's, except in an update marked fallback, which only a
    *    sidecar gets that has applied nothing.
    * 6. No answer within 60 s ends the stream. A message that breaks these rules ends it with INVALID_ARGUMENT.
    */
@@ -4116,13 +4118,14 @@ export interface PushServer extends UntypedServiceImplementation {
    *
    * 1. The sidecar sends Hello first (within 10 s) and a SidecarHeartbeat every 5 s, at once when app_ready or warming
    *    changes. The control plane sends a ControlHeartbeat every 5 s. Either side ends a stream that was silent for 15 s.
-   * 2. Until the control plane has read its own state it sends heartbeats only; silence about a lane means: hold.
+   * 2. The control plane answers Hello with a ControlHeartbeat at once (or Rejected). Until it has read its own state it sends
+   *    heartbeats only; silence about a lane means: hold.
    * 3. Config lane: Begin, ResourceChunk..., Commit is one update; or Unchanged. At most one is waiting for its answer. The
    *    sidecar answers Ack, Nack or NeedHashes with that version. A Begin (or Unchanged) that arrives before the Commit of
    *    the update before aborts that one, which gets no answer. After Commit no newer one is sent before the answer.
    * 4. State lane: State, or Unchanged; answered with Ack or Nack. Independent of the config lane, with one exception: a
    *    State that brings the first endpoint set of a destination precedes the Begin that names it.
-   * 5. Versions of one lane grow on a stream and are never below Hello's, except in an update marked fallback, which only a
+   * 5. Versions of one lane never go down on a stream, nor below Hello's, except in an update marked fallback, which only a
    *    sidecar gets that has applied nothing.
    * 6. No answer within 60 s ends the stream. A message that breaks these rules ends it with INVALID_ARGUMENT.
    */
@@ -4139,13 +4142,14 @@ export interface PushClient extends Client {
    *
    * 1. The sidecar sends Hello first (within 10 s) and a SidecarHeartbeat every 5 s, at once when app_ready or warming
    *    changes. The control plane sends a ControlHeartbeat every 5 s. Either side ends a stream that was silent for 15 s.
-   * 2. Until the control plane has read its own state it sends heartbeats only; silence about a lane means: hold.
+   * 2. The control plane answers Hello with a ControlHeartbeat at once (or Rejected). Until it has read its own state it sends
+   *    heartbeats only; silence about a lane means: hold.
    * 3. Config lane: Begin, ResourceChunk..., Commit is one update; or Unchanged. At most one is waiting for its answer. The
    *    sidecar answers Ack, Nack or NeedHashes with that version. A Begin (or Unchanged) that arrives before the Commit of
    *    the update before aborts that one, which gets no answer. After Commit no newer one is sent before the answer.
    * 4. State lane: State, or Unchanged; answered with Ack or Nack. Independent of the config lane, with one exception: a
    *    State that brings the first endpoint set of a destination precedes the Begin that names it.
-   * 5. Versions of one lane grow on a stream and are never below Hello's, except in an update marked fallback, which only a
+   * 5. Versions of one lane never go down on a stream, nor below Hello's, except in an update marked fallback, which only a
    *    sidecar gets that has applied nothing.
    * 6. No answer within 60 s ends the stream. A message that breaks these rules ends it with INVALID_ARGUMENT.
    */
