@@ -1,0 +1,54 @@
+import { until } from '../until.ts';
+import { untilInSync } from '../sidecar-status.ts';
+import { hopsOf } from '../shop-answer.ts';
+import { askShop } from '../gateway-client.ts';
+import type { Step, World } from '../world.ts';
+
+export const traffic: Step = {
+  title: 'traffic flows: client → gateway → web → orders → payments, through both sides of each sidecar',
+  timeoutMs: 90_000,
+  async run(world) {
+    await startFleet(world);
+    await until({
+      label: 'a first page of the shop',
+      look: async () => (await askShop({ port: world.fleet.gatewayPort, path: '/' })).status,
+      holds: (status) => status === 200,
+      timeoutMs: 15_000,
+    });
+    const answer = await world.shop('/cart/1');
+    const hops = hopsOf(answer.text);
+    world.check('the page passed web, orders and payments', answer.status === 200 && hops.map((hop) => hop.split(' ')[0]).join(' ') === 'web orders payments', answer.text);
+    await bothVersions(world);
+  },
+};
+
+async function startFleet(world: World): Promise<void> {
+  const { fleet, narrator } = world;
+  await fleet.startControlPlane();
+  narrator.say(`the control plane listens on ${fleet.api}, its store is SQLite`);
+  await world.remora(['apply', '-f', 'documents/mesh.yaml', '-m', 'the shop opens'], { process: true });
+  await fleet.startService({ service: 'payments', nodeId: 'payments-1', version: 'v1' });
+  await Promise.all([
+    fleet.startService({ service: 'payments', nodeId: 'payments-2', version: 'v2', withoutKind: 'fault' }),
+    fleet.startService({ service: 'orders', nodeId: 'orders-1', version: 'v1' }),
+    fleet.startService({ service: 'orders', nodeId: 'orders-2', version: 'v2' }),
+    fleet.startService({ service: 'web', nodeId: 'web-1', version: 'v1' }),
+    fleet.startGateway('edge'),
+  ]);
+  await untilInSync(world, 20_000);
+  await world.remora(['sidecars']);
+  world.check('six sidecars are connected and in sync: five beside services, one is the gateway', fleet.members.length === 6, fleet.members.length);
+}
+
+const pagesMax = 200;
+
+/** Both instances of orders and of payments take part. */
+async function bothVersions(world: World): Promise<void> {
+  const seen = new Set<string>();
+  let pages = 0;
+  while (seen.size < 5 && pages < pagesMax) {
+    pages += 1;
+    for (const hop of hopsOf((await askShop({ port: world.fleet.gatewayPort, path: `/cart/${pages}` })).text)) seen.add(hop);
+  }
+  world.check('both instances of orders and of payments answer', seen.size === 5, [...seen].sort());
+}

@@ -1,0 +1,29 @@
+import { Argument } from 'commander';
+import type { Command } from 'commander';
+import { stringify } from 'yaml';
+import { addApiOptions } from '../session.ts';
+import type { Runner } from '../session.ts';
+
+interface InspectOptions {
+  readonly version?: string;
+  readonly at?: string;
+}
+
+/** `remora inspect edge-1`: the snapshot that a sidecar should enforce, decoded; `history`: what it enforced when. */
+export function addInspect(program: Command, run: Runner): void {
+  const command = program
+    .command('inspect')
+    .description('show the snapshot of a sidecar, decoded, now or at an earlier revision; or its history')
+    .argument('<id>', 'node id of the sidecar')
+    .addArgument(new Argument('[what]', 'snapshot, or history').choices(['snapshot', 'history']).default('snapshot'))
+    .option('--version <version>', 'of this version, such as 1763792000.41')
+    .option('--at <revision>', 'as of a revision')
+    .action(
+      run<InspectOptions>(async (session, options, [id = '', what = 'snapshot']) => {
+        const query = { version: options.version, at: options.at };
+        const { body } = await session.api.call({ method: 'GET', path: `/v1/sidecars/${encodeURIComponent(id)}/${what}`, query });
+        session.answer(body, () => stringify(body, { lineWidth: 0, aliasDuplicateObjects: false }));
+      }),
+    );
+  addApiOptions(command);
+}

@@ -1,0 +1,35 @@
+import type { Violation } from '@remora/core/violation';
+import { ApiProblem } from './api-client.ts';
+import type { CommandFailure } from './command-failure.ts';
+import { violationText } from './violation-text.ts';
+import type { Style } from './style.ts';
+
+/** Why a command failed, for a person: one line, then everything the control plane said about it. */
+export function failureText(failure: CommandFailure, style: Style): string {
+  const text = `${style.bad('error:')} ${failure.message}\n`;
+  if (!(failure instanceof ApiProblem)) return text;
+  return text + problemDetails(failure.problem, style);
+}
+
+function problemDetails(problem: ApiProblem['problem'], style: Style): string {
+  const violations = problem['violations'];
+  let text = Array.isArray(violations) ? violationText(violations as Violation[], style) : '';
+  const guards = problem['guards'];
+  if (Array.isArray(guards)) text += guardText(guards as GuardRefusal[], style);
+  const referrers = problem['referrers'];
+  if (Array.isArray(referrers)) text += referrers.map((one) => `  referred to by ${style.name(String(one))}\n`).join('');
+  return text;
+}
+
+/** What a guard said: which, for whom, and how to insist. */
+export interface GuardRefusal {
+  readonly guard: string;
+  readonly subjects?: readonly string[];
+  readonly message?: string;
+}
+
+function guardText(guards: readonly GuardRefusal[], style: Style): string {
+  return guards
+    .map((one) => `  guard ${style.name(one.guard)}: ${one.message ?? ''}${one.subjects?.length ? ` (${one.subjects.join(', ')})` : ''}\n      to insist: --force ${one.guard}\n`)
+    .join('');
+}
