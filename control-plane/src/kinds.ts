@@ -6,8 +6,12 @@ import { ipAccessAuthoring } from '@remora/policy-ip-access/compile';
 import { ipAccessWire } from '@remora/policy-ip-access/wire';
 import { rateLimitAuthoring } from '@remora/policy-rate-limit/compile';
 import { rateLimitWire } from '@remora/policy-rate-limit/wire';
+import { requestIdAuthoring } from '@remora/policy-request-id/compile';
+import { requestIdWire } from '@remora/policy-request-id/wire';
 import { requestLimitsAuthoring } from '@remora/policy-request-limits/compile';
 import { requestLimitsWire } from '@remora/policy-request-limits/wire';
+import { retryAuthoring } from '@remora/policy-retry/compile';
+import { retryWire } from '@remora/policy-retry/wire';
 import { timeoutAuthoring } from '@remora/policy-timeout/compile';
 import { timeoutWire } from '@remora/policy-timeout/wire';
 import { transformAuthoring } from '@remora/policy-transform/compile';
@@ -18,7 +22,9 @@ export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
   faultAuthoring,
   ipAccessAuthoring,
   rateLimitAuthoring,
+  requestIdAuthoring,
   requestLimitsAuthoring,
+  retryAuthoring,
   timeoutAuthoring,
   transformAuthoring,
 ]);
@@ -28,7 +34,9 @@ export const wireKinds: ReadonlyMap<string, WireKind<unknown>> = byName<WireKind
   faultWire,
   ipAccessWire,
   rateLimitWire,
+  requestIdWire,
   requestLimitsWire,
+  retryWire,
   timeoutWire,
   transformWire,
 ]);

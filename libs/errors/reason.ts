@@ -38,6 +38,7 @@ export const reasons = {
   connectFailure: reason('connect-failure', 503, 'UF', 'upstream', 'always', 'The instance could not be connected.'),
   connectTimeout: reason('connect-timeout', 503, 'UF,URX', 'upstream', 'always', 'The instance did not accept the connection in time.'),
   upstreamReset: reason('upstream-reset', 502, 'UC', 'upstream', 'if-reused', 'The instance closed the connection before it answered.'),
+  refusedStream: reason('refused-stream', 503, 'UR', 'upstream', 'always', 'The instance refused the request before looking at it.'),
   upstreamProtocol: reason('upstream-protocol-error', 502, 'UPE', 'upstream', 'never', 'The instance\'s answer is not valid HTTP.'),
   upstreamTimeout: reason('upstream-timeout', 504, 'UT', 'upstream', 'never', 'The instance did not answer in time.'),
   streamIdle: reason('stream-idle', 504, 'SI', 'upstream', 'never', 'The exchange was idle for too long.'),

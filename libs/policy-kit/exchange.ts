@@ -58,6 +58,8 @@ export interface Call {
   target: Target;
   /** Endpoints an earlier attempt used, to be avoided: ids; empty at first. */
   avoid: string[];
+  /** Set by the balancer: id of the endpoint it chose for this attempt; '' before. */
+  endpoint: string;
 }
 
 /** A destination as the routes name it, resolved when the snapshot is built. The data path adds its own state. */

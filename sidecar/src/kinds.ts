@@ -2,7 +2,9 @@ import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { faultRuntime } from '@remora/policy-fault/filter';
 import { ipAccessRuntime } from '@remora/policy-ip-access/filter';
 import { rateLimitRuntime } from '@remora/policy-rate-limit/filter';
+import { requestIdRuntime } from '@remora/policy-request-id/filter';
 import { requestLimitsRuntime } from '@remora/policy-request-limits/filter';
+import { retryRuntime } from '@remora/policy-retry/filter';
 import { timeoutRuntime } from '@remora/policy-timeout/filter';
 import { transformRuntime } from '@remora/policy-transform/filter';
 
@@ -11,7 +13,9 @@ export const runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>> = new Map([
   register(faultRuntime),
   register(ipAccessRuntime),
   register(rateLimitRuntime),
+  register(requestIdRuntime),
   register(requestLimitsRuntime),
+  register(retryRuntime),
   register(timeoutRuntime),
   register(transformRuntime),
 ]);

@@ -1,0 +1,46 @@
+import { internHeaderName } from '@remora/http/header-ids';
+import type { Call, Layer } from '@remora/policy-kit/exchange';
+import { WireError, type FilterContext, type RuntimeKind } from '@remora/policy-kit/runtime-kind';
+import { RetryBudget } from './retry-budget.ts';
+import { RetryCall } from './retry-call.ts';
+import { retryWire, type RetrySettings } from './wire.ts';
+
+/** Makes further attempts of calls that failed, within a budget. */
+export const retryRuntime: RuntimeKind<RetrySettings> = {
+  ...retryWire,
+  side: 'caller',
+  reasons: [],
+  layer: makeRetryLayer,
+};
+
+function makeRetryLayer(settings: RetrySettings, context: FilterContext): Layer {
+  if (settings.retries === 0) return (next) => (call, response) => next(limitSingleTry(call), response);
+  const headerIds = settings.retriableHeaders.map((name) => {
+    const id = internHeaderName(name);
+    if (id === 0) throw new WireError('/retriableHeaders', 'too-many', 'the table of header names is full');
+    return id;
+  });
+  const budget = keepBudget(settings, context);
+  return (next) => {
+    const plan = { settings, context, budget, headerIds, next };
+    return (call, response) => {
+      const retrying = new RetryCall(plan, call, response);
+      retrying.begin();
+      return retrying;
+    };
+  };
+}
+
+/** `timeout.perTry` holds for the only try too. */
+function limitSingleTry(call: Call): Call {
+  const { perTryTimeoutMs: perTryMs } = call;
+  if (perTryMs > 0 && (call.headersTimeoutMs === 0 || perTryMs < call.headersTimeoutMs)) call.headersTimeoutMs = perTryMs;
+  return call;
+}
+
+/** One budget per destination, kept over snapshots: a push does not grant a herd of fresh retries. */
+function keepBudget({ budgetRatio: ratio, budgetMinPerSecond: minPerSecond }: RetrySettings, context: FilterContext): RetryBudget {
+  const owner = context.scope.split('/').slice(0, 2).join('/');
+  const shape = `${ratio} ${minPerSecond}`;
+  return context.live.keep(`retry/${owner}/${shape}`, shape, () => new RetryBudget({ ratio, minPerSecond }));
+}

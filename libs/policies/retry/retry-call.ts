@@ -1,0 +1,223 @@
+import type { Reason } from '@remora/errors/reason';
+import type { Head } from '@remora/http/head';
+import { headerId } from '@remora/http/header-ids';
+import type { Call, Dispatch, Sink, Source } from '@remora/policy-kit/exchange';
+import type { FilterContext } from '@remora/policy-kit/runtime-kind';
+import { Attempt, type AttemptOwner } from './attempt.ts';
+import { backoffMs, parseRetryAfterMs } from './backoff.ts';
+import { ReplayBuffer } from './replay-buffer.ts';
+import type { RetryBudget } from './retry-budget.ts';
+import { isIdempotent, retriesAnswer, retriesReset } from './retry-rules.ts';
+import type { RetrySettings } from './wire.ts';
+
+/** What all calls of one layer share. */
+export interface RetryPlan {
+  readonly settings: RetrySettings;
+  readonly context: FilterContext;
+  readonly budget: RetryBudget;
+  readonly headerIds: readonly number[];
+  readonly next: Dispatch;
+}
+
+const attemptHeader = headerId('x-remora-attempt');
+const deadlineHeader = headerId('x-remora-deadline');
+const retryAfterHeader = headerId('retry-after');
+
+/**
+ * One call with its attempts. To the outside it is the sink of the request body; each attempt has a response sink of its
+ * own. Nothing of an attempt goes out before it is decided whether its answer stands: an answer commits with its head.
+ */
+export class RetryCall implements Sink, AttemptOwner {
+  readonly plan: RetryPlan;
+  readonly response: Sink;
+  readonly buffer: ReplayBuffer;
+  committed = false;
+  readonly #call: Call;
+  readonly #idempotent: boolean;
+  readonly #innerHop: boolean;
+  readonly #recording: boolean;
+  readonly #startedAt: number;
+  /** Limits as the layers outside set them; attempts get what is left. */
+  readonly #headersTimeoutMs: number;
+  readonly #maxStreamMs: number;
+  #body: Source;
+  #current: Attempt | null = null;
+  #consumed = false;
+  #retriesLeft: number;
+  #holdsRetry = false;
+  #over = false;
+
+  constructor(plan: RetryPlan, call: Call, response: Sink) {
+    this.plan = plan;
+    this.response = response;
+    this.#call = call;
+    this.#body = call.body;
+    this.#retriesLeft = plan.settings.retries;
+    this.#idempotent = isIdempotent(call.head);
+    this.#innerHop = readInnerHop(call);
+    this.#recording = this.#idempotent && call.head.bodyLength !== 0 && call.head.bodyLength <= plan.settings.replayBytes;
+    this.buffer = new ReplayBuffer(this.#recording ? plan.settings.replayBytes : 0);
+    this.#startedAt = plan.context.clock.monotonicMs();
+    this.#headersTimeoutMs = call.headersTimeoutMs;
+    this.#maxStreamMs = call.maxStreamMs;
+  }
+
+  /** Dispatches the first attempt. */
+  begin(): void {
+    this.plan.budget.began();
+    this.response.bind({ resume: () => this.#current?.source?.resume(), stop: (reason) => this.#stopResponse(reason) });
+    this.#dispatch(this.#call);
+  }
+
+  // The request body, as the producer outside sees it.
+
+  bind(from: Source): void {
+    this.#body = from;
+  }
+
+  info(_head: Head): void {}
+
+  head(_head: Head, _end: boolean): void {}
+
+  data(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
+    if (to > at) this.#consumed = true;
+    const attempt = this.#current;
+    if (attempt === null || !attempt.takesData) {
+      const player = this.buffer.hold(bytes, at, to, end);
+      if (attempt !== null) attempt.player ??= player;
+      return false;
+    }
+    if (this.#retriesLeft > 0 && !this.committed) this.buffer.add(bytes, at, to, end);
+    return attempt.send(bytes, at, to, end);
+  }
+
+  trailers(head: Head): void {
+    const attempt = this.#current;
+    const player = this.buffer.holdTrailers(head);
+    if (attempt === null) return;
+    if (attempt.takesData) attempt.sink?.trailers(head);
+    else attempt.player ??= player;
+  }
+
+  /** The client went away: there is no further attempt. */
+  reset(reason: Reason): void {
+    const attempt = this.#current;
+    this.finish();
+    attempt?.sink?.reset(reason);
+  }
+
+  // What attempts report.
+
+  demandBody(): void {
+    if (!this.buffer.ended) this.#body.resume();
+  }
+
+  stopBody(reason: Reason): void {
+    this.#body.stop(reason);
+  }
+
+  triesAgainAfterAnswer(attempt: Attempt, head: Head): boolean {
+    if (this.#retriesLeft === 0 || this.#over || !this.#canReplay()) return false;
+    const circumstances = { idempotent: this.#idempotent, reused: attempt.call.reused, innerHop: this.#innerHop };
+    if (!retriesAnswer(head, this.plan.settings, this.plan.headerIds, circumstances)) return false;
+    const afterMs = head.has(retryAfterHeader) ? parseRetryAfterMs(head.valueAt(retryAfterHeader, 0), this.plan.context.clock.wallMs()) : null;
+    if (afterMs !== null && afterMs > this.plan.settings.retryAfterMaxMs) return false;
+    return this.#schedule(attempt, afterMs ?? 0);
+  }
+
+  triesAgainAfterReset(attempt: Attempt, reason: Reason): boolean {
+    if (this.#retriesLeft === 0 || this.#over || !this.#canReplay()) return false;
+    const circumstances = { idempotent: this.#idempotent, reused: attempt.call.reused, innerHop: this.#innerHop };
+    return retriesReset(reason, this.plan.settings, circumstances) && this.#schedule(attempt, 0);
+  }
+
+  commit(): void {
+    this.committed = true;
+    this.#returnRetry();
+    this.buffer.drop();
+  }
+
+  finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#returnRetry();
+    this.plan.budget.ended();
+  }
+
+  #canReplay(): boolean {
+    return !this.#consumed || (this.#recording && this.buffer.whole);
+  }
+
+  /** Books a further attempt after a backoff, where time and budget allow one. */
+  #schedule(failed: Attempt, atLeastMs: number): boolean {
+    const { context, budget, settings } = this.plan;
+    const nowMs = context.clock.monotonicMs();
+    const retry = settings.retries - this.#retriesLeft + 1;
+    const delayMs = Math.max(atLeastMs, backoffMs(retry, settings, context.random));
+    if (nowMs + delayMs >= this.#endsAt()) return false;
+    this.#returnRetry();
+    if (!budget.take(nowMs)) {
+      context.count('retry_budget_exhausted');
+      return false;
+    }
+    this.#holdsRetry = true;
+    this.#retriesLeft -= 1;
+    this.#current = null;
+    context.count('retry_attempted');
+    context.timers.after(delayMs, (x, token) => {
+      if (!this.#over && x.token === token) this.#dispatch(this.#nextCall(failed.call));
+    }, this.#call.x, this.#call.x.token);
+    return true;
+  }
+
+  #endsAt(): number {
+    const headersBy = this.#headersTimeoutMs === 0 ? Number.POSITIVE_INFINITY : this.#startedAt + this.#headersTimeoutMs;
+    return Math.min(headersBy, this.#call.deadlineAt);
+  }
+
+  #nextCall(failed: Call): Call {
+    const spentMs = this.plan.context.clock.monotonicMs() - this.#startedAt;
+    const head = this.#call.head.fork();
+    const attempt = failed.attempt + 1;
+    head.set(attemptHeader, String(attempt));
+    const headersTimeoutMs = left(this.#headersTimeoutMs, spentMs);
+    if (headersTimeoutMs > 0 && head.has(deadlineHeader)) head.set(deadlineHeader, String(Math.ceil(headersTimeoutMs)));
+    const avoid = failed.endpoint === '' ? failed.avoid : [...failed.avoid, failed.endpoint];
+    return { ...failed, head, attempt, headersTimeoutMs, maxStreamMs: left(this.#maxStreamMs, spentMs), avoid, endpoint: '', reused: false };
+  }
+
+  #dispatch(call: Call): void {
+    const { perTryTimeoutMs } = call;
+    if (perTryTimeoutMs > 0 && (call.headersTimeoutMs === 0 || perTryTimeoutMs < call.headersTimeoutMs)) call.headersTimeoutMs = perTryTimeoutMs;
+    const attempt = new Attempt(this, call);
+    this.#current = attempt;
+    if (call.attempt > 1 && !this.buffer.empty) attempt.player = this.buffer.player();
+    call.body = attempt.bodySource();
+    attempt.sink = this.plan.next(call, attempt);
+  }
+
+  #stopResponse(reason: Reason): void {
+    const attempt = this.#current;
+    this.finish();
+    attempt?.cancel(reason);
+  }
+
+  #returnRetry(): void {
+    if (!this.#holdsRetry) return;
+    this.#holdsRetry = false;
+    this.plan.budget.returned();
+  }
+}
+
+/** What is left of a limit where 0 is none. */
+function left(limitMs: number, spentMs: number): number {
+  return limitMs === 0 ? 0 : Math.max(1, limitMs - spentMs);
+}
+
+/** Whether an outer hop says that this is one of its retries. From outside of the mesh nobody is believed. */
+function readInnerHop({ head, x }: Call): boolean {
+  if (!head.has(attemptHeader)) return false;
+  if (x.pin.side !== 'gateway' || x.connection.trusted) return Number(head.valueAt(attemptHeader, 0)) > 1;
+  head.remove(attemptHeader);
+  return false;
+}

@@ -1,0 +1,41 @@
+import { reasons, type Reason } from '@remora/errors/reason';
+import type { Head, HeaderId } from '@remora/http/head';
+import { headerId } from '@remora/http/header-ids';
+import type { RetrySettings } from './wire.ts';
+
+const idempotentMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
+const idempotencyKey = headerId('idempotency-key');
+
+/** Whether doing it twice is the same as doing it once (RFC 9110 section 9.2.2), or the client says how to tell. */
+export function isIdempotent(head: Head): boolean {
+  return idempotentMethods.has(head.method) || head.has(idempotencyKey);
+}
+
+/** What is known of the call when an attempt fails. */
+export interface Circumstances {
+  readonly idempotent: boolean;
+  /** The attempt ran on a connection that had served requests before. */
+  readonly reused: boolean;
+  /** An outer hop is retrying already: only what surely did nothing is tried again here. */
+  readonly innerHop: boolean;
+}
+
+/**
+ * Whether a failed attempt is worth another one. A connection that was never made carried nothing: that is safe for every
+ * method. A stale kept-alive connection that breaks before the answer is the same for idempotent methods.
+ */
+export function retriesReset(reason: Reason, settings: RetrySettings, { idempotent, reused, innerHop }: Circumstances): boolean {
+  if (reason === reasons.refusedStream) return settings.onRefusedStream && !innerHop;
+  if (reason.retry === 'always') return true;
+  if (!idempotent) return false;
+  if (reason.retry === 'if-reused' && reused) return true;
+  return settings.onReset && !innerHop && (reason.retry === 'if-reused' || reason === reasons.upstreamTimeout);
+}
+
+/** Whether an answer is worth another attempt. */
+export function retriesAnswer(head: Head, settings: RetrySettings, headerIds: readonly HeaderId[], { idempotent, innerHop }: Circumstances): boolean {
+  if (!idempotent || innerHop) return false;
+  if (settings.onStatuses.has(head.status)) return true;
+  for (const id of headerIds) if (head.has(id)) return true;
+  return false;
+}
