@@ -1,0 +1,117 @@
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { suggest } from '@remora/core/suggest';
+import type { ControlPlaneSettings } from './control-plane-settings.ts';
+import { environmentName, settingTable } from './table.ts';
+
+/** One thing that is wrong with the settings. */
+export interface SettingProblem {
+  /** `--api-port`, `REMORA_CP_API_PORT`, `settings.json: api-port`. */
+  readonly setting: string;
+  readonly message: string;
+}
+
+export type SettingsResult = { readonly ok: true; readonly settings: ControlPlaneSettings } | { readonly ok: false; readonly problems: readonly SettingProblem[] };
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+interface Given {
+  readonly setting: string;
+  readonly text: string;
+}
+
+/** Reads arguments, environment and settings file; answers everything that is wrong at once. */
+export function readSettings(argv: readonly string[], env: Environment, readFile: (path: string) => string): SettingsResult {
+  const problems: SettingProblem[] = [];
+  const given = new Map<string, Given>();
+  readArguments(argv, given, problems);
+  readEnvironment(env, given, problems);
+  const file = given.get('settings')?.text;
+  if (file !== undefined) readSettingsFile(file, readFile, given, problems);
+  const values = new Map<string, unknown>();
+  for (const { name, parse, defaultText } of settingTable) {
+    const source = given.get(name);
+    const text = source?.text ?? (name === 'data-dir' ? defaultDataDir(env) : defaultText);
+    if (source === undefined && text === '') continue;
+    const result = parse(text);
+    if ('value' in result) values.set(name, result.value);
+    else problems.push({ setting: source?.setting ?? `--${name}`, message: `${JSON.stringify(text.slice(0, 100))}: expected ${result.expected}` });
+  }
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, settings: settingsOf(values) };
+}
+
+function settingsOf(values: ReadonlyMap<string, unknown>): ControlPlaneSettings {
+  const value = <T>(name: string): T => values.get(name) as T;
+  return {
+    store: value('store'),
+    dataDir: resolve(value<string>('data-dir')),
+    apiHost: value('api-host'),
+    apiPort: value('api-port'),
+    pushHost: value('push-host'),
+    pushPort: value('push-port'),
+    retentionAgeMs: value('retention-age'),
+    retentionRevisions: value('retention-revisions'),
+    otlpEndpoint: value<string | undefined>('otlp-endpoint') ?? '',
+    logLevel: value('log-level'),
+  };
+}
+
+function readArguments(argv: readonly string[], given: Map<string, Given>, problems: SettingProblem[]): void {
+  for (let at = 0; at < argv.length; at++) {
+    const word = argv[at] ?? '';
+    const match = /^--([a-z][a-z-]*)(?:=(.*))?$/s.exec(word);
+    const name = match?.[1] ?? '';
+    if (!match || !isKnown(name)) {
+      problems.push({ setting: word.slice(0, 100), message: unknownText(name) });
+      continue;
+    }
+    const text = match[2] ?? argv[++at];
+    if (text === undefined) problems.push({ setting: word, message: 'has no value' });
+    else if (given.has(name)) problems.push({ setting: word, message: 'is given twice' });
+    else given.set(name, { setting: `--${name}`, text });
+  }
+}
+
+function readEnvironment(env: Environment, given: Map<string, Given>, problems: SettingProblem[]): void {
+  const names = new Map(settingTable.map(({ name }) => [environmentName(name), name]));
+  for (const [variable, text] of Object.entries(env)) {
+    if (!variable.startsWith('REMORA_CP_') || text === undefined || text === '') continue;
+    const name = names.get(variable);
+    if (name === undefined) {
+      const near = suggest(variable, names.keys());
+      problems.push({ setting: variable, message: `is no setting${near ? `; did you mean ${near}?` : ''}` });
+    } else if (!given.has(name)) given.set(name, { setting: variable, text });
+  }
+}
+
+function readSettingsFile(path: string, readFile: (path: string) => string, given: Map<string, Given>, problems: SettingProblem[]): void {
+  let content: unknown;
+  try {
+    content = JSON.parse(readFile(path));
+  } catch (error) {
+    problems.push({ setting: path, message: (error as Error).message });
+    return;
+  }
+  if (typeof content !== 'object' || content === null || Array.isArray(content)) {
+    problems.push({ setting: path, message: 'expected a JSON object with settings by name' });
+    return;
+  }
+  for (const [name, value] of Object.entries(content)) {
+    if (!isKnown(name) || name === 'settings') problems.push({ setting: `${path}: ${name}`, message: unknownText(name) });
+    else if (typeof value !== 'string' && typeof value !== 'number') problems.push({ setting: `${path}: ${name}`, message: 'expected a text or a number' });
+    else if (!given.has(name)) given.set(name, { setting: `${path}: ${name}`, text: String(value) });
+  }
+}
+
+function isKnown(name: string): boolean {
+  return settingTable.some((row) => row.name === name);
+}
+
+function unknownText(name: string): string {
+  const near = suggest(name, settingTable.map((row) => row.name));
+  return `is no setting${near ? `; did you mean --${near}?` : ''}`;
+}
+
+function defaultDataDir(env: Environment): string {
+  return join(env['XDG_STATE_HOME'] || join(env['HOME'] || homedir(), '.local', 'state'), 'remora', 'control-plane');
+}

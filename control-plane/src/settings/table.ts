@@ -1,0 +1,85 @@
+import { parseDurationMs } from '@remora/core/units';
+import { logLevels } from './control-plane-settings.ts';
+
+/** One setting. The table is the only source: parsing, `--help` and the page in docs are made from it. */
+export interface SettingRow {
+  /** `--<name>`, REMORA_CP_<NAME> in the environment, and the key in the settings file. */
+  readonly name: string;
+  readonly placeholder: string;
+  /** What holds without it, as it would be written; for `data-dir`, as text for people. */
+  readonly defaultText: string;
+  readonly help: string;
+  /** The value, or a sentence on what was expected. */
+  readonly parse: (text: string) => { readonly value: unknown } | { readonly expected: string };
+}
+
+type Parse = SettingRow['parse'];
+
+const text: Parse = (value) => (value === '' ? { expected: 'a text' } : { value });
+
+const port: Parse = (value) => (/^\d{1,5}$/.test(value) && Number(value) <= 65_535 ? { value: Number(value) } : { expected: 'a port from 0 to 65535; 0 picks a free one' });
+
+const oneOf = (words: readonly string[]): Parse => (value) => (words.includes(value) ? { value } : { expected: `one of ${words.join(', ')}` });
+
+const duration: Parse = (value) => {
+  const ms = parseDurationMs(value);
+  return ms === null ? { expected: 'a duration such as 12h or 30d' } : { value: ms };
+};
+
+const count = (min: number, max: number): Parse => (value) =>
+  /^\d{1,12}$/.test(value) && Number(value) >= min && Number(value) <= max ? { value: Number(value) } : { expected: `a whole number from ${min} to ${max}` };
+
+const url: Parse = (value) => (/^https?:\/\//.test(value) && URL.canParse(value) ? { value } : { expected: 'a URL with http:// or https://' });
+
+export const settingTable: readonly SettingRow[] = [
+  { name: 'store', placeholder: 'sqlite|memory', defaultText: 'sqlite', help: 'Where the log is kept. memory forgets everything at the end of the process.', parse: oneOf(['sqlite', 'memory']) },
+  { name: 'data-dir', placeholder: 'DIR', defaultText: '$XDG_STATE_HOME/remora/control-plane', help: 'Folder of the database control-plane.db. One control plane at a time.', parse: text },
+  { name: 'api-host', placeholder: 'ADDRESS', defaultText: '127.0.0.1', help: 'Address of the API. Loopback only, while it has no authentication.', parse: text },
+  { name: 'api-port', placeholder: 'PORT', defaultText: '8600', help: 'Port of the API; 0 picks a free one.', parse: port },
+  { name: 'push-host', placeholder: 'ADDRESS', defaultText: '127.0.0.1', help: 'Address sidecars connect to. Loopback only, while they are not authenticated.', parse: text },
+  { name: 'push-port', placeholder: 'PORT', defaultText: '8601', help: 'Port sidecars connect to; 0 picks a free one.', parse: port },
+  { name: 'retention-age', placeholder: 'DURATION', defaultText: '30d', help: 'History is kept at least this long.', parse: duration },
+  { name: 'retention-revisions', placeholder: 'N', defaultText: '1000', help: 'History is kept for at least this many revisions, however old.', parse: count(1, 10_000_000) },
+  { name: 'otlp-endpoint', placeholder: 'URL', defaultText: '', help: 'OTLP over HTTP: metrics go to URL/v1/metrics.', parse: url },
+  { name: 'log-level', placeholder: 'LEVEL', defaultText: 'info', help: `Of the log on standard error: ${logLevels.join(', ')}.`, parse: oneOf(logLevels) },
+  { name: 'settings', placeholder: 'FILE', defaultText: '', help: 'JSON file with settings by name; arguments and environment are stronger.', parse: text },
+];
+
+export function environmentName(name: string): string {
+  return `REMORA_CP_${name.toUpperCase().replaceAll('-', '_')}`;
+}
+
+/** Text of `remora control-plane --help`. */
+export function settingsHelp(): string {
+  const rows = settingTable.map(({ name, placeholder, help, defaultText }) => `  --${name} ${placeholder}\n        ${help}${defaultText === '' ? '' : ` [${defaultText}]`}`);
+  return [
+    'Usage: remora control-plane [settings]',
+    '       remora control-plane backup --data-dir DIR --to FILE',
+    '       remora control-plane restore --data-dir DIR --from FILE',
+    '',
+    'Every setting can be an argument, a variable of the environment (REMORA_CP_API_PORT) or a key of a JSON file',
+    '(--settings FILE); the first of these that has it wins.',
+    '',
+    ...rows,
+    '',
+    'Ends with 0 when told to stop, 2 where a setting is wrong, 75 where another try can help (a port or the store is in',
+    'use), 78 where it cannot (the store is damaged, or of a newer version), 70 on a defect.',
+    '',
+  ].join('\n');
+}
+
+/** The page docs/settings-control-plane.md. */
+export function settingsPage(): string {
+  const cell = (value: string): string => value.replaceAll('|', '\\|');
+  return [
+    '# Settings of the control plane',
+    '',
+    'Made from `control-plane/src/settings/table.ts` by `npm run golden`. Arguments are stronger than the environment, which',
+    'is stronger than the JSON file of `--settings` (keys as the arguments without `--`). Everything that is wrong is said at once.',
+    '',
+    '| argument | environment | value | default | meaning |',
+    '| --- | --- | --- | --- | --- |',
+    ...settingTable.map(({ name, placeholder, defaultText, help }) => `| \`--${name}\` | \`${environmentName(name)}\` | \`${cell(placeholder)}\` | ${cell(defaultText)} | ${cell(help)} |`),
+    '',
+  ].join('\n');
+}
