@@ -1,0 +1,88 @@
+import type { Version } from '@remora/core/version';
+import type { Subject } from '@remora/core/subject';
+import { ConfigClient } from '@remora/sidecar/config/config-client';
+import { RecordingDataPlane } from '@remora/sidecar/dataplane/recording-data-plane';
+import { runtimeKinds } from '@remora/sidecar/kinds';
+import { buildIdentity } from '@remora/snapshot/build';
+import { SimDisk } from './sim-disk.ts';
+import type { SimNetwork } from './sim-network.ts';
+import type { VirtualWorld } from './virtual-world.ts';
+
+export interface Enforced {
+  readonly node: string;
+  readonly hash: string;
+  readonly version: Version;
+  readonly incarnation: number;
+}
+
+/** One sidecar: its control thread is the real one, its data plane records, its disk and network are simulated. */
+export class SimSidecar {
+  readonly node: string;
+  readonly subject: Subject;
+  readonly disk: SimDisk;
+  /** A kind this build does not know: it refuses snapshots that use it. */
+  readonly without: string | null;
+  #incarnation = 0;
+  #running: { readonly client: ConfigClient; readonly dataPlane: RecordingDataPlane } | null = null;
+  readonly #world: VirtualWorld;
+  readonly #network: SimNetwork;
+  readonly #onEnforced: (enforced: Enforced) => void;
+
+  constructor(options: { readonly node: string; readonly subject: Subject; readonly without: string | null; readonly world: VirtualWorld; readonly network: SimNetwork; readonly onEnforced: (enforced: Enforced) => void }) {
+    this.node = options.node;
+    this.subject = options.subject;
+    this.without = options.without;
+    this.#world = options.world;
+    this.#network = options.network;
+    this.#onEnforced = options.onEnforced;
+    this.disk = new SimDisk(options.world);
+  }
+
+  get up(): boolean {
+    return this.#running !== null;
+  }
+
+  /** What serves: null before the first snapshot. */
+  get enforcing(): { readonly hash: string; readonly version: Version } | null {
+    const current = this.#running?.dataPlane.current;
+    return current ? { hash: current.candidate.hash, version: current.version } : null;
+  }
+
+  async start(): Promise<void> {
+    const incarnation = ++this.#incarnation;
+    const dataPlane = new RecordingDataPlane();
+    const alive = (): boolean => this.#running?.dataPlane === dataPlane;
+    dataPlane.onPrepare = async () => {
+      await this.#pause(5);
+      return { ok: true, buildMs: 1 };
+    };
+    dataPlane.onSwap = () => this.#pause(2);
+    const kinds = new Map([...runtimeKinds].filter(([name]) => name !== this.without));
+    const client = new ConfigClient({
+      instance: {
+        nodeId: this.node, incarnation: BigInt(incarnation), subject: this.subject, labels: {}, locality: '', protocols: ['http/1.1'],
+        advertised: () => this.subject.kind === 'service' ? [{ name: 'http', host: '127.0.0.1', port: 15006 }] : [], appReady: () => true,
+      },
+      build: buildIdentity('0.1.0', kinds.values()),
+      kinds, dataPlane, disk: this.disk.mount(alive), addresses: ['control-plane:8601'],
+      clock: this.#world, timers: this.#world, random: this.#world.random,
+      processFacts: { rssBytes: () => 0, takeCpuShare: () => 0 }, pause: () => Promise.resolve(),
+      onApplied: ({ candidate, version }) => {
+        if (alive()) this.#onEnforced({ node: this.node, hash: candidate.hash, version, incarnation });
+      },
+    });
+    this.#running = { client, dataPlane };
+    await client.restore();
+    if (alive()) client.connect(this.#network.connector(this.node));
+  }
+
+  /** As by kill -9. */
+  crash(): void {
+    this.#running?.client.abandon();
+    this.#running = null;
+  }
+
+  #pause(belowMs: number): Promise<void> {
+    return new Promise((resolve) => { this.#world.after(this.#world.upTo(belowMs), resolve); });
+  }
+}

@@ -1,0 +1,192 @@
+import { compareVersions, formatVersion, type Version } from '@remora/core/version';
+import { subjectKey, type Subject, type SubjectKey } from '@remora/core/subject';
+import { initialDocuments, makeEdit } from './mesh-edits.ts';
+import { SimControlPlane } from './sim-control-plane.ts';
+import { SimNetwork } from './sim-network.ts';
+import { SimSidecar, type Enforced } from './sim-sidecar.ts';
+import { VirtualWorld } from './virtual-world.ts';
+
+export interface SimulationReport {
+  readonly seed: number;
+  /** What must never happen, in the order in which it did. Empty: all is well. */
+  readonly violations: readonly string[];
+  readonly accepted: number;
+  readonly refused: number;
+  readonly enforcements: number;
+  readonly crashes: number;
+  /** Virtual ms from the end of all faults until every sidecar enforced what is wanted. */
+  readonly convergedAfterMs: number;
+}
+
+const fleet: readonly { readonly node: string; readonly subject: Subject; readonly without: string | null }[] = [
+  { node: 'edge-1', subject: { kind: 'gateway', name: 'edge' }, without: null },
+  { node: 'web-1', subject: { kind: 'service', name: 'web' }, without: null },
+  { node: 'orders-1', subject: { kind: 'service', name: 'orders' }, without: null },
+  { node: 'orders-2', subject: { kind: 'service', name: 'orders' }, without: 'fault' },
+  { node: 'payments-1', subject: { kind: 'service', name: 'payments' }, without: null },
+];
+
+const faultyMs = 90_000;
+const healingMs = 180_000;
+
+/**
+ * One seeded run: real hub, write path, planner and config clients; time, network and disk simulated. Faults of every
+ * kind for a while, then none; at every swap the invariants of faults.md hold, and in the end everybody converges.
+ */
+export class Simulation {
+  readonly #seed: number;
+  readonly #world: VirtualWorld;
+  readonly #network: SimNetwork;
+  readonly #controlPlane: SimControlPlane;
+  readonly #sidecars: readonly SimSidecar[];
+  readonly #violations: string[] = [];
+  readonly #highest = new Map<string, { readonly version: Version; readonly incarnation: number }>();
+  /** Every content ever committed, with the oldest version it had: nothing else may be enforced. */
+  readonly #committed = new Map<SubjectKey, Map<string, Version>>();
+  #accepted = 0;
+  #refused = 0;
+  #enforcements = 0;
+  #crashes = 0;
+  #faults = true;
+
+  constructor(seed: number) {
+    this.#seed = seed;
+    this.#world = new VirtualWorld(seed);
+    this.#network = new SimNetwork(this.#world);
+    this.#controlPlane = new SimControlPlane(this.#world, this.#network, (version, subjects) => {
+      for (const [subject, hash] of subjects) this.#noteCommitted(subject, hash, version);
+    });
+    this.#sidecars = fleet.map((each) => new SimSidecar({ ...each, world: this.#world, network: this.#network, onEnforced: (enforced) => this.#check(enforced) }));
+  }
+
+  async run(): Promise<SimulationReport> {
+    await this.#controlPlane.start();
+    await this.#write(initialDocuments, false);
+    for (const sidecar of this.#sidecars) await sidecar.start();
+    this.#network.lossRate = 0.002;
+    for (const sidecar of this.#sidecars) sidecar.disk.failRate = this.#world.chance(0.3) ? 0.1 : 0;
+    this.#scheduleEdits();
+    this.#scheduleFaults();
+    await this.#world.run(faultyMs);
+    await this.#heal();
+    const convergedAfterMs = await this.#converge();
+    return {
+      seed: this.#seed, violations: this.#violations, accepted: this.#accepted, refused: this.#refused,
+      enforcements: this.#enforcements, crashes: this.#crashes, convergedAfterMs,
+    };
+  }
+
+  #scheduleEdits(): void {
+    this.#world.after(this.#world.upTo(1_500), () => {
+      if (!this.#faults) return;
+      const edit = makeEdit(this.#world);
+      void this.#write(edit.yaml, edit.refused);
+      this.#scheduleEdits();
+    });
+  }
+
+  async #write(yaml: string, mustBeRefused: boolean): Promise<void> {
+    const outcome = await this.#controlPlane.apply(yaml);
+    if (outcome === 'accepted') this.#accepted += 1;
+    if (outcome === 'refused') this.#refused += 1;
+    if (outcome === 'accepted' && mustBeRefused) this.#violations.push(`accepted what is wrong: ${yaml}`);
+    if (outcome === 'refused' && !mustBeRefused) this.#violations.push(`refused what is right: ${yaml}: ${this.#controlPlane.lastRefusal}`);
+  }
+
+  #scheduleFaults(): void {
+    this.#world.after(500 + this.#world.upTo(4_000), () => {
+      if (!this.#faults) return;
+      this.#fault();
+      this.#scheduleFaults();
+    });
+  }
+
+  #fault(): void {
+    const sidecar = this.#world.pick(this.#sidecars);
+    const forMs = this.#world.upTo(12_000);
+    this.#world.pick([
+      () => this.#crashControlPlane(forMs),
+      () => this.#crashSidecar(sidecar, forMs),
+      () => {
+        this.#network.partition(sidecar.node, true);
+        this.#world.after(forMs * 2, () => this.#network.partition(sidecar.node, false));
+      },
+      () => {
+        this.#network.stick(sidecar.node, true);
+        this.#world.after(forMs * 2, () => this.#network.stick(sidecar.node, false));
+      },
+      () => this.#network.cutAll(),
+      () => this.#world.stepWallClock((this.#world.chance(0.5) ? 1 : -1) * 3_600_000),
+      () => { this.#controlPlane.crashOnNextCommit = true; },
+    ])();
+  }
+
+  #crashControlPlane(forMs: number): void {
+    if (!this.#controlPlane.up) return;
+    this.#crashes += 1;
+    this.#controlPlane.crash();
+    this.#world.after(forMs, () => void this.#controlPlane.start());
+  }
+
+  #crashSidecar(sidecar: SimSidecar, forMs: number): void {
+    if (!sidecar.up) return;
+    this.#crashes += 1;
+    sidecar.crash();
+    this.#world.after(forMs, () => {
+      if (!sidecar.up) void sidecar.start();
+    });
+  }
+
+  async #heal(): Promise<void> {
+    this.#faults = false;
+    this.#network.lossRate = 0;
+    this.#controlPlane.crashOnNextCommit = false;
+    for (const sidecar of this.#sidecars) {
+      sidecar.disk.failRate = 0;
+      this.#network.partition(sidecar.node, false);
+      this.#network.stick(sidecar.node, false);
+      if (!sidecar.up) await sidecar.start();
+    }
+    if (!this.#controlPlane.up) await this.#controlPlane.start();
+  }
+
+  /** Everything in the end: who can enforce what is wanted does; who cannot enforces something that was committed. */
+  async #converge(): Promise<number> {
+    for (let elapsed = 0; elapsed < healingMs; elapsed += 500) {
+      await this.#world.run(500);
+      if (!this.#controlPlane.up) await this.#controlPlane.start();
+      if (this.#behind().length === 0) return elapsed + 500;
+    }
+    this.#violations.push(...this.#behind());
+    return Number.POSITIVE_INFINITY;
+  }
+
+  #behind(): string[] {
+    return this.#sidecars.flatMap((sidecar) => {
+      const wanted = this.#controlPlane.wanted(subjectKey(sidecar.subject));
+      if (wanted !== null && wanted.kinds.has(sidecar.without ?? '')) return [];
+      const has = sidecar.enforcing;
+      return wanted !== null && has?.hash === wanted.hash ? [] : [`${sidecar.node} did not converge: wants ${wanted?.hash.slice(0, 8)}, has ${has?.hash.slice(0, 8)} of ${has ? formatVersion(has.version) : 'nothing'}`];
+    });
+  }
+
+  #noteCommitted(subject: SubjectKey, hash: string, version: Version): void {
+    const hashes = this.#committed.get(subject) ?? new Map<string, Version>();
+    if (!hashes.has(hash)) hashes.set(hash, version);
+    this.#committed.set(subject, hashes);
+  }
+
+  /** At every swap and relabel of every sidecar. */
+  #check(enforced: Enforced): void {
+    this.#enforcements += 1;
+    const sidecar = this.#sidecars.find(({ node }) => node === enforced.node);
+    const since = sidecar && this.#committed.get(subjectKey(sidecar.subject))?.get(enforced.hash);
+    if (!since) this.#violations.push(`${enforced.node} enforces ${enforced.hash.slice(0, 8)}, which was never committed`);
+    else if (compareVersions(since, enforced.version) > 0) this.#violations.push(`${enforced.node} enforces ${enforced.hash.slice(0, 8)} as ${formatVersion(enforced.version)}, before it was committed`);
+    const before = this.#highest.get(enforced.node);
+    if (before && before.incarnation === enforced.incarnation && compareVersions(enforced.version, before.version) < 0) {
+      this.#violations.push(`${enforced.node} went back from ${formatVersion(before.version)} to ${formatVersion(enforced.version)}`);
+    }
+    this.#highest.set(enforced.node, enforced);
+  }
+}
