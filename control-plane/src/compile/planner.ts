@@ -1,9 +1,17 @@
 import type { Subject, SubjectKey } from '@remora/core/subject';
 import type { Violation } from '@remora/core/violation';
+import { createModel } from '@remora/model/model';
+import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
+import type { WireKind } from '@remora/policy-kit/runtime-kind';
 import type { EndpointSet } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import { checkRegex } from '@remora/router/regex';
+import { snapshotFormat } from '@remora/snapshot/build';
+import type { SnapshotSummary } from '@remora/snapshot/guards';
+import type { DocumentState } from '../resolve/document-state.ts';
 import type { Resolver } from '../resolve/resolver.ts';
 import type { DocumentKey, StoredDocument } from '../store/store.ts';
 import type { Compilation } from './compilation.ts';
+import { IncrementalPlanner } from './incremental-planner.ts';
 
 /**
  * From documents to what every sidecar enforces: validation across documents, merging, bounds, compilation, and decoding
@@ -33,12 +41,29 @@ export interface Planned {
   readonly staticEndpoints: ReadonlyMap<string, EndpointSet>;
   /** Guards that stepping from `previous` to this would trip; empty without `previous`. Refuse unless forced. */
   readonly guards: readonly GuardFinding[];
+  /** The documents, indexed. */
+  readonly state: DocumentState;
+  /** What guards look at, by subject. */
+  readonly summaries: ReadonlyMap<SubjectKey, SnapshotSummary>;
 }
 
 export interface GuardFinding {
-  /** `routes-emptied`, `routes-halved`, `authentication-removed` …, as in libs/snapshot/guards.ts. */
+  /** `empties-routes`, `loses-routes` …, as in libs/snapshot/guards.ts. */
   readonly guard: string;
   readonly subject: Subject;
   /** One sentence with the figures. */
   readonly message: string;
+}
+
+export interface PlannerOptions {
+  /** Kinds that can be written, by section name (`kinds.ts`). */
+  readonly kinds: ReadonlyMap<string, AuthoringKind>;
+  /** Their decoders, as sidecars run them. */
+  readonly wireKinds: ReadonlyMap<string, WireKind<unknown>>;
+  /** Format of manifests and resources; default the newest. */
+  readonly format?: number;
+}
+
+export function createPlanner({ kinds, wireKinds, format = snapshotFormat }: PlannerOptions): Planner {
+  return new IncrementalPlanner({ model: createModel({ kinds, checkRegex }), kinds, wireKinds, format });
 }

@@ -1,0 +1,75 @@
+import type { SubjectKey } from '@remora/core/subject';
+import { ownerOf } from '../resolve/document-state.ts';
+import type { DocumentState } from '../resolve/document-state.ts';
+import { hasLabels } from '../resolve/place-policies.ts';
+import type { PolicyRecord } from '../resolve/policy-index.ts';
+import { rankOf } from '../resolve/policy-index.ts';
+import type { DocumentKey } from '../store/store.ts';
+
+/**
+ * Subjects whose compilation the changed documents can touch, in the states before and after. May name more than really
+ * change, never fewer. `all`: every subject of both states.
+ */
+export function affectedSubjects(before: DocumentState, after: DocumentState, changed: Iterable<DocumentKey>): ReadonlySet<SubjectKey> | 'all' {
+  const affected = new Set<SubjectKey>();
+  for (const key of changed) {
+    const slash = key.indexOf('/');
+    const kind = key.slice(0, slash);
+    const name = key.slice(slash + 1);
+    if (kind === 'Mesh') return 'all';
+    for (const state of [before, after]) {
+      if (kind === 'Service') addService(state, name, affected);
+      else if (kind === 'Gateway') affected.add(`gateway/${name}`);
+      else if (kind === 'Route') addRoute(state, name, affected);
+      else if (addPolicy(state, state.policies.record(name), affected) === 'all') return 'all';
+    }
+  }
+  return affected;
+}
+
+/** The service itself, and who calls it. */
+function addService(state: DocumentState, name: string, affected: Set<SubjectKey>): void {
+  affected.add(`service/${name}`);
+  for (const caller of state.callers.get(name) ?? []) affected.add(caller);
+}
+
+function addRoute(state: DocumentState, name: string, affected: Set<SubjectKey>): void {
+  const route = state.routeByName.get(name);
+  if (!route) return;
+  const owner = ownerOf(route);
+  if (route.service === undefined) affected.add(owner);
+  else addService(state, route.service, affected);
+}
+
+function addPolicy(state: DocumentState, record: PolicyRecord | undefined, affected: Set<SubjectKey>): 'all' | undefined {
+  if (!record) return undefined;
+  const { target, from } = record.policy;
+  const add = (service: string): void => {
+    affected.add(`service/${service}`);
+    if (!record.concerns.caller) return;
+    if (from?.service !== undefined) affected.add(`service/${from.service}`);
+    else if (from?.gateway !== undefined) affected.add(`gateway/${from.gateway}`);
+    else addService(state, service, affected);
+  };
+  switch (rankOf(target)) {
+    case 'everything':
+    case 'allServices':
+      return 'all';
+    case 'allGateways':
+      for (const gateway of state.gateways.keys()) affected.add(`gateway/${gateway}`);
+      return undefined;
+    case 'gateway':
+    case 'gatewayRoute':
+      affected.add(`gateway/${target.gateway ?? ''}`);
+      return undefined;
+    case 'service':
+    case 'serviceRoute':
+      add(target.service ?? '');
+      return undefined;
+    case 'labelledServices': {
+      const wanted = typeof target.services === 'object' ? target.services.labels : {};
+      for (const [name, { labels }] of state.services) if (hasLabels(labels, wanted)) add(name);
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import type { Violation } from '@remora/core/violation';
+import { documentLimits } from '@remora/model/document-limits';
+
+/** Places named in a message; more are counted. */
+const placesShown = 3;
+
+/**
+ * Violations of a whole state: the same one at many places is told once, with the places. Bounded; a last one says how many
+ * more there are. Sorted, so that the order of documents does not show.
+ */
+export class GatheredViolations {
+  readonly #found = new Map<string, { readonly violation: Violation; readonly places: Set<string> }>();
+  #more = 0;
+
+  get any(): boolean {
+    return this.#found.size > 0;
+  }
+
+  add(violation: Violation, place?: string): void {
+    const key = JSON.stringify([violation.document, violation.pointer, violation.code, violation.message]);
+    let found = this.#found.get(key);
+    if (!found) {
+      if (this.#found.size >= documentLimits.violations) {
+        this.#more++;
+        return;
+      }
+      this.#found.set(key, found = { violation, places: new Set() });
+    }
+    if (place !== undefined) found.places.add(place);
+  }
+
+  list(): readonly Violation[] {
+    const list = [...this.#found.values()].map(({ violation, places }) => (places.size === 0 ? violation : { ...violation, message: `${violation.message}, for ${placesText([...places].sort())}` }));
+    list.sort((a, b) => order(a.document ?? '', b.document ?? '') || order(a.pointer, b.pointer) || order(a.message, b.message));
+    if (this.#more > 0) list.push({ pointer: '', code: 'more-violations', message: `${this.#more} more violations are not listed` });
+    return list;
+  }
+}
+
+function placesText(places: readonly string[]): string {
+  const shown = places.slice(0, placesShown).join(', ');
+  return places.length > placesShown ? `${shown} and ${places.length - placesShown} more places` : shown;
+}
+
+function order(a: string, b: string): number {
+  return a === b ? 0 : a < b ? -1 : 1;
+}

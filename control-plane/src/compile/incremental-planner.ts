@@ -1,0 +1,178 @@
+import { subjectKey } from '@remora/core/subject';
+import type { Subject, SubjectKey } from '@remora/core/subject';
+import type { Violation } from '@remora/core/violation';
+import type { MeshModelDocument, Model } from '@remora/model/model';
+import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
+import type { RuntimeKind, WireKind } from '@remora/policy-kit/runtime-kind';
+import type { EndpointSet } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import { DecodeCache } from '@remora/snapshot/decode-cache';
+import { decodeSnapshot } from '@remora/snapshot/decode';
+import { checkGuards, summarize } from '@remora/snapshot/guards';
+import type { SnapshotSummary } from '@remora/snapshot/guards';
+import { changeState, emptyState } from '../resolve/document-state.ts';
+import type { DocumentState } from '../resolve/document-state.ts';
+import { createResolver } from '../resolve/explain.ts';
+import { SettingsResolver } from '../resolve/settings-resolver.ts';
+import type { DocumentKey, StoredDocument } from '../store/store.ts';
+import { affectedSubjects } from './affected-subjects.ts';
+import type { CompiledSubject } from './compilation.ts';
+import { GatheredViolations } from './gathered-violations.ts';
+import type { GuardFinding, Planned, Planner, PlanResult } from './planner.ts';
+import { ResourceStore } from './resource-store.ts';
+import { SettingsCompiler } from './settings-compiler.ts';
+import { checkDocuments, checkSubjects } from './state-check.ts';
+import { staticEndpointsOf } from './static-endpoints.ts';
+import { SubjectCompiler } from './subject-compiler.ts';
+
+export interface PlannerParts {
+  readonly model: Model;
+  readonly kinds: ReadonlyMap<string, AuthoringKind>;
+  readonly wireKinds: ReadonlyMap<string, WireKind<unknown>>;
+  readonly format: number;
+}
+
+/** Changed subjects of one step. */
+interface Compiled {
+  readonly subjects: ReadonlyMap<SubjectKey, CompiledSubject>;
+  readonly summaries: ReadonlyMap<SubjectKey, SnapshotSummary>;
+  readonly changed: ReadonlySet<SubjectKey>;
+}
+
+const nothingChanged: Compiled = { subjects: new Map(), summaries: new Map(), changed: new Set() };
+
+export class IncrementalPlanner implements Planner {
+  readonly #parts: PlannerParts;
+  readonly #resolver: SettingsResolver;
+  readonly #compiler: SubjectCompiler;
+  /** Decoding needs name, format and `decode` of a kind, which is what the control plane has of it. */
+  readonly #runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>>;
+  readonly #decoded = new DecodeCache();
+
+  constructor(parts: PlannerParts) {
+    this.#parts = parts;
+    this.#runtimeKinds = parts.wireKinds as ReadonlyMap<string, RuntimeKind<unknown>>;
+    const resources = new ResourceStore();
+    this.#resolver = new SettingsResolver(parts.kinds);
+    this.#compiler = new SubjectCompiler({ resolver: this.#resolver, settings: new SettingsCompiler(parts.kinds, resources), resources, format: parts.format });
+  }
+
+  plan(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, changes: Iterable<DocumentKey>): PlanResult {
+    const keys = previous === null ? [...documents.keys()] : [...new Set(changes)];
+    const gathered = new GatheredViolations();
+    const read = this.#readDocuments(documents, keys, gathered);
+    if (gathered.any) return { ok: false, violations: gathered.list() };
+    const before = previous?.state ?? emptyState(this.#parts.kinds);
+    const state = changeState(before, read);
+    const affected = keys.length === 0 ? new Set<SubjectKey>() : affectedSubjects(before, state, keys);
+    const subjects = existing(state, affected);
+    checkDocuments(before, state, keys, gathered);
+    checkSubjects(state, subjects, this.#resolver, gathered);
+    if (gathered.any) return { ok: false, violations: gathered.list() };
+    const compiled = this.#compile(previous, state, affected, subjects, gathered);
+    if (gathered.any) return { ok: false, violations: gathered.list() };
+    return { ok: true, planned: this.#finish(previous, documents, keys, state, compiled) };
+  }
+
+  /** New documents checked by themselves; undefined where they are gone. */
+  #readDocuments(documents: ReadonlyMap<DocumentKey, StoredDocument>, keys: readonly DocumentKey[], gathered: GatheredViolations): ReadonlyMap<DocumentKey, MeshModelDocument | undefined> {
+    const read = new Map<DocumentKey, MeshModelDocument | undefined>();
+    for (const key of keys) {
+      const stored = documents.get(key);
+      if (stored === undefined) {
+        read.set(key, undefined);
+        continue;
+      }
+      const result = this.#parts.model.validateDocument(stored.document);
+      if (result.ok) read.set(key, result.valid.document as unknown as MeshModelDocument);
+      else for (const violation of result.violations) gathered.add({ document: key, ...violation });
+    }
+    return read;
+  }
+
+  #compile(previous: Planned | null, state: DocumentState, affected: ReadonlySet<SubjectKey> | 'all', subjects: readonly Subject[], gathered: GatheredViolations): Compiled {
+    const before = previous?.compilation.subjects;
+    const gone = before === undefined ? [] : [...(affected === 'all' ? before.keys() : affected)].filter((key) => before.has(key) && !exists(state, key));
+    if (subjects.length === 0 && gone.length === 0) return previous === null ? nothingChanged : { subjects: previous.compilation.subjects, summaries: previous.summaries, changed: new Set() };
+    const all = new Map(before);
+    const summaries = new Map(previous?.summaries);
+    const changed = new Set<SubjectKey>(gone);
+    for (const key of gone) {
+      all.delete(key);
+      summaries.delete(key);
+    }
+    for (const subject of subjects) {
+      const key = subjectKey(subject);
+      const made = this.#compiler.compile(state, subject);
+      const known = before?.get(key);
+      if (known?.hash === made.hash) continue;
+      const summary = this.#decode(made, gathered);
+      if (summary === null) continue;
+      all.set(key, made);
+      summaries.set(key, summary);
+      changed.add(key);
+    }
+    return { subjects: all, summaries, changed };
+  }
+
+  /** Reads what would be pushed with the sidecar's own code. What that refuses is refused here, before it is committed. */
+  #decode(made: CompiledSubject, gathered: GatheredViolations): SnapshotSummary | null {
+    const { subject, hash, manifest, resources } = made;
+    const result = decodeSnapshot({ subject, version: { epoch: 0, index: 0 }, hash, manifest, resources }, this.#runtimeKinds, { cache: this.#decoded, hashesVerified: true });
+    if (result.ok) return summarize(result.snapshot);
+    for (const { resource, kind, pointer, code, message, policies } of result.errors) {
+      const policy = policies[0];
+      const violation: Violation = { pointer: kind === '' ? pointer : `/${kind}${pointer}`, code: `sidecar-refuses-${code}`, message: `a sidecar would refuse ${resource}: ${message}` };
+      gathered.add(policy === undefined ? violation : { ...violation, document: `Policy/${policy}` });
+    }
+    return null;
+  }
+
+  #finish(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, keys: readonly DocumentKey[], state: DocumentState, compiled: Compiled): Planned {
+    return Object.freeze({
+      documents,
+      compilation: { subjects: compiled.subjects },
+      changed: compiled.changed,
+      resolver: createResolver(state, this.#parts.kinds, this.#resolver),
+      staticEndpoints: staticEndpoints(previous, state, keys),
+      guards: previous === null ? [] : guardFindings(previous, compiled),
+      state,
+      summaries: compiled.summaries,
+    });
+  }
+}
+
+function exists(state: DocumentState, key: SubjectKey): boolean {
+  const name = key.slice(key.indexOf('/') + 1);
+  return key.startsWith('service/') ? state.services.has(name) : state.gateways.has(name);
+}
+
+function existing(state: DocumentState, affected: ReadonlySet<SubjectKey> | 'all'): Subject[] {
+  if (affected === 'all') {
+    return [...[...state.services.keys()].map((name): Subject => ({ kind: 'service', name })), ...[...state.gateways.keys()].map((name): Subject => ({ kind: 'gateway', name }))];
+  }
+  return [...affected].filter((key) => exists(state, key)).map((key): Subject => ({ kind: key.startsWith('service/') ? 'service' : 'gateway', name: key.slice(key.indexOf('/') + 1) }));
+}
+
+function staticEndpoints(previous: Planned | null, state: DocumentState, keys: readonly DocumentKey[]): ReadonlyMap<string, EndpointSet> {
+  const services = keys.filter((key) => key.startsWith('Service/')).map((key) => key.slice('Service/'.length));
+  if (previous !== null && services.length === 0) return previous.staticEndpoints;
+  const sets = new Map(previous?.staticEndpoints);
+  for (const name of services) {
+    const service = state.services.get(name);
+    const set = service === undefined ? null : staticEndpointsOf(service);
+    if (set === null) sets.delete(name);
+    else sets.set(name, set);
+  }
+  return sets;
+}
+
+function guardFindings(previous: Planned, compiled: Compiled): GuardFinding[] {
+  const found: GuardFinding[] = [];
+  for (const key of compiled.changed) {
+    const [before, after] = [previous.summaries.get(key), compiled.summaries.get(key)];
+    const subject = compiled.subjects.get(key)?.subject;
+    if (before === undefined || after === undefined || subject === undefined) continue;
+    for (const { guard, message } of checkGuards(before, after, new Set())) found.push({ guard, subject, message });
+  }
+  return found;
+}

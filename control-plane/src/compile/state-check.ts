@@ -1,0 +1,83 @@
+import { subjectKey } from '@remora/core/subject';
+import type { Subject, SubjectKey } from '@remora/core/subject';
+import { ownerOf, routesOf } from '../resolve/document-state.ts';
+import type { DocumentState } from '../resolve/document-state.ts';
+import type { Spot } from '../resolve/place-policies.ts';
+import type { SettingsResolver } from '../resolve/settings-resolver.ts';
+import type { DocumentKey } from '../store/store.ts';
+import type { GatheredViolations } from './gathered-violations.ts';
+import { policyProblems, routeProblems, serviceProblems } from './reference-check.ts';
+import { reachProblems } from './route-reach.ts';
+import { spotsOf } from './spots.ts';
+
+/** References of the changed documents, and of all others where something was deleted or lost a name; Routes of one owner among themselves. */
+export function checkDocuments(before: DocumentState, state: DocumentState, keys: readonly DocumentKey[], gathered: GatheredViolations): void {
+  const owners = new Set<SubjectKey>();
+  const everything = keys.some((key) => takesNamesAway(before, state, key));
+  for (const key of everything ? [] : keys) checkReferences(state, key, gathered);
+  for (const key of keys) {
+    if (!key.startsWith('Route/')) continue;
+    for (const one of [before, state]) {
+      const route = one.routeByName.get(key.slice('Route/'.length));
+      if (route) owners.add(ownerOf(route));
+    }
+  }
+  if (everything) checkAllReferences(state, gathered);
+  for (const owner of owners) for (const violation of reachProblems(routesOf(state, owner))) gathered.add(violation);
+}
+
+/** Deleting, or renaming a port or listener, or giving a Route to another owner, may leave others with a name that is gone. */
+function takesNamesAway(before: DocumentState, state: DocumentState, key: DocumentKey): boolean {
+  const slash = key.indexOf('/');
+  const name = key.slice(slash + 1);
+  switch (key.slice(0, slash)) {
+    case 'Service':
+      return losesNames(before.services.get(name)?.ports, state.services.get(name)?.ports);
+    case 'Gateway':
+      return losesNames(before.gateways.get(name)?.listeners, state.gateways.get(name)?.listeners);
+    case 'Route': {
+      const [old, next] = [before.routeByName.get(name), state.routeByName.get(name)];
+      return old !== undefined && (next === undefined || ownerOf(old) !== ownerOf(next));
+    }
+    default:
+      return false;
+  }
+}
+
+function losesNames(before: object | undefined, after: object | undefined): boolean {
+  if (before === undefined) return false;
+  return after === undefined || Object.keys(before).some((name) => !Object.hasOwn(after, name)) || Object.keys(after).length !== Object.keys(before).length;
+}
+
+function checkReferences(state: DocumentState, key: DocumentKey, gathered: GatheredViolations): void {
+  const slash = key.indexOf('/');
+  const name = key.slice(slash + 1);
+  const [service, route, policy] = [state.services.get(name), state.routeByName.get(name), state.policies.record(name)];
+  const kind = key.slice(0, slash);
+  if (kind === 'Service' && service) for (const violation of serviceProblems(state, service)) gathered.add(violation);
+  if (kind === 'Route' && route) for (const violation of routeProblems(state, route)) gathered.add(violation);
+  if (kind === 'Policy' && policy) for (const violation of policyProblems(state, policy.policy)) gathered.add(violation);
+}
+
+function checkAllReferences(state: DocumentState, gathered: GatheredViolations): void {
+  for (const service of state.services.values()) for (const violation of serviceProblems(state, service)) gathered.add(violation);
+  for (const route of state.routeByName.values()) for (const violation of routeProblems(state, route)) gathered.add(violation);
+  for (const { policy } of state.policies.records()) for (const violation of policyProblems(state, policy)) gathered.add(violation);
+}
+
+/** Conflicts, contradictions and broken bounds at every place of these subjects. */
+export function checkSubjects(state: DocumentState, subjects: readonly Subject[], resolver: SettingsResolver, gathered: GatheredViolations): void {
+  for (const subject of subjects) {
+    for (const { side, spot } of spotsOf(state, subject)) {
+      const { violations } = resolver.resolve(state, side, spot);
+      for (const violation of violations) gathered.add(violation, placeText(spot, subjectKey(subject)));
+    }
+  }
+}
+
+/** `service/payments called by service/batch, route refunds`. */
+function placeText(spot: Spot, subject: SubjectKey): string {
+  const route = spot.route === '' ? '' : ` route ${spot.route}`;
+  const caller = spot.caller === '' ? '' : ` called by ${spot.caller}${spot.callerRoute === '' ? '' : ` route ${spot.callerRoute}`}`;
+  return spot.owner === subject || spot.caller !== '' ? `${spot.owner}${route}${caller}` : spot.owner;
+}

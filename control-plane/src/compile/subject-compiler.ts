@@ -1,0 +1,196 @@
+import { subjectKey } from '@remora/core/subject';
+import type { Subject, SubjectKey } from '@remora/core/subject';
+import type { PathRulesDocument } from '@remora/model/path-rules-schema';
+import type { RouteDocument } from '@remora/model/route-schema';
+import type { ServiceDocument } from '@remora/model/service-schema';
+import { EntryType, Scope } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import type { CallerOverride, PathRules } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import { routesOf } from '../resolve/document-state.ts';
+import type { DocumentState } from '../resolve/document-state.ts';
+import type { Spot } from '../resolve/place-policies.ts';
+import type { KindSide } from '../resolve/policy-index.ts';
+import type { SettingsResolver } from '../resolve/settings-resolver.ts';
+import type { CompiledSubject } from './compilation.ts';
+import { ManifestBuilder } from './manifest.ts';
+import type { BuiltResource, ResourceStore } from './resource-store.ts';
+import { wireRoute } from './route-wire.ts';
+import type { SettingsCompiler } from './settings-compiler.ts';
+
+export interface CompilerParts {
+  readonly resolver: SettingsResolver;
+  readonly settings: SettingsCompiler;
+  readonly resources: ResourceStore;
+  /** Format of manifests and resources. */
+  readonly format: number;
+}
+
+const noBytes = Buffer.alloc(0);
+
+/** Compiles one subject after the other; Route resources are shared by all that get the same. */
+export class SubjectCompiler {
+  readonly #parts: CompilerParts;
+  readonly #routes = new WeakMap<RouteDocument, Map<string, BuiltResource>>();
+
+  constructor(parts: CompilerParts) {
+    this.#parts = parts;
+  }
+
+  compile(state: DocumentState, subject: Subject): CompiledSubject {
+    return new SubjectCompilation(this.#parts, this.#routes, state, subject).run();
+  }
+}
+
+class SubjectCompilation {
+  readonly #parts: CompilerParts;
+  readonly #routeCache: WeakMap<RouteDocument, Map<string, BuiltResource>>;
+  readonly #state: DocumentState;
+  readonly #subject: Subject;
+  readonly #key: SubjectKey;
+  readonly #manifest = new ManifestBuilder();
+
+  constructor(parts: CompilerParts, routeCache: WeakMap<RouteDocument, Map<string, BuiltResource>>, state: DocumentState, subject: Subject) {
+    this.#parts = parts;
+    this.#routeCache = routeCache;
+    this.#state = state;
+    this.#subject = subject;
+    this.#key = subjectKey(subject);
+  }
+
+  run(): CompiledSubject {
+    const destinations = this.#state.destinations.get(this.#key) ?? [];
+    this.#fleet();
+    if (this.#subject.kind === 'service') this.#service();
+    else this.#gateway();
+    for (const destination of destinations) this.#destination(destination);
+    return this.#manifest.finish(this.#subject, this.#parts.format, destinations, this.#parts.resources);
+  }
+
+  #fleet(): void {
+    const mesh = this.#state.mesh;
+    this.#add(EntryType.ENTRY_TYPE_FLEET, 'mesh', {
+      $case: 'fleet',
+      value: {
+        trustDomain: mesh?.trustDomain ?? '',
+        unknownDestinations: mesh?.unknownDestinations ?? 'refuse',
+        pathRules: wirePathRules(mesh?.pathRules ?? {}),
+        trustedProxies: [...(mesh?.trustedProxies ?? [])].sort(),
+      },
+    });
+  }
+
+  #service(): void {
+    const service = this.#state.services.get(this.#subject.name);
+    if (!service) return;
+    const settings = this.#settings('provider', { owner: this.#key });
+    const pathRules = this.#pathRules(service.pathRules);
+    for (const [portName, { port, protocol }] of Object.entries(service.ports)) {
+      this.#add(EntryType.ENTRY_TYPE_INBOUND, portName, { $case: 'inbound', value: { portName, port, protocol: protocol ?? 'http', settings, pathRules } });
+    }
+    for (const route of routesOf(this.#state, this.#key)) {
+      this.#route(route, Scope.SCOPE_INBOUND, this.#settings('provider', { owner: this.#key, route: route.name }), []);
+    }
+  }
+
+  #gateway(): void {
+    const gateway = this.#state.gateways.get(this.#subject.name);
+    if (!gateway) return;
+    const settings = this.#settings('provider', { owner: this.#key });
+    const pathRules = this.#pathRules(gateway.pathRules);
+    for (const [name, listener] of Object.entries(gateway.listeners)) {
+      this.#add(EntryType.ENTRY_TYPE_LISTENER, name, {
+        $case: 'listener',
+        value: {
+          name, port: listener.port, hosts: (listener.hosts ?? []).map((host) => host.toLowerCase()).sort(), protocol: listener.protocol ?? 'http',
+          redirect: listener.redirect ?? '', settings, tls: undefined, pathRules,
+        },
+      });
+    }
+    for (const route of routesOf(this.#state, this.#key)) {
+      this.#route(route, Scope.SCOPE_GATEWAY, this.#settings('provider', { owner: this.#key, route: route.name }), this.#overrides(route));
+    }
+  }
+
+  /** Caller-side settings that a gateway's Route has for its destinations beyond those of the gateway. */
+  #overrides(route: RouteDocument): CallerOverride[] {
+    const bucket = this.#state.policies.bucket('gatewayRoute', this.#subject.name, route.name);
+    if (![...bucket.plain, ...bucket.narrowed].some(({ concerns }) => concerns.caller)) return [];
+    const services = [...new Set((route.to ?? []).flatMap(({ service }) => service ?? []))].sort();
+    return services.flatMap((service) => {
+      const owner: SubjectKey = `service/${service}`;
+      return ['', ...routesOf(this.#state, owner).map(({ name }) => name)].flatMap((name) => {
+        const usual = this.#callerSettings(owner, name, '');
+        const here = this.#callerSettings(owner, name, route.name);
+        return here.equals(usual) ? [] : [{ service, route: name, settings: here }];
+      });
+    });
+  }
+
+  #destination(name: string): void {
+    const service = this.#state.services.get(name);
+    if (!service) return;
+    const owner: SubjectKey = `service/${name}`;
+    this.#add(EntryType.ENTRY_TYPE_DESTINATION, name, {
+      $case: 'destination',
+      value: { service: name, ports: destinationPorts(service), settings: this.#callerSettings(owner, '', ''), pathRules: this.#pathRules(service.pathRules) },
+    });
+    for (const route of routesOf(this.#state, owner)) this.#route(route, Scope.SCOPE_OUTBOUND, this.#callerSettings(owner, route.name, ''), []);
+  }
+
+  #callerSettings(owner: SubjectKey, route: string, callerRoute: string): Buffer {
+    return this.#settings('caller', { owner, route, caller: this.#key, callerRoute });
+  }
+
+  /** Hash of the settings at a spot, which become part of the manifest; empty where nothing is set. */
+  #settings(side: KindSide, spot: Partial<Spot> & Pick<Spot, 'owner'>): Buffer {
+    const resolved = this.#parts.resolver.resolve(this.#state, side, { route: '', caller: '', callerRoute: '', ...spot });
+    const built = this.#parts.settings.build(resolved);
+    if (built === null) return noBytes;
+    this.#manifest.add(EntryType.ENTRY_TYPE_SETTINGS, '', built);
+    return built.hashBytes;
+  }
+
+  #route(route: RouteDocument, scope: Scope, settings: Buffer, callerOverrides: readonly CallerOverride[]): void {
+    const name = `${scopeNames[scope] ?? ''}/${route.gateway ?? route.service ?? ''}/${route.name}`;
+    this.#manifest.add(EntryType.ENTRY_TYPE_ROUTE, name, this.#routeResource(route, scope, settings, callerOverrides));
+  }
+
+  #routeResource(route: RouteDocument, scope: Scope, settings: Buffer, callerOverrides: readonly CallerOverride[]): BuiltResource {
+    const build = (): BuiltResource => this.#parts.resources.build({ $case: 'route', value: wireRoute(route, scope, { settings, callerOverrides }) });
+    if (callerOverrides.length > 0) return build();
+    let known = this.#routeCache.get(route);
+    if (!known) this.#routeCache.set(route, known = new Map());
+    const key = `${scope}${settings.toString('latin1')}`;
+    let made = known.get(key);
+    if (!made) {
+      // One per distinct settings of its callers; after many edits the old ones only take room.
+      if (known.size >= 64) known.clear();
+      known.set(key, made = build());
+    }
+    return made;
+  }
+
+  /** What a service or gateway says over what the mesh says; nothing where it says nothing. */
+  #pathRules(own: PathRulesDocument | undefined): PathRules | undefined {
+    return own === undefined ? undefined : wirePathRules({ ...this.#state.mesh?.pathRules, ...own });
+  }
+
+  #add(type: EntryType, name: string, body: Parameters<ResourceStore['build']>[0]): void {
+    this.#manifest.add(type, name, this.#parts.resources.build(body));
+  }
+}
+
+const scopeNames: Readonly<Record<number, string>> = { [Scope.SCOPE_INBOUND]: 'inbound', [Scope.SCOPE_OUTBOUND]: 'outbound', [Scope.SCOPE_GATEWAY]: 'gateway' };
+
+function destinationPorts(service: ServiceDocument): { name: string; port: number; protocol: string }[] {
+  return Object.entries(service.ports).map(([name, { port, protocol }]) => ({ name, port, protocol: protocol ?? 'http' })).sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function wirePathRules(rules: PathRulesDocument): PathRules {
+  return {
+    allowEncodedSlash: rules.allowEncodedSlash ?? false,
+    allowBackslash: rules.allowBackslash ?? false,
+    mergeSlashes: rules.mergeSlashes ?? false,
+    resolveDotSegments: rules.resolveDotSegments ?? false,
+    allowSemicolon: rules.allowSemicolon ?? false,
+  };
+}

@@ -1,0 +1,140 @@
+import type { Json } from '@remora/core/canonical-json';
+import { subjectKey } from '@remora/core/subject';
+import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
+import { kindOrder } from '@remora/policy-kit/order';
+import type { DocumentState } from './document-state.ts';
+import { ownerOf } from './document-state.ts';
+import type { EffectiveSection, FieldProvenance, Place, PolicyRef } from './effective.ts';
+import { leavesOf } from './merge.ts';
+import type { MergedLeaf } from './merge.ts';
+import type { Spot } from './place-policies.ts';
+import { describeTarget, rankOf } from './policy-index.ts';
+import type { KindSide, PolicyRecord } from './policy-index.ts';
+import type { Resolver } from './resolver.ts';
+import type { MergedSection } from './section.ts';
+import type { ActiveBound } from './bounds.ts';
+import type { ResolvedSettings, SettingsResolver } from './settings-resolver.ts';
+
+export function createResolver(state: DocumentState, kinds: ReadonlyMap<string, AuthoringKind>, settings: SettingsResolver): Resolver {
+  return new StateResolver(state, kinds, settings);
+}
+
+const places: ReadonlyMap<string, number> = new Map(kindOrder.map(({ name }, i) => [name, i]));
+
+class StateResolver implements Resolver {
+  readonly #state: DocumentState;
+  readonly #kinds: readonly AuthoringKind[];
+  readonly #settings: SettingsResolver;
+
+  constructor(state: DocumentState, kinds: ReadonlyMap<string, AuthoringKind>, settings: SettingsResolver) {
+    this.#state = state;
+    this.#kinds = [...kinds.values()].sort((a, b) => (places.get(a.name) ?? 0) - (places.get(b.name) ?? 0));
+    this.#settings = settings;
+  }
+
+  effective(place: Place): readonly EffectiveSection[] {
+    if (!this.#exists(place)) return [];
+    return this.#sides(place).flatMap((side) => {
+      const resolved = this.#resolve(place, side);
+      return this.#kinds.flatMap((kind): EffectiveSection[] => {
+        const section = resolved.sections.get(kind.name);
+        return section === undefined ? [] : [{ kind: kind.name, value: section.value, shadow: section.shadow, provenance: provenanceOf(section, resolved.bounds) }];
+      });
+    });
+  }
+
+  explain(place: Place, field?: string): readonly FieldProvenance[] | null {
+    if (!this.#exists(place)) return null;
+    return this.#sides(place).flatMap((side) => {
+      const resolved = this.#resolve(place, side);
+      return this.#kinds
+        .filter((kind) => kind.side === side)
+        .map((kind) => this.#settings.section(kind, resolved.policies))
+        .filter((section) => section.present)
+        .flatMap((section) => provenanceOf(section, resolved.bounds))
+        .filter(({ pointer }) => field === undefined || field === '' || pointer === field || pointer.startsWith(`${field}/`) || field.startsWith(`${pointer}/`));
+    });
+  }
+
+  /** With a caller: what it does when it calls. Without: what the owner does, and what callers do that no policy names. */
+  #sides(place: Place): readonly KindSide[] {
+    return place.caller === undefined ? ['provider', 'caller'] : ['caller'];
+  }
+
+  #resolve(place: Place, side: KindSide): ResolvedSettings {
+    const spot: Spot = {
+      owner: subjectKey(place.owner), route: place.route ?? '',
+      caller: place.caller === undefined ? '' : subjectKey(place.caller), callerRoute: place.caller?.route ?? '',
+    };
+    return this.#settings.resolve(this.#state, side, spot);
+  }
+
+  #exists({ owner, route, caller }: Place): boolean {
+    const known = (kind: 'service' | 'gateway', name: string): boolean => (kind === 'service' ? this.#state.services : this.#state.gateways).has(name);
+    const routeOf = (subject: Place['owner'], name: string | undefined): boolean => {
+      if (name === undefined || name === '') return true;
+      const found = this.#state.routeByName.get(name);
+      return found !== undefined && ownerOf(found) === subjectKey(subject);
+    };
+    if (!known(owner.kind, owner.name) || !routeOf(owner, route)) return false;
+    return caller === undefined || (known(caller.kind, caller.name) && routeOf(caller, caller.route));
+  }
+}
+
+function provenanceOf(section: MergedSection, bounds: readonly ActiveBound[]): FieldProvenance[] {
+  const base = `/${section.kind}`;
+  const fields: FieldProvenance[] = [];
+  if (section.enabled !== null) fields.push(provenance(`${base}/enabled`, section.enabled, bounds));
+  if (section.enforcement !== null) fields.push(provenance(`${base}/enforcement`, section.enforcement, bounds));
+  for (const { pointer, leaf } of leavesOf(section.tree, base)) fields.push(provenance(pointer, leaf, bounds));
+  return fields;
+}
+
+function provenance(pointer: string, leaf: MergedLeaf<PolicyRecord>, bounds: readonly ActiveBound[]): FieldProvenance {
+  return {
+    pointer,
+    value: leaf.value,
+    winner: leaf.by === null ? 'default' : refOf(leaf.by),
+    losers: leaf.lost.flatMap(({ layer, value }) => (layer === null ? [] : [{ policy: refOf(layer), value }])),
+    why: whyOf(leaf),
+    bounds: bounds.filter(({ bound }) => covers(bound.field, pointer)).map(({ record, bound }) => ({ policy: record.policy.name, text: boundText(bound) })),
+  };
+}
+
+function refOf({ policy, strength }: PolicyRecord): PolicyRef {
+  return { policy: policy.name, target: describeTarget(policy), strength };
+}
+
+const rankNames = {
+  everything: 'everything', allServices: 'all services', labelledServices: 'services with labels', service: 'one service', serviceRoute: 'one route of a service',
+  allGateways: 'all gateways', gateway: 'one gateway', gatewayRoute: 'one route of a gateway',
+} as const;
+
+function whyOf(leaf: MergedLeaf<PolicyRecord>): string {
+  if (leaf.by === null) return 'No policy sets it; this is the default.';
+  const own = levelText(leaf.by);
+  const next = leaf.lost.find(({ layer }) => layer !== null)?.layer;
+  if (next === undefined || next === null) return `Only ${leaf.by.policy.name} (${own}) sets it.`;
+  return `${leaf.by.policy.name} (${own}) is stronger than ${next.policy.name} (${levelText(next)}).`;
+}
+
+function levelText({ policy }: PolicyRecord): string {
+  return `${rankNames[rankOf(policy.target)]}${policy.from === undefined ? '' : ', for some callers'}`;
+}
+
+/** Whether a bound's pointer is the field, is above it, or is its section's. */
+function covers(field: string, pointer: string): boolean {
+  const wanted = field.split('/');
+  const segments = pointer.split('/');
+  if (segments[1] === wanted[1] && segments.length === 3 && (segments[2] === 'enabled' || segments[2] === 'enforcement')) return true;
+  return wanted.length <= segments.length && wanted.every((segment, i) => segment === '*' || segment === segments[i]);
+}
+
+function boundText(bound: ActiveBound['bound']): string {
+  const parts: string[] = [];
+  if (bound.locked === true) parts.push('locked');
+  if (bound.min !== undefined) parts.push(`at least ${String(bound.min)}`);
+  if (bound.max !== undefined) parts.push(`at most ${String(bound.max)}`);
+  if (bound.oneOf !== undefined) parts.push(`one of ${(bound.oneOf as readonly Json[]).join(', ')}`);
+  return `${bound.field}: ${parts.join(', ')}`;
+}

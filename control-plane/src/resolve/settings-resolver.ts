@@ -1,0 +1,155 @@
+import type { Violation } from '@remora/core/violation';
+import { sectionOf } from '@remora/model/policy-schema';
+import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
+import { boundBreaches } from './bounds.ts';
+import type { ActiveBound } from './bounds.ts';
+import { leavesOf, writtenPointers } from './merge.ts';
+import { policiesAt, targetCovers } from './place-policies.ts';
+import type { Spot } from './place-policies.ts';
+import type { DocumentState } from './document-state.ts';
+import type { KindSide, PolicyRecord } from './policy-index.ts';
+import { describeTarget } from './policy-index.ts';
+import { mergeSection } from './section.ts';
+import type { MergedSection } from './section.ts';
+
+/** What the policies of one spot amount to. Shared by all spots with the same policies and exceptions. */
+export interface ResolvedSettings {
+  /** Equal for equal policies; not content. */
+  readonly key: string;
+  readonly side: KindSide;
+  readonly policies: readonly PolicyRecord[];
+  readonly bounds: readonly ActiveBound[];
+  /** Sections that are on, by kind, in the order of kinds. */
+  readonly sections: ReadonlyMap<string, MergedSection>;
+  /** Conflicts, contradictions, broken bounds; without the place. */
+  readonly violations: readonly Violation[];
+}
+
+/** Results kept; emptied when full, which costs time and never correctness. */
+const keptMax = 50_000;
+
+/** Merges the policies of places, each combination once. */
+export class SettingsResolver {
+  readonly #kinds: ReadonlyMap<string, AuthoringKind>;
+  readonly #settings = new Map<string, ResolvedSettings>();
+  readonly #sections = new Map<string, MergedSection>();
+
+  constructor(kinds: ReadonlyMap<string, AuthoringKind>) {
+    this.#kinds = kinds;
+  }
+
+  resolve(state: DocumentState, side: KindSide, spot: Spot): ResolvedSettings {
+    const policies = policiesAt(state, side, spot);
+    let key: string = side;
+    let bounds: ActiveBound[] | null = null;
+    for (const record of policies) {
+      key += `,${record.id}`;
+      if (record.bounds.length === 0) continue;
+      bounds ??= [];
+      for (const [index, bound] of record.bounds.entries()) {
+        if (bound.except?.some((target) => targetCovers(state, target, spot)) === true) key += `!${index}`;
+        else bounds.push({ record, index, bound });
+      }
+    }
+    const known = this.#settings.get(key);
+    if (known) return known;
+    if (this.#settings.size >= keptMax) this.#settings.clear();
+    const made = this.#make(key, side, policies, bounds ?? []);
+    this.#settings.set(key, made);
+    return made;
+  }
+
+  /** One kind over some policies, weak to strong. */
+  section(kind: AuthoringKind, policies: readonly PolicyRecord[]): MergedSection {
+    const having = policies.filter((record) => sectionOf(record.policy, kind.name) !== undefined);
+    const key = `${kind.name}:${having.map(({ id }) => id).join(',')}`;
+    const known = this.#sections.get(key);
+    if (known) return known;
+    if (this.#sections.size >= keptMax) this.#sections.clear();
+    const made = mergeSection(kind, having);
+    this.#sections.set(key, made);
+    return made;
+  }
+
+  #make(key: string, side: KindSide, policies: readonly PolicyRecord[], bounds: readonly ActiveBound[]): ResolvedSettings {
+    const sections = new Map<string, MergedSection>();
+    const violations: Violation[] = [];
+    for (const kind of this.#kinds.values()) {
+      if (kind.side !== side) continue;
+      const section = this.section(kind, policies);
+      if (section.on) sections.set(kind.name, section);
+      violations.push(...conflictsOf(kind, policies), ...contradictionsOf(section), ...this.#breaches(kind, section, policies, bounds));
+    }
+    return Object.freeze({ key, side, policies, bounds, sections, violations });
+  }
+
+  #breaches(kind: AuthoringKind, section: MergedSection, policies: readonly PolicyRecord[], bounds: readonly ActiveBound[]): Violation[] {
+    const prefix = `/${kind.name}`;
+    return bounds
+      .filter(({ bound }) => bound.field === prefix || bound.field.startsWith(`${prefix}/`))
+      .flatMap((active) => {
+        const upTo = this.section(kind, policies.filter(({ strength }) => strength <= active.record.strength));
+        return boundBreaches(kind, active, section, upTo).map(({ pointer, text, by }): Violation => {
+          const bound = `bound ${active.index} of Policy/${active.record.policy.name} on ${active.bound.field}`;
+          if (by !== null) return { document: `Policy/${by.policy.name}`, pointer, code: 'bound-broken', message: `${text} (${bound})` };
+          return { document: `Policy/${active.record.policy.name}`, pointer: `/bounds/${active.index}`, code: 'bound-broken', message: `${pointer} ${text}` };
+        });
+      });
+  }
+}
+
+/** Two policies of equal strength that write the same field. */
+function conflictsOf(kind: AuthoringKind, policies: readonly PolicyRecord[]): Violation[] {
+  const found: Violation[] = [];
+  for (let i = 0; i < policies.length;) {
+    const strength = policies[i]?.strength;
+    let end = i + 1;
+    while (end < policies.length && policies[end]?.strength === strength) end++;
+    if (end - i > 1) found.push(...conflictsAmong(kind, policies.slice(i, end)));
+    i = end;
+  }
+  return found;
+}
+
+function conflictsAmong(kind: AuthoringKind, equals: readonly PolicyRecord[]): Violation[] {
+  const found: Violation[] = [];
+  const written: { readonly pointer: string; readonly tag: string; readonly record: PolicyRecord }[] = [];
+  for (const record of equals) {
+    const section = sectionOf(record.policy, kind.name);
+    if (section === undefined) continue;
+    const own = [...writtenPointers(kind.schema, section, `/${kind.name}`)].map(({ pointer, value, tag }) => ({ pointer, tag: tag ? JSON.stringify(value) : '', record }));
+    for (const mine of own) {
+      const other = written.find((one) => overlaps(one.pointer, mine.pointer) && (mine.tag === '' || mine.tag !== one.tag));
+      if (other === undefined) continue;
+      found.push({
+        document: `Policy/${record.policy.name}`, pointer: mine.pointer, code: 'conflict',
+        message: `Policy/${other.record.policy.name} sets ${other.pointer} too, with a target of the same strength (${describeTarget(other.record.policy)} and ${describeTarget(record.policy)}): give one of them a narrower target, or set it in one place`,
+      });
+    }
+    written.push(...own);
+  }
+  return found;
+}
+
+function overlaps(a: string, b: string): boolean {
+  return a === b || a.startsWith(`${b}/`) || b.startsWith(`${a}/`);
+}
+
+/** What the merged whole has against itself, told at the strongest policy that set the field. */
+function contradictionsOf(section: MergedSection): Violation[] {
+  return section.violations.map((violation) => {
+    const by = culprit(section, violation.pointer);
+    return { ...violation, pointer: `/${section.kind}${violation.pointer}`, ...(by === null ? {} : { document: `Policy/${by.policy.name}` }) };
+  });
+}
+
+function culprit(section: MergedSection, pointer: string): PolicyRecord | null {
+  let near: PolicyRecord | null = null;
+  let any: PolicyRecord | null = null;
+  for (const { pointer: at, leaf } of leavesOf(section.tree)) {
+    if (leaf.by === null) continue;
+    if (any === null || leaf.by.strength > any.strength) any = leaf.by;
+    if (overlaps(at, pointer) && (near === null || leaf.by.strength > near.strength)) near = leaf.by;
+  }
+  return near ?? any ?? section.enabled?.by ?? null;
+}
