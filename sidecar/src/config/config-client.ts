@@ -22,8 +22,6 @@ import { toWireHash, toWireVersion } from './wire-codes.ts';
 /** What this instance tells of itself. */
 export interface InstanceFacts {
   readonly nodeId: string;
-  /** Grows with each start. */
-  readonly incarnation: bigint;
   readonly subject: Subject;
   readonly labels: Readonly<Record<string, string>>;
   readonly locality: string;
@@ -96,11 +94,15 @@ export class ConfigClient {
   #refusals = new RefusalMemory();
   #lastRefusal: ConfigRefusal | null = null;
   #lastContactMs = 0;
+  #incarnation: number;
+  #stallSinceBeat = 0;
+  #stallMax = 0;
   #link: ControlLink | null = null;
   #contactTimer: { cancel(): void } | null = null;
 
   constructor(options: ConfigClientOptions) {
     this.#options = options;
+    this.#incarnation = Math.round(options.clock.wallMs());
     const { dataPlane, kinds, clock, timers, pause, disk } = options;
     this.#keeper = new SnapshotKeeper({
       disk, timers, patienceMs: options.diskPatienceMs ?? 1_000, retryMs: diskRetryMs, onStatus: (status) => options.onDisk?.(status),
@@ -130,6 +132,17 @@ export class ConfigClient {
     return this.#applier.current;
   }
 
+  /** Grows with each start, also when the clock went back meanwhile. */
+  get incarnation(): number {
+    return this.#incarnation;
+  }
+
+  /** Longest stall of a data thread since the start, in milliseconds. */
+  get stallMsMax(): number {
+    this.#readStall();
+    return this.#stallMax;
+  }
+
   get endpointSets(): ReadonlyMap<string, Uint8Array> {
     return this.#stateLane.sets;
   }
@@ -155,11 +168,13 @@ export class ConfigClient {
     for (const each of [endpoints.problem, problem]) if (each) found.push(each);
     if (notes) {
       this.#lastContactMs = notes.lastContactMs;
+      this.#incarnation = Math.max(this.#incarnation, notes.incarnation + 1);
       // Another build may understand what this one's predecessor refused.
       this.#refusals = new RefusalMemory(notes.refused.filter((each) => each.build === build.id).map((each) => each.hash));
     }
     if (endpoints.endpoints) await this.#restoreEndpoints(endpoints.endpoints, found);
     const from = await this.#restoreSnapshot(candidates, notes, found);
+    this.#note();
     return { from, problems: found };
   }
 
@@ -189,6 +204,11 @@ export class ConfigClient {
   /** What Hello says has changed: says it again. */
   renewHello(): void {
     this.#link?.renew();
+  }
+
+  /** Something of the heartbeat changed that should be known at once: readiness of the app. */
+  beat(): void {
+    if (this.#link?.status.connected) this.#link.send({ body: { $case: 'heartbeat', value: this.#heartbeat() } });
   }
 
   /** See ControlLink.leave. */
@@ -255,6 +275,7 @@ export class ConfigClient {
     const { build } = this.#options;
     const applied = this.#applier.current;
     this.#notesWriter.put({
+      incarnation: this.#incarnation,
       lastContactMs: Math.round(this.#link?.lastContactMs ?? this.#lastContactMs),
       label: applied ? { hash: applied.candidate.hash, version: applied.version } : null,
       refused: this.#refusals.hashes().map((hash) => ({ hash, build: build.id })),
@@ -274,7 +295,7 @@ export class ConfigClient {
     const { instance, build } = this.#options;
     return {
       nodeId: instance.nodeId,
-      incarnation: instance.incarnation,
+      incarnation: BigInt(this.#incarnation),
       subjectKind: instance.subject.kind,
       subjectName: instance.subject.name,
       advertised: instance.advertised().map(({ name, host, port }) => ({ name, host, port })),
@@ -298,7 +319,10 @@ export class ConfigClient {
   }
 
   #heartbeat(): SidecarHeartbeat {
-    const { instance, clock, processFacts, dataPlane } = this.#options;
+    const { instance, clock, processFacts } = this.#options;
+    this.#readStall();
+    const stallMs = this.#stallSinceBeat;
+    this.#stallSinceBeat = 0;
     return {
       config: this.#configApplied(),
       state: this.#stateApplied(),
@@ -307,10 +331,16 @@ export class ConfigClient {
       cpuShare: processFacts.takeCpuShare(),
       appReady: instance.appReady(),
       staleSinceMs: BigInt(Math.round(this.#link?.status.staleSinceMs ?? 0)),
-      stallMs: dataPlane.takeStallMs(),
+      stallMs,
       keyAgeSeconds: {},
       warming: [...(this.#applier.current?.warming ?? [])],
     };
+  }
+
+  #readStall(): void {
+    const stallMs = this.#options.dataPlane.takeStallMs();
+    this.#stallSinceBeat = Math.max(this.#stallSinceBeat, stallMs);
+    this.#stallMax = Math.max(this.#stallMax, stallMs);
   }
 
   #configApplied(): Applied | undefined {

@@ -144,9 +144,10 @@ function ignoreMissing(error: unknown): void {
 }
 
 function parseNotes(header: Readonly<Record<string, unknown>>): StoredNotes | null {
-  const { type, lastContactMs, label, refused } = header as { type?: unknown } & Partial<StoredNotes>;
+  const { type, incarnation, lastContactMs, label, refused } = header as { type?: unknown } & Partial<StoredNotes>;
   if (type !== 'notes' || !Number.isSafeInteger(lastContactMs) || !Array.isArray(refused)) return null;
   return {
+    incarnation: Number.isSafeInteger(incarnation) ? (incarnation ?? 0) : 0,
     lastContactMs: lastContactMs ?? 0,
     label: label && typeof label.hash === 'string' && isVersion(label.version) ? label : null,
     refused: refused.filter((item): item is StoredNotes['refused'][number] => typeof item?.hash === 'string' && typeof item?.build === 'string'),

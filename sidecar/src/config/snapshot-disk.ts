@@ -42,6 +42,8 @@ export interface StoredEndpoints {
 
 /** Small facts that must survive a restart. */
 export interface StoredNotes {
+  /** Of the last start: the next one is higher, whatever the clock says. */
+  readonly incarnation: number;
   /** Unix ms of the last moment known to be in contact with a control plane. */
   readonly lastContactMs: number;
   /** The newest version under which the content `hash` was confirmed. */

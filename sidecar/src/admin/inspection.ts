@@ -1,0 +1,154 @@
+import { subjectKey } from '@remora/core/subject';
+import { formatVersion } from '@remora/core/version';
+import { decodeEndpointSet } from '@remora/snapshot/decode-endpoints';
+import type { EffectiveSettings } from '@remora/snapshot/effective-settings';
+import type { ConfigClient } from '../config/config-client.ts';
+import type { BoundListener, DataPlane, RefusalRecord, RequestQuestion } from '../dataplane/data-plane.ts';
+import type { RefusalRing } from '../telemetry/refusal-ring.ts';
+import type { TelemetryStatus } from '../telemetry/telemetry-sender.ts';
+
+/** What a sidecar tells of itself: the admin interface and the questions of the control plane answer from here. */
+export interface InspectionSources {
+  readonly nodeId: string;
+  readonly build: { readonly version: string; readonly id: string; readonly kinds: ReadonlyMap<string, number> };
+  readonly client: ConfigClient;
+  readonly dataPlane: DataPlane;
+  readonly refusals: RefusalRing;
+  readonly telemetry: () => TelemetryStatus | null;
+  readonly listeners: () => readonly BoundListener[];
+  readonly listenerProblem: () => string | null;
+  readonly appReady: () => boolean;
+  readonly draining: () => boolean;
+  readonly startedAtMs: number;
+}
+
+/** At most this many items of any list are in one answer. */
+export const itemsMax = 1_000;
+
+export class Inspection {
+  readonly #sources: InspectionSources;
+
+  constructor(sources: InspectionSources) {
+    this.#sources = sources;
+  }
+
+  /** Serving what it was told to serve, with an app that answers. The reason where not. */
+  readiness(): { readonly ready: boolean; readonly why: string } {
+    const { client, appReady, draining, listenerProblem } = this.#sources;
+    if (draining()) return { ready: false, why: 'draining' };
+    if (!client.applied) return { ready: false, why: 'no configuration yet' };
+    const problem = listenerProblem();
+    if (problem !== null) return { ready: false, why: problem };
+    return appReady() ? { ready: true, why: 'ready' } : { ready: false, why: 'the app does not accept connections' };
+  }
+
+  status(): object {
+    const { client, build, nodeId, startedAtMs } = this.#sources;
+    const { applied, link, lastRefusal, state, refusedHashes, persisted, diskAlarm } = client.status;
+    return {
+      nodeId,
+      incarnation: client.incarnation,
+      startedAt: isoTime(startedAtMs),
+      build: { version: build.version, id: build.id, kinds: Object.fromEntries(build.kinds) },
+      ...this.readiness(),
+      appReady: this.#sources.appReady(),
+      draining: this.#sources.draining(),
+      controlPlane: { connected: link.connected, address: link.address, lastEnd: link.lastEnd, rejected: link.rejected },
+      staleSince: link.staleSinceMs > 0 ? isoTime(link.staleSinceMs) : null,
+      config: applied && {
+        version: formatVersion(applied.version), hash: applied.candidate.hash, since: isoTime(applied.sinceMs), from: applied.origin, persisted, warming: applied.warming,
+      },
+      state: { version: formatVersion(state.version), services: state.services, persisted: state.persisted },
+      diskAlarm,
+      stallMsMax: client.stallMsMax,
+      lastRefusal: lastRefusal && { ...lastRefusal, version: formatVersion(lastRefusal.version), at: isoTime(lastRefusal.atMs), errors: lastRefusal.errors.slice(0, itemsMax) },
+      refusedHashes: refusedHashes.slice(0, itemsMax),
+      listeners: this.#sources.listeners(),
+      telemetry: this.#sources.telemetry(),
+      refusals: this.#sources.refusals.total,
+    };
+  }
+
+  /** What is enforced, without settings' contents. null: nothing yet. */
+  snapshot(): object | null {
+    const { applied } = this.#sources.client;
+    if (!applied) return null;
+    const { snapshot, version, candidate } = applied;
+    return {
+      subject: subjectKey(snapshot.subject),
+      version: formatVersion(version),
+      hash: candidate.hash,
+      counts: {
+        routes: snapshot.routes.length, destinations: snapshot.destinations.size, inbounds: snapshot.inbounds.size,
+        listeners: snapshot.listeners.size, settings: snapshot.settings.size, resources: candidate.resources.size,
+      },
+      fleet: snapshot.fleet,
+      inbounds: first(snapshot.inbounds.values()).map(({ settings, ...rest }) => ({ ...rest, kinds: kindsOf(settings) })),
+      listeners: first(snapshot.listeners.values()).map(({ settings, ...rest }) => ({ ...rest, kinds: kindsOf(settings) })),
+      destinations: first(snapshot.destinations.values()).map(({ settings, ...rest }) => ({ ...rest, kinds: kindsOf(settings) })),
+      routes: first(snapshot.routes).map(({ id, priority, match, action, settings }) => ({ id, priority, match, action: action.kind, kinds: kindsOf(settings) })),
+    };
+  }
+
+  /** Addresses and sizes of what is enforced, from `after` on. */
+  resources(after: string, limit: number): object | null {
+    const { applied } = this.#sources.client;
+    if (!applied) return null;
+    const hashes = [...applied.candidate.resources.keys()].sort();
+    const from = after === '' ? 0 : hashes.findIndex((hash) => hash > after);
+    const page = from < 0 ? [] : hashes.slice(from, from + Math.min(limit, itemsMax));
+    return {
+      manifest: applied.candidate.hash,
+      total: hashes.length,
+      resources: page.map((hash) => ({ hash, bytes: applied.candidate.resources.get(hash)?.length ?? 0 })),
+      next: page.length > 0 && page.at(-1) !== hashes.at(-1) ? page.at(-1) : null,
+    };
+  }
+
+  /** Endpoints by service, and what the data threads make of them. */
+  async state(): Promise<object> {
+    const { client, dataPlane } = this.#sources;
+    const services = [...client.endpointSets].slice(0, itemsMax).map(([service, bytes]) => {
+      const decoded = decodeEndpointSet(bytes);
+      const endpoints = decoded.ok ? decoded.set.endpoints : [];
+      return {
+        service,
+        endpoints: endpoints.length,
+        listed: endpoints.slice(0, itemsMax).map(({ ports, ...rest }) => ({ ...rest, ports: Object.fromEntries(ports) })),
+      };
+    });
+    const { version } = client.status.state;
+    return { version: formatVersion(version), services, dataPlane: await dataPlane.describe() };
+  }
+
+  route(question: RequestQuestion): Promise<object> {
+    return this.#sources.dataPlane.explainRequest(question);
+  }
+
+  refusals(limit: number): { readonly total: number; readonly refusals: readonly RefusalRecord[] } {
+    const { refusals } = this.#sources;
+    return { total: refusals.total, refusals: refusals.newest(Math.min(limit, itemsMax)) };
+  }
+
+  /** What refused this request here; empty where nothing did, or it is too long ago. */
+  why(requestId: string): { readonly nodeId: string; readonly refusals: readonly RefusalRecord[] } {
+    return { nodeId: this.#sources.nodeId, refusals: this.#sources.refusals.of(requestId) };
+  }
+}
+
+function first<T>(values: Iterable<T>): T[] {
+  const list: T[] = [];
+  for (const value of values) {
+    if (list.length >= itemsMax) break;
+    list.push(value);
+  }
+  return list;
+}
+
+function kindsOf(settings: EffectiveSettings): readonly string[] {
+  return settings.sections.map(({ kind, shadow }) => (shadow ? `${kind} (shadow)` : kind));
+}
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,107 @@
+import { prometheusBoundsMs, toPrometheusBuckets } from '@remora/telemetry/histogram';
+import type { Metric } from 'prom-client';
+import type { ConfigStatus } from '../config/config-client.ts';
+import type { SeriesReading } from '../dataplane/data-plane.ts';
+import { boundSeries } from '../telemetry/series-bound.ts';
+import type { TelemetryStatus } from '../telemetry/telemetry-sender.ts';
+
+export interface MetricSources {
+  readonly readSeries: () => readonly SeriesReading[];
+  readonly configStatus: () => ConfigStatus;
+  readonly telemetry: () => TelemetryStatus | null;
+  readonly appReady: () => boolean;
+  readonly rssBytes: () => number;
+  readonly refusalCount: () => number;
+}
+
+interface Sample {
+  readonly value: number;
+  readonly labels: Readonly<Record<string, string | number>>;
+  readonly metricName?: string;
+}
+
+type Read = (series: readonly SeriesReading[], sources: MetricSources) => Sample[];
+
+interface MetricRow {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly read: Read;
+}
+
+const places = ({ side, route, destination }: SeriesReading): { side: string; route: string; destination: string } => ({ side, route, destination });
+const perSeries = (value: (reading: SeriesReading) => number): Read => (series) => series.map((reading) => ({ value: value(reading), labels: places(reading) }));
+const single = (value: (sources: MetricSources) => number): Read => (_series, sources) => [{ value: value(sources), labels: {} }];
+
+/** Every metric of a sidecar; the page in docs and the dashboards go by these names. */
+export const metricTable: readonly MetricRow[] = [
+  { name: 'remora_requests_total', type: 'counter', help: 'Requests by class of their status; none where no answer was sent.', read: readClasses },
+  { name: 'remora_request_duration_milliseconds', type: 'histogram', help: 'From the request head to the end of the answer.', read: readLatencies },
+  { name: 'remora_refusals_total', type: 'counter', help: 'Requests that Remora refused or gave up on, by reason; shadow verdicts apart.', read: readRefusals },
+  { name: 'remora_retries_total', type: 'counter', help: 'Attempts beyond the first.', read: perSeries((reading) => reading.retries) },
+  { name: 'remora_received_bytes_total', type: 'counter', help: 'Body bytes of requests.', read: perSeries((reading) => reading.bytesIn) },
+  { name: 'remora_sent_bytes_total', type: 'counter', help: 'Body bytes of answers.', read: perSeries((reading) => reading.bytesOut) },
+  { name: 'remora_active_requests', type: 'gauge', help: 'Requests in flight.', read: perSeries((reading) => reading.active) },
+  { name: 'remora_config_version_index', type: 'gauge', help: 'Index of the version enforced; 0 for none.', read: single((s) => s.configStatus().applied?.version.index ?? 0) },
+  { name: 'remora_config_version_epoch', type: 'gauge', help: 'Epoch of the version enforced; 0 for none.', read: single((s) => s.configStatus().applied?.version.epoch ?? 0) },
+  { name: 'remora_config_persisted', type: 'gauge', help: '1 where a restart would find what is enforced.', read: single((s) => Number(s.configStatus().persisted)) },
+  { name: 'remora_config_refused', type: 'gauge', help: '1 while the last update was refused.', read: single((s) => Number(s.configStatus().lastRefusal !== null)) },
+  { name: 'remora_control_plane_connected', type: 'gauge', help: '1 in contact with a control plane.', read: single((s) => Number(s.configStatus().link.connected)) },
+  { name: 'remora_control_plane_stale_since_seconds', type: 'gauge', help: 'Unix time of the last contact while there is none; 0 in contact.', read: single((s) => s.configStatus().link.staleSinceMs / 1_000) },
+  { name: 'remora_control_plane_connects_total', type: 'counter', help: 'Streams opened.', read: single((s) => s.configStatus().link.attempts) },
+  { name: 'remora_disk_alarm', type: 'gauge', help: '1 while the data directory cannot be written.', read: single((s) => Number(s.configStatus().diskAlarm !== null)) },
+  { name: 'remora_app_ready', type: 'gauge', help: '1 while the app accepts connections.', read: single((s) => Number(s.appReady())) },
+  { name: 'remora_refusals_seen_total', type: 'counter', help: 'Refusals that reached the ring for why.', read: single((s) => s.refusalCount()) },
+  { name: 'remora_telemetry_dropped_total', type: 'counter', help: 'Batches not sent in time, refusals and events that did not fit the queue.', read: readDropped },
+  { name: 'remora_resident_memory_bytes', type: 'gauge', help: 'Resident memory of the process.', read: single((s) => s.rssBytes()) },
+];
+
+/** Text in Prometheus' format. prom-client is loaded at the first scrape: most sidecars are never scraped. */
+export async function renderMetrics(sources: MetricSources): Promise<string> {
+  const { Registry } = await import('prom-client');
+  const registry = new Registry();
+  const series = boundSeries(sources.readSeries());
+  for (const { name, type, help, read } of metricTable) {
+    const get = (): object => ({ name, help, type, values: read(series, sources), aggregator: 'sum' });
+    // The registry asks its metrics only for `name` and `get`; ours are read at the scrape instead of counted.
+    registry.registerMetric({ name, get } as unknown as Metric);
+  }
+  return registry.metrics();
+}
+
+function readClasses(series: readonly SeriesReading[]): Sample[] {
+  return series.flatMap((reading) => reading.statusClasses.flatMap((value, i) =>
+    value === 0 && i !== 2 ? [] : [{ value, labels: { ...places(reading), class: i === 0 ? 'none' : `${i}xx` } }]));
+}
+
+function readLatencies(series: readonly SeriesReading[]): Sample[] {
+  return series.flatMap((reading) => {
+    const name = 'remora_request_duration_milliseconds';
+    const labels = places(reading);
+    const counts = toPrometheusBuckets(reading.latency.counts);
+    const samples: Sample[] = counts.map((value, i) => ({ metricName: `${name}_bucket`, labels: { ...labels, le: boundText(i) }, value }));
+    samples.push({ metricName: `${name}_sum`, labels, value: reading.latency.sum });
+    samples.push({ metricName: `${name}_count`, labels, value: counts.at(-1) ?? 0 });
+    return samples;
+  });
+}
+
+function boundText(index: number): string {
+  const bound = prometheusBoundsMs[index];
+  return bound === undefined ? '+Inf' : String(bound);
+}
+
+function readRefusals(series: readonly SeriesReading[]): Sample[] {
+  return series.flatMap((reading) => reading.refusals.map(({ reason, kind, policy, shadow, count }) => ({
+    value: count, labels: { ...places(reading), reason, kind, policy, shadow: String(shadow) },
+  })));
+}
+
+function readDropped(_series: readonly SeriesReading[], sources: MetricSources): Sample[] {
+  const status = sources.telemetry();
+  return [
+    { value: status?.droppedBatches ?? 0, labels: { what: 'batch' } },
+    { value: status?.droppedRefusals ?? 0, labels: { what: 'refusal' } },
+    { value: status?.droppedEvents ?? 0, labels: { what: 'event' } },
+  ];
+}

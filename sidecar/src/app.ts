@@ -1,0 +1,259 @@
+import { buildIdentity } from '@remora/snapshot/build';
+import { AdminServer } from './admin/admin-server.ts';
+import { Inspection } from './admin/inspection.ts';
+import { renderMetrics } from './admin/metrics.ts';
+import { AppReadiness } from './config/app-readiness.ts';
+import type { AppliedConfig } from './config/applied-config.ts';
+import { ConfigClient } from './config/config-client.ts';
+import { GatewayListeners } from './config/gateway-listeners.ts';
+import { advertisedPorts, planListeners } from './config/listener-plan.ts';
+import type { BoundListener, DataPlane, RefusalRecord, RequestQuestion } from './dataplane/data-plane.ts';
+import { joinHostPort } from './settings/build-settings.ts';
+import type { SidecarSettings } from './settings/sidecar-settings.ts';
+import type { SidecarEnvironment } from './sidecar-environment.ts';
+import { answerQuery } from './telemetry/query-answers.ts';
+import { RefusalRing } from './telemetry/refusal-ring.ts';
+import { TelemetrySender } from './telemetry/telemetry-sender.ts';
+
+/** One running sidecar: the composition root. What starts in which order, and why there, is in `start`. */
+export class Sidecar {
+  readonly #settings: SidecarSettings;
+  readonly #environment: SidecarEnvironment;
+  readonly #dataPlane: DataPlane;
+  readonly #refusals = new RefusalRing();
+  readonly #readiness: AppReadiness;
+  readonly #gateway: GatewayListeners;
+  readonly #client: ConfigClient;
+  readonly #inspection: Inspection;
+  readonly #configured = Promise.withResolvers<void>();
+  readonly #ended = Promise.withResolvers<void>();
+  #servicePorts: readonly BoundListener[] = [];
+  #admin: AdminServer | null = null;
+  #sender: TelemetrySender | null = null;
+  #advertisedNames = '';
+  #draining: Promise<void> | null = null;
+
+  /** Rejects with one sentence where a port cannot be bound; then nothing is left running. */
+  static async start(settings: SidecarSettings, environment: SidecarEnvironment): Promise<Sidecar> {
+    // Data threads first: what is on disk is prepared in them.
+    const sidecar = new Sidecar(settings, environment, await environment.startDataPlane());
+    try {
+      // The last good snapshot and endpoints, before any port is open: the first request is answered by them.
+      await sidecar.#restore();
+      // From here on requests are answered, with or without a control plane.
+      await sidecar.#bindPorts();
+      // Admin after the ports, so that ready never says more than is true.
+      await sidecar.#startAdmin();
+      // The control plane last: nothing above waits for it.
+      await sidecar.#connect();
+    } catch (error) {
+      await sidecar.#end();
+      throw error;
+    }
+    return sidecar;
+  }
+
+  private constructor(settings: SidecarSettings, environment: SidecarEnvironment, dataPlane: DataPlane) {
+    this.#settings = settings;
+    this.#environment = environment;
+    this.#dataPlane = dataPlane;
+    const { clock, timers, random, log, kinds, nodeId, disk, pause, processFacts, probeApp } = environment;
+    const build = buildIdentity(environment.version, kinds.values());
+    dataPlane.onRefusal((refusal) => this.#onRefusal(refusal));
+    dataPlane.onWorkerDeath((worker, cause) => this.#onWorkerDeath(worker, cause));
+    this.#readiness = new AppReadiness({ apps: [...settings.apps.values()], probe: probeApp, timers, onChange: (ready) => this.#onAppReady(ready) });
+    this.#gateway = new GatewayListeners({ settings, dataPlane, timers, log, onBound: () => this.#announce() });
+    this.#client = new ConfigClient({
+      build, kinds, dataPlane, clock, timers, random, disk, pause, processFacts, addresses: settings.controlPlanes,
+      instance: {
+        nodeId, subject: settings.subject, labels: settings.labels, locality: settings.locality, protocols: ['http/1.1'],
+        advertised: () => this.#advertised(this.#client.applied),
+        appReady: () => this.#readiness.ready,
+      },
+      onApplied: (applied) => this.#onApplied(applied),
+      onRefusal: ({ class: refusalClass, hash, errors }) => {
+        const listed = errors.slice(0, 20).map((each) => `${each.resource} ${each.kind}${each.pointer}: ${each.message}`);
+        log.warn('a snapshot was refused', { class: refusalClass, hash, errors: listed });
+        this.#sender?.event('snapshot-refused', listed.join('; '), { class: refusalClass, hash });
+      },
+      onLink: ({ connected, address, lastEnd, rejected }) => {
+        if (connected) log.info('in contact with the control plane', { address });
+        else log.warn('no contact with the control plane', { address, cause: rejected ? `${rejected.code}: ${rejected.message}` : lastEnd });
+        if (connected) this.#sender?.contact();
+      },
+      onDisk: ({ alarm }) => {
+        if (alarm === null) log.info('the disk holds what is enforced');
+        else log.error('the disk cannot keep what is enforced', { cause: alarm });
+      },
+    });
+    this.#inspection = new Inspection({
+      nodeId, build, dataPlane, client: this.#client, refusals: this.#refusals, startedAtMs: clock.wallMs(),
+      listeners: () => this.listeners,
+      telemetry: () => this.#sender?.status ?? null,
+      listenerProblem: () => this.#gateway.problem,
+      appReady: () => this.#readiness.ready,
+      draining: () => this.#draining !== null,
+    });
+  }
+
+  get client(): ConfigClient {
+    return this.#client;
+  }
+
+  get inspection(): Inspection {
+    return this.#inspection;
+  }
+
+  get listeners(): readonly BoundListener[] {
+    return [...this.#servicePorts, ...this.#gateway.bound];
+  }
+
+  /** `HOST:PORT` of the admin interface. */
+  get admin(): string {
+    return this.#admin ? joinHostPort(this.#admin.address) : '';
+  }
+
+  /** Resolves when there is something to enforce. */
+  get configured(): Promise<void> {
+    return this.#configured.promise;
+  }
+
+  /** Resolves when everything has ended. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /** Leaves the mesh, finishes what is in flight, ends everything. Calling it again answers the same. */
+  drain(): Promise<void> {
+    this.#draining ??= this.#drainAndEnd();
+    return this.#draining;
+  }
+
+  /** Ends at once what runs, without draining. */
+  async stop(): Promise<void> {
+    this.#draining ??= this.#end();
+    await this.#draining;
+  }
+
+  async #restore(): Promise<void> {
+    const { log } = this.#environment;
+    const { from, problems } = await this.#client.restore();
+    for (const { file, code, message } of problems) log.error('a stored file cannot be used', { file, code, cause: message });
+    if (from === 'nothing') log.info('nothing to enforce is on disk');
+    else log.info('enforcing what is on disk', { generation: from });
+  }
+
+  /** A service's ports are fixed by its settings, a Gateway's follow its snapshot. */
+  async #bindPorts(): Promise<void> {
+    if (this.#settings.subject.kind === 'service') this.#servicePorts = await this.#dataPlane.listen(planListeners(this.#settings, null));
+    else await this.#gateway.follow(this.#client.applied?.snapshot ?? null);
+  }
+
+  async #startAdmin(): Promise<void> {
+    const { settings, inspection } = { settings: this.#settings, inspection: this.#inspection };
+    this.#admin = await AdminServer.start({
+      address: settings.admin, allowRemote: settings.adminAllowRemote, inspection, defaultSide: this.#ownSide,
+      metrics: () => renderMetrics({
+        readSeries: () => this.#dataPlane.readSeries(),
+        configStatus: () => this.#client.status,
+        telemetry: () => this.#sender?.status ?? null,
+        appReady: () => this.#readiness.ready,
+        rssBytes: () => this.#environment.processFacts.rssBytes(),
+        refusalCount: () => this.#refusals.total,
+      }),
+      drain: () => void this.drain(),
+    });
+    this.#announce();
+  }
+
+  async #connect(): Promise<void> {
+    const { loadConnectors, clock, timers, random, nodeId } = this.#environment;
+    const { control, telemetry } = await loadConnectors();
+    if (this.#draining) return;
+    this.#advertisedNames = this.#namesAdvertised(this.#client.applied);
+    // Telemetry has a connection of its own, so that it never delays an acknowledgement.
+    this.#sender = new TelemetrySender({
+      connector: telemetry, clock, timers, random, intervalMs: this.#settings.telemetryIntervalMs,
+      node: { nodeId, incarnation: this.#client.incarnation, subject: this.#settings.subject },
+      address: () => (this.#client.status.link.connected ? this.#client.status.link.address : null),
+      readSeries: () => this.#dataPlane.readSeries(),
+      answer: (query) => answerQuery(query, this.#inspection, this.#ownSide),
+    });
+    this.#sender.start();
+    this.#client.connect(control);
+  }
+
+  #onApplied(applied: AppliedConfig): void {
+    this.#configured.resolve();
+    // At the start ports are bound after the restore, not from within it.
+    if (this.#admin) void this.#gateway.follow(applied.snapshot);
+    if (this.#advertisedNames === '' || this.#namesAdvertised(applied) === this.#advertisedNames) return;
+    // A bare --inbound takes the name of the Service's only port; once that is known, Hello is said again.
+    this.#advertisedNames = this.#namesAdvertised(applied);
+    this.#client.renewHello();
+  }
+
+  #onAppReady(ready: boolean): void {
+    this.#environment.log.info(ready ? 'the app accepts connections' : 'the app does not accept connections');
+    this.#client.beat();
+  }
+
+  #onRefusal(refusal: RefusalRecord): void {
+    this.#refusals.add(refusal);
+    this.#sender?.refusal(refusal);
+  }
+
+  #onWorkerDeath(worker: number, cause: string): void {
+    this.#environment.log.error('a data thread died', { worker, cause });
+    this.#sender?.event('worker-died', cause, { worker: String(worker) });
+  }
+
+  /** Callers first: they stop choosing this instance while it still answers; then what is in flight. */
+  async #drainAndEnd(): Promise<void> {
+    const { log, timers } = this.#environment;
+    const { drainDelayMs, drainTimeoutMs } = this.#settings;
+    log.info('draining');
+    const stragglers = await this.#client.leave(Math.min(barrierMs, drainTimeoutMs));
+    if (stragglers === null) await new Promise<void>((resolve) => void timers.after(drainDelayMs, resolve));
+    else if (stragglers.length > 0) log.warn('some callers did not confirm that this instance leaves', { callers: stragglers });
+    const { cut } = await this.#dataPlane.drain(drainTimeoutMs);
+    if (cut > 0) log.warn('requests were cut at the end of drain-timeout', { requests: cut });
+    this.#sender?.flush();
+    await this.#end();
+    log.info('drained');
+  }
+
+  async #end(): Promise<void> {
+    this.#readiness.stop();
+    this.#gateway.close();
+    this.#sender?.stop();
+    await this.#client.close();
+    await this.#admin?.close();
+    await this.#dataPlane.close();
+    this.#ended.resolve();
+  }
+
+  /** A line whenever ports are bound: `{"event":"listening","admin":"127.0.0.1:15000","inbound/http":"127.0.0.1:15006",…}`. */
+  #announce(): void {
+    if (!this.#admin) return;
+    const ports = Object.fromEntries(this.listeners.map((listener) => [listener.name, joinHostPort(listener)]));
+    const { nodeId, announce } = this.#environment;
+    const { kind, name } = this.#settings.subject;
+    announce({ event: 'listening', nodeId, subject: `${kind}/${name}`, pid: process.pid, admin: this.admin, ...ports });
+  }
+
+  #advertised(applied: AppliedConfig | null): ReturnType<typeof advertisedPorts> {
+    return advertisedPorts(this.#settings, this.#servicePorts, applied?.snapshot ?? null, this.#environment.ownAddress());
+  }
+
+  #namesAdvertised(applied: AppliedConfig | null): string {
+    return JSON.stringify(this.#advertised(applied).map(({ name }) => name));
+  }
+
+  get #ownSide(): RequestQuestion['side'] {
+    return this.#settings.subject.kind === 'gateway' ? 'gateway' : 'inbound';
+  }
+}
+
+/** The control plane waits at most 10 s for callers; a little longer here. */
+const barrierMs = 11_000;

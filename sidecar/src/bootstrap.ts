@@ -1,0 +1,128 @@
+import { readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { systemClock, systemTimers } from '@remora/core/clock';
+import { systemRandom } from '@remora/core/random';
+import type { RuntimeKinds } from '@remora/snapshot/decode';
+import { Sidecar } from './app.ts';
+import { tcpProbe } from './config/app-readiness.ts';
+import { FileSnapshotDisk } from './config/file-snapshot-disk.ts';
+import { readNodeId } from './config/node-id.ts';
+import { runtimeKinds } from './kinds.ts';
+import { processFacts } from './process-facts.ts';
+import { readSettings, type SettingProblem } from './settings/read-settings.ts';
+import type { SidecarSettings } from './settings/sidecar-settings.ts';
+import { settingsHelp } from './settings/table.ts';
+import type { SidecarEnvironment } from './sidecar-environment.ts';
+import { createLog } from './telemetry/log.ts';
+import { programVersion } from './version.ts';
+
+/** Exit codes, after sysexits: 64 wrong settings, 69 a port cannot be bound, 75 nothing to enforce in time. */
+export const exitCodes = { ok: 0, usage: 64, unavailable: 69, noSnapshot: 75 } as const;
+
+/**
+ * `remora sidecar …`: reads the settings, runs a sidecar until SIGTERM or SIGINT, answers the exit code (which it also
+ * leaves in `process.exitCode`). Standard output carries one JSON line per event, standard error the log.
+ */
+export async function runSidecar(argv: readonly string[], env: Readonly<Record<string, string | undefined>>): Promise<number> {
+  const read = readSettings({ argv, env, readFile: (path) => readFileSync(path, 'utf8') });
+  const code = await (read.kind === 'run' ? run(read.settings) : tell(read));
+  process.exitCode = code;
+  return code;
+}
+
+function tell(read: { readonly kind: 'help' | 'version' } | { readonly kind: 'invalid'; readonly problems: readonly SettingProblem[] }): number {
+  if (read.kind === 'help') process.stdout.write(settingsHelp());
+  else if (read.kind === 'version') process.stdout.write(`${programVersion}\n`);
+  else {
+    for (const { setting, message } of read.problems) process.stderr.write(`${setting} ${message}\n`);
+    process.stderr.write('remora sidecar --help lists all settings\n');
+    return exitCodes.usage;
+  }
+  return exitCodes.ok;
+}
+
+async function run(settings: SidecarSettings): Promise<number> {
+  const log = createLog({ level: settings.logLevel, clock: systemClock, write: (line) => void process.stderr.write(line) });
+  let sidecar: Sidecar;
+  try {
+    sidecar = await Sidecar.start(settings, await productionEnvironment(settings, log));
+  } catch (error) {
+    log.error('the sidecar cannot start', { cause: error instanceof Error ? error.message : String(error) });
+    return exitCodes.unavailable;
+  }
+  const stopListening = drainOnSignals(sidecar);
+  const code = await Promise.race([sidecar.ended.then(() => exitCodes.ok), refuseWithoutSnapshot(settings, sidecar)]);
+  if (code === exitCodes.noSnapshot) {
+    log.error('nothing to enforce came in time', { timeoutMs: settings.startTimeoutMs });
+    await sidecar.stop();
+  }
+  stopListening();
+  // Everything is closed; should a handle of a library remain, the process ends all the same.
+  setTimeout(() => process.exit(code), exitPatienceMs).unref();
+  return code;
+}
+
+const exitPatienceMs = 2_000;
+
+/** Never settles with `wait`, or once there is something to enforce. */
+async function refuseWithoutSnapshot(settings: SidecarSettings, sidecar: Sidecar): Promise<number> {
+  const forever = new Promise<never>(() => {});
+  if (settings.onNoSnapshot === 'wait') return forever;
+  const late = Promise.withResolvers<boolean>();
+  const timer = systemTimers.after(settings.startTimeoutMs, () => late.resolve(true));
+  const refused = await Promise.race([late.promise, sidecar.configured.then(() => false)]);
+  timer.cancel();
+  return refused ? exitCodes.noSnapshot : forever;
+}
+
+/** The first signal drains, the second ends the process at once. */
+function drainOnSignals(sidecar: Sidecar): () => void {
+  let signals = 0;
+  const onSignal = (): void => {
+    signals++;
+    if (signals > 1) process.exit(130);
+    void sidecar.drain();
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  return () => {
+    process.off('SIGTERM', onSignal);
+    process.off('SIGINT', onSignal);
+  };
+}
+
+async function productionEnvironment(settings: SidecarSettings, log: SidecarEnvironment['log']): Promise<SidecarEnvironment> {
+  const kinds: RuntimeKinds = new Map([...runtimeKinds].filter(([name]) => !settings.withoutKinds.includes(name)));
+  return {
+    version: programVersion,
+    nodeId: await readNodeId(settings, log),
+    kinds,
+    clock: systemClock,
+    timers: systemTimers,
+    random: systemRandom,
+    pause: () => nextTurn(),
+    disk: new FileSnapshotDisk(settings.dataDir, settings.subject),
+    startDataPlane: async () => {
+      const { WorkerDataPlane } = await import('./dataplane/worker-data-plane.ts');
+      return WorkerDataPlane.start({ workers: settings.workers, subject: settings.subject, withoutKinds: settings.withoutKinds });
+    },
+    loadConnectors: async () => {
+      const [{ GrpcConnector }, { grpcTelemetryConnector }] = await Promise.all([import('./config/grpc-control-stream.ts'), import('./telemetry/grpc-telemetry-stream.ts')]);
+      return { control: new GrpcConnector(), telemetry: grpcTelemetryConnector };
+    },
+    probeApp: tcpProbe,
+    processFacts,
+    ownAddress,
+    log,
+    announce: (event) => void process.stdout.write(`${JSON.stringify(event)}\n`),
+  };
+}
+
+/** The first address of this machine that others can use; loopback where there is none. */
+function ownAddress(): string {
+  for (const addresses of Object.values(networkInterfaces())) {
+    for (const { internal, family, address } of addresses ?? []) if (!internal && family === 'IPv4') return address;
+  }
+  return '127.0.0.1';
+}

@@ -1,0 +1,39 @@
+import type { Clock, Timers } from '@remora/core/clock';
+import type { Random } from '@remora/core/random';
+import type { RuntimeKinds } from '@remora/snapshot/decode';
+import type { AppProbe } from './config/app-readiness.ts';
+import type { ProcessFacts } from './config/config-client.ts';
+import type { ControlConnector } from './config/control-stream.ts';
+import type { SnapshotDisk } from './config/snapshot-disk.ts';
+import type { DataPlane } from './dataplane/data-plane.ts';
+import type { Log } from './telemetry/log.ts';
+import type { TelemetryConnector } from './telemetry/telemetry-stream.ts';
+
+/** What a sidecar needs from outside: production gives the real ones (bootstrap.ts), tests and the simulator theirs. */
+export interface SidecarEnvironment {
+  /** Of the program. */
+  readonly version: string;
+  readonly nodeId: string;
+  readonly kinds: RuntimeKinds;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  /** Lets other work of the thread run. */
+  readonly pause: () => Promise<void>;
+  readonly disk: SnapshotDisk;
+  readonly startDataPlane: () => Promise<DataPlane>;
+  /** Called after the data path serves: loading gRPC takes longer than everything before it. */
+  readonly loadConnectors: () => Promise<Connectors>;
+  readonly probeApp: AppProbe;
+  readonly processFacts: ProcessFacts;
+  /** What to advertise where the inbound side binds all addresses. */
+  readonly ownAddress: () => string;
+  readonly log: Log;
+  /** One JSON object per line on standard output, for the programs that started this one. */
+  readonly announce: (event: Readonly<Record<string, unknown>>) => void;
+}
+
+export interface Connectors {
+  readonly control: ControlConnector;
+  readonly telemetry: TelemetryConnector;
+}

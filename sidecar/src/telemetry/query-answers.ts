@@ -1,0 +1,24 @@
+import type { Query } from '@remora/proto/gen/remora/push/v1/push';
+import { questionFromJson } from '../admin/request-question.ts';
+import type { Inspection } from '../admin/inspection.ts';
+import type { RequestQuestion } from '../dataplane/data-plane.ts';
+
+/** Answers a question of the control plane as JSON text. Rejects with one sentence. */
+export async function answerQuery(query: Query, inspection: Inspection, defaultSide: RequestQuestion['side']): Promise<string> {
+  const { question } = query;
+  if (question?.$case === 'why') return JSON.stringify(inspection.why(question.value.requestId));
+  if (question?.$case !== 'inspect') throw new Error('this build does not know the question');
+  switch (question.value.what) {
+    case 'snapshot':
+      return JSON.stringify({ status: inspection.status(), snapshot: inspection.snapshot() });
+    case 'state':
+      return JSON.stringify(await inspection.state());
+    case 'route': {
+      const read = questionFromJson(question.value.request, defaultSide);
+      if (!read.ok) throw new Error(read.problems.join('; '));
+      return JSON.stringify(await inspection.route(read.question));
+    }
+    default:
+      throw new Error(`inspect: ${question.value.what.slice(0, 64)} is not one of snapshot, route, state`);
+  }
+}

@@ -1,0 +1,48 @@
+import { createHistogram, mergeHistogram } from '@remora/telemetry/histogram';
+import type { SeriesReading } from '../dataplane/data-plane.ts';
+
+export const seriesMax = 1_000;
+export const overflowRoute = '_overflow';
+
+/**
+ * At most `limit` series: the first come first kept, whatever is beyond is added up per side under the route
+ * `_overflow`. Nothing is lost from the sums.
+ */
+export function boundSeries(readings: readonly SeriesReading[], limit = seriesMax): readonly SeriesReading[] {
+  if (readings.length <= limit) return readings;
+  const kept = readings.slice(0, limit);
+  const overflow = new Map<string, SeriesReading[]>();
+  for (const reading of readings.slice(limit)) {
+    const list = overflow.get(reading.side);
+    if (list) list.push(reading);
+    else overflow.set(reading.side, [reading]);
+  }
+  return [...kept, ...[...overflow].map(([side, list]) => addUp(side, list))];
+}
+
+function addUp(side: string, readings: readonly SeriesReading[]): SeriesReading {
+  const latency = createHistogram();
+  const statusClasses = [0, 0, 0, 0, 0, 0];
+  const codes = new Map<number, number>();
+  const refusals = new Map<string, SeriesReading['refusals'][number]>();
+  const sum = { requests: 0, bytesIn: 0, bytesOut: 0, retries: 0, active: 0 };
+  for (const reading of readings) {
+    mergeHistogram(latency, reading.latency);
+    for (const [i, count] of reading.statusClasses.entries()) statusClasses[i] = (statusClasses[i] ?? 0) + count;
+    for (const [code, count] of reading.codes) codes.set(code, (codes.get(code) ?? 0) + count);
+    for (const each of reading.refusals) {
+      const key = JSON.stringify([each.reason, each.kind, each.policy, each.shadow]);
+      refusals.set(key, { ...each, count: each.count + (refusals.get(key)?.count ?? 0) });
+    }
+    sum.requests += reading.requests;
+    sum.bytesIn += reading.bytesIn;
+    sum.bytesOut += reading.bytesOut;
+    sum.retries += reading.retries;
+    sum.active += reading.active;
+  }
+  const { counts } = latency;
+  return {
+    side, route: overflowRoute, destination: '', ...sum, statusClasses, codes, refusals: [...refusals.values()],
+    latency: { counts: [...counts], sum: latency.sum, max: latency.max },
+  };
+}

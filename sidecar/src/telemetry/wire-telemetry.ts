@@ -1,0 +1,45 @@
+import type { Refusal, Series } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
+import { toProtoHistogram } from '@remora/telemetry/histogram';
+import type { RefusalRecord, SeriesReading } from '../dataplane/data-plane.ts';
+
+export const codesMax = 32;
+export const reasonsMax = 256;
+
+/** One series as it travels. */
+export function toWireSeries(reading: SeriesReading): Series {
+  return {
+    side: reading.side,
+    route: reading.route,
+    destination: reading.destination,
+    requests: whole(reading.requests),
+    statusClasses: reading.statusClasses.map(whole),
+    codes: [...reading.codes].slice(0, codesMax).map(([status, count]) => ({ status, count: whole(count) })),
+    bytesIn: whole(reading.bytesIn),
+    bytesOut: whole(reading.bytesOut),
+    latencyMs: toProtoHistogram(reading.latency),
+    refusals: reading.refusals.slice(0, reasonsMax).map((each) => ({ ...each, count: whole(each.count) })),
+    retries: whole(reading.retries),
+    active: whole(reading.active),
+  };
+}
+
+/** One refusal as it travels. */
+export function toWireRefusal(record: RefusalRecord): Refusal {
+  const { configVersion, configHash, ...rest } = record;
+  const [epoch, index] = configVersion.split('.');
+  return {
+    ...rest,
+    atMs: whole(record.atMs),
+    configEpoch: digits(epoch),
+    configIndex: digits(index),
+    configHash: Buffer.from(configHash, 'hex'),
+  };
+}
+
+function whole(value: number): bigint {
+  return BigInt(Math.max(0, Math.round(Number.isFinite(value) ? value : 0)));
+}
+
+function digits(text: string | undefined): bigint {
+  return text !== undefined && /^\d{1,18}$/.test(text) ? BigInt(text) : 0n;
+}
