@@ -34,7 +34,7 @@ export async function runSidecar(argv: readonly string[], env: Readonly<Record<s
 function tell(read: { readonly kind: 'help' | 'version' } | { readonly kind: 'invalid'; readonly problems: readonly SettingProblem[] }): number {
   if (read.kind === 'help') process.stdout.write(settingsHelp());
   else if (read.kind === 'version') process.stdout.write(`${programVersion}\n`);
-  else {
+  else if (read.kind === 'invalid') {
     for (const { setting, message } of read.problems) process.stderr.write(`${setting} ${message}\n`);
     process.stderr.write('remora sidecar --help lists all settings\n');
     return exitCodes.usage;

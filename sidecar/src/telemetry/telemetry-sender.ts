@@ -59,14 +59,12 @@ export class TelemetrySender {
   #openQuestions = 0;
   #timer: Timer | null = null;
   #notBefore = 0;
-  readonly #startedAt: number;
   #sent = 0;
   #dropped = { batches: 0, refusals: 0, events: 0 };
   #lastEnd = '';
 
   constructor(options: TelemetrySenderOptions) {
     this.#options = options;
-    this.#startedAt = options.clock.monotonicMs();
     this.#startedAtMs = options.clock.monotonicMs();
     this.#backoff = new Backoff({ random: options.random, baseMs: options.intervalMs, capMs: 60_000 });
   }
@@ -165,7 +163,6 @@ export class TelemetrySender {
       refusals: refusals.map(toWireRefusal),
       events,
       droppedBatches: BigInt(this.#dropped.batches),
-      ageMs: BigInt(Math.round(clock.monotonicMs() - this.#startedAt)),
       ageMs: BigInt(Math.round(clock.monotonicMs() - this.#startedAtMs)),
     };
     this.#unacked = { sequence: this.#sequence, refusals: refusals.length, events: events.length, waited: 0 };
