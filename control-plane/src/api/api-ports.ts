@@ -3,9 +3,9 @@ import type { Model } from '@remora/model/model';
 import type { Planner } from '../compile/planner.ts';
 import type { PushHub } from '../push/push-hub.ts';
 import type { Store } from '../store/store.ts';
+import type { TelemetryHub } from '../telemetry/telemetry-hub.ts';
 import type { WritePath } from '../write/write-path.ts';
 import type { EventFeed } from './event-feed.ts';
-import type { RefusalSource } from './refusal-source.ts';
 
 /** What the API's handlers work with. */
 export interface ApiPorts {
@@ -15,7 +15,7 @@ export interface ApiPorts {
   readonly model: Model;
   readonly planner: Planner;
   readonly events: EventFeed;
-  readonly refusals: RefusalSource;
+  readonly telemetry: TelemetryHub;
   readonly clock: Clock;
   /** Product version, as status shows it. */
   readonly version: string;

@@ -9,6 +9,7 @@ import { healthRoutes } from './routes/health-routes.ts';
 import { revisionRoutes } from './routes/revision-routes.ts';
 import { schemaRoutes } from './routes/schema-routes.ts';
 import { sidecarRoutes } from './routes/sidecar-routes.ts';
+import { telemetryRoutes } from './routes/telemetry-routes.ts';
 import { whyRoutes } from './routes/why-routes.ts';
 
 /** Every path of the API, in the order in which the documentation shows them. */
@@ -20,6 +21,7 @@ export function apiRoutes(ports: ApiPorts & { readonly metricsText: () => Promis
     ...sidecarRoutes(ports),
     ...explainRoutes(ports),
     ...whyRoutes(ports),
+    ...telemetryRoutes(ports),
     ...eventRoutes(ports),
     ...schemaRoutes(ports),
     ...healthRoutes(ports),

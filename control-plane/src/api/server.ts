@@ -37,7 +37,7 @@ export function createApiServer(ports: ApiServerPorts): ApiServer {
     requestTimeout: 120_000,
     connectionTimeout: 0,
     keepAliveTimeout: 72_000,
-    maxParamLength: 300,
+    routerOptions: { maxParamLength: 300 },
     exposeHeadRoutes: true,
     forceCloseConnections: true,
     return503OnClosing: true,

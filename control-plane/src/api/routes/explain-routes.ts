@@ -9,7 +9,7 @@ import { nameParameter, revisionNumber } from '../parameters.ts';
 import { ApiError } from '../problem.ts';
 import { explanationShape } from '../shapes/explain-shape.ts';
 
-const subjectText = z.string().regex(/^(service|gateway)\/.{1,253}$/, { error: 'expected service/NAME or gateway/NAME' });
+const subjectText = z.string().regex(/^((service|gateway)\/)?[^/]{1,253}$/, { error: 'expected NAME, service/NAME or gateway/NAME' });
 
 export function explainRoutes(ports: ApiPorts): ApiRoute[] {
   return [
@@ -21,7 +21,7 @@ export function explainRoutes(ports: ApiPorts): ApiRoute[] {
         gateway: nameParameter.optional(),
         route: nameParameter.optional(),
         field: z.string().regex(/^\/.{1,1000}$/, { error: 'expected a JSON pointer such as /retry/retries' }).optional(),
-        caller: subjectText.optional(),
+        caller: subjectText.optional().describe('As this service (or gateway/NAME) calls it'),
         callerRoute: nameParameter.optional().describe('The gateway\'s route, where a gateway calls'),
         at: revisionNumber.optional().describe('As of a revision'),
       }),
@@ -64,8 +64,7 @@ export function placeOf(query: { service?: string | undefined; gateway?: string 
 }
 
 function subjectOf(text: string): Subject {
-  const slash = text.indexOf('/');
-  return { kind: text.slice(0, slash) === 'gateway' ? 'gateway' : 'service', name: text.slice(slash + 1) };
+  return { kind: text.startsWith('gateway/') ? 'gateway' : 'service', name: text.slice(text.indexOf('/') + 1) };
 }
 
 function placeText({ owner, route, caller }: Place): string {

@@ -4,7 +4,7 @@ import type { SidecarStatus } from '../../push/push-hub.ts';
 import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
-import { limitParameter, nameParameter, wholeNumber } from '../parameters.ts';
+import { limitParameter, nameParameter, revisionNumber } from '../parameters.ts';
 import { ApiError } from '../problem.ts';
 import { entryTypeName } from '../entry-type-name.ts';
 import { sidecarHistoryShape, sidecarListShape, sidecarShape, snapshotShape } from '../shapes/sidecar-shape.ts';
@@ -53,13 +53,13 @@ function snapshotRoute(ports: ApiPorts): ApiRoute {
     description: 'Without parameters: what it applied last. `version` or `at`: what was compiled for it by a revision, or at a time.',
     params,
     query: z.object({
-      version: wholeNumber(1, Number.MAX_SAFE_INTEGER).optional().describe('A revision'),
-      at: z.iso.datetime({ offset: true, error: 'expected a time such as 2027-01-31T14:02:00Z' }).optional(),
+      version: z.string().regex(/^\d{1,15}\.\d{1,15}$/, { error: 'expected a version such as 1763792000.41' }).optional().describe('Epoch and index, as a sidecar says them'),
+      at: z.union([revisionNumber, z.iso.datetime({ offset: true })], { error: 'expected a revision such as 41, or a time such as 2027-01-31T14:02:00Z' }).optional().describe('A revision, or a time'),
     }),
     answers: { 200: { description: 'The decoded snapshot', schema: snapshotShape } }, problems: ['not-found', 'gone', 'history-gone'],
     handle({ params: { id }, query }) {
       const sidecar = findSidecar(ports, id);
-      const revision = query.version ?? (query.at === undefined ? null : revisionAt(ports, query.at));
+      const revision = wantedRevision(ports, query);
       const hash = revision === null ? sidecar.config.appliedHash : manifestOf(ports, sidecar, revision);
       if (hash === '') throw new ApiError('not-found', `${id} has not applied anything yet`);
       return { status: 200, body: { nodeId: id, subject: sidecar.subject, revision: revision ?? sidecar.config.applied.index, hash, entries: decodeEntries(ports, hash) } };
@@ -81,6 +81,18 @@ function historyRoute(ports: ApiPorts): ApiRoute {
       return { status: 200, body: { nodeId: id, subject: sidecar.subject, items } };
     },
   });
+}
+
+/** null: what is applied now. */
+function wantedRevision(ports: ApiPorts, query: { readonly version?: string | undefined; readonly at?: number | string | undefined }): number | null {
+  if (query.version !== undefined && query.at !== undefined) throw new ApiError('bad-parameter', 'expected either version or at');
+  if (typeof query.at === 'number') return query.at;
+  if (query.at !== undefined) return revisionAt(ports, query.at);
+  if (query.version === undefined) return null;
+  const [epoch = 0, index = 0] = query.version.split('.').map(Number);
+  const entry = ports.store.entry(index);
+  if (entry && entry.version.epoch !== epoch) throw new ApiError('not-found', `version ${query.version} is not in this log: its entry ${index} is of epoch ${entry.version.epoch}`);
+  return index;
 }
 
 function findSidecar(ports: ApiPorts, id: string): SidecarStatus {

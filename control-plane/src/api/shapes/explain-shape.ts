@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { shape } from './shape.ts';
-import { jsonShape, versionShape } from './version-shape.ts';
+import { jsonShape } from './version-shape.ts';
 
 const policyRefShape = shape('PolicyRef', z.object({ policy: z.string(), target: z.string(), strength: z.number() }));
 
@@ -28,30 +28,30 @@ export const explanationShape = shape('Explanation', z.object({
 
 export const whyShape = shape('Why', z.object({
   requestId: z.string(),
-  hops: z.array(z.object({
+  refusals: z.array(z.object({
     nodeId: z.string(),
     subject: z.string(),
-    source: z.enum(['sidecar', 'telemetry']).describe('Asked now, or as reported before'),
     at: z.string(),
-    side: z.string(),
+    side: z.string().describe('inbound, outbound or gateway'),
     method: z.string(),
     authority: z.string(),
     path: z.string(),
     route: z.string(),
     destination: z.string(),
     status: z.number(),
-    reason: z.string(),
+    reason: z.string().describe('Stable code, as in the answer, the log and the metrics'),
     responseFlag: z.string(),
     detail: z.string(),
-    shadow: z.boolean(),
+    shadow: z.boolean().describe('It would have been refused'),
     kind: z.string().describe('Policy kind that refused; empty where none did'),
     policy: z.string(),
-    field: z.string().describe('Pointer into the policy document'),
-    version: versionShape.describe('Snapshot in force at the time'),
+    pointer: z.string().describe('Field of the policy document that decided'),
+    snapshot: z.int().describe('Place in the log of the snapshot in force at the time'),
+    snapshotHash: z.string(),
     revision: z.int().nullable().describe('The newest revision, as of that snapshot, that changed the policy'),
-    revisionAt: z.string(),
-    author: z.string(),
-    message: z.string(),
+    revisionAt: z.string().nullable(),
+    author: z.string().nullable(),
+    message: z.string().nullable(),
   })).describe('Every sidecar that refused it or gave up on it, in the order of time'),
   silent: z.array(z.string()).describe('Sidecars that did not answer'),
 }));

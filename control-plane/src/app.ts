@@ -1,0 +1,109 @@
+import type { Clock, Timer, Timers } from '@remora/core/clock';
+import type { Random } from '@remora/core/random';
+import { formatVersion } from '@remora/core/version';
+import { claimedIdentity } from '@remora/identity/node-identity';
+import { createModel } from '@remora/model/model';
+import type { Model } from '@remora/model/model';
+import { checkRegex } from '@remora/router/regex';
+import { createEventFeed } from './api/event-feed.ts';
+import type { EventFeed } from './api/event-feed.ts';
+import { createPlanner } from './compile/planner.ts';
+import type { Planner } from './compile/planner.ts';
+import { createInstanceRegistry } from './instances/create-instance-registry.ts';
+import type { RunningInstanceRegistry } from './instances/create-instance-registry.ts';
+import { authoringKinds, wireKinds } from './kinds.ts';
+import type { ProcessLog } from './process-log.ts';
+import { createPushHub } from './push/create-push-hub.ts';
+import type { RunningPushHub } from './push/create-push-hub.ts';
+import type { Store } from './store/store.ts';
+import { createNoTelemetry } from './no-telemetry.ts';
+import type { TelemetryHub } from './telemetry/telemetry-hub.ts';
+import { createWritePath } from './write/write-path.ts';
+import type { WritePath } from './write/write-path.ts';
+
+/** A control plane without its ports: what the process, `remora run` and tests put together in the same way. */
+export interface ControlPlane {
+  readonly store: Store;
+  readonly model: Model;
+  readonly planner: Planner;
+  readonly instances: RunningInstanceRegistry;
+  readonly hub: RunningPushHub;
+  readonly telemetry: TelemetryHub;
+  readonly events: EventFeed;
+  readonly writePath: WritePath;
+  readonly clock: Clock;
+  /** Loads, compiles and publishes the state of the store. */
+  start(): Promise<void>;
+  /** Ends writes, streams and background work, in this order; the store is closed last. */
+  stop(): Promise<void>;
+}
+
+export interface ControlPlaneDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly soon: (run: () => void) => void;
+  readonly log: ProcessLog;
+  readonly retention: { readonly minAgeMs: number; readonly minEntries: number };
+}
+
+/** How often history past retention is dropped. */
+const compactEveryMs = 3_600_000;
+
+export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
+  const { store, clock, timers, random, soon, log } = deps;
+  const alarm = (error: unknown): void => log.error('unexpected failure', { error: errorText(error) });
+
+  // What documents mean.
+  const model = createModel({ kinds: authoringKinds, checkRegex });
+  const planner = createPlanner({ kinds: authoringKinds, wireKinds });
+  // Who is there. The registry comes first: the hub announces what it knows.
+  const instances = createInstanceRegistry({ clock, timers, store, onStoreError: alarm });
+  const telemetry = createNoTelemetry();
+  const hub = createPushHub({
+    clock, timers, random, soon, store, registry: instances, identity: claimedIdentity, onStoreError: alarm,
+    onBehind: (version) => log.warn('a sidecar knows a newer version than this store; was an old copy of the store put in place without `restore`?', { version: formatVersion(version) }),
+  });
+  // The only way in. Publishes to the hub, in the order of the log.
+  const writePath = createWritePath({ store, planner, sameMeaning: model.canonicallyEqual, hub, instances, clock, alarm });
+  // What is told to listeners.
+  const events = createEventFeed({ clock, alarm });
+  const stops = [
+    writePath.onCommitted(({ version, author, message, kind, changes }) => events.publish('revision', { version, author, message, kind, detail: `${kind} by ${author}: ${changes.length} documents` })),
+    hub.onEvent(({ type, ...facts }) => events.publish(type, facts)),
+  ];
+  let compaction: Timer | null = null;
+
+  return {
+    store, model, planner, instances, hub, telemetry, events, writePath, clock,
+    async start() {
+      await writePath.start();
+      const state = writePath.state();
+      if (state.kind === 'broken') log.error('the documents in the store cannot be compiled by this build; nothing is pushed until corrected ones are applied', { violations: state.violations.slice(0, 20).map((one) => `${one.document ?? ''}${one.pointer}: ${one.message}`) });
+      compaction = timers.every(compactEveryMs, () => compact(deps, alarm));
+    },
+    async stop() {
+      compaction?.cancel();
+      await writePath.stop();
+      for (const stop of stops) stop();
+      hub.close();
+      telemetry.close();
+      instances.close();
+      await store.close();
+    },
+  };
+}
+
+function compact({ store, clock, retention, log }: ControlPlaneDeps, alarm: (error: unknown) => void): void {
+  try {
+    const dropped = store.compact({ ...retention, nowMs: clock.wallMs() });
+    if (dropped > 0) log.info('dropped history past retention', { revisions: dropped, oldest: store.retainedFrom() });
+  } catch (error) {
+    alarm(error);
+  }
+}
+
+export function errorText(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
