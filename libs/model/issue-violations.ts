@@ -61,7 +61,7 @@ function translateUnion(schema: z.ZodType, one: Extract<Issue, { code: 'invalid_
     .sort((a, b) => b.depth - a.depth || a.issues.length - b.issues.length);
   const best = ranked[0];
   if (best === undefined || best.depth === 0) return [violation(pointer, one.input === undefined ? 'missing-field' : 'wrong-type', one.message, undefined)];
-  return best.issues.flatMap((inner) => translate(schema, { ...inner, path: [...one.path, ...inner.path] } as Issue, base));
+  return best.issues.flatMap((inner) => translate(schema, { ...inner, path: [...one.path, ...inner.path] }, base));
 }
 
 function sizeViolation(one: Extract<Issue, { code: 'too_small' | 'too_big' }>, pointer: string): Violation {
@@ -91,12 +91,9 @@ const typeNames: Readonly<Record<string, string>> = {
 function nameOfType(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (value === null) return 'empty';
-  switch (typeof value) {
-    case 'string': return `the text ${quote(value)}`;
-    case 'number': return `the number ${value}`;
-    case 'boolean': return String(value);
-    default: return 'a map';
-  }
+  if (typeof value === 'string') return `the text ${quote(value)}`;
+  if (typeof value === 'number') return `the number ${value}`;
+  return typeof value === 'boolean' ? String(value) : 'a map';
 }
 
 function expectedType(one: Extract<Issue, { code: 'invalid_type' }>): string {

@@ -31,7 +31,6 @@ class JsonProblem extends Error {
 
 const literals: readonly (readonly [string, Json])[] = [['true', true], ['false', false], ['null', null]];
 const number = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-const plainText = /[^"\\\0-\x1f]*/y;
 const escapes: Readonly<Record<string, string>> = { '"': '"', '\\': '\\', '/': '/', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };
 
 class JsonReader {
@@ -56,16 +55,10 @@ class JsonReader {
     if (depth > this.#bounds.depth) this.#fail('too-deep', `is nested more than ${this.#bounds.depth} levels deep`);
     if (++this.#nodes > this.#bounds.nodes) this.#fail('too-large', `has more than ${this.#bounds.nodes} values`);
     this.#space();
-    switch (this.#text[this.#at]) {
-      case '{':
-        return this.#object(depth);
-      case '[':
-        return this.#array(depth);
-      case '"':
-        return this.#string();
-      default:
-        return this.#scalar();
-    }
+    const first = this.#text[this.#at];
+    if (first === '{') return this.#object(depth);
+    if (first === '[') return this.#array(depth);
+    return first === '"' ? this.#string() : this.#scalar();
   }
 
   #object(depth: number): Json {
@@ -97,10 +90,9 @@ class JsonReader {
     let made = '';
     this.#at++;
     for (;;) {
-      plainText.lastIndex = this.#at;
-      const plain = plainText.exec(this.#text)?.[0] ?? '';
-      this.#at += plain.length;
-      made += plain;
+      const start = this.#at;
+      this.#skipPlain();
+      made += this.#text.slice(start, this.#at);
       const next = this.#text[this.#at];
       if (next === '"') {
         this.#at++;
@@ -108,6 +100,15 @@ class JsonReader {
       }
       if (next !== '\\') this.#fail('invalid-json', next === undefined ? 'the text does not end' : 'a control character stands in a text');
       made += this.#escape();
+    }
+  }
+
+  /** To the next quote, backslash, control character or the end. */
+  #skipPlain(): void {
+    while (this.#at < this.#text.length) {
+      const code = this.#text.charCodeAt(this.#at);
+      if (code === 0x22 || code === 0x5c || code < 0x20) return;
+      this.#at++;
     }
   }
 

@@ -1,5 +1,6 @@
 import { headerName, method, notAvailable } from '@remora/policy-kit/scalars';
 import { z } from 'zod';
+import { hasControlCharacters } from './control-characters.ts';
 import { documentLimits } from './document-limits.ts';
 import { issue } from './issue.ts';
 import { boundedRecord, hostPattern } from './names.ts';
@@ -18,7 +19,7 @@ export function createMatchSchema(checkRegex: RegexCheck) {
   });
   const path = createPathSchema(regex);
   const value = createValueSchema(regex);
-  const name = z.string().min(1).max(256).refine((text) => !/[\0-\x1f\x7f]/.test(text), 'must not have control characters');
+  const name = z.string().min(1).max(256).refine((text) => !hasControlCharacters(text), 'must not have control characters');
   return z.strictObject({
     hosts: z.array(hostPattern()).min(1).max(limits.hosts).optional(),
     path: path.optional(),
@@ -57,7 +58,7 @@ function createPathSchema(regex: z.ZodString) {
 const pathExamples = { exact: '/orders/open', prefix: '/api/orders', template: '/v1/{tenant}/orders/{id}' } as const;
 
 function createValueSchema(regex: z.ZodString) {
-  const text = z.string().max(limits.valueLength).refine((value) => !/[\0-\x08\x0a-\x1f\x7f]/.test(value), 'must not have control characters');
+  const text = z.string().max(limits.valueLength).refine((value) => !hasControlCharacters(value, 'tabs'), 'must not have control characters');
   return z.strictObject({
     exact: text.optional(),
     prefix: text.min(1).optional(),

@@ -1,3 +1,4 @@
+import { hasControlCharacters } from './control-characters.ts';
 import { documentLimits } from './document-limits.ts';
 
 const variable = /^\{([A-Za-z_][A-Za-z0-9_]{0,62})(\*?)\}$/;
@@ -7,7 +8,7 @@ export function pathProblem(text: string, kind: 'exact' | 'prefix' | 'template')
   if (text.length > documentLimits.pathLength) return `is longer than ${documentLimits.pathLength} characters`;
   if (!text.startsWith('/')) return 'does not start with /';
   if (/[?#]/.test(text)) return 'has a ? or #: queries are matched in query';
-  if (/[\0-\x20\x7f]/.test(text)) return 'has a space or control character';
+  if (text.includes(' ') || hasControlCharacters(text)) return 'has a space or control character';
   if (/%(?![0-9A-Fa-f]{2})/.test(text)) return 'has a % without two hexadecimal digits';
   return segmentProblem(text.slice(1).split('/'), kind);
 }

@@ -70,7 +70,7 @@ export function createPolicySchema(kinds: ReadonlyMap<string, AuthoringKind>): z
     bounds: z.array(boundSchema).min(1).max(documentLimits.bounds).optional(),
     ...sections,
   }).superRefine((policy, context) => {
-    const written = sectionsOf(policy as PolicyDocument);
+    const written = sectionsOf(policy);
     if (written.length === 0 && policy.bounds === undefined) issue(context, 'too-few', 'sets nothing and bounds nothing', 'a section such as timeout, or bounds');
     if (policy.from !== undefined) checkFrom(policy.from, policy.target, written, kinds, context);
   });

@@ -48,7 +48,7 @@ export function unwrap(schema: z.ZodType): z.ZodType {
 }
 
 function definitionOf(schema: z.ZodType): Definition {
-  return schema._zod.def as unknown as Definition;
+  return schema._zod.def;
 }
 
 function readShape(schema: z.ZodType): SchemaShape {

@@ -46,7 +46,7 @@ export function yamlLine(text: string, segments: readonly string[]): number {
 
 function descend(node: unknown, segment: string): { readonly node: unknown; readonly offset: number | undefined } | null {
   if (isMap(node)) {
-    const pair = (node.items as Pair[]).find((item) => keyText(item.key) === segment);
+    const pair = node.items.find((item) => keyText(item.key) === segment);
     return pair === undefined ? null : { node: pair.value, offset: rangeStart(pair.key) };
   }
   if (!isSeq(node) || !/^\d{1,9}$/.test(segment)) return null;
@@ -83,6 +83,8 @@ function convert(document: Document.Parsed, lines: LineCounter, bounds: YamlBoun
 
 function syntaxProblem(error: YAMLError, lines: LineCounter): YamlProblem {
   const { line, col } = lines.linePos(error.pos[0]);
+  // The composer recurses over nested collections and reports the end of the stack as an error of the text.
+  if (error.message.includes('call stack')) return { pointer: '', code: 'too-deep', message: `line ${line}: is nested too deeply`, line };
   const duplicate = error.code === 'DUPLICATE_KEY';
   const message = duplicate ? 'the same key stands twice in one map' : error.message.replace(/\s+/g, ' ').slice(0, 200);
   return { pointer: '', code: duplicate ? 'duplicate-key' : 'invalid-yaml', message: `line ${line}, column ${col}: ${message}`, line };
@@ -120,7 +122,7 @@ class Converter {
     if (isAlias(node)) return this.#alias(node, pointer, depth, within);
     if (isScalar(node)) return this.#scalar(node.value, node, pointer);
     if (isSeq(node)) return node.items.map((item, i) => this.#node(item, joinPointer(pointer, i), depth + 1, [...within, node]));
-    if (isMap(node)) return this.#map(node.items as Pair[], node, pointer, depth, within);
+    if (isMap(node)) return this.#map(node.items, node, pointer, depth, within);
     return null;
   }
 

@@ -1,4 +1,3 @@
-import type { Json } from '@remora/core/canonical-json';
 import { subjectKey } from '@remora/core/subject';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { kindOrder } from '@remora/policy-kit/order';
@@ -135,6 +134,6 @@ function boundText(bound: ActiveBound['bound']): string {
   if (bound.locked === true) parts.push('locked');
   if (bound.min !== undefined) parts.push(`at least ${String(bound.min)}`);
   if (bound.max !== undefined) parts.push(`at most ${String(bound.max)}`);
-  if (bound.oneOf !== undefined) parts.push(`one of ${(bound.oneOf as readonly Json[]).join(', ')}`);
+  if (bound.oneOf !== undefined) parts.push(`one of ${bound.oneOf.map(String).join(', ')}`);
   return `${bound.field}: ${parts.join(', ')}`;
 }
