@@ -1,9 +1,9 @@
 import { systemClock, type Clock } from '@remora/core/clock';
 import { systemRandom, type Random } from '@remora/core/random';
 import type { Head, HeaderId } from '@remora/http/head';
-import { internHeaderName } from '@remora/http/header-ids';
 import { cookieValueAt } from './cookie-values.ts';
 import type { Answer, Exchange } from './exchange.ts';
+import { knownHeader } from './known-header.ts';
 import { queryValueAt } from './query-values.ts';
 import { formatUuid4 } from './uuid.ts';
 import type { TemplatePart, VariableName, VariablePart } from './template.ts';
@@ -123,12 +123,12 @@ function compilePathVariable(name: string): Evaluator {
 }
 
 function compileHeader(name: string): Evaluator {
-  const id = internHeaderName(name);
+  const id = knownHeader(name, '');
   return (x) => joinHeader(x.head, id);
 }
 
 function compileResponseHeader(name: string): Evaluator {
-  const id = internHeaderName(name);
+  const id = knownHeader(name, '');
   return (x) => (x.responseHead === null ? '' : joinHeader(x.responseHead, id));
 }
 

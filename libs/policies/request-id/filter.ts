@@ -1,6 +1,7 @@
 import type { Head, HeaderId } from '@remora/http/head';
-import { headerId, internHeaderName } from '@remora/http/header-ids';
+import { headerId } from '@remora/http/header-ids';
 import type { EdgeFilter, Exchange } from '@remora/policy-kit/exchange';
+import { knownHeader } from '@remora/policy-kit/known-header';
 import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { formatUuid4, formatUuid7, randomHex } from '@remora/policy-kit/uuid';
 import { isTraceParent } from './trace-parent.ts';
@@ -17,7 +18,7 @@ const traceParentId: HeaderId = headerId('traceparent');
 const traceStateId: HeaderId = headerId('tracestate');
 
 function makeRequestIdFilter(settings: RequestIdSettings, context: FilterContext): EdgeFilter {
-  const id = internHeaderName(settings.header);
+  const id = knownHeader(settings.header, '/header');
   const believes = whoIsBelieved(settings, context);
   const makeId = settings.format === 'uuid7'
     ? (x: Exchange) => formatUuid7(x.startedWallMs, context.random)

@@ -1,6 +1,7 @@
 import type { Field, HeaderId } from '@remora/http/head';
-import { internHeaderName, makeField } from '@remora/http/header-ids';
+import { makeField } from '@remora/http/header-ids';
 import type { EdgeFilter } from '@remora/policy-kit/exchange';
+import { knownHeader } from '@remora/policy-kit/known-header';
 import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { securityHeadersWire, type SecurityHeadersSettings } from './wire.ts';
 
@@ -12,7 +13,7 @@ export const securityHeadersRuntime: RuntimeKind<SecurityHeadersSettings> = {
 };
 
 function makeSecurityHeadersFilter(settings: SecurityHeadersSettings, _context: FilterContext): EdgeFilter | null {
-  const removed: readonly HeaderId[] = settings.remove.map((name) => internHeaderName(name)).filter((id) => id !== 0);
+  const removed: readonly HeaderId[] = settings.remove.map((name) => knownHeader(name, '/remove'));
   const always: readonly Field[] = settings.set.filter((one) => !one.httpsOnly).map((one) => makeField(one.name, one.value));
   const httpsOnly: readonly Field[] = settings.set.filter((one) => one.httpsOnly).map((one) => makeField(one.name, one.value));
   if (removed.length + always.length + httpsOnly.length === 0) return null;
