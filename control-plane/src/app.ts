@@ -66,7 +66,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
     onBehind: (version) => log.warn('a sidecar knows a newer version than this store; was an old copy of the store put in place without `restore`?', { version: formatVersion(version) }),
   });
   // The only way in. Publishes to the hub, in the order of the log.
-  const writePath = createWritePath({ store, planner, sameMeaning: model.canonicallyEqual, hub, instances, clock, alarm });
+  const writePath = createWritePath({ store, planner, sameMeaning: (a, b) => model.canonicallyEqual(a, b), hub, instances, clock, alarm });
   // What is told to listeners.
   const events = createEventFeed({ clock, alarm });
   const stops = [

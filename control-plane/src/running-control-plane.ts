@@ -41,7 +41,7 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
   try {
     const metrics = createApiMetrics({ store, writePath: controlPlane.writePath, listeners: () => controlPlane.events.listeners() });
     const routes = apiRoutes({ ...controlPlane, version: productVersion, metricsText: () => metrics.registry.metrics() });
-    const api = createApiServer({ routes, observe: metrics.observe, alarm: (error) => log.error('a request failed', { error: errorText(error) }) });
+    const api = createApiServer({ routes, observe: (seen) => metrics.observe(seen), alarm: (error) => log.error('a request failed', { error: errorText(error) }) });
     closers.push(() => api.close());
     // The API answers /livez and /readyz while the state is loaded.
     const apiPort = await api.listen({ host: settings.apiHost, port: settings.apiPort });

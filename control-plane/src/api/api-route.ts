@@ -34,7 +34,7 @@ export interface ApiCall<P = Readonly<Record<string, unknown>>, Q = Readonly<Rec
   readonly query: Q;
   readonly body: Uint8Array;
   readonly contentType: string;
-  header(name: string): string | undefined;
+  readonly header: (name: string) => string | undefined;
   /** Who writes: claimed until identity is built. */
   readonly author: string;
   /** Path and query as received: what an idempotency key is bound to. */
@@ -50,5 +50,5 @@ export type ApiReply =
 
 /** Keeps the types of params and query inside a route, and drops them in the list of all routes. */
 export function apiRoute<P extends z.ZodObject, Q extends z.ZodObject>(route: ApiRoute<P, Q>): ApiRoute {
-  return route as unknown as ApiRoute;
+  return route;
 }

@@ -104,7 +104,7 @@ function replaceNamed(inner: z.core.$ZodType, json: Record<string, unknown>, out
 
 function componentSchemas(): JsonObject {
   const { schemas } = z.toJSONSchema(shapeRegistry, { io: 'output', unrepresentable: 'any', uri: (id) => `#/components/schemas/${id}` });
-  return Object.fromEntries(Object.entries(schemas).sort().map(([id, schema]) => {
+  return Object.fromEntries(Object.entries(schemas).sort(([a], [b]) => (a < b ? -1 : 1)).map(([id, schema]) => {
     const { $schema: _, $id: __, id: ___, ...rest } = schema as Record<string, unknown>;
     return [id, rest as JsonObject];
   }));

@@ -27,8 +27,8 @@ export function readParameters<T extends z.ZodObject>(schema: T | undefined, raw
 /** `?dryRun`, `?dryRun=true`, `?dryRun=false`. */
 export const flagParameter = z.enum(['', 'true', 'false'], { error: 'expected true or false' }).transform((text) => text !== 'false').default(false);
 
-export function limitParameter(max: number, standard: number): z.ZodType<number> {
-  return wholeNumber(1, max).default(standard).describe(`At most ${max}`) as unknown as z.ZodType<number>;
+export function limitParameter(max: number, standard: number) {
+  return wholeNumber(1, max).default(standard).describe(`At most ${max}`);
 }
 
 /** Decimal digits only: no signs, spaces, exponents or other bases. */

@@ -15,7 +15,8 @@ export function readHeaderText(raw: string | undefined, header: string, charsMax
 /** No control characters: this text is shown in terminals and logs. */
 export function checkText(text: string, where: string, charsMax: number): string {
   if (text.length > charsMax) throw new ApiError('bad-request', `${where}: longer than ${charsMax} characters`);
-  if (/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/.test(text)) {
+  // Controls, line separators, and marks that turn the direction of writing around.
+  if (/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u.test(text.replaceAll(/[\n\t]/g, ' '))) {
     throw new ApiError('bad-request', `${where}: contains control characters`);
   }
   return text.trim();

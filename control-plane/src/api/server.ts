@@ -42,10 +42,10 @@ export function createApiServer(ports: ApiServerPorts): ApiServer {
     forceCloseConnections: true,
     return503OnClosing: true,
     clientErrorHandler(error, socket) {
-      answerClientError(error as unknown as ClientError, socket as Socket);
+      answerClientError(error as unknown as ClientError, socket);
     },
     frameworkErrors: (error, _request, reply) => {
-      sendProblem(reply as FastifyReply, problemOf(error));
+      sendProblem(reply, problemOf(error));
     },
   });
   app.server.maxConnections = connectionsMax;
@@ -114,7 +114,7 @@ function singleHeader(request: FastifyRequest, name: string): string | undefined
   return Array.isArray(value) ? value.join(', ') : value;
 }
 
-function sendProblem(reply: FastifyReply, problem: Problem): void {
+function sendProblem(reply: Pick<FastifyReply, 'code'>, problem: Problem): void {
   const retry = problem.status === 503 ? { 'retry-after': '1' } : {};
   void reply.code(problem.status).headers({ 'cache-control': 'no-store', ...retry }).type('application/problem+json').send(JSON.stringify(problem));
 }

@@ -63,10 +63,18 @@ function idempotencyOf(call: ApiCall<unknown, unknown>): { idempotency?: { key: 
   return { idempotency: { key, fingerprint: contentHash(`${call.target}\n${contentHash(call.body)}`) } };
 }
 
+/** Sidecars that have something to do: those fixed at the commit, or all that a commit now would concern. */
+function concernedSidecars(ports: ApiPorts, { entry, subjects }: WriteOutcome): readonly { nodeId: string; subject: string; connected: boolean }[] {
+  const enforcement = entry ? ports.hub.enforcement(entry.version.index) : null;
+  if (enforcement) return enforcement.sidecars.map(({ nodeId, subject, outcome }) => ({ nodeId, subject, connected: outcome !== 'offline' }));
+  if (subjects.length === 0) return [];
+  const concerned = new Set(subjects);
+  return ports.hub.sidecars().filter(({ subject }) => concerned.has(subject)).map(({ nodeId, subject, connected }) => ({ nodeId, subject, connected }));
+}
+
 function writeAnswer(ports: ApiPorts, outcome: WriteOutcome): object {
   const { entry, changes, subjects } = outcome;
-  const concerned = new Set(subjects);
-  const sidecars = ports.hub.sidecars().filter(({ subject }) => concerned.has(subject));
+  const sidecars = concernedSidecars(ports, outcome);
   return {
     outcome: outcome.outcome,
     revision: entry && revisionAnswer(entry),
@@ -76,7 +84,7 @@ function writeAnswer(ports: ApiPorts, outcome: WriteOutcome): object {
     changeCount: changes.length,
     subjects: subjects.slice(0, namesMax),
     subjectCount: subjects.length,
-    sidecars: sidecars.slice(0, namesMax).map(({ nodeId, subject, connected }) => ({ nodeId, subject, connected })),
+    sidecars: sidecars.slice(0, namesMax),
     sidecarCount: sidecars.length,
     guards: outcome.guards.map(({ guard, subject, message, forced }) => ({ guard, subject: `${subject.kind}/${subject.name}`, message, forced })),
   };

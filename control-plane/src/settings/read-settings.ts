@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { suggest } from '@remora/core/suggest';
-import type { ControlPlaneSettings } from './control-plane-settings.ts';
+import type { ControlPlaneSettings, LogLevel } from './control-plane-settings.ts';
 import { environmentName, settingTable } from './table.ts';
 
 /** One thing that is wrong with the settings. */
@@ -41,18 +41,20 @@ export function readSettings(argv: readonly string[], env: Environment, readFile
 }
 
 function settingsOf(values: ReadonlyMap<string, unknown>): ControlPlaneSettings {
-  const value = <T>(name: string): T => values.get(name) as T;
+  // The table's parsers made them, so their types are known here.
+  const text = (name: string): string => (values.get(name) ?? '') as string;
+  const number = (name: string): number => Number(values.get(name));
   return {
-    store: value('store'),
-    dataDir: resolve(value<string>('data-dir')),
-    apiHost: value('api-host'),
-    apiPort: value('api-port'),
-    pushHost: value('push-host'),
-    pushPort: value('push-port'),
-    retentionAgeMs: value('retention-age'),
-    retentionRevisions: value('retention-revisions'),
-    otlpEndpoint: value<string | undefined>('otlp-endpoint') ?? '',
-    logLevel: value('log-level'),
+    store: text('store') === 'memory' ? 'memory' : 'sqlite',
+    dataDir: resolve(text('data-dir')),
+    apiHost: text('api-host'),
+    apiPort: number('api-port'),
+    pushHost: text('push-host'),
+    pushPort: number('push-port'),
+    retentionAgeMs: number('retention-age'),
+    retentionRevisions: number('retention-revisions'),
+    otlpEndpoint: text('otlp-endpoint'),
+    logLevel: text('log-level') as LogLevel,
   };
 }
 

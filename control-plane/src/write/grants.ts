@@ -10,13 +10,18 @@ import { WriteError } from './write-error.ts';
 export const knownGuards: readonly string[] = [...snapshotGuards, 'in-use'];
 
 /** Deleting what running sidecars work for; forced, they keep their last snapshot and are shown as orphaned. */
-export function inUseFindings(changes: readonly DocumentChange[], live: ReadonlyMap<SubjectKey, number>): GuardFinding[] {
+export function inUseFindings(changes: readonly DocumentChange[], sidecars: () => readonly { readonly subject: SubjectKey; readonly connected: boolean }[]): GuardFinding[] {
+  const deleted = changes.flatMap(({ key, after }) => {
+    const subject = after === null ? subjectOf(key) : null;
+    return subject ? [{ key, subject }] : [];
+  });
+  if (deleted.length === 0) return [];
+  const live = new Map<SubjectKey, number>();
+  for (const { subject, connected } of sidecars()) if (connected) live.set(subject, (live.get(subject) ?? 0) + 1);
   const found: GuardFinding[] = [];
-  for (const { key, after } of changes) {
-    if (after !== null) continue;
-    const subject = subjectOf(key);
-    const count = subject ? (live.get(subjectKey(subject)) ?? 0) : 0;
-    if (subject && count > 0) found.push({ guard: 'in-use', subject, message: `${key} has ${count} connected sidecar${count === 1 ? '' : 's'}` });
+  for (const { key, subject } of deleted) {
+    const count = live.get(subjectKey(subject)) ?? 0;
+    if (count > 0) found.push({ guard: 'in-use', subject, message: `${key} has ${count} connected sidecar${count === 1 ? '' : 's'}` });
   }
   return found;
 }

@@ -29,7 +29,7 @@ export function referencesOf(from: DocumentKey, document: JsonObject): Reference
     add(`${pointer}/gateway`, 'Gateway', map['gateway'] === 'all' ? undefined : map['gateway']);
     add(`${pointer}/route`, 'Route', map['route']);
   };
-  switch (String(document['kind'])) {
+  switch (from.slice(0, from.indexOf('/'))) {
     case 'Service':
       asList(document['dependsOn']).forEach((name, at) => add(`/dependsOn/${at}`, 'Service', name));
       break;

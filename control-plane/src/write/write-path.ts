@@ -178,9 +178,7 @@ class SerialWritePath implements WritePath {
     const next = documentsAfter(current, changes, head);
     const result = planner.plan(previous, next, changes.map(({ key }) => key));
     refuseBroken(result, changes, next);
-    const live = new Map<SubjectKey, number>();
-    for (const { subject, connected } of hub.sidecars()) if (connected) live.set(subject, (live.get(subject) ?? 0) + 1);
-    const findings = [...result.planned.guards, ...inUseFindings(changes, live)];
+    const findings = [...result.planned.guards, ...inUseFindings(changes, () => hub.sidecars())];
     return { changes, planned: result.planned, findings, plan: planHash(changes, result.planned), head };
   }
 

@@ -116,7 +116,7 @@ function documentsAfter(ports: ApiPorts, index: number): ReadonlyMap<DocumentKey
 
 /** A restore from one state to the other, as changes. */
 function changesBetween(before: ReadonlyMap<DocumentKey, StoredDocument>, after: ReadonlyMap<DocumentKey, StoredDocument>, ports: ApiPorts): DocumentChange[] {
-  return intendedChanges({ kind: 'restore-to', index: 0, documents: after }, before, ports.model.canonicallyEqual);
+  return intendedChanges({ kind: 'restore-to', index: 0, documents: after }, before, (a, b) => ports.model.canonicallyEqual(a, b));
 }
 
 function sinceMs(text: string, nowMs: number): number {

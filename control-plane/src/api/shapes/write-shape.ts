@@ -13,7 +13,7 @@ export const writeAnswerShape = shape('WriteAnswer', z.object({
   changeCount: z.int(),
   subjects: z.array(subjectKeyShape).describe('Services and gateways whose sidecars would enforce something else'),
   subjectCount: z.int(),
-  sidecars: z.array(z.object({ nodeId: z.string(), subject: subjectKeyShape, connected: z.boolean() })).describe('Sidecars of these subjects; at most 1,000'),
+  sidecars: z.array(z.object({ nodeId: z.string(), subject: subjectKeyShape, connected: z.boolean() })).describe('Sidecars that it concerns; at most 1,000'),
   sidecarCount: z.int(),
   guards: z.array(z.object({ guard: z.string(), subject: subjectKeyShape, message: z.string(), forced: z.boolean() })).describe('Guards that trip; a write is refused unless each is forced'),
   enforcement: enforcementShape.nullable().describe('With `wait=applied`: who enforces it'),
