@@ -37,15 +37,23 @@ export function magnitude(value: Json, notation: Notation): number | null {
 }
 
 export function notationOf(schema: z.ZodType): Notation | null {
-  return notations.get(schema)?.notation ?? notations.get(unwrap(schema))?.notation ?? null;
+  return notationMetaOf(schema)?.notation ?? null;
+}
+
+export function notationMetaOf(schema: z.ZodType): { readonly notation: Notation; readonly zeroMeans?: 'unlimited' } | undefined {
+  return notations.get(schema) ?? notations.get(unwrap(schema));
 }
 
 function normalise(value: Json, schema: z.ZodType): Json {
   if (value === null) return value;
   const notation = notationOf(schema);
   if (notation !== null) return normaliseNotation(value, notation);
-  if (typeof value !== 'object') return value;
   const shape = shapeOf(schema);
+  if (shape.kind === 'union') {
+    const meant = shape.options.find((option) => option.safeParse(value).success);
+    return meant === undefined ? value : normalise(value, meant);
+  }
+  if (typeof value !== 'object') return value;
   if (Array.isArray(value)) return shape.kind === 'array' ? (value as readonly Json[]).map((item) => normalise(item, shape.item)) : value;
   switch (shape.kind) {
     case 'object':
@@ -56,8 +64,6 @@ function normalise(value: Json, schema: z.ZodType): Json {
       const option = taggedOption(shape, (value as JsonObject)[shape.tag]);
       return option === null ? value : normalise(value, option);
     }
-    // Which option was meant is not known: only equal spellings are equal.
-    case 'union':
     case 'array':
     case 'scalar':
       return value;

@@ -4,6 +4,7 @@ import { notAvailable } from '@remora/policy-kit/scalars';
 import { parsePointer } from '@remora/core/pointer';
 import type { Json } from '@remora/core/canonical-json';
 import { z } from 'zod';
+import { checkBound } from './bound-check.ts';
 import { documentLimits } from './document-limits.ts';
 import { issue } from './issue.ts';
 import { documentName, labels } from './names.ts';
@@ -72,7 +73,9 @@ export function createPolicySchema(kinds: ReadonlyMap<string, AuthoringKind>): z
   }).superRefine((policy, context) => {
     const written = sectionsOf(policy);
     if (written.length === 0 && policy.bounds === undefined) issue(context, 'too-few', 'sets nothing and bounds nothing', 'a section such as timeout, or bounds');
-    if (policy.from !== undefined) checkFrom(policy.from, policy.target, written, kinds, context);
+    const bounded = (policy.bounds ?? []).map(({ field }) => field.split('/')[1] ?? '');
+    if (policy.from !== undefined) checkFrom(policy.from, policy.target, [...written, ...bounded], kinds, context);
+    for (const [i, bound] of (policy.bounds ?? []).entries()) checkBound(bound, kinds, context, ['bounds', i]);
   });
 }
 

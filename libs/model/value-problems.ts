@@ -13,7 +13,7 @@ export function valueProblems(value: JsonObject): Violation[] {
 class Walk {
   readonly problems: Violation[] = [];
   #nodes = 0;
-  #characters = 0;
+  #bytes = 0;
   #stopped = false;
 
   visit(value: Json, pointer: string, depth: number): void {
@@ -34,9 +34,9 @@ class Walk {
   }
 
   #text(text: string, pointer: string): void {
-    this.#characters += text.length + 4;
+    this.#bytes += Buffer.byteLength(text) + 4;
     if (!text.isWellFormed()) this.#add(pointer, 'invalid-text', 'has half of a surrogate pair, which is no character');
-    if (this.#characters > documentLimits.documentBytes) this.#stop('', 'too-large', `is larger than ${documentLimits.documentBytes / 1024} KiB`);
+    if (this.#bytes > documentLimits.documentBytes) this.#stop('', 'too-large', `is larger than ${documentLimits.documentBytes / 1024} KiB`);
   }
 
   #add(pointer: string, code: string, message: string): void {

@@ -14,11 +14,16 @@ export interface IssueParams {
 export type Notation = 'duration' | 'size' | 'ratio';
 
 /** Notation of types made here, also through `.optional()`, `.meta()` and checks on them. */
-export const notations = z.registry<{ readonly notation: Notation }>();
+export const notations = z.registry<{ readonly notation: Notation; readonly zeroMeans?: 'unlimited' }>();
 
 interface Range {
   readonly min?: number;
   readonly max?: number;
+}
+
+interface DurationRange extends Range {
+  /** Where `0s` switches the limit off, so that no bound `max` accepts it. */
+  readonly zeroMeans?: 'unlimited';
 }
 
 function checked(expected: string, code: string, pattern: string | null, accepts: (text: string) => string | null): z.ZodString {
@@ -40,13 +45,13 @@ function outside(value: number, range: Range): boolean {
 }
 
 /** `250ms`, `5s`, `1m30s`; the range in milliseconds, inclusive. */
-export function duration(range: Range = {}): z.ZodString {
+export function duration(range: DurationRange = {}): z.ZodString {
   const expected = `a duration such as 250ms, 5s or 1m30s${rangeText(range, formatDuration)}`;
   return checked(expected, 'invalid-duration', '^(\\d{1,9}(ms|s|m|h|d))+$', (text) => {
     const ms = parseDurationMs(text);
     if (ms === null) return `${JSON.stringify(text.slice(0, 40))} is not a duration`;
     return outside(ms, range) ? `${text} is out of range` : null;
-  }).register(notations, { notation: 'duration' });
+  }).register(notations, { notation: 'duration', ...(range.zeroMeans === undefined ? {} : { zeroMeans: range.zeroMeans }) });
 }
 
 function formatSize(bytes: number): string {

@@ -18,7 +18,7 @@ import { affectedSubjects } from './affected-subjects.ts';
 import type { CompiledSubject } from './compilation.ts';
 import { GatheredViolations } from './gathered-violations.ts';
 import type { GuardFinding, Planned, Planner, PlanResult } from './planner.ts';
-import { ResourceStore } from './resource-store.ts';
+import { ResourceStore, resourceBytesMax } from './resource-store.ts';
 import { SettingsCompiler } from './settings-compiler.ts';
 import { checkDocuments, checkSubjects } from './state-check.ts';
 import { staticEndpointsOf } from './static-endpoints.ts';
@@ -117,6 +117,9 @@ export class IncrementalPlanner implements Planner {
   /** Reads what would be pushed with the sidecar's own code. What that refuses is refused here, before it is committed. */
   #decode(made: CompiledSubject, gathered: GatheredViolations): SnapshotSummary | null {
     const { subject, hash, manifest, resources } = made;
+    for (const bytes of resources.values()) {
+      if (bytes.length > resourceBytesMax) gathered.add({ pointer: '', code: 'too-large', message: `what is compiled from the policies of one place has ${bytes.length} bytes, at most ${resourceBytesMax} are possible` }, subjectKey(subject));
+    }
     const result = decodeSnapshot({ subject, version: { epoch: 0, index: 0 }, hash, manifest, resources }, this.#runtimeKinds, { cache: this.#decoded, hashesVerified: true });
     if (result.ok) return summarize(result.snapshot);
     for (const { resource, kind, pointer, code, message, policies } of result.errors) {

@@ -18,10 +18,10 @@ export const requestLimitsSchema = z.strictObject({
   headerBytes: size({ min: headerBytesMin, max: headerBytesMax }).optional(),
   headerCount: z.number().int().min(1).max(headerCountMax).optional(),
   bodyBytes: z.union([unlimited, size()], { error: () => 'must be unlimited or a size such as 10MiB' }).optional(),
-  headerTimeout: duration({ max: hour }).optional(),
-  bodyTimeout: duration({ max: 24 * hour }).optional(),
+  headerTimeout: duration({ max: hour, zeroMeans: 'unlimited' }).optional(),
+  bodyTimeout: duration({ max: 24 * hour, zeroMeans: 'unlimited' }).optional(),
   minBodyRate: size({ max: 1024 ** 3 }).optional(),
-  idleTimeout: duration({ max: 24 * hour }).optional(),
+  idleTimeout: duration({ max: 24 * hour, zeroMeans: 'unlimited' }).optional(),
   requestsPerConnection: count(1_000_000_000).optional(),
 });
 

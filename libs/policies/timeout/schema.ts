@@ -9,10 +9,10 @@ const hour = 3_600_000;
 /** `timeout` as authored. `0s` means no limit, except for `connect`. */
 export const timeoutSchema = z.strictObject({
   connect: duration({ min: 1, max: hour }).optional(),
-  request: duration({ max: 24 * hour }).optional(),
-  idle: duration({ max: 24 * hour }).optional(),
-  perTry: duration({ max: 24 * hour }).optional(),
-  maxStream: duration({ max: 30 * 24 * hour }).optional(),
+  request: duration({ max: 24 * hour, zeroMeans: 'unlimited' }).optional(),
+  idle: duration({ max: 24 * hour, zeroMeans: 'unlimited' }).optional(),
+  perTry: duration({ max: 24 * hour, zeroMeans: 'unlimited' }).optional(),
+  maxStream: duration({ max: 30 * 24 * hour, zeroMeans: 'unlimited' }).optional(),
 });
 
 /** The section with its defaults. */
