@@ -162,7 +162,7 @@ class StartedProcess implements DemoProcess {
   }
 
   #wake(): void {
-    for (const listener of [...this.#listeners]) listener();
+    this.#listeners.forEach((listener) => listener());
   }
 }
 

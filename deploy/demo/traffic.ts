@@ -86,7 +86,7 @@ class RunningTraffic implements Traffic {
     while (!this.#stopping) {
       await this.#one();
       this.sent += 1;
-      for (const look of [...this.#waiting]) look();
+      this.#waiting.forEach((look) => look());
     }
   }
 

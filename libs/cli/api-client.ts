@@ -112,7 +112,7 @@ async function call(agent: Agent, server: string, question: ApiQuestion, common:
 
 function unreachable(server: string, error: unknown, timeoutMs: number, signal: AbortSignal): CommandFailure {
   const code = (error as { readonly code?: string }).code ?? '';
-  const inner = error instanceof AggregateError ? error.errors.map((one: unknown) => String((one as Error).message)).join(', ') : '';
+  const inner = error instanceof AggregateError ? error.errors.map((one: unknown) => (one as Error).message).join(', ') : '';
   const reason = signal.aborted || code === 'UND_ERR_HEADERS_TIMEOUT' ? `no answer within ${timeoutMs} ms` : inner || (error as Error).message || code;
   return new CommandFailure(
     exitCodes.unreachable,
@@ -163,12 +163,22 @@ function plainHeaders(headers: Dispatcher.ResponseData['headers']): Record<strin
   return plain;
 }
 
+/** Codes of problems that say more than their status. */
+const exitCodesByProblem: Readonly<Record<string, ExitCode>> = {
+  guard: exitCodes.refused,
+  referred: exitCodes.refused,
+  'unknown-guard': exitCodes.usage,
+  'bad-parameter': exitCodes.usage,
+  'write-contended': exitCodes.conflict,
+  gone: exitCodes.notFound,
+};
+
 function exitCodeOf(status: number, problem: ProblemDocument): ExitCode {
-  if (problem.code === 'guard') return exitCodes.refused;
+  const byProblem = Object.hasOwn(exitCodesByProblem, problem.code ?? '') ? exitCodesByProblem[problem.code ?? ''] : undefined;
+  if (byProblem !== undefined) return byProblem;
   if (status === 404 || status === 410) return exitCodes.notFound;
   if (status === 409 || status === 412) return exitCodes.conflict;
-  if (status === 400 || status === 413 || status === 415 || status === 422 || status === 403) return exitCodes.refused;
-  return exitCodes.serverFailed;
+  return status >= 500 ? exitCodes.serverFailed : exitCodes.refused;
 }
 
 async function* readEvents(agent: Agent, server: string, path: string, signal: AbortSignal, common: Readonly<Record<string, string>>): AsyncGenerator<ServerSentEvent> {

@@ -1,6 +1,7 @@
 import type { documentDiffShape, enforcementShape, fieldChangeShape, refusalShape, revisionListShape, revisionDiffShape, revisionShape } from '@remora/control-plane/api/shapes/revision-shape';
 import type { sidecarHistoryShape, sidecarShape, snapshotShape } from '@remora/control-plane/api/shapes/sidecar-shape';
 import type { storedDocumentShape, writeAnswerShape } from '@remora/control-plane/api/shapes/write-shape';
+import type { explanationShape, fieldExplanationShape, whyShape } from '@remora/control-plane/api/shapes/explain-shape';
 
 /** Answers of the API, in the types of the schemas that OpenAPI is made from: a change there shows here when compiling. */
 export type WriteAnswer = (typeof writeAnswerShape)['_output'];
@@ -15,44 +16,12 @@ export type DocumentAnswer = (typeof storedDocumentShape)['_output'];
 export type SidecarAnswer = (typeof sidecarShape)['_output'];
 export type SnapshotAnswer = (typeof snapshotShape)['_output'];
 export type SidecarHistoryAnswer = (typeof sidecarHistoryShape)['_output'];
+export type WhyAnswer = (typeof whyShape)['_output'];
+export type ExplainAnswer = (typeof explanationShape)['_output'];
+export type FieldExplanation = (typeof fieldExplanationShape)['_output'];
 
 /** One page of a list; `next` is where the following one starts. */
 export interface Page<Item> {
   readonly items: readonly Item[];
   readonly next?: string | null;
-}
-
-/** Everything known about one refused request, hop by hop. */
-export interface WhyAnswer {
-  readonly requestId: string;
-  readonly refusals: readonly WhyRefusal[];
-  readonly silent?: readonly string[];
-}
-
-export interface WhyRefusal {
-  readonly nodeId: string;
-  readonly subject: string;
-  readonly at: string;
-  readonly side: string;
-  readonly method: string;
-  readonly authority: string;
-  readonly path: string;
-  readonly route?: string;
-  readonly destination?: string;
-  readonly status: number;
-  readonly reason: string;
-  readonly responseFlag?: string;
-  readonly kind?: string;
-  readonly pointer?: string;
-  readonly policy?: string;
-  readonly snapshot?: number;
-  readonly revision?: number | null;
-  readonly author?: string | null;
-  readonly message?: string | null;
-  readonly detail?: string;
-  readonly shadow?: boolean;
-}
-
-export interface ExplainAnswer {
-  readonly fields: readonly unknown[];
 }

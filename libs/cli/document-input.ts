@@ -21,7 +21,8 @@ export function loadInput(files: readonly DocumentFile[]): DocumentInput {
   const { documents, violations } = loadDocuments(files);
   const byKey = new Map<string, LoadedDocument>();
   for (const document of documents) {
-    const key = `${String(document.value['kind'])}/${String(document.value['name'])}`;
+    const { kind, name } = document.value;
+    const key = `${typeof kind === 'string' ? kind : ''}/${typeof name === 'string' ? name : ''}`;
     if (!byKey.has(key)) byKey.set(key, document);
   }
   const withSources = (found: readonly Violation[]): Violation[] => found.map((violation) => withSource(violation, documents, byKey));

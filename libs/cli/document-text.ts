@@ -2,7 +2,8 @@ import type { Json, JsonObject } from '@remora/core/canonical-json';
 
 /** One cell that says what a document is about: the target of a policy, the owner of a route, the ports of a service. */
 export function targetText(document: JsonObject): string {
-  switch (document['kind']) {
+  const { kind } = document;
+  switch (typeof kind === 'string' ? kind : '') {
     case 'Policy': return `${compact(document['target'] ?? {})}${document['from'] === undefined ? '' : ` from ${compact(document['from'])}`}`;
     case 'Route': return document['gateway'] === undefined ? `service ${text(document['service'])}` : `gateway ${text(document['gateway'])}`;
     case 'Service': return keys(document['ports']);

@@ -6,9 +6,16 @@ import type { Style } from './style.ts';
 
 /** Why a command failed, for a person: one line, then everything the control plane said about it. */
 export function failureText(failure: CommandFailure, style: Style): string {
-  const text = `${style.bad('error:')} ${failure.message}\n`;
-  if (!(failure instanceof ApiProblem)) return text;
-  return text + problemDetails(failure.problem, style);
+  const problem = failure instanceof ApiProblem ? failure.problem : null;
+  const details = problem === null ? '' : problemDetails(problem, style);
+  const headline = problem !== null && details !== '' && problem.title !== undefined ? `${problem.title}${countText(problem)}` : failure.message;
+  return `${style.bad('error:')} ${headline}\n${details}`;
+}
+
+function countText(problem: ApiProblem['problem']): string {
+  const violations = problem['violations'];
+  if (!Array.isArray(violations)) return '';
+  return `: ${violations.length} ${violations.length === 1 ? 'violation' : 'violations'}`;
 }
 
 function problemDetails(problem: ApiProblem['problem'], style: Style): string {

@@ -3,13 +3,18 @@ import type { ExitCode } from './exit-codes.ts';
 import type { Runner } from './session.ts';
 import type { Terminal } from './terminal.ts';
 
-/** A long-running part of Remora that reads its own settings from arguments, environment and file. */
+/** A part of Remora that reads its own settings from arguments, environment and file. */
 export interface ProcessCommand {
   readonly name: string;
   readonly summary: string;
+  /** Words before those that the user gives. */
+  readonly leading?: readonly string[];
   /** Loads the part only when it is asked for: commands of the API start without it. */
-  load(): Promise<(args: readonly string[], env: Readonly<Record<string, string | undefined>>) => Promise<number>>;
+  load(): Promise<StartProcess>;
 }
+
+/** Resolves when the process may end; some set `process.exitCode` instead of answering a code. */
+export type StartProcess = (args: readonly string[], env: NodeJS.ProcessEnv) => Promise<number | void>;
 
 /** Hands everything after the command's name to the part, `--help` included. */
 export function addProcessCommand(program: Command, run: Runner, terminal: Terminal, command: ProcessCommand): void {
@@ -23,7 +28,8 @@ export function addProcessCommand(program: Command, run: Runner, terminal: Termi
     .action(
       run(async (_session, _options, args) => {
         const start = await command.load();
-        return (await start(args, terminal.env)) as ExitCode;
+        const code = await start([...(command.leading ?? []), ...args], { ...terminal.env });
+        return (code ?? Number(process.exitCode ?? 0)) as ExitCode;
       }),
     );
 }

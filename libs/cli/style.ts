@@ -3,13 +3,13 @@ import type { Terminal } from './terminal.ts';
 
 /** Colours by what they mean. Plain functions, so that text without colours is byte for byte the same otherwise. */
 export interface Style {
-  good(text: string): string;
-  bad(text: string): string;
-  warn(text: string): string;
-  strong(text: string): string;
-  faint(text: string): string;
+  readonly good: (text: string) => string;
+  readonly bad: (text: string) => string;
+  readonly warn: (text: string) => string;
+  readonly strong: (text: string) => string;
+  readonly faint: (text: string) => string;
   /** Names of documents, sidecars, fields. */
-  name(text: string): string;
+  readonly name: (text: string) => string;
 }
 
 /** Which of the two outputs the style is for. */

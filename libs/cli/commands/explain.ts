@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
+import type { Json } from '@remora/core/canonical-json';
 import { addApiOptions } from '../session.ts';
 import type { Runner, Session } from '../session.ts';
 import { CommandFailure } from '../command-failure.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { renderTable } from '../table.ts';
-import type { ExplainAnswer } from '../api-shapes.ts';
+import type { ExplainAnswer, FieldExplanation } from '../api-shapes.ts';
+import type { Style } from '../style.ts';
 import { valueText } from '../write-text.ts';
 
 interface ExplainOptions {
@@ -12,6 +13,7 @@ interface ExplainOptions {
   readonly gateway?: string;
   readonly route?: string;
   readonly caller?: string;
+  readonly callerRoute?: string;
   readonly field?: string;
   readonly at?: string;
 }
@@ -25,6 +27,7 @@ export function addExplain(program: Command, run: Runner): void {
     .option('--gateway <name>', 'settings of a gateway')
     .option('--route <name>', 'of one of its routes')
     .option('--caller <name>', 'as this service (or gateway/NAME) calls it')
+    .option('--caller-route <name>', 'where a gateway calls: of this route of it')
     .option('--field <pointer>', 'only what is at or under this pointer, e.g. /timeout/request')
     .option('--at <revision>', 'as of a revision')
     .action(run<ExplainOptions>(explain));
@@ -35,7 +38,28 @@ async function explain(session: Session, options: ExplainOptions): Promise<void>
   if ((options.service === undefined) === (options.gateway === undefined)) {
     throw new CommandFailure(exitCodes.usage, 'name one service or gateway: --service NAME or --gateway NAME');
   }
-  const { service, gateway, route, caller, field, at } = options;
-  const answer = (await session.api.call({ method: 'GET', path: '/v1/explain', query: { service, gateway, route, caller, field, at } })).body as ExplainAnswer;
-  session.answer(answer, () => JSON.stringify(answer));
+  const { service, gateway, route, field, at } = options;
+  const caller = options.caller === undefined || options.caller.includes('/') ? options.caller : `service/${options.caller}`;
+  const answer = (await session.api.call({ method: 'GET', path: '/v1/explain', query: { service, gateway, route, caller, callerRoute: options.callerRoute, field, at } })).body as ExplainAnswer;
+  session.answer(answer, () => explanationText(answer, session.style));
+}
+
+function explanationText(answer: ExplainAnswer, style: Style): string {
+  if (answer.fields.length === 0) return `${placeText(answer)}: no policy and no default sets anything here\n`;
+  const shadow = answer.sections.filter((section) => section.shadow).map((section) => section.kind);
+  const remark = shadow.length === 0 ? '' : `${style.warn(`in shadow, not enforced: ${shadow.join(', ')}`)}\n`;
+  return `${style.strong(placeText(answer))}\n${remark}${answer.fields.map((field) => fieldText(field, style)).join('')}`;
+}
+
+function placeText({ place, revision }: ExplainAnswer): string {
+  const route = place.route === undefined ? '' : `, route ${place.route}`;
+  const caller = place.caller === undefined ? '' : `, called by ${place.caller.kind} ${place.caller.name}`;
+  return `${place.owner.kind} ${place.owner.name}${route}${caller}, revision ${revision}`;
+}
+
+function fieldText(field: FieldExplanation, style: Style): string {
+  const winner = field.winner === 'default' ? style.faint('default') : `${style.good(field.winner.policy)} ${style.faint(`target ${field.winner.target}`)}`;
+  const losers = field.losers.map(({ policy, value }) => `      lost  ${valueText(value as Json)}  ${policy.policy} ${style.faint(`target ${policy.target}`)}\n`).join('');
+  const bounds = field.bounds.map((bound) => `      bound ${bound.text} ${style.faint(`(${bound.policy})`)}\n`).join('');
+  return `  ${style.name(field.pointer)} = ${style.strong(valueText(field.value as Json))}  ${winner}\n${losers}${bounds}      why   ${field.why}\n`;
 }

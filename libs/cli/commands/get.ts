@@ -6,6 +6,7 @@ import { documentKinds, documentPath, parseDocumentNames, parseKind } from '../d
 import type { DocumentKind } from '../document-kinds.ts';
 import { targetText } from '../document-text.ts';
 import { readPages } from '../pages.ts';
+import { collect } from './apply.ts';
 import { addApiOptions } from '../session.ts';
 import type { Runner, Session } from '../session.ts';
 import { renderTable } from '../table.ts';
@@ -23,7 +24,7 @@ export function addGet(program: Command, run: Runner): void {
     .description('show documents: `get policies`, `get policy/baseline`, `get all`')
     .addArgument(wordArgument('<kind>', 'kind of document, KIND/NAME, or all', [...documentKinds.map((one) => one.plural), 'all']))
     .argument('[name...]', 'names')
-    .option('-l, --label <key=value>', 'only documents with this label; may be given several times', (value: string, before: readonly string[] = []) => [...before, value])
+    .option('-l, --label <key=value>', 'only documents with this label; may be given several times', collect)
     .option('--owner <set>', 'only documents of this owner set')
     .action(
       run<GetOptions>(async (session, options, args) => {

@@ -1,11 +1,12 @@
 import { Argument } from 'commander';
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
+import { revisionNumber } from '../revision-number.ts';
 import { addApiOptions } from '../session.ts';
 import type { Runner } from '../session.ts';
 
 interface InspectOptions {
-  readonly version?: string;
+  readonly revision?: string;
   readonly at?: string;
 }
 
@@ -16,11 +17,11 @@ export function addInspect(program: Command, run: Runner): void {
     .description('show the snapshot of a sidecar, decoded, now or at an earlier revision; or its history')
     .argument('<id>', 'node id of the sidecar')
     .addArgument(new Argument('[what]', 'snapshot, or history').choices(['snapshot', 'history']).default('snapshot'))
-    .option('--version <version>', 'of this version, such as 1763792000.41')
-    .option('--at <revision>', 'as of a revision')
+    .option('--revision <number>', 'as compiled for a revision')
+    .option('--at <time>', 'as compiled for it at a time, such as 2027-01-31T14:02:00Z')
     .action(
       run<InspectOptions>(async (session, options, [id = '', what = 'snapshot']) => {
-        const query = { version: options.version, at: options.at };
+        const query = { version: options.revision === undefined ? undefined : revisionNumber(options.revision), at: options.at };
         const { body } = await session.api.call({ method: 'GET', path: `/v1/sidecars/${encodeURIComponent(id)}/${what}`, query });
         session.answer(body, () => stringify(body, { lineWidth: 0, aliasDuplicateObjects: false }));
       }),

@@ -20,12 +20,17 @@ export function addSidecars(program: Command, run: Runner): void {
     .action(
       run<Filter>(async (session, options, [id]) => {
         if (id !== undefined) return showOne(session, id);
-        const query = { service: options.service, gateway: options.gateway, phase: options.phase };
+        const query = { subject: subjectOf(options), phase: options.phase };
         const found = await readPages<SidecarAnswer>(session.api, { path: '/v1/sidecars', query, cursor: 'after' });
         session.answer({ items: found }, () => listText(found, session));
       }),
     );
   addApiOptions(command);
+}
+
+function subjectOf({ service, gateway }: Filter): string | undefined {
+  if (service !== undefined) return `service/${service}`;
+  return gateway === undefined ? undefined : `gateway/${gateway}`;
 }
 
 interface Filter {

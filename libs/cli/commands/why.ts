@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { ageText } from '../age-text.ts';
-import type { WhyAnswer, WhyRefusal } from '../api-shapes.ts';
+import type { WhyAnswer } from '../api-shapes.ts';
+import { exitCodes } from '../exit-codes.ts';
 import { addApiOptions } from '../session.ts';
 import type { Runner } from '../session.ts';
 import type { Style } from '../style.ts';
@@ -15,38 +16,30 @@ export function addWhy(program: Command, run: Runner): void {
       run(async (session, _options, [id = '']) => {
         const answer = (await session.api.call({ method: 'GET', path: `/v1/why/${encodeURIComponent(id)}` })).body as WhyAnswer;
         session.answer(answer, () => whyText(answer, session.style, session.terminal.now()));
+        return answer.refusals.length === 0 ? exitCodes.notFound : exitCodes.ok;
       }),
     );
   addApiOptions(command);
 }
 
 function whyText(answer: WhyAnswer, style: Style, nowMs: number): string {
-  const silent = answer.silent ?? [];
-  const silence = silent.length === 0 ? '' : `${style.warn(`did not answer: ${silent.join(', ')}`)}\n`;
-  if (answer.refusals.length === 0) return `no sidecar remembers a refusal of ${answer.requestId}\n${silence}`;
-  return answer.refusals.map((refusal) => refusalText(refusal, style, nowMs)).join('') + silence;
+  const silence = answer.silent.length === 0 ? '' : `${style.warn(`did not answer: ${answer.silent.join(', ')}`)}\n`;
+  if (answer.refusals.length === 0) return `no sidecar knows of a refusal of ${answer.requestId}; each keeps its last 1,000\n${silence}`;
+  return answer.refusals.map((hop) => hopText(hop, style, nowMs)).join('') + silence;
 }
 
-function refusalText(refusal: WhyRefusal, style: Style, nowMs: number): string {
-  const verdict = refusal.shadow === true ? style.warn('would have been refused (shadow)') : style.bad(`refused with ${refusal.status}`);
-  const lines = [
-    `${refusal.method} ${refusal.authority}${refusal.path}: ${verdict} by ${style.name(refusal.nodeId)} (${refusal.subject}, ${refusal.side}), ${ageText(refusal.at, nowMs)}`,
-    row('reason', `${refusal.reason}${present(refusal.responseFlag) ? ` (flag ${refusal.responseFlag})` : ''}`),
+function hopText(hop: WhyAnswer['refusals'][number], style: Style, nowMs: number): string {
+  const verdict = hop.shadow ? style.warn('would have been refused (shadow)') : style.bad(`refused with ${hop.status}`);
+  const facts: [string, string][] = [
+    ['reason', `${hop.reason}${hop.responseFlag === '' ? '' : ` (flag ${hop.responseFlag})`}`],
+    ['policy', hop.kind === '' ? hop.policy : `${hop.policy}, kind ${hop.kind}`],
+    ['field', hop.pointer],
+    ['revision', hop.revision === null ? '' : `${hop.revision} by ${hop.author ?? 'unknown'}, ${ageText(hop.revisionAt, nowMs)}${hop.message === null || hop.message === '' ? '' : `: ${hop.message}`}`],
+    ['snapshot', `revision ${hop.snapshot} was in force`],
+    ['route', hop.route],
+    ['destination', hop.destination],
+    ['detail', hop.detail],
   ];
-  if (present(refusal.policy)) lines.push(row('policy', `${refusal.policy}${present(refusal.kind) ? `, kind ${refusal.kind}` : ''}`));
-  if (present(refusal.pointer)) lines.push(row('field', refusal.pointer));
-  if (present(refusal.route)) lines.push(row('route', refusal.route));
-  if (present(refusal.destination)) lines.push(row('destination', refusal.destination));
-  if (typeof refusal.revision === 'number') lines.push(row('revision', `${refusal.revision} by ${refusal.author ?? 'unknown'}${present(refusal.message) ? `: ${refusal.message}` : ''}`));
-  if (refusal.snapshot !== undefined) lines.push(row('snapshot', String(refusal.snapshot)));
-  if (present(refusal.detail)) lines.push(row('detail', refusal.detail));
-  return lines.map((line) => `${line}\n`).join('');
-}
-
-function row(name: string, value: string): string {
-  return `    ${name.padEnd(12)}${value}`;
-}
-
-function present(text: string | null | undefined): text is string {
-  return text !== undefined && text !== null && text !== '';
+  const head = `${hop.method} ${hop.authority}${hop.path}: ${verdict} by ${style.name(hop.nodeId)} (${hop.subject}, ${hop.side}), ${ageText(hop.at, nowMs)}\n`;
+  return head + facts.filter(([, value]) => value !== '').map(([name, value]) => `    ${name.padEnd(12)}${value}\n`).join('');
 }
