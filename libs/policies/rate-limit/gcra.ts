@@ -17,8 +17,9 @@ export function createGcra(options: GcraOptions): Algorithm {
       const nextAt = arrivalAt + costMs;
       const excessMs = nextAt - nowMs - depthMs;
       out.allowed = excessMs <= toleranceMs;
-      if (out.allowed && commit) cells[at] = nextAt;
-      fill(out, out.allowed ? nextAt - nowMs : arrivalAt - nowMs, excessMs, depthMs, intervalMs);
+      const taken = out.allowed && commit;
+      if (taken) cells[at] = nextAt;
+      fill(out, taken ? nextAt - nowMs : arrivalAt - nowMs, excessMs, depthMs, intervalMs);
       out.waitMs = options.queue && out.allowed ? arrivalAt - nowMs : 0;
     },
   };

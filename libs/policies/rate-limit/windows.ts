@@ -19,7 +19,7 @@ export function createFixedWindow({ requests, perMs, cost }: WindowOptions): Alg
       const used = cells[at] === window + 1 ? (cells[at + 1] as number) : 0;
       const untilNextMs = (window + 1) * perMs - nowMs;
       out.allowed = used + cost <= requests;
-      const after = out.allowed ? used + cost : used;
+      const after = out.allowed && commit ? used + cost : used;
       if (out.allowed && commit) {
         cells[at] = window + 1;
         cells[at + 1] = after;
@@ -48,15 +48,16 @@ export function createSlidingWindow({ requests, perMs, cost }: WindowOptions): A
       const passed = nowMs / perMs - window;
       const used = current + previous * (1 - passed);
       out.allowed = used + cost <= requests + tolerance;
-      if (out.allowed && commit) {
+      const taken = out.allowed && commit ? cost : 0;
+      if (taken > 0) {
         cells[at] = window + 1;
-        cells[at + 1] = current + cost;
+        cells[at + 1] = current + taken;
         cells[at + 2] = previous;
       }
       out.waitMs = 0;
       out.retryAfterMs = out.allowed ? 0 : periodsUntil({ room: requests - cost, current, previous, passed }) * perMs;
-      out.remaining = Math.max(0, Math.floor(requests - used - (out.allowed ? cost : 0) + tolerance));
-      out.resetMs = (current + (out.allowed ? cost : 0) > 0 ? 2 - passed : 1 - passed) * perMs;
+      out.remaining = Math.max(0, Math.floor(requests - used - taken + tolerance));
+      out.resetMs = (current + taken > 0 ? 2 - passed : 1 - passed) * perMs;
     },
   };
 }
