@@ -1,19 +1,19 @@
 import {
   Scope,
   type Match,
-  type PathMatch,
+  type PathMatch as WirePath,
   type Redirect,
   type Respond,
   type Rewrite,
   type Route,
-  type ValueMatch,
-  type VersionMatch,
+  type ValueMatch as WireTest,
+  type VersionMatch as WireVersionTest,
   type WeightedTarget,
 } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import { anyMatch, type PathMatch, type RouteMatch, type ValueMatch, type VersionMatch } from '@remora/router/match';
+import { parsePathTemplate } from '@remora/router/path-template';
 import { listLengthMax, type FieldCheck } from './field-check.ts';
-import type {
-  CallerSettings, ForwardTarget, NamedTest, PathTest, RouteAction, RouteDefinition, RouteMatch, RouteRewrite, RouteScope, VersionTest,
-} from './route-definition.ts';
+import type { CallerSettings, ForwardTarget, RouteAction, RouteDefinition, RouteRewrite, RouteScope } from './route-definition.ts';
 import type { SettingsLookup } from './settings-lookup.ts';
 
 const regexLengthMax = 1_024;
@@ -59,13 +59,8 @@ function decodeOverrides(wire: Route, scope: RouteScope, check: FieldCheck, sett
   })));
 }
 
-const matchAll: RouteMatch = Object.freeze({
-  hosts: Object.freeze([]), path: null, methods: Object.freeze([]), headers: Object.freeze([]), query: Object.freeze([]),
-  cookies: Object.freeze([]), version: null, grpc: null,
-});
-
 function decodeMatch(wire: Match | undefined, check: FieldCheck): RouteMatch {
-  if (wire === undefined) return matchAll;
+  if (wire === undefined) return anyMatch;
   check.count(wire.methods, '/match/methods', 64);
   return Object.freeze({
     hosts: check.texts(wire.hosts, '/match/hosts'),
@@ -81,7 +76,7 @@ function decodeMatch(wire: Match | undefined, check: FieldCheck): RouteMatch {
   });
 }
 
-function decodePath(wire: PathMatch | undefined, check: FieldCheck): PathTest | null {
+function decodePath(wire: WirePath | undefined, check: FieldCheck): PathMatch | null {
   if (wire === undefined) return null;
   if (wire.kind === undefined) {
     check.fail('/match/path', 'missing', 'must say exact, prefix, template or regex');
@@ -91,15 +86,22 @@ function decodePath(wire: PathMatch | undefined, check: FieldCheck): PathTest | 
   const pointer = `/match/path/${kind}`;
   if (kind === 'regex') check.text(value, pointer, regexLengthMax);
   else if (!check.required(value, pointer).startsWith('/')) check.fail(pointer, 'invalid-value', 'must start with /');
+  else if (kind === 'template') checkTemplate(value, pointer, check);
   return Object.freeze({ kind, value });
 }
 
-function decodeTests(wire: readonly ValueMatch[], pointer: string, check: FieldCheck): readonly NamedTest[] {
+/** Patterns are compiled once, by the workers that use them; templates cost nothing to check. */
+function checkTemplate(value: string, pointer: string, check: FieldCheck): void {
+  const parsed = parsePathTemplate(value);
+  if (typeof parsed === 'string') check.fail(pointer, 'invalid-value', parsed);
+}
+
+function decodeTests(wire: readonly WireTest[], pointer: string, check: FieldCheck): readonly ValueMatch[] {
   check.count(wire, pointer, 64);
   return Object.freeze(wire.map((test) => decodeTest(test, pointer, check)));
 }
 
-function decodeTest(wire: ValueMatch, base: string, check: FieldCheck): NamedTest {
+function decodeTest(wire: WireTest, base: string, check: FieldCheck): ValueMatch {
   const name = check.required(wire.name, base);
   const pointer = `${base}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
   const { invert } = wire;
@@ -116,7 +118,7 @@ function decodeTest(wire: ValueMatch, base: string, check: FieldCheck): NamedTes
   return Object.freeze({ name, kind, value, invert });
 }
 
-function decodeVersionTest(wire: VersionMatch | undefined, check: FieldCheck): VersionTest | null {
+function decodeVersionTest(wire: WireVersionTest | undefined, check: FieldCheck): VersionMatch | null {
   if (wire === undefined) return null;
   const value = check.required(wire.value, '/match/version/value');
   if (wire.source === undefined) {

@@ -1,3 +1,4 @@
+import type { RouteMatch } from '@remora/router/match';
 import type { EffectiveSettings } from './effective-settings.ts';
 
 /** A Route as one sidecar runs it. */
@@ -28,41 +29,6 @@ export interface CallerSettings {
   /** Route of that service; '' where none matched. */
   readonly route: string;
   readonly settings: EffectiveSettings;
-}
-
-/** All parts must match; an empty part matches everything. */
-export interface RouteMatch {
-  /** Exact or `*.suffix`, lower case. */
-  readonly hosts: readonly string[];
-  readonly path: PathTest | null;
-  readonly methods: readonly string[];
-  readonly headers: readonly NamedTest[];
-  readonly query: readonly NamedTest[];
-  readonly cookies: readonly NamedTest[];
-  readonly version: VersionTest | null;
-  readonly grpc: { readonly service: string; readonly method: string } | null;
-}
-
-export interface PathTest {
-  /** Prefix: on segment borders. Template: `/v1/{tenant}/orders/{id}`, a last `{rest*}` takes what remains. */
-  readonly kind: 'exact' | 'prefix' | 'template' | 'regex';
-  readonly value: string;
-}
-
-export interface NamedTest {
-  readonly name: string;
-  readonly kind: 'exact' | 'prefix' | 'regex' | 'present';
-  /** '' for `present`. */
-  readonly value: string;
-  /** Negates the test. */
-  readonly invert: boolean;
-}
-
-export interface VersionTest {
-  readonly value: string;
-  readonly source:
-    | { readonly kind: 'header' | 'query' | 'mediaTypeParameter'; readonly name: string }
-    | { readonly kind: 'pathSegment'; readonly segment: number };
 }
 
 export type RouteAction =
