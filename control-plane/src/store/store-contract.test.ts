@@ -6,8 +6,8 @@ import type { Clock } from '@remora/core/clock';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createMemoryStore } from './memory-store.ts';
 import { openSqliteStore } from './sqlite-store.ts';
-import { append, change, setClock } from './store-samples.ts';
-import type { SetClock } from './store-samples.ts';
+import { append, change, setClock } from './testdata/store-samples.ts';
+import type { SetClock } from './testdata/store-samples.ts';
 import type { AppendInput, DocumentChange, Store } from './store.ts';
 
 const dayMs = 86_400_000;

@@ -1,5 +1,5 @@
 import type { Clock } from '@remora/core/clock';
-import type { AppendInput, DocumentChange, Store } from './store.ts';
+import type { AppendInput, DocumentChange, Store } from '../store.ts';
 
 /** A clock that only moves when told. */
 export interface SetClock extends Clock {
