@@ -53,6 +53,21 @@ export interface FilterContext {
   count(name: string, by?: number): void;
   /** Lines of the access log and the like; bounded, dropped and counted at the bound. */
   log(line: string): void;
+  /**
+   * Where lines go when not to `log`: a file in the sidecar's log folder, rotated. Bounded like `log`. Absent where the
+   * data thread cannot write files: the filter then refuses the snapshot. The same target answers the same writer.
+   */
+  openLog?(target: LogFile): (line: string) => void;
+}
+
+/** A file of log lines, rotated by size. */
+export interface LogFile {
+  /** A plain file name, without folders. */
+  readonly name: string;
+  /** Beyond this size the file is renamed to `name.1` and a new one begun. */
+  readonly rotateBytes: number;
+  /** Renamed files that are kept. */
+  readonly keep: number;
 }
 
 /** Wheel timers of the data thread: no allocation per timer beyond the node, granularity 4 ms. */

@@ -92,7 +92,7 @@ const readers: Readonly<Record<VariableName, MakeReader>> = {
   'now.unixMs': () => (x) => String(Math.floor(x.startedWallMs)),
   uuid: (_, random) => () => formatUuid4(random),
   'config.version': () => (x) => x.pin.configVersion,
-  'response.status': () => (x, answer) => String(answer?.status ?? x.responseHead?.status ?? x.status),
+  'response.status': () => (x, answer) => String(answer?.status ?? (x.status === 0 ? (x.responseHead?.status ?? 0) : x.status)),
   'response.header.': (argument) => compileResponseHeader(argument),
   'reason.code': () => (x, answer) => (answer ?? x.refusal)?.reason.code ?? '',
   'reason.title': () => (x, answer) => (answer ?? x.refusal)?.reason.title ?? '',
