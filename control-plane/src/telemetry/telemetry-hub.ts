@@ -162,4 +162,7 @@ export interface TelemetrySizes {
   readonly refusals: number;
   readonly batches: number;
   readonly rejectedBatches: number;
+  readonly historyBytes: number;
+  /** Rows that found their slot of 10 s full. */
+  readonly droppedRows: number;
 }

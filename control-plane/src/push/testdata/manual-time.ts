@@ -1,8 +1,8 @@
 import type { Clock, Timer, Timers } from '@remora/core/clock';
 
 interface Due {
-  readonly atMs: number;
-  readonly order: number;
+  atMs: number;
+  order: number;
   readonly run: () => void;
   readonly everyMs: number | null;
   cancelled: boolean;
@@ -77,14 +77,9 @@ export class ManualTime implements Clock, Timers {
 
   #fire(due: Due): void {
     this.#due = this.#due.filter((other) => other !== due);
-    if (due.everyMs !== null) this.#repeat(due, due.everyMs);
+    // The same object comes back, so that the handle that was given out cancels the repetitions too.
+    if (due.everyMs !== null) this.#due.push(Object.assign(due, { atMs: due.atMs + due.everyMs, order: this.#order++ }));
     due.run();
-  }
-
-  #repeat(due: Due, everyMs: number): void {
-    const next = this.#schedule(everyMs, due.run, everyMs);
-    // The handle that was given out cancels the repetitions too.
-    Object.defineProperty(due, 'cancelled', { get: () => false, set: () => next.cancel(), configurable: true });
   }
 
   #schedule(delayMs: number, run: () => void, everyMs: number | null): Timer {
