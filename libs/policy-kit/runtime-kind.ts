@@ -70,7 +70,10 @@ export interface LogFile {
   readonly keep: number;
 }
 
-/** Wheel timers of the data thread: no allocation per timer beyond the node, granularity 4 ms. */
+/**
+ * Wheel timers of the data thread: no allocation per timer beyond the node, granularity 4 ms. A timer goes with its
+ * exchange: where that ends first, `run` is not called, and what was counted is given back in `complete`.
+ */
 export interface FilterTimers {
   after(delayMs: number, run: (x: Exchange, token: number) => void, x: Exchange, token: number): void;
 }

@@ -86,7 +86,7 @@ interface PendingTimer {
 
 /** Timers that fire when the test advances the clock through them, in the order of their due times. */
 export class ManualFilterTimers implements FilterTimers {
-  #pending: PendingTimer[] = [];
+  readonly #pending = new Set<PendingTimer>();
   readonly #clock: Clock & { advance(ms: number): void };
 
   constructor(clock: ManualClock) {
@@ -94,22 +94,31 @@ export class ManualFilterTimers implements FilterTimers {
   }
 
   get pending(): number {
-    return this.#pending.length;
+    return this.#pending.size;
   }
 
   after(delayMs: number, run: (x: Exchange, token: number) => void, x: Exchange, token: number): void {
-    this.#pending.push({ dueAt: this.#clock.monotonicMs() + delayMs, x, token, run });
+    this.#pending.add({ dueAt: this.#clock.monotonicMs() + delayMs, x, token, run });
+  }
+
+  /** The exchange has ended: its timers go with it. */
+  cancel(x: Exchange): void {
+    for (const timer of this.#pending) if (timer.x === x) this.#pending.delete(timer);
   }
 
   advance(ms: number): void {
     const end = this.#clock.monotonicMs() + ms;
-    for (;;) {
-      const next = this.#pending.filter((timer) => timer.dueAt <= end).sort((a, b) => a.dueAt - b.dueAt)[0];
-      if (!next) break;
-      this.#pending = this.#pending.filter((timer) => timer !== next);
-      this.#clock.advance(Math.max(0, next.dueAt - this.#clock.monotonicMs()));
-      next.run(next.x, next.token);
+    for (let due = this.#due(end); due.length > 0; due = this.#due(end)) {
+      for (const timer of due) {
+        if (!this.#pending.delete(timer)) continue;
+        this.#clock.advance(Math.max(0, timer.dueAt - this.#clock.monotonicMs()));
+        timer.run(timer.x, timer.token);
+      }
     }
     this.#clock.advance(end - this.#clock.monotonicMs());
+  }
+
+  #due(end: number): PendingTimer[] {
+    return [...this.#pending].filter((timer) => timer.dueAt <= end).sort((a, b) => a.dueAt - b.dueAt);
   }
 }

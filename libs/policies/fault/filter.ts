@@ -22,18 +22,43 @@ interface Injector {
 function createFilter(settings: FaultSettings, context: FilterContext): EdgeFilter {
   const injectors = settings.faults.map((entry): Injector => ({ entry, applies: buildEntryMatch(entry.match) }));
   const endsAt = Math.max(...settings.faults.map((entry) => entry.untilMs));
-  const delayed = { count: 0 };
+  const delays = new Delays(context.slot());
   return {
     kind: 'fault',
     request(x) {
       const nowMs = context.clock.wallMs();
-      return nowMs >= endsAt ? null : inject(x, injectors, nowMs, delayed, context);
+      return nowMs >= endsAt ? null : inject(x, injectors, nowMs, delays, context);
     },
+    complete: (x) => delays.end(x),
   };
 }
 
+/** Requests that are held back now, each marked in its slot: it may end, by its client, before the delay does. */
+class Delays {
+  readonly #slot: number;
+  #count = 0;
+
+  constructor(slot: number) {
+    this.#slot = slot;
+  }
+
+  /** False: there are too many. */
+  begin(x: Exchange): boolean {
+    if (this.#count >= delayedMax) return false;
+    this.#count += 1;
+    x.slots[this.#slot] = true;
+    return true;
+  }
+
+  end(x: Exchange): void {
+    if (x.slots[this.#slot] !== true) return;
+    x.slots[this.#slot] = false;
+    this.#count -= 1;
+  }
+}
+
 /** Every entry throws its own dice: the longest delay counts, and the first abort. */
-function inject(x: Exchange, injectors: readonly Injector[], nowMs: number, delayed: { count: number }, context: FilterContext): Verdict {
+function inject(x: Exchange, injectors: readonly Injector[], nowMs: number, delays: Delays, context: FilterContext): Verdict {
   let delayMs = 0;
   let abort: Answer | null = null;
   for (const { entry, applies } of injectors) {
@@ -42,7 +67,7 @@ function inject(x: Exchange, injectors: readonly Injector[], nowMs: number, dela
     if (entry.abort !== null && abort === null && hits(entry.abort.ratio, context)) abort = refuse(entry.name, entry.abort.status, context);
   }
   if (abort !== null) context.count('fault_aborted');
-  return delayMs > 0 ? delay(x, delayMs, abort, delayed, context) : abort;
+  return delayMs > 0 ? delay(x, delayMs, abort, delays, context) : abort;
 }
 
 function hits(ratio: number, context: FilterContext): boolean {
@@ -53,16 +78,18 @@ function refuse(name: string, status: number, context: FilterContext): Answer {
   return { ...context.refuse(faultInjected, `/faults/${name}/abort`, `fault ${name} answers ${status}`), status };
 }
 
-function delay(x: Exchange, delayMs: number, abort: Answer | null, delayed: { count: number }, context: FilterContext): Verdict {
-  if (delayed.count >= delayedMax) {
+function delay(x: Exchange, delayMs: number, abort: Answer | null, delays: Delays, context: FilterContext): Verdict {
+  if (context.shadow) {
+    context.count('fault_delayed');
+    return abort;
+  }
+  if (!delays.begin(x)) {
     context.count('fault_delay_skipped');
     return abort;
   }
   context.count('fault_delayed');
-  if (context.shadow) return abort;
-  delayed.count += 1;
   context.timers.after(delayMs, (waited, token) => {
-    delayed.count -= 1;
+    delays.end(waited);
     if (abort === null) waited.proceed(token);
     else waited.answer(token, abort);
   }, x, x.token);

@@ -20,38 +20,48 @@ const waitingMax = 10_000;
 function createFilter(settings: RateLimitSettings, context: FilterContext): EdgeFilter {
   const limits = settings.limits.map((limit) => new Limit(limit, context));
   const write = createWriter(settings.headerStyle);
-  const slot = write === null ? -1 : context.slot();
-  const filter: EdgeFilter = { kind: 'rateLimit', request: (x) => decide(x, limits, slot, context) };
+  const delays = settings.limits.some((limit) => limit.algorithm === 'leakyBucket');
+  const slots: Slots = { standings: write === null ? -1 : context.slot(), waiting: delays ? context.slot() : -1 };
+  const filter: EdgeFilter = { kind: 'rateLimit', request: (x) => decide(x, limits, slots, context) };
+  if (delays) filter.complete = (x) => stopWaiting(x, slots);
   if (write !== null) {
     filter.response = (x, head) => {
-      const standings = x.slots[slot] as readonly Standing[] | undefined;
+      const standings = x.slots[slots.standings] as readonly Standing[] | undefined;
       if (standings !== undefined) write(head, standings);
     };
   }
   return filter;
 }
 
+/** Indexes into the exchange's slots; -1: not needed. */
+interface Slots {
+  /** What the response will say. */
+  readonly standings: number;
+  /** The limit that holds the request back. */
+  readonly waiting: number;
+}
+
 /**
  * A request that one limit refuses is not counted by the others: with several limits, all are asked first. The request
  * waits for the longest of the waits that its leaky buckets give it.
  */
-function decide(x: Exchange, limits: readonly Limit[], slot: number, context: FilterContext): Verdict {
+function decide(x: Exchange, limits: readonly Limit[], slots: Slots, context: FilterContext): Verdict {
   const nowMs = context.clock.monotonicMs();
   const [only] = limits;
   if (only !== undefined && limits.length === 1) {
     if (!only.appliesTo(x)) return null;
     const allowed = only.decide(x, nowMs, true).allowed;
-    remember(x, slot, [only]);
+    remember(x, slots.standings, [only]);
     countOverflows(only, context);
-    return allowed ? pass(x, only.decision.waitMs, only, context) : refuse(only, context);
+    return allowed ? pass(x, only, slots, context) : refuse(only, context);
   }
-  return decideAmong(x, limits.filter((limit) => limit.appliesTo(x)), slot, nowMs, context);
+  return decideAmong(x, limits.filter((limit) => limit.appliesTo(x)), slots, nowMs, context);
 }
 
-function decideAmong(x: Exchange, limits: readonly Limit[], slot: number, nowMs: number, context: FilterContext): Verdict {
+function decideAmong(x: Exchange, limits: readonly Limit[], slots: Slots, nowMs: number, context: FilterContext): Verdict {
   const refusing = limits.find((limit) => !limit.decide(x, nowMs, false).allowed);
   if (refusing !== undefined) {
-    remember(x, slot, limits.slice(0, limits.indexOf(refusing) + 1));
+    remember(x, slots.standings, limits.slice(0, limits.indexOf(refusing) + 1));
     return refuse(refusing, context);
   }
   let slowest: Limit | undefined;
@@ -61,8 +71,8 @@ function decideAmong(x: Exchange, limits: readonly Limit[], slot: number, nowMs:
     countOverflows(limit, context);
     if (slowest === undefined || limit.decision.waitMs > slowest.decision.waitMs) slowest = limit;
   }
-  remember(x, slot, limits);
-  return slowest === undefined ? null : pass(x, slowest.decision.waitMs, slowest, context);
+  remember(x, slots.standings, limits);
+  return slowest === undefined ? null : pass(x, slowest, slots, context);
 }
 
 /** What the response will say; only where a header style is set. */
@@ -71,19 +81,29 @@ function remember(x: Exchange, slot: number, limits: readonly Limit[]): void {
   x.slots[slot] = limits.map((limit): Standing => ({ limit, remaining: limit.decision.remaining, resetMs: limit.decision.resetMs }));
 }
 
-function pass(x: Exchange, waitMs: number, limit: Limit, context: FilterContext): Verdict {
+function pass(x: Exchange, limit: Limit, slots: Slots, context: FilterContext): Verdict {
+  const { waitMs } = limit.decision;
   if (waitMs < 1 || context.shadow) return null;
   if (limit.waiting.count >= waitingMax) {
     context.count('rateLimit_queue_full');
     return refuse(limit, context);
   }
   limit.waiting.count += 1;
+  x.slots[slots.waiting] = limit;
   context.count('rateLimit_delayed');
   context.timers.after(waitMs, (waited, token) => {
-    limit.waiting.count -= 1;
+    stopWaiting(waited, slots);
     waited.proceed(token);
   }, x, x.token);
   return WAIT;
+}
+
+/** Its turn has come, or the client has gone: then the timer goes with the exchange. */
+function stopWaiting(x: Exchange, slots: Slots): void {
+  const limit = x.slots[slots.waiting] as Limit | undefined;
+  if (limit === undefined) return;
+  x.slots[slots.waiting] = undefined;
+  limit.waiting.count -= 1;
 }
 
 function refuse(limit: Limit, context: FilterContext): Verdict {

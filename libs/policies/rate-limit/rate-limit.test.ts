@@ -89,6 +89,20 @@ describe('leaky bucket', () => {
     expect(context.counts.get('rateLimit_delayed')).toBe(2);
   });
 
+  test('a client that goes while it waits gives its place back', () => {
+    const { filter, context } = build({ smooth: { algorithm: 'leakyBucket', requests: 1, per: '1s', burst: 60, key: ['clientAddress'], maxKeys: 100_000 } });
+    for (let client = 0; client < 10_050; client += 1) {
+      for (let i = 0; i < 2; i += 1) {
+        const x = makeExchange({ ...get, clientAddress: `client-${client}` }, context);
+        filter.request?.(x);
+        context.timers.cancel(x);
+        filter.complete?.(x);
+      }
+    }
+    expect(context.counts.get('rateLimit_delayed')).toBe(10_050);
+    expect(context.counts.get('rateLimit_queue_full')).toBeUndefined();
+  });
+
   test('never waits in shadow', () => {
     const { filter, context } = build(limits, { shadow: true });
     const decide = (): unknown => filter.request?.(makeExchange(get, context));
