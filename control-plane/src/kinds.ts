@@ -1,5 +1,11 @@
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import type { WireKind } from '@remora/policy-kit/runtime-kind';
+import { accessLogAuthoring } from '@remora/policy-access-log/compile';
+import { accessLogWire } from '@remora/policy-access-log/wire';
+import { corsAuthoring } from '@remora/policy-cors/compile';
+import { corsWire } from '@remora/policy-cors/wire';
+import { errorResponseAuthoring } from '@remora/policy-error-response/compile';
+import { errorResponseWire } from '@remora/policy-error-response/wire';
 import { faultAuthoring } from '@remora/policy-fault/compile';
 import { faultWire } from '@remora/policy-fault/wire';
 import { ipAccessAuthoring } from '@remora/policy-ip-access/compile';
@@ -12,6 +18,8 @@ import { requestLimitsAuthoring } from '@remora/policy-request-limits/compile';
 import { requestLimitsWire } from '@remora/policy-request-limits/wire';
 import { retryAuthoring } from '@remora/policy-retry/compile';
 import { retryWire } from '@remora/policy-retry/wire';
+import { securityHeadersAuthoring } from '@remora/policy-security-headers/compile';
+import { securityHeadersWire } from '@remora/policy-security-headers/wire';
 import { timeoutAuthoring } from '@remora/policy-timeout/compile';
 import { timeoutWire } from '@remora/policy-timeout/wire';
 import { transformAuthoring } from '@remora/policy-transform/compile';
@@ -19,24 +27,32 @@ import { transformWire } from '@remora/policy-transform/wire';
 
 /** Every kind that this control plane can validate and compile, by name. Their order is in `policy-kit/order.ts`. */
 export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
+  accessLogAuthoring,
+  corsAuthoring,
+  errorResponseAuthoring,
   faultAuthoring,
   ipAccessAuthoring,
   rateLimitAuthoring,
   requestIdAuthoring,
   requestLimitsAuthoring,
   retryAuthoring,
+  securityHeadersAuthoring,
   timeoutAuthoring,
   transformAuthoring,
 ]);
 
 /** The sidecar's own decoders: what is about to be pushed is read with them first. */
 export const wireKinds: ReadonlyMap<string, WireKind<unknown>> = byName<WireKind<unknown>>([
+  accessLogWire,
+  corsWire,
+  errorResponseWire,
   faultWire,
   ipAccessWire,
   rateLimitWire,
   requestIdWire,
   requestLimitsWire,
   retryWire,
+  securityHeadersWire,
   timeoutWire,
   transformWire,
 ]);

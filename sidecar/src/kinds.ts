@@ -1,21 +1,29 @@
 import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
+import { accessLogRuntime } from '@remora/policy-access-log/filter';
+import { corsRuntime } from '@remora/policy-cors/filter';
+import { errorResponseRuntime } from '@remora/policy-error-response/filter';
 import { faultRuntime } from '@remora/policy-fault/filter';
 import { ipAccessRuntime } from '@remora/policy-ip-access/filter';
 import { rateLimitRuntime } from '@remora/policy-rate-limit/filter';
 import { requestIdRuntime } from '@remora/policy-request-id/filter';
 import { requestLimitsRuntime } from '@remora/policy-request-limits/filter';
 import { retryRuntime } from '@remora/policy-retry/filter';
+import { securityHeadersRuntime } from '@remora/policy-security-headers/filter';
 import { timeoutRuntime } from '@remora/policy-timeout/filter';
 import { transformRuntime } from '@remora/policy-transform/filter';
 
 /** Every kind that this sidecar can enforce, by name. Their order is in `policy-kit/order.ts`. */
 export const runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>> = new Map([
+  register(accessLogRuntime),
+  register(corsRuntime),
+  register(errorResponseRuntime),
   register(faultRuntime),
   register(ipAccessRuntime),
   register(rateLimitRuntime),
   register(requestIdRuntime),
   register(requestLimitsRuntime),
   register(retryRuntime),
+  register(securityHeadersRuntime),
   register(timeoutRuntime),
   register(transformRuntime),
 ]);
