@@ -39,33 +39,46 @@ export async function listDocumentFiles(names: readonly string[], terminal: Term
   const paths: string[] = [];
   for (const name of names) {
     if (name === '-') paths.push('-');
-    else await collect(resolve(terminal.cwd, name), 0, paths);
+    else await collect({ path: resolve(terminal.cwd, name), cwd: terminal.cwd, depth: 0 }, paths);
   }
   return [...new Set(paths)];
 }
 
-async function collect(path: string, depth: number, into: string[]): Promise<void> {
-  const info = await stat(path).catch((error: unknown) => failRead(path, error));
+interface Visit {
+  readonly path: string;
+  readonly cwd: string;
+  readonly depth: number;
+}
+
+async function collect({ path, cwd, depth }: Visit, into: string[]): Promise<void> {
+  const info = await stat(path).catch((error: unknown) => failRead(shownName(path, cwd), error));
   if (info.isFile()) into.push(path);
   if (!info.isDirectory()) return;
-  if (depth >= depthMax) throw new CommandFailure(exitCodes.usage, `${path}: folders are read ${depthMax} levels deep at most`);
-  const entries = await readdir(path, { withFileTypes: true }).catch((error: unknown) => failRead(path, error));
+  if (depth >= depthMax) throw new CommandFailure(exitCodes.usage, `${shownName(path, cwd)}: folders are read ${depthMax} levels deep at most`);
+  const entries = await readdir(path, { withFileTypes: true }).catch((error: unknown) => failRead(shownName(path, cwd), error));
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     if (entry.name.startsWith('.')) continue;
     const isDocument = extensions.some((extension) => entry.name.endsWith(extension));
-    if (entry.isDirectory() || isDocument) await collect(join(path, entry.name), depth + 1, into);
+    if (entry.isDirectory() || isDocument) await collect({ path: join(path, entry.name), cwd, depth: depth + 1 }, into);
     if (into.length > filesMax) throw new CommandFailure(exitCodes.usage, `more than ${filesMax} files`);
   }
 }
 
 async function readOne(path: string, cwd: string): Promise<DocumentFile> {
-  const bytes = await readFile(path).catch((error: unknown) => failRead(path, error));
-  const shown = relative(cwd, path);
-  return { name: shown.startsWith('..') ? path : shown, bytes };
+  const name = shownName(path, cwd);
+  const bytes = await readFile(path).catch((error: unknown) => failRead(name, error));
+  return { name, bytes };
 }
 
-function failRead(path: string, error: unknown): never {
+/** Relative to the working folder, where the file is inside it. */
+function shownName(path: string, cwd: string): string {
+  const shown = relative(cwd, path);
+  if (shown === '') return '.';
+  return shown.startsWith('..') ? path : shown;
+}
+
+function failRead(name: string, error: unknown): never {
   const { code, message } = error as NodeJS.ErrnoException;
   const reason = code === 'ENOENT' ? 'there is no such file or folder' : code === 'EACCES' ? 'no permission to read it' : message;
-  throw new CommandFailure(exitCodes.usage, `${path}: ${reason}`, { cause: error });
+  throw new CommandFailure(exitCodes.usage, `${name}: ${reason}`, { cause: error });
 }

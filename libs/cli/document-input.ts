@@ -48,12 +48,18 @@ function streamOf(documents: readonly LoadedDocument[]): Uint8Array {
 }
 
 function withSource(violation: Violation, documents: readonly LoadedDocument[], byKey: ReadonlyMap<string, LoadedDocument>): Violation {
-  const document = byLine(violation.source, documents) ?? byKey.get(violation.document ?? '');
-  return document === undefined ? violation : { ...violation, source: document.sourceOf(violation.pointer) };
+  const line = inRequest.exec(violation.source ?? '')?.[1];
+  if (violation.source !== undefined && line === undefined) return violation;
+  const document = line === undefined ? byKey.get(violation.document ?? '') : atLine(line, documents);
+  const message = violation.message.replaceAll(inRequestText, (place, number: string) => atLine(number, documents)?.source ?? place);
+  return { ...violation, message, ...(document === undefined ? {} : { source: document.sourceOf(violation.pointer) }) };
 }
 
-/** `request:6` is in the third document. */
-function byLine(source: string | undefined, documents: readonly LoadedDocument[]): LoadedDocument | undefined {
-  const line = /^[a-z]+:(\d+)$/.exec(source ?? '')?.[1];
-  return line === undefined ? undefined : documents[Math.floor((Number(line) - 1) / 2)];
+/** How the control plane names places in what it was sent. */
+const inRequest = /^request:(\d+)$/;
+const inRequestText = /\brequest:(\d+)\b/g;
+
+/** Line 6 of the request is in the third document. */
+function atLine(line: string, documents: readonly LoadedDocument[]): LoadedDocument | undefined {
+  return documents[Math.floor((Number(line) - 1) / 2)];
 }

@@ -24,8 +24,8 @@ export function processTerminal(signal: AbortSignal, env: Terminal['env']): Term
   return {
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
-    outIsTerminal: Boolean(process.stdout.isTTY),
-    errIsTerminal: Boolean(process.stderr.isTTY),
+    outIsTerminal: process.stdout.isTTY,
+    errIsTerminal: process.stderr.isTTY,
     columns: process.stdout.columns ?? 100,
     env,
     cwd: process.cwd(),

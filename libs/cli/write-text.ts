@@ -22,11 +22,12 @@ function dryRunText(answer: WriteAnswer, style: Style): string {
 }
 
 function touchedText(answer: WriteAnswer, style: Style): string {
-  const count = answer.sidecars.length;
+  const count = answer.sidecarCount;
   if (answer.changes.length === 0) return 'everything is as given already';
   if (count === 0) return answer.subjects.length === 0 ? 'no sidecar would enforce anything else' : `would change ${answer.subjects.join(', ')}, which no sidecar runs`;
   const names = answer.sidecars.map((one) => (one.connected ? style.name(one.nodeId) : `${one.nodeId} (offline)`));
-  return `would change ${count} ${count === 1 ? 'sidecar' : 'sidecars'}: ${names.join(', ')}`;
+  const more = count > names.length ? ` and ${count - names.length} more` : '';
+  return `would change ${count} ${count === 1 ? 'sidecar' : 'sidecars'}: ${names.join(', ')}${more}`;
 }
 
 const marks = { created: '+', updated: '~', deleted: '-' } as const;

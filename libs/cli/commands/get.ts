@@ -1,20 +1,23 @@
 import type { Command } from 'commander';
 import type { JsonObject } from '@remora/core/canonical-json';
 import { stringify } from 'yaml';
-import type { DocumentAnswer, Page } from '../api-shapes.ts';
+import type { DocumentAnswer, Page, SidecarAnswer } from '../api-shapes.ts';
 import { documentKinds, documentPath, parseDocumentNames, parseKind } from '../document-kinds.ts';
-import type { DocumentKind } from '../document-kinds.ts';
+import type { DocumentKind, DocumentName } from '../document-kinds.ts';
 import { targetText } from '../document-text.ts';
 import { readPages } from '../pages.ts';
+import { refusalLines } from '../refusal-text.ts';
 import { collect } from './apply.ts';
 import { addApiOptions } from '../session.ts';
 import type { Runner, Session } from '../session.ts';
+import type { Style } from '../style.ts';
 import { renderTable } from '../table.ts';
 import { wordArgument } from '../word-argument.ts';
 
 interface GetOptions {
   readonly label?: readonly string[];
   readonly owner?: string;
+  readonly status?: boolean;
 }
 
 /** `remora get policies`, `remora get policy/baseline`, `remora get all`. */
@@ -26,12 +29,13 @@ export function addGet(program: Command, run: Runner): void {
     .argument('[name...]', 'names')
     .option('-l, --label <key=value>', 'only documents with this label; may be given several times', collect)
     .option('--owner <set>', 'only documents of this owner set')
+    .option('--status', 'with names: also which sidecars refused a snapshot because of the document')
     .action(
       run<GetOptions>(async (session, options, args) => {
         const [kind = '', ...names] = args;
         if (kind === 'all') return showAll(session, options);
         if (names.length === 0 && !kind.includes('/')) return showList(session, [parseKind(kind)], options);
-        return showDocuments(session, args);
+        return showDocuments(session, args, options);
       }),
     );
   addApiOptions(command);
@@ -56,10 +60,32 @@ function listText(session: Session, found: readonly DocumentAnswer[]): string {
   return renderTable([{ title: 'KIND' }, { title: 'NAME' }, { title: 'CONCERNS' }, { title: 'REVISION', align: 'right' }, { title: 'OWNER' }], rows, session.style.faint);
 }
 
-async function showDocuments(session: Session, words: readonly string[]): Promise<void> {
-  const found: JsonObject[] = [];
+interface ShownDocument {
+  readonly document: JsonObject;
+  /** Only with `--status`. */
+  readonly refusedBy?: readonly SidecarAnswer[];
+}
+
+async function showDocuments(session: Session, words: readonly string[], options: GetOptions): Promise<void> {
+  const sidecars = options.status === true ? await readPages<SidecarAnswer>(session.api, { path: '/v1/sidecars', cursor: 'after' }) : null;
+  const found: ShownDocument[] = [];
   for (const name of parseDocumentNames(words)) {
-    found.push((await session.api.call({ method: 'GET', path: documentPath(name) })).body as JsonObject);
+    const document = (await session.api.call({ method: 'GET', path: documentPath(name) })).body as JsonObject;
+    found.push(sidecars === null ? { document } : { document, refusedBy: sidecars.filter((one) => refusedBecauseOf(one, name)) });
   }
-  session.answer(found.length === 1 ? found[0] : { items: found }, () => found.map((one) => stringify(one, { lineWidth: 0 })).join('---\n'));
+  const values = found.map((one) => (one.refusedBy === undefined ? one.document : one));
+  session.answer(values.length === 1 ? values[0] : { items: values }, () => found.map((one) => documentText(one, session.style)).join('---\n'));
+}
+
+/** Whether what the sidecar refused last, and refuses still, names the policy. */
+function refusedBecauseOf(sidecar: SidecarAnswer, name: DocumentName): boolean {
+  if (name.kind.kind !== 'Policy' || sidecar.phase !== 'refused' || sidecar.lastRefusal === null) return false;
+  return sidecar.lastRefusal.errors.some((error) => error.policies.includes(name.name));
+}
+
+function documentText({ document, refusedBy }: ShownDocument, style: Style): string {
+  const text = stringify(document, { lineWidth: 0 });
+  if (refusedBy === undefined) return text;
+  if (refusedBy.length === 0) return `${text}${style.good('# no sidecar refuses it')}\n`;
+  return text + refusedBy.map((one) => `# ${style.name(one.nodeId)} (${one.subject}) ${refusalLines(one.lastRefusal, style).replaceAll('\n      ', '\n#   ')}`).join('');
 }

@@ -1,0 +1,115 @@
+import path from 'node:path';
+import { expectGolden } from '@remora/testing/golden';
+import { describe, expect, test } from 'vitest';
+import { goldenOf, runScripted } from './cli-fixture.ts';
+import type { CliRunOptions, Script } from './cli-fixture.ts';
+import { enforced, explanation, offlineSidecar, pendingOne, refusedByOne, refusedSidecar, revision, sidecar, whyAnswer, written } from './testdata/answers.ts';
+
+interface Case extends CliRunOptions {
+  readonly name: string;
+  readonly args: readonly string[];
+}
+
+const documents = path.join(import.meta.dirname, 'testdata/documents');
+const write = (body: unknown): Script => ({ 'POST /v1/apply': { body } });
+const head = { epoch: 1_763_000_000, index: 4 };
+const stored = (document: object, at: number): object => ({ document, revision: at, owner: '', etag: '"x"' });
+const problem = (status: number, code: string, more: object): Script => ({ 'POST /v1/apply': { status, body: { type: `urn:remora:problem:${code}`, title: `Title of ${code}`, status, code, ...more } } });
+
+const cases: readonly Case[] = [
+  { name: 'apply', args: ['apply', '-f', 'good.yaml', '-m', 'quicker'], script: write(written) },
+  { name: 'apply-wait', args: ['apply', '-f', 'good.yaml', '--wait', '--timeout', '5s', '--owner', 'team', '--force', 'a,b', '--force', 'c'], script: write({ ...written, enforcement: enforced }) },
+  { name: 'apply-wait-refused', args: ['apply', '-f', 'good.yaml', '--wait'], script: write({ ...written, enforcement: refusedByOne }) },
+  { name: 'apply-wait-timeout', args: ['apply', '-f', 'good.yaml', '--wait'], script: write({ ...written, enforcement: pendingOne }) },
+  { name: 'apply-wait-nobody', args: ['apply', '-f', 'good.yaml', '--wait'], script: write({ ...written, enforcement: { ...enforced, sidecars: [], counts: { ...enforced.counts, total: 0, applied: 0 } } }) },
+  { name: 'apply-unchanged', args: ['apply', '-f', 'good.yaml'], script: write({ ...written, outcome: 'unchanged', revision: null, changes: [] }) },
+  { name: 'apply-dry-run', args: ['apply', '-f', 'good.yaml', '--dry-run', '--wait'], script: write({ ...written, outcome: 'dry-run', revision: null }) },
+  { name: 'apply-plan-prune', args: ['apply', '-f', 'good.yaml', '--plan', 'abc', '--prune', 'team'], script: problem(409, 'plan-differs', { detail: 'the plan would do something else now' }) },
+  { name: 'apply-json', args: ['apply', '-f', 'good.yaml', '-o', 'json'], script: write({ ...written, enforcement: enforced }) },
+  { name: 'apply-yaml', args: ['apply', '-f', 'good.yaml', '-o', 'yaml'], script: write({ ...written, changes: [] }) },
+  { name: 'apply-stdin', args: ['apply', '-f', '-'], stdin: '{"kind":"Mesh","name":"mesh"}', script: write(written) },
+  { name: 'apply-folder', args: ['apply', '-f', '.'], script: {} },
+  { name: 'apply-colours', args: ['apply', '-f', 'good.yaml', '--wait'], terminal: true, script: write({ ...written, enforcement: enforced }) },
+  { name: 'apply-no-colours', args: ['apply', '-f', 'good.yaml', '--wait'], terminal: true, env: { NO_COLOR: '1' }, script: write({ ...written, enforcement: enforced }) },
+  {
+    name: 'apply-refused', args: ['apply', '-f', 'good.yaml', '-f', 'wrong.yaml'],
+    script: problem(422, 'documents-refused', {
+      detail: '3 violations',
+      violations: [
+        { document: 'Policy/limits', source: 'request:6', pointer: '/rateLimit/limits/perIp/request', code: 'unknown-field', message: 'there is no field "request" here', expected: 'one of requests, per', suggestion: 'requests' },
+        { document: 'Policy/limits', source: 'request:6', pointer: '/rateLimit/limits/perIp/per', code: 'invalid-duration', message: '"1 minute" is not a duration', expected: 'a duration such as 1m' },
+        { document: 'Policy/extra', pointer: '', code: 'conflict', message: 'Policy/limits sets the same' },
+      ],
+    }),
+  },
+  { name: 'apply-refused-json', args: ['apply', '-f', 'wrong.yaml', '-o', 'json'], script: problem(422, 'documents-refused', { violations: [{ document: 'Policy/limits', pointer: '/rateLimit', code: 'x', message: 'wrong' }] }) },
+  {
+    name: 'apply-unreadable', args: ['apply', '-f', 'unreadable.yaml'],
+    script: problem(422, 'documents-refused', { violations: [{ document: 'Service/web', source: 'request:2', pointer: '/ports/http/prot', code: 'unknown-field', message: 'there is no field "prot" here', suggestion: 'port' }] }),
+  },
+  { name: 'apply-guard', args: ['apply', '-f', 'good.yaml'], script: problem(409, 'guard', { detail: 'gateway/edge had 1 routes and would have none', guards: [{ guard: 'empties-routes', subject: 'gateway/edge', message: 'gateway/edge had 1 routes and would have none' }] }) },
+  { name: 'apply-server-failed', args: ['apply', '-f', 'good.yaml'], script: problem(500, 'internal', {}) },
+  { name: 'apply-missing-file', args: ['apply', '-f', 'nowhere.yaml'] },
+  { name: 'apply-owner-and-prune', args: ['apply', '-f', 'good.yaml', '--owner', 'a', '--prune', 'b'] },
+  { name: 'apply-no-file', args: ['apply'] },
+  { name: 'apply-bad-timeout', args: ['apply', '-f', 'good.yaml', '--timeout', 'soon'] },
+  { name: 'unreachable', args: ['history', '--server', 'http://127.0.0.1:1'] },
+  { name: 'unreachable-json', args: ['history', '--server', 'http://127.0.0.1:1', '-o', 'json'] },
+  { name: 'bad-server', args: ['history', '--server', 'ftp://example'] },
+  { name: 'unknown-command', args: ['aply'] },
+  { name: 'unknown-option', args: ['apply', '--fiel', 'x'] },
+  { name: 'not-understood', args: ['get', 'policies'], script: { 'GET /v1/policies': { body: { surprise: true } } } },
+  { name: 'not-json', args: ['get', 'policies'], script: { 'GET /v1/policies': { body: 'not { json' } } },
+  {
+    name: 'get-list', args: ['get', 'policies', '-l', 'team=a', '-l', 'x', '--owner', 'set'],
+    script: { 'GET /v1/policies': { body: { items: [stored({ kind: 'Policy', name: 'baseline', target: {} }, 1), stored({ kind: 'Policy', name: 'patient', target: { service: 'payments' }, from: { labels: { a: 'b' } } }, 12)], next: null, total: 2, head } } },
+  },
+  {
+    name: 'get-pages', args: ['get', 'routes'],
+    script: {
+      'GET /v1/routes?limit=500': { body: { items: [stored({ kind: 'Route', name: 'a', gateway: 'edge' }, 1)], next: 'a', total: 2, head } },
+      'GET /v1/routes?limit=500&after=a': { body: { items: [stored({ kind: 'Route', name: 'b', service: 'orders' }, 2)], next: null, total: 2, head } },
+    },
+  },
+  { name: 'get-one', args: ['get', 'policy', 'baseline'], script: { 'GET /v1/policies/baseline': { body: { kind: 'Policy', name: 'baseline', target: {}, timeout: { request: '2s' } } }, 'GET /v1/sidecars': { body: { items: [sidecar], next: null, total: 1, counts: {} } } } },
+  { name: 'get-slash-json', args: ['get', 'policy/a', 'service/b', '-o', 'json'], script: { 'GET /v1/policies/a': { body: { kind: 'Policy', name: 'a' } }, 'GET /v1/services/b': { body: { kind: 'Service', name: 'b' } } } },
+  { name: 'get-status', args: ['get', 'policy/payments-fail', '--status'], script: { 'GET /v1/policies/payments-fail': { body: { kind: 'Policy', name: 'payments-fail', target: {} } }, 'GET /v1/sidecars': { body: { items: [sidecar, refusedSidecar], next: null, total: 2, counts: {} } } } },
+  { name: 'get-unknown-kind', args: ['get', 'polices'] },
+  { name: 'get-not-found', args: ['get', 'policy/x'] },
+  { name: 'delete', args: ['delete', 'policy', 'a', '--wait'], script: { 'DELETE /v1/policies/a': { body: { ...written, changes: [{ document: 'Policy/a', action: 'deleted', fields: [] }], enforcement: enforced } } } },
+  { name: 'delete-referred', args: ['delete', 'service/orders'], script: { 'DELETE /v1/services/orders': { status: 409, body: { title: 'Other documents refer to it', status: 409, code: 'referred', detail: 'Service/orders is referred to', referrers: ['Route/a', 'Policy/b'] } } } },
+  { name: 'diff-revisions', args: ['diff', '3', '4'], script: { 'GET /v1/revisions/4/diff': { body: { from: 3, to: 4, changes: written.changes } } } },
+  { name: 'diff-one', args: ['diff', '4', '--exit-code'], script: { 'GET /v1/revisions/4/diff': { body: { from: 3, to: 4, changes: written.changes } } } },
+  { name: 'diff-files', args: ['diff', '-f', 'good.yaml', '--exit-code'], script: write({ ...written, outcome: 'dry-run', revision: null }) },
+  { name: 'diff-none', args: ['diff', '-f', 'good.yaml', '--exit-code'], script: write({ ...written, outcome: 'dry-run', revision: null, changes: [] }) },
+  { name: 'diff-nothing-named', args: ['diff'] },
+  { name: 'explain', args: ['explain', '--service', 'payments', '--caller', 'batch', '--field', '/timeout'], script: { 'GET /v1/explain': { body: explanation } } },
+  { name: 'explain-nothing', args: ['explain', '--gateway', 'edge'], script: { 'GET /v1/explain': { body: { ...explanation, place: { owner: { kind: 'gateway', name: 'edge' } }, sections: [], fields: [] } } } },
+  { name: 'explain-both', args: ['explain', '--gateway', 'edge', '--service', 'x'] },
+  { name: 'why', args: ['why', '7f3a'], script: { 'GET /v1/why/7f3a': { body: whyAnswer } } },
+  { name: 'why-unknown', args: ['why', 'a/b'], script: { 'GET /v1/why/a/b': { body: { requestId: 'a/b', refusals: [], silent: [] } } } },
+  { name: 'history', args: ['history', '--since', '30m', '--limit', '2', '--document', 'Policy/baseline'], script: { 'GET /v1/revisions': { body: { items: [revision, { ...revision, revision: 3, kind: 'revert', of: 2, documents: Array.from({ length: 5 }, (_, i) => ({ document: `Policy/p${i}`, action: 'created' })), documentCount: 5 }], next: 3, head, retainedFrom: 1 } } } },
+  { name: 'history-one', args: ['history', '4'], script: { 'GET /v1/revisions/4': { body: revision }, 'GET /v1/revisions/4/diff': { body: { from: 3, to: 4, changes: written.changes } }, 'GET /v1/revisions/4/enforcement': { body: refusedByOne } } },
+  { name: 'history-one-forgotten', args: ['history', '4'], script: { 'GET /v1/revisions/4': { body: revision }, 'GET /v1/revisions/4/diff': { body: { from: 3, to: 4, changes: [] } }, 'GET /v1/revisions/4/enforcement': { status: 410, body: { code: 'gone', status: 410, title: 'gone' } } } },
+  { name: 'history-bad-since', args: ['history', '--since', 'yesterday'] },
+  { name: 'revert', args: ['revert', '4', '--wait', '-m', 'no'], script: { 'POST /v1/revisions/4/revert': { body: { ...written, enforcement: enforced } } } },
+  { name: 'revert-conflict', args: ['revert', '#4'], script: { 'POST /v1/revisions/4/revert': { status: 409, body: { title: 'Documents changed since the revision', status: 409, code: 'revert-conflict', detail: '1 of the 1 documents of revision 4 changed since', changedSince: [{ document: 'Policy/baseline', revision: 6 }] } } } },
+  { name: 'revert-bad-number', args: ['revert', 'last'] },
+  { name: 'restore-to', args: ['restore-to', '2'], script: { 'POST /v1/restore-to/2': { body: written } } },
+  { name: 'sidecars', args: ['sidecars'], script: { 'GET /v1/sidecars': { body: { items: [sidecar, refusedSidecar, offlineSidecar], next: null, total: 3, counts: {} } } } },
+  { name: 'sidecars-one', args: ['sidecars', 'payments-2'], script: { 'GET /v1/sidecars/payments-2': { body: refusedSidecar } } },
+  { name: 'sidecars-filter', args: ['sidecars', '--service', 'orders', '--phase', 'refused'], script: { 'GET /v1/sidecars': { body: { items: [], next: null, total: 0, counts: {} } } } },
+  { name: 'inspect-history', args: ['inspect', 'orders-1', 'history'], script: { 'GET /v1/sidecars/orders-1/history': { body: { nodeId: 'orders-1', items: [] } } } },
+  { name: 'events', args: ['events', '--count', '2'], script: { 'GET /v1/events': { type: 'text/event-stream', body: ': connected\n\nid: 1-1\nevent: sidecar-refused\ndata: {"at":"2026-11-22T11:59:30.000Z","nodeId":"payments-2","subject":"service/payments","version":{"epoch":1,"index":7},"detail":"unknown-kind"}\n\nevent: gap\ndata: {"detail":"too slow"}\n\n' } } },
+];
+
+describe('what commands print, ask and end with', () => {
+  test.each(cases)('$name', async ({ name, args, ...options }) => {
+    const run = await runScripted(args, { cwd: documents, ...options });
+    expectGolden(path.join(import.meta.dirname, 'testdata/golden', `${name}.txt`), goldenOf(args, run));
+  });
+
+  test('names of cases are unique', () => {
+    expect(new Set(cases.map(({ name }) => name)).size).toBe(cases.length);
+  });
+});

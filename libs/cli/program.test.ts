@@ -1,0 +1,36 @@
+import path from 'node:path';
+import { expectGolden } from '@remora/testing/golden';
+import { describe, expect, test } from 'vitest';
+import { buildProgram } from './program.ts';
+import { exitCodeMeanings, exitCodes } from './exit-codes.ts';
+import { runScripted } from './cli-fixture.ts';
+import { processTerminal } from './terminal.ts';
+
+const commandNames = buildProgram(processTerminal(new AbortController().signal, {}), () => async () => {})
+  .commands.map((command) => command.name());
+
+/** Their help is their own, with all settings of the process. */
+const processCommands = new Set(['control-plane', 'sidecar', 'backup', 'restore']);
+
+describe('the command tree', () => {
+  test('has every command of this release', () => {
+    expect(commandNames).toEqual([
+      'control-plane', 'sidecar', 'run', 'validate', 'apply', 'get', 'delete', 'diff', 'explain', 'why', 'history', 'revert', 'restore-to',
+      'sidecars', 'inspect', 'top', 'events', 'backup', 'restore', 'completion',
+    ]);
+  });
+
+  test('help of all commands', async () => {
+    let text = (await runScripted(['--help'])).out;
+    for (const name of commandNames.filter((one) => !processCommands.has(one))) text += `\n${'-'.repeat(80)}\n${(await runScripted([name, '--help'])).out}`;
+    expectGolden(path.join(import.meta.dirname, 'testdata/help.txt'), text);
+  });
+
+  test.each([[['--help']], [['--version']], [['help', 'apply']], [['apply', '--help']]])('%s ends with 0', async (args) => {
+    expect((await runScripted(args)).exitCode).toBe(0);
+  });
+
+  test('every exit code has its meaning, once', () => {
+    expect(exitCodeMeanings.map(({ code }) => code)).toEqual(Object.values(exitCodes));
+  });
+});

@@ -1,0 +1,90 @@
+import type { EnforcementAnswer, ExplainAnswer, RefusalAnswer, RevisionAnswer, SidecarAnswer, WhyAnswer, WriteAnswer } from '../api-shapes.ts';
+
+/** Answers of a control plane, for scripts. Typed by the API's own shapes, so that they cannot drift from it. */
+
+const version = (index: number): { epoch: number; index: number } => ({ epoch: 1_763_000_000, index });
+
+export const refusal: RefusalAnswer = {
+  version: version(7), hash: 'f00d', at: '2026-11-22T11:59:30.000Z', lane: 'config', class: 'invalid',
+  errors: [{ resource: 'a1b2', kind: 'fault', pointer: '', code: 'unknown-kind', message: 'this build does not know the kind fault', policies: ['payments-fail'] }],
+};
+
+export const enforced: EnforcementAnswer = {
+  version: version(4), done: true, elapsedMs: 38.4,
+  counts: { total: 2, applied: 2, pending: 0, refused: 0, offline: 0, superseded: 0 },
+  sidecars: [
+    { nodeId: 'orders-1', subject: 'service/orders', outcome: 'applied', elapsedMs: 21, refusal: null },
+    { nodeId: 'orders-2', subject: 'service/orders', outcome: 'applied', elapsedMs: 38.4, refusal: null },
+  ],
+};
+
+export const refusedByOne: EnforcementAnswer = {
+  version: version(7), done: true, elapsedMs: 12,
+  counts: { total: 3, applied: 1, pending: 0, refused: 1, offline: 1, superseded: 0 },
+  sidecars: [
+    { nodeId: 'payments-1', subject: 'service/payments', outcome: 'applied', elapsedMs: 12, refusal: null },
+    { nodeId: 'payments-2', subject: 'service/payments', outcome: 'refused', elapsedMs: 9, refusal },
+    { nodeId: 'payments-3', subject: 'service/payments', outcome: 'offline', elapsedMs: 0, refusal: null },
+  ],
+};
+
+export const pendingOne: EnforcementAnswer = {
+  version: version(8), done: false, elapsedMs: 0,
+  counts: { total: 1, applied: 0, pending: 1, refused: 0, offline: 0, superseded: 0 },
+  sidecars: [{ nodeId: 'web-1', subject: 'service/web', outcome: 'pending', elapsedMs: 0, refusal: null }],
+};
+
+export const revision: RevisionAnswer = {
+  revision: 4, version: version(4), at: '2026-11-22T11:58:00.000Z', author: 'ana', message: 'quicker', kind: 'documents',
+  documents: [{ document: 'Policy/baseline', action: 'updated' }], documentCount: 1, grants: [],
+};
+
+export const written: WriteAnswer = {
+  outcome: 'committed', revision, head: version(4), plan: '0123456789abcdef0123456789abcdef',
+  changes: [
+    { document: 'Policy/baseline', action: 'updated', fields: [{ pointer: '/timeout/request', before: '5s', after: '2s' }, { pointer: '/retry', after: { retries: 2 } }, { pointer: '/cors', before: { origins: ['*'] } }] },
+    { document: 'Policy/extra', action: 'created', fields: [{ pointer: '/target', after: {} }] },
+  ],
+  subjects: ['service/orders'],
+  sidecars: [{ nodeId: 'orders-1', subject: 'service/orders', connected: true }, { nodeId: 'orders-2', subject: 'service/orders', connected: false }],
+  changeCount: 2, subjectCount: 1, sidecarCount: 2, guards: [], enforcement: null,
+};
+
+export const sidecar: SidecarAnswer = {
+  nodeId: 'orders-1', incarnation: 3, subject: 'service/orders', phase: 'in-sync', connected: true, authenticated: false,
+  connectedSince: '2026-11-22T10:00:00.000Z', lastSeen: '2026-11-22T11:59:59.000Z', staleSince: null, address: '127.0.0.1:40001', locality: 'eu/a',
+  labels: { version: 'v1' }, build: { version: '0.1.0', format: 1, id: 'abcdef0123456789', kinds: { rateLimit: 1, timeout: 1 } },
+  config: { desired: version(4), desiredHash: 'aa11aa11aa11aa11', applied: version(4), appliedHash: 'aa11aa11aa11aa11', inSync: true, persisted: true, lagMs: 0 },
+  state: { desired: version(9), desiredHash: 'bb', applied: version(8), appliedHash: 'cc', inSync: false, persisted: true, lagMs: 1_500 },
+  lastRefusal: null, clockOffsetMs: -2, rssBytes: 88_000_000, cpuShare: 0.031, stallMs: 4, appReady: true, warming: [],
+};
+
+export const refusedSidecar: SidecarAnswer = {
+  ...sidecar, nodeId: 'payments-2', subject: 'service/payments', phase: 'refused', lastRefusal: refusal,
+  config: { ...sidecar.config, desired: version(7), inSync: false, lagMs: 30_000 },
+};
+
+export const offlineSidecar: SidecarAnswer = { ...sidecar, nodeId: 'web-1', subject: 'service/web', phase: 'offline', connected: false, connectedSince: null, staleSince: '2026-11-22T11:50:00.000Z', lastSeen: '2026-11-22T11:50:00.000Z' };
+
+export const explanation: ExplainAnswer = {
+  place: { owner: { kind: 'service', name: 'payments' }, caller: { kind: 'service', name: 'batch' } }, revision: 4,
+  sections: [{ kind: 'timeout', value: { request: '30s' }, shadow: false }, { kind: 'rateLimit', value: {}, shadow: true }],
+  fields: [
+    {
+      pointer: '/timeout/request', value: '30s', winner: { policy: 'batch-is-patient', target: '{service: payments} from {service: batch}', strength: 7 },
+      losers: [{ policy: { policy: 'baseline', target: '{}', strength: 0 }, value: '5s' }], why: 'batch-is-patient is for one service and one caller, baseline for everything.',
+      bounds: [{ policy: 'baseline', text: 'at most 60s' }],
+    },
+    { pointer: '/timeout/connect', value: '1s', winner: 'default', losers: [], why: 'No policy sets it.', bounds: [] },
+  ],
+};
+
+export const whyAnswer: WhyAnswer = {
+  requestId: '7f3a',
+  refusals: [{
+    nodeId: 'orders-2', subject: 'service/orders', at: '2026-11-22T11:59:48.000Z', side: 'inbound', method: 'GET', authority: 'orders', path: '/orders/1', route: '', destination: '',
+    status: 429, reason: 'rate-limited', responseFlag: 'RL', detail: 'limit perPage: 1 per 1h, used up; retry in 3588s', shadow: false, kind: 'rateLimit', policy: 'orders-are-rare',
+    pointer: '/rateLimit/limits/perPage', snapshot: 9, snapshotHash: 'aa', revision: 8, revisionAt: '2026-11-22T11:30:00.000Z', author: 'dora', message: 'orders are precious',
+  }],
+  silent: ['web-1'],
+};
