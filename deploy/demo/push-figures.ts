@@ -11,7 +11,7 @@ export interface PushFigures {
 export async function readPushFigures(world: World): Promise<PushFigures> {
   const answer = await fetch(`${world.fleet.api}/metrics`, { signal: AbortSignal.timeout(10_000) });
   const text = await answer.text();
-  return { configMessages: sumOf(text, 'remora_push_messages_total'), configBytes: sumOf(text, 'remora_push_bytes_total') };
+  return { configMessages: sumOf(text, 'remora_push_lane_messages_total'), configBytes: sumOf(text, 'remora_push_lane_bytes_total') };
 }
 
 /** Over the lane `config`. */

@@ -1,6 +1,7 @@
 import type { documentDiffShape, enforcementShape, fieldChangeShape, refusalShape, revisionListShape, revisionDiffShape, revisionShape } from '@remora/control-plane/api/shapes/revision-shape';
 import type { sidecarHistoryShape, sidecarShape, snapshotShape } from '@remora/control-plane/api/shapes/sidecar-shape';
 import type { storedDocumentShape, writeAnswerShape } from '@remora/control-plane/api/shapes/write-shape';
+import type { topShape } from '@remora/control-plane/api/shapes/telemetry-shape';
 import type { explanationShape, fieldExplanationShape, whyShape } from '@remora/control-plane/api/shapes/explain-shape';
 
 /** Answers of the API, in the types of the schemas that OpenAPI is made from: a change there shows here when compiling. */
@@ -16,6 +17,7 @@ export type DocumentAnswer = (typeof storedDocumentShape)['_output'];
 export type SidecarAnswer = (typeof sidecarShape)['_output'];
 export type SnapshotAnswer = (typeof snapshotShape)['_output'];
 export type SidecarHistoryAnswer = (typeof sidecarHistoryShape)['_output'];
+export type TopAnswer = (typeof topShape)['_output'];
 export type WhyAnswer = (typeof whyShape)['_output'];
 export type ExplainAnswer = (typeof explanationShape)['_output'];
 export type FieldExplanation = (typeof fieldExplanationShape)['_output'];

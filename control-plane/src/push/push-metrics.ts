@@ -9,6 +9,9 @@ export interface PushMetrics {
   readonly rejectionsTotal: Map<string, number>;
   messagesSentTotal: number;
   bytesSentTotal: number;
+  /** What the two lanes carried, without heartbeats and questions: `config`, `state`. */
+  readonly laneMessagesTotal: Map<string, number>;
+  readonly laneBytesTotal: Map<string, number>;
   /** By lane and kind: `config/update`, `config/unchanged`, `config/fallback`, `state/update`, `state/unchanged`. */
   readonly pushesTotal: Map<string, number>;
   /** Updates given up half-way because a newer one replaced them. */
@@ -36,6 +39,8 @@ export function createPushMetrics(): PushMetrics {
     rejectionsTotal: new Map(),
     messagesSentTotal: 0,
     bytesSentTotal: 0,
+    laneMessagesTotal: new Map(),
+    laneBytesTotal: new Map(),
     pushesTotal: new Map(),
     abortsTotal: 0,
     acksTotal: 0,
@@ -50,5 +55,9 @@ export function createPushMetrics(): PushMetrics {
 
 /** Adds one to a labelled counter. Labels come from closed sets. */
 export function countOne(counter: Map<string, number>, label: string): void {
-  counter.set(label, (counter.get(label) ?? 0) + 1);
+  countMany(counter, label, 1);
+}
+
+export function countMany(counter: Map<string, number>, label: string, count: number): void {
+  counter.set(label, (counter.get(label) ?? 0) + count);
 }

@@ -9,7 +9,7 @@ import { encodeMessage, fromWireVersion, safeNumber, type ControlBody } from './
 import { DestinationList, viewOfSets } from './endpoint-views.ts';
 import type { HubContext } from './hub-context.ts';
 import type { PendingEntries } from './pending-entries.ts';
-import { countOne } from './push-metrics.ts';
+import { countMany, countOne } from './push-metrics.ts';
 import type { RefusalStatus } from './push-hub.ts';
 import { refusalStatus } from './refusal-status.ts';
 import { readApplied, type SidecarFacts } from './sidecar-facts.ts';
@@ -88,11 +88,19 @@ export class SidecarSession {
     const { limits, clock } = this.#context;
     while (this.stream.bufferedBytes < limits.highWaterBytes) {
       const now = clock.monotonicMs();
-      const message = this.state.next(now) ?? this.config.next(now, (content) => this.#mayBegin(content, now));
+      const state = this.state.next(now);
+      const message = state ?? this.config.next(now, (content) => this.#mayBegin(content, now));
       if (!message) return;
-      if (message.starts) countOne(this.#context.metrics.pushesTotal, message.starts);
+      this.#countPush(state ? 'state' : 'config', message);
       this.send(message.bytes);
     }
+  }
+
+  #countPush(lane: 'config' | 'state', message: { readonly bytes: Uint8Array; readonly starts: string | null }): void {
+    const { metrics } = this.#context;
+    if (message.starts) countOne(metrics.pushesTotal, message.starts);
+    countOne(metrics.laneMessagesTotal, lane);
+    countMany(metrics.laneBytesTotal, lane, message.bytes.length);
   }
 
   send(bytes: Uint8Array): void {

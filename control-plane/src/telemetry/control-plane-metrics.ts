@@ -39,6 +39,8 @@ function pushMetrics(registry: Registry, metrics: PushMetrics): void {
   counter(registry, 'remora_push_disconnects_total', 'Sync streams that ended.', () => metrics.disconnectsTotal);
   counter(registry, 'remora_push_messages_sent_total', 'Messages to sidecars.', () => metrics.messagesSentTotal);
   counter(registry, 'remora_push_bytes_sent_total', 'Bytes of messages to sidecars, before framing.', () => metrics.bytesSentTotal);
+  labelled(registry, { name: 'remora_push_lane_messages_total', help: 'Messages of the two lanes, without heartbeats and questions.', labels: ['lane'] }, metrics.laneMessagesTotal);
+  labelled(registry, { name: 'remora_push_lane_bytes_total', help: 'Bytes of the two lanes, without heartbeats and questions.', labels: ['lane'] }, metrics.laneBytesTotal);
   counter(registry, 'remora_push_aborts_total', 'Updates given up half-way for a newer one.', () => metrics.abortsTotal);
   counter(registry, 'remora_push_acks_total', 'Updates that sidecars confirmed.', () => metrics.acksTotal);
   counter(registry, 'remora_push_stray_answers_total', 'Answers to nothing that was asked.', () => metrics.strayAnswersTotal);
