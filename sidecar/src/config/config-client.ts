@@ -22,6 +22,8 @@ import { toWireHash, toWireVersion } from './wire-codes.ts';
 /** What this instance tells of itself. */
 export interface InstanceFacts {
   readonly nodeId: string;
+  /** Grows with each start; without it, made from the clock and what the disk remembers. */
+  readonly incarnation?: bigint;
   readonly subject: Subject;
   readonly labels: Readonly<Record<string, string>>;
   readonly locality: string;
@@ -102,7 +104,7 @@ export class ConfigClient {
 
   constructor(options: ConfigClientOptions) {
     this.#options = options;
-    this.#incarnation = Math.round(options.clock.wallMs());
+    this.#incarnation = Number(options.instance.incarnation ?? Math.round(options.clock.wallMs()));
     const { dataPlane, kinds, clock, timers, pause, disk } = options;
     this.#keeper = new SnapshotKeeper({
       disk, timers, patienceMs: options.diskPatienceMs ?? 1_000, retryMs: diskRetryMs, onStatus: (status) => options.onDisk?.(status),
