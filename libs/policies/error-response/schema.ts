@@ -70,7 +70,8 @@ export function checkErrorResponse(effective: JsonObject): Violation[] {
 }
 
 function claims(rule: EffectiveErrorRule, pointer: string): [what: string, pointer: string][] {
-  const { reasons = [], classes = [] } = rule;
+  const reasons = [...new Set(rule.reasons)];
+  const classes = [...new Set(rule.classes)];
   if (reasons.length + classes.length === 0) return [['every other reason', pointer]];
   return [
     ...reasons.map((code, i): [string, string] => [`the reason ${code}`, `${pointer}/reasons/${i}`]),

@@ -1,0 +1,5 @@
+import { testKindCases } from '@remora/testing/kind-cases';
+import { corsAuthoring } from './compile.ts';
+import { corsRuntime } from './filter.ts';
+
+testKindCases(import.meta.dirname, corsAuthoring, corsRuntime);
