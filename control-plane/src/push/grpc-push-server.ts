@@ -1,4 +1,4 @@
-import { Server, ServerCredentials, status, type ChannelOptions, type ServerDuplexStream, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity, status, type ChannelOptions, type ServerDuplexStream, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { PeerFacts } from '@remora/identity/node-identity';
 import { PushService, type Query, type QueryReply, type SidecarMessage } from '@remora/proto/gen/remora/push/v1/push';
 import type { Batch, BatchAck } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
@@ -42,10 +42,12 @@ export async function startGrpcPushServer(spec: GrpcPushServerOptions): Promise<
   if (!isLoopback(spec.host) && spec.allowNonLoopback !== true) {
     throw new Error(`The push port may only listen on loopback while sidecars are not authenticated, not on ${spec.host}.`);
   }
+  // What goes wrong is told by errors and counters; grpc-js would print it beside them.
+  setLogVerbosity(logVerbosity.NONE);
   const server = new Server(options);
   server.addService(serviceDefinition, implement(spec));
   const port = await bind(server, hostPort(spec.host, spec.port));
-  return { host: spec.host, port, close: (graceMs = 1_000) => shutDown(server, graceMs) };
+  return { host: spec.host, port, close: (graceMs = 1_000) => shutDown(server, hostPort(spec.host, port), graceMs) };
 }
 
 // Buffers pass through: one encoded message serves all streams. grpc-js frames (copies) it only when a stream takes it.
@@ -112,6 +114,8 @@ class GrpcSidecarStream implements SidecarStream {
 
   destroy(): void {
     endCall(this.#call, { code: 'unavailable', message: 'The stream did not answer in time.' });
+    // A peer that does not read would keep the stream, and what is queued in it, until it goes away itself.
+    resetStream(this.#call);
   }
 }
 
@@ -126,6 +130,14 @@ function endCall(call: ServerDuplexStream<never, never> | ServerDuplexStream<unk
   // grpc-js turns an `error` event into the status and trailers of the call.
   if (error) (call as ServerDuplexStream<unknown, unknown>).emit('error', { code: statusCodes[error.code], details: error.message });
   else call.end();
+}
+
+const cancelCode = 8;
+
+/** There is no public way to reset the HTTP/2 stream of a call; where the inside looks otherwise, keepalive ends it later. */
+function resetStream(call: unknown): void {
+  const inner = (call as { readonly call?: { readonly stream?: { readonly close?: (code: number) => void } } }).call;
+  inner?.stream?.close?.(cancelCode);
 }
 
 /** grpc-js tells the end in several ways, depending on who ended it. */
@@ -157,13 +169,11 @@ function bind(server: Server, address: string): Promise<number> {
   });
 }
 
-function shutDown(server: Server, graceMs: number): Promise<void> {
+/** `drain` cuts what is left; `forceShutdown` would not: without channelz grpc-js does not know its sessions. */
+function shutDown(server: Server, address: string, graceMs: number): Promise<void> {
+  server.drain(address, graceMs);
   return new Promise((resolve) => {
-    const timer = setTimeout(() => server.forceShutdown(), graceMs);
-    server.tryShutdown(() => {
-      clearTimeout(timer);
-      resolve();
-    });
+    server.tryShutdown(() => resolve());
   });
 }
 

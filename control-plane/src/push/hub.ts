@@ -314,12 +314,13 @@ export class Hub implements RunningPushHub, ConnectionOwner {
 
   #check(connection: SyncConnection, now: number): void {
     const { session } = connection;
-    const waitingSince = session?.waitingSinceMs() ?? null;
+    if (connection.stream.bufferedBytes === 0) connection.lastTakenMs = now;
+    const waitingSince = Math.min(session?.waitingSinceMs() ?? now, connection.lastTakenMs);
     if (!session && now - connection.openedAtMs > this.#limits.helloTimeoutMs) {
       connection.end({ code: 'deadline-exceeded', message: `No Hello came within ${this.#limits.helloTimeoutMs} ms.` });
     } else if (now - connection.lastHeardMs > this.#limits.silenceMs) {
       connection.cut();
-    } else if (waitingSince !== null && now - Math.max(waitingSince, 0) > this.#limits.ackTimeoutMs) {
+    } else if (now - waitingSince > this.#limits.ackTimeoutMs) {
       connection.cut();
     } else if (session && now >= connection.nextBeatAtMs) {
       this.#beats.mark(connection);

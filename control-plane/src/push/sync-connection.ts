@@ -19,6 +19,8 @@ export class SyncConnection implements SidecarStreamHandler {
   session: SidecarSession | null = null;
   lastHeardMs: number;
   nextBeatAtMs = 0;
+  /** When the peer last took something, or there was nothing to take. */
+  lastTakenMs: number;
   over = false;
   readonly #owner: ConnectionOwner;
 
@@ -27,6 +29,7 @@ export class SyncConnection implements SidecarStreamHandler {
     this.stream = stream;
     this.openedAtMs = owner.nowMs();
     this.lastHeardMs = this.openedAtMs;
+    this.lastTakenMs = this.openedAtMs;
   }
 
   message({ body }: SidecarMessage): void {
@@ -44,8 +47,9 @@ export class SyncConnection implements SidecarStreamHandler {
   }
 
   drained(): void {
-    if (this.over || !this.session?.welcomed) return;
-    this.session.pump();
+    if (this.over) return;
+    this.lastTakenMs = this.#owner.nowMs();
+    if (this.session?.welcomed) this.session.pump();
   }
 
   closed(): void {
