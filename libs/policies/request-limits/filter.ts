@@ -39,6 +39,7 @@ class CountingSink implements Sink {
   #rest: number;
   #from: Source | null = null;
   #over = false;
+  #ended = false;
 
   constructor(next: Sink, bytesMax: number, refuse: () => void) {
     this.#next = next;
@@ -64,9 +65,10 @@ class CountingSink implements Sink {
     this.#rest -= to - at;
     if (this.#rest >= 0) return this.#next.data(bytes, at, to, end);
     this.#over = true;
-    this.#next.reset(bodyTooLarge);
-    this.#from?.stop(bodyTooLarge);
+    // The answer first: it names this policy, while a reset that comes back from the call would not.
     this.#refuse();
+    this.reset(bodyTooLarge);
+    this.#from?.stop(bodyTooLarge);
     return true;
   }
 
@@ -75,6 +77,8 @@ class CountingSink implements Sink {
   }
 
   reset(reason: Reason): void {
-    if (!this.#over) this.#next.reset(reason);
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#next.reset(reason);
   }
 }
