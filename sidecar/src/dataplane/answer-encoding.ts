@@ -1,0 +1,129 @@
+import type { Field } from '@remora/http/head';
+import { headerId, makeField } from '@remora/http/header-ids';
+import { MessageHead } from '@remora/http/message-head';
+import { reasonPhrase } from '@remora/http/status-line';
+import type { Answer } from '@remora/policy-kit/exchange';
+
+/** What only trusted callers see, beside the reason. */
+export interface AnswerContext {
+  readonly requestId: string;
+  readonly trusted: boolean;
+  readonly grpc: boolean;
+  readonly policy: string;
+  /** Version of the snapshot, `epoch.index`. */
+  readonly version: string;
+  /** Node id of this sidecar. */
+  readonly hop: string;
+}
+
+export interface EncodedAnswer {
+  readonly head: MessageHead;
+  readonly body: Uint8Array;
+}
+
+/**
+ * An answer made here, as a response: problem+json (RFC 9457), or a gRPC status without messages where the request was gRPC. Strangers get the
+ * reason and the request id, trusted callers also what decided.
+ */
+export function encodeAnswer(answer: Answer, context: AnswerContext): EncodedAnswer {
+  const head = new MessageHead();
+  head.status = answer.status;
+  for (const field of answer.fields) head.put(field);
+  head.put(reasonField(answer.reason.code));
+  head.put(originField);
+  if (context.requestId !== '') head.set(requestIdHeader, context.requestId);
+  const body = context.grpc && answer.body === null ? encodeGrpc(head, answer, context) : encodeBody(head, answer, context);
+  head.bodyLength = body.length;
+  return { head, body };
+}
+
+function encodeBody(head: MessageHead, answer: Answer, context: AnswerContext): Uint8Array {
+  if (answer.body !== null) {
+    if (answer.contentType !== '' && !head.has(contentTypeHeader)) head.set(contentTypeHeader, answer.contentType);
+    return answer.body;
+  }
+  head.put(problemField);
+  return Buffer.from(JSON.stringify(problem(answer, context)));
+}
+
+/** Members in a fixed order, empty ones left out. */
+function problem(answer: Answer, { requestId, trusted, policy, version, hop }: AnswerContext): object {
+  const { reason, status, detail, kind, pointer } = answer;
+  const members: Record<string, string | number> = {
+    type: `urn:remora:reason:${reason.code}`,
+    title: reason.title === '' ? reasonPhrase(status) : reason.title,
+    status,
+    reason: reason.code,
+    requestId,
+  };
+  if (!trusted) return members;
+  const inside: Record<string, string> = { detail, kind, pointer, policy, version, hop };
+  for (const [name, value] of Object.entries(inside)) if (value !== '') members[name] = value;
+  return members;
+}
+
+/** Trailers-only: the status stands in the head, there is no body. */
+function encodeGrpc(head: MessageHead, answer: Answer, context: AnswerContext): Uint8Array {
+  head.setStatus(200);
+  head.put(grpcField);
+  head.set(grpcStatusHeader, String(grpcStatus(answer.status)));
+  const detail = context.trusted && answer.detail !== '' ? `: ${answer.detail}` : '';
+  head.set(grpcMessageHeader, percentEncoded(`${answer.reason.title}${detail}`));
+  return noBody;
+}
+
+/** gRPC's own mapping of HTTP statuses ("HTTP to gRPC Status Code Mapping"). */
+export function grpcStatus(status: number): number {
+  switch (status) {
+    case 400:
+      return 13;
+    case 401:
+      return 16;
+    case 403:
+      return 7;
+    case 404:
+    case 501:
+      return 12;
+    case 429:
+    case 502:
+    case 503:
+      return 14;
+    case 408:
+    case 504:
+      return 4;
+    case 413:
+    case 431:
+      return 8;
+    default:
+      return 2;
+  }
+}
+
+/** `Percent-Encoded` of the gRPC protocol: everything but printable ASCII, and `%` itself. */
+function percentEncoded(text: string): string {
+  let encoded = '';
+  for (const byte of Buffer.from(text)) {
+    encoded += byte >= 32 && byte < 127 && byte !== 37 ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  }
+  return encoded;
+}
+
+function reasonField(code: string): Field {
+  let field = reasonFields.get(code);
+  if (field === undefined) {
+    field = makeField('x-remora-reason', code);
+    reasonFields.set(code, field);
+  }
+  return field;
+}
+
+/** As many as there are reasons in the code. */
+const reasonFields = new Map<string, Field>();
+const originField = makeField('x-remora-origin', 'remora');
+const problemField = makeField('content-type', 'application/problem+json');
+const grpcField = makeField('content-type', 'application/grpc');
+const contentTypeHeader = headerId('content-type');
+const requestIdHeader = headerId('x-request-id');
+const grpcStatusHeader = headerId('grpc-status');
+const grpcMessageHeader = headerId('grpc-message');
+const noBody = new Uint8Array(0);

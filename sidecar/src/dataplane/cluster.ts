@@ -1,0 +1,102 @@
+import type { EndpointSet } from '@remora/snapshot/decode-endpoints';
+import type { UpstreamPool } from './upstream-pool.ts';
+
+/** One instance of a service, as one of its ports is reached. */
+export interface Candidate {
+  readonly id: string;
+  readonly pool: UpstreamPool;
+  readonly weight: number;
+}
+
+/**
+ * Candidates in the order in which they are used: the next tier only where the ones before have nobody left. `cumulative` are
+ * the running sums of weights, null where all are equal.
+ */
+export interface Tier {
+  readonly candidates: readonly Candidate[];
+  readonly cumulative: readonly number[] | null;
+}
+
+/**
+ * The endpoints of one service, by the last set that came; outlives snapshots. Subsets are made when first asked for and live as long as
+ * the set.
+ */
+export class Cluster {
+  readonly service: string;
+  /** Whether any set has come: until then the service is unknown, not empty. */
+  known = false;
+  /** Changes with each set. */
+  version = 0;
+  readonly #poolFor: (host: string, port: number) => UpstreamPool;
+  #set: EndpointSet = { service: '', endpoints: [] };
+  #subsets = new Map<string, readonly Tier[]>();
+
+  constructor(service: string, poolFor: (host: string, port: number) => UpstreamPool) {
+    this.service = service;
+    this.#poolFor = poolFor;
+  }
+
+  apply(set: EndpointSet): void {
+    this.known = true;
+    this.version++;
+    this.#set = set;
+    this.#subsets = new Map();
+  }
+
+  /** The caller must not reach the service any more. */
+  forget(): void {
+    this.known = false;
+    this.version++;
+    this.#set = { service: this.service, endpoints: [] };
+    this.#subsets = new Map();
+  }
+
+  get size(): number {
+    return this.#set.endpoints.length;
+  }
+
+  /** The set as it is. */
+  get endpoints(): EndpointSet['endpoints'] {
+    return this.#set.endpoints;
+  }
+
+  /** Every address of the set: what pools it needs. */
+  addresses(): string[] {
+    return this.#set.endpoints.flatMap(({ ports }) => [...ports.values()].map(({ host, port }) => `${host}:${port}`));
+  }
+
+  /** Endpoints with all labels (`key=value`) that have the port. */
+  subset(port: string, labels: readonly string[]): readonly Tier[] {
+    const key = `${port}\0${labels.join('\0')}`;
+    let tiers = this.#subsets.get(key);
+    if (tiers === undefined) {
+      tiers = this.#makeTiers(port, labels);
+      if (this.#subsets.size < subsetsMax) this.#subsets.set(key, tiers);
+    }
+    return tiers;
+  }
+
+  #makeTiers(portName: string, labels: readonly string[]): readonly Tier[] {
+    const tiers: Candidate[][] = [[], [], [], []];
+    for (const endpoint of this.#set.endpoints) {
+      const port = endpoint.ports.get(portName);
+      if (port === undefined || !labels.every((label) => endpoint.labels.includes(label))) continue;
+      const tier = endpoint.draining ? 3 : endpoint.suspect ? 2 : endpoint.backup ? 1 : 0;
+      tiers[tier]?.push({ id: endpoint.id, pool: this.#poolFor(port.host, port.port), weight: Math.max(0, endpoint.weight) });
+    }
+    return tiers.map(makeTier).filter(({ candidates }) => candidates.length > 0);
+  }
+}
+
+/** Candidates of weight 0 are never chosen; where all are 0 they count as equal. */
+function makeTier(all: readonly Candidate[]): Tier {
+  const weighted = all.filter(({ weight }) => weight > 0);
+  const candidates = weighted.length > 0 ? weighted : all;
+  const first = candidates[0]?.weight ?? 0;
+  if (candidates.every(({ weight }) => weight === first)) return { candidates, cumulative: null };
+  let sum = 0;
+  return { candidates, cumulative: candidates.map(({ weight }) => (sum += weight)) };
+}
+
+/** Routes name only so many subsets; beyond it they are made anew for each request. */
+const subsetsMax = 1024;

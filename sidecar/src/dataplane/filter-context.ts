@@ -1,0 +1,84 @@
+import type { Clock } from '@remora/core/clock';
+import type { Random } from '@remora/core/random';
+import type { Reason } from '@remora/errors/reason';
+import type { Answer, Side } from '@remora/policy-kit/exchange';
+import type { FilterContext, FilterTimers, LiveState } from '@remora/policy-kit/runtime-kind';
+
+/** What all filters of a thread share. */
+export interface FilterHost {
+  readonly clock: Clock;
+  readonly timers: FilterTimers;
+  readonly random: Random;
+  count(name: string, by: number): void;
+  log(line: string): void;
+  /** Present where several threads share memory. */
+  readonly shared?: (key: string, shape: string, bytes: number) => SharedArrayBuffer;
+}
+
+export interface FilterPlace {
+  readonly kind: string;
+  readonly side: Side;
+  readonly scope: string;
+  readonly shadow: boolean;
+  /** Position in the pin's filters. */
+  readonly index: number;
+  readonly live: LiveState;
+}
+
+/** The context of one filter while it is built, and for as long as it lives. */
+export class PlaceFilterContext implements FilterContext {
+  readonly clock: Clock;
+  readonly timers: FilterTimers;
+  readonly random: Random;
+  readonly shadow: boolean;
+  readonly side: Side;
+  readonly scope: string;
+  readonly live: LiveState;
+  readonly bodyBit: number;
+  readonly shared?: (key: string, shape: string, bytes: number) => SharedArrayBuffer;
+  readonly #host: FilterHost;
+  readonly #kind: string;
+  readonly #slots: SlotCounter;
+
+  constructor(host: FilterHost, place: FilterPlace, slots: SlotCounter) {
+    this.#host = host;
+    this.#kind = place.kind;
+    this.#slots = slots;
+    this.clock = host.clock;
+    this.timers = host.timers;
+    this.random = host.random;
+    this.shadow = place.shadow;
+    this.side = place.side;
+    this.scope = place.scope;
+    this.live = place.live;
+    this.bodyBit = 1 << place.index;
+    if (host.shared !== undefined) this.shared = host.shared;
+  }
+
+  slot(): number {
+    return this.#slots.next();
+  }
+
+  refuse(reason: Reason, pointer: string, detail: string, fields: Answer['fields'] = noFields): Answer {
+    return Object.freeze({ reason, status: reason.status, fields, body: null, contentType: '', detail, kind: this.#kind, pointer });
+  }
+
+  count(name: string, by = 1): void {
+    this.#host.count(name, by);
+  }
+
+  log(line: string): void {
+    this.#host.log(line);
+  }
+}
+
+/** Hands out the slots of one pin. */
+export class SlotCounter {
+  count = 0;
+
+  next(): number {
+    return this.count++;
+  }
+}
+
+const noFields: Answer['fields'] = Object.freeze([]);

@@ -1,0 +1,21 @@
+import { NetworkSet } from '@remora/core/network-set';
+import type { Snapshot } from '@remora/snapshot/snapshot';
+import type { Destination, Place, ProviderPort, SnapshotLabel } from './places.ts';
+
+/** Everything that one snapshot means to the data path of one thread. Immutable but for its label. */
+export interface Generation {
+  readonly hash: string;
+  readonly snapshot: Snapshot;
+  label: SnapshotLabel;
+  readonly trusted: NetworkSet;
+  /** By port name; empty for gateways. */
+  readonly inbound: ReadonlyMap<string, ProviderPort>;
+  /** By listener name; empty for services. */
+  readonly listeners: ReadonlyMap<string, ProviderPort>;
+  /** By what callers may write as host: `payments`, `payments:9000`. */
+  readonly byAuthority: ReadonlyMap<string, Destination>;
+  /** The outbound side's place where no destination was found. */
+  readonly unknownPlace: Place;
+  /** Owner keys of live state in use. */
+  readonly liveKeys: ReadonlySet<string>;
+}

@@ -1,0 +1,148 @@
+import { bucketCount, bucketOf } from '@remora/telemetry/histogram';
+import type { Side } from '@remora/policy-kit/exchange';
+
+/**
+ * Figures of one thread by (side, route, destination), as rows of one shared array: the data thread is the only writer, the control thread
+ * adds up the rows of all threads whenever it wants. Values only grow, `active` apart. At most `rowsMax` series; what does not fit is counted
+ * in the overflow series of its side.
+ */
+export class SeriesRows {
+  readonly memory: SharedArrayBuffer;
+  /** What each row counts, in the order of the rows: sent to the control thread as they are made. */
+  readonly names: SeriesName[] = [];
+  readonly #values: Float64Array;
+  readonly #rows = new Map<string, SeriesRow>();
+
+  constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(rowsMax * rowLength * 8)) {
+    this.memory = memory;
+    this.#values = new Float64Array(memory);
+    for (const side of ['inbound', 'outbound', 'gateway'] as const) this.#add({ side, route: overflowName, destination: '' });
+  }
+
+  row(side: Side, route: string, destination: string): SeriesRow {
+    const key = `${side}\0${route}\0${destination}`;
+    const known = this.#rows.get(key);
+    if (known !== undefined) return known;
+    if (this.names.length >= rowsMax) return this.#rows.get(`${side}\0${overflowName}\0`) as SeriesRow;
+    return this.#add({ side, route, destination });
+  }
+
+  #add(name: SeriesName): SeriesRow {
+    const row = new SeriesRow(this.#values, this.names.length * rowLength);
+    this.names.push(Object.freeze(name));
+    this.#rows.set(`${name.side}\0${name.route}\0${name.destination}`, row);
+    return row;
+  }
+}
+
+export interface SeriesName {
+  readonly side: Side;
+  readonly route: string;
+  readonly destination: string;
+}
+
+/** One row, for its writer. */
+export class SeriesRow {
+  readonly #values: Float64Array;
+  readonly #at: number;
+
+  constructor(values: Float64Array, at: number) {
+    this.#values = values;
+    this.#at = at;
+  }
+
+  began(): void {
+    this.#add(activeAt, 1);
+  }
+
+  /** `status` 0: none was sent. */
+  ended(status: number, ms: number, bytesIn: number, bytesOut: number, retries: number): void {
+    this.#add(activeAt, -1);
+    this.#add(0, 1);
+    this.#add(classesAt + (status >= 100 && status < 600 ? Math.floor(status / 100) : 0), 1);
+    this.#add(bytesInAt, bytesIn);
+    this.#add(bytesOutAt, bytesOut);
+    if (retries > 0) this.#add(retriesAt, retries);
+    this.#add(sumAt, ms);
+    const max = this.#at + maxAt;
+    if (ms > (this.#values[max] as number)) this.#values[max] = ms;
+    this.#add(bucketsAt + bucketOf(ms), 1);
+    this.#code(status);
+  }
+
+  #add(offset: number, value: number): void {
+    const at = this.#at + offset;
+    this.#values[at] = (this.#values[at] as number) + value;
+  }
+
+  #code(status: number): void {
+    for (let i = 0, at = this.#at + codesAt; i < codesMax; i++, at += 2) {
+      const code = this.#values[at] as number;
+      if (code === status) {
+        this.#values[at + 1] = (this.#values[at + 1] as number) + 1;
+        return;
+      }
+      if (code === 0 && this.#values[at + 1] === 0) {
+        this.#values[at] = status;
+        this.#values[at + 1] = 1;
+        return;
+      }
+    }
+  }
+}
+
+/** What a row says, added to a sum over threads. */
+export interface SeriesSum {
+  requests: number;
+  readonly statusClasses: number[];
+  readonly codes: Map<number, number>;
+  bytesIn: number;
+  bytesOut: number;
+  retries: number;
+  active: number;
+  latencySum: number;
+  latencyMax: number;
+  readonly buckets: number[];
+}
+
+export function emptySum(): SeriesSum {
+  return {
+    requests: 0, statusClasses: [0, 0, 0, 0, 0, 0], codes: new Map(), bytesIn: 0, bytesOut: 0, retries: 0, active: 0, latencySum: 0, latencyMax: 0,
+    buckets: Array.from({ length: bucketCount }, () => 0),
+  };
+}
+
+/** Reads row `index` of a thread's memory. A reader may be one request behind in some of the values. */
+export function addRow(values: Float64Array, index: number, sum: SeriesSum): void {
+  const at = index * rowLength;
+  const read = (offset: number): number => values[at + offset] ?? 0;
+  sum.requests += read(0);
+  for (let i = 0; i < 6; i++) sum.statusClasses[i] = (sum.statusClasses[i] ?? 0) + read(classesAt + i);
+  sum.bytesIn += read(bytesInAt);
+  sum.bytesOut += read(bytesOutAt);
+  sum.retries += read(retriesAt);
+  sum.active += read(activeAt);
+  sum.latencySum += read(sumAt);
+  sum.latencyMax = Math.max(sum.latencyMax, read(maxAt));
+  for (let i = 0; i < codesMax; i++) {
+    const count = read(codesAt + 2 * i + 1);
+    if (count === 0) break;
+    const code = read(codesAt + 2 * i);
+    sum.codes.set(code, (sum.codes.get(code) ?? 0) + count);
+  }
+  for (let i = 0; i < bucketCount; i++) sum.buckets[i] = (sum.buckets[i] ?? 0) + read(bucketsAt + i);
+}
+
+export const overflowName = '_overflow';
+export const rowsMax = 1024;
+const codesMax = 32;
+const classesAt = 1;
+const bytesInAt = 7;
+const bytesOutAt = 8;
+const retriesAt = 9;
+const activeAt = 10;
+const sumAt = 11;
+const maxAt = 12;
+const codesAt = 13;
+const bucketsAt = codesAt + 2 * codesMax;
+const rowLength = bucketsAt + bucketCount;

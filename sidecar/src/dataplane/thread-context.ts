@@ -1,0 +1,16 @@
+import type { Clock } from '@remora/core/clock';
+import type { Random } from '@remora/core/random';
+import type { HeadArena } from '@remora/http/head-arena';
+import type { LinkContext } from './link.ts';
+import type { TimerWheels } from './timer-wheel.ts';
+import type { Turn } from './turn.ts';
+
+/** What everything on one data thread shares. */
+export interface ThreadContext {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly turn: Turn;
+  readonly wheels: TimerWheels;
+  readonly links: LinkContext;
+  readonly arena: HeadArena;
+}

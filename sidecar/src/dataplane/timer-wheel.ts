@@ -1,0 +1,171 @@
+import type { Clock, Timers } from '@remora/core/clock';
+
+/**
+ * A timer that is part of the object it belongs to: arming and cancelling link and unlink it, nothing is allocated. Owners extend it
+ * and implement `fire`.
+ */
+export abstract class WheelNode {
+  wheelNext: WheelNode | null = null;
+  wheelPrevious: WheelNode | null = null;
+  wheelRounds = 0;
+
+  abstract fire(): void;
+}
+
+/**
+ * Timers of a data thread: 4 ms × 256 for what is near, 128 ms × 512 with rounds for the rest. A timer fires at its time or up to one slot
+ * later, never before. The event loop is only woken while a wheel has something in it.
+ */
+export class TimerWheels {
+  readonly #clock: Clock;
+  readonly #near: Wheel;
+  readonly #far: Wheel;
+
+  /** `endTurn` runs after each batch of timers: see turn.ts. */
+  constructor(clock: Clock, timers: Timers, endTurn: () => void) {
+    this.#clock = clock;
+    this.#near = new Wheel({ slotMs: 4, slots: 256 }, clock, timers, endTurn);
+    this.#far = new Wheel({ slotMs: 128, slots: 512 }, clock, timers, endTurn);
+  }
+
+  /** Fires once after `delayMs`; arms again where it is armed already. */
+  arm(node: WheelNode, delayMs: number): void {
+    if (node.wheelNext !== null) unlink(node);
+    const now = this.#clock.monotonicMs();
+    if (delayMs < nearMs) this.#near.add(node, now, delayMs);
+    else this.#far.add(node, now, delayMs);
+  }
+
+  cancel(node: WheelNode): void {
+    if (node.wheelNext !== null) unlink(node);
+  }
+
+  isArmed(node: WheelNode): boolean {
+    return node.wheelNext !== null;
+  }
+
+  /** Timers that are armed: for `describe` and for tests on leaks. */
+  get size(): number {
+    return this.#near.size + this.#far.size;
+  }
+
+  /** Stops waking the event loop. */
+  close(): void {
+    this.#near.close();
+    this.#far.close();
+  }
+}
+
+/** Just under one turn of the near wheel. */
+const nearMs = 1000;
+
+function unlink(node: WheelNode): void {
+  const previous = node.wheelPrevious as WheelNode;
+  const next = node.wheelNext as WheelNode;
+  previous.wheelNext = next;
+  next.wheelPrevious = previous;
+  node.wheelNext = null;
+  node.wheelPrevious = null;
+}
+
+/** Head of a slot's ring. */
+class Slot extends WheelNode {
+  constructor() {
+    super();
+    this.wheelNext = this;
+    this.wheelPrevious = this;
+  }
+
+  get empty(): boolean {
+    return this.wheelNext === this;
+  }
+
+  fire(): void {}
+}
+
+class Wheel {
+  readonly #slotMs: number;
+  readonly #slots: readonly Slot[];
+  readonly #clock: Clock;
+  readonly #timers: Timers;
+  readonly #endTurn: () => void;
+  readonly #due = new Slot();
+  /** Ticks since the start that have been run. */
+  #ticks = 0;
+  #waking: { cancel(): void } | null = null;
+
+  constructor(shape: { slotMs: number; slots: number }, clock: Clock, timers: Timers, endTurn: () => void) {
+    this.#slotMs = shape.slotMs;
+    this.#slots = Array.from({ length: shape.slots }, () => new Slot());
+    this.#clock = clock;
+    this.#timers = timers;
+    this.#endTurn = endTurn;
+  }
+
+  add(node: WheelNode, now: number, delayMs: number): void {
+    if (this.#waking === null) {
+      this.#ticks = Math.floor(now / this.#slotMs);
+      this.#wake();
+    }
+    const due = Math.max(this.#ticks + 1, Math.ceil((now + Math.max(0, delayMs)) / this.#slotMs));
+    node.wheelRounds = Math.floor((due - this.#ticks - 1) / this.#slots.length);
+    append(node, this.#slots[due % this.#slots.length] as Slot);
+  }
+
+  get size(): number {
+    let size = 0;
+    for (const slot of this.#slots) for (let node = slot.wheelNext; node !== slot && node !== null; node = node.wheelNext) size++;
+    return size;
+  }
+
+  close(): void {
+    this.#waking?.cancel();
+    this.#waking = null;
+  }
+
+  #wake(): void {
+    const at = (this.#ticks + 1) * this.#slotMs;
+    this.#waking = this.#timers.after(Math.max(1, at - this.#clock.monotonicMs()), () => this.#run());
+  }
+
+  #run(): void {
+    const now = Math.floor(this.#clock.monotonicMs() / this.#slotMs);
+    // After a long stall one turn of the wheel passes every slot; rounds are then counted per turn.
+    while (this.#ticks < now) {
+      this.#ticks++;
+      this.#runSlot(this.#slots[this.#ticks % this.#slots.length] as Slot);
+    }
+    this.#endTurn();
+    if (this.#slots.some((slot) => !slot.empty)) this.#wake();
+    else this.#waking = null;
+  }
+
+  /** Due timers first leave the ring, then fire: firing may arm, cancel or re-arm any other. */
+  #runSlot(slot: Slot): void {
+    let node = slot.wheelNext as WheelNode;
+    while (node !== slot) {
+      const next = node.wheelNext as WheelNode;
+      if (node.wheelRounds > 0) node.wheelRounds--;
+      else move(node, this.#due);
+      node = next;
+    }
+    while (!this.#due.empty) {
+      const first = this.#due.wheelNext as WheelNode;
+      unlink(first);
+      first.fire();
+    }
+  }
+}
+
+function move(node: WheelNode, ring: Slot): void {
+  unlink(node);
+  append(node, ring);
+}
+
+function append(node: WheelNode, ring: Slot): void {
+  const last = ring.wheelPrevious as WheelNode;
+  node.wheelPrevious = last;
+  node.wheelNext = ring;
+  last.wheelNext = node;
+  ring.wheelPrevious = node;
+}
