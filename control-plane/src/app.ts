@@ -16,7 +16,7 @@ import type { ProcessLog } from './process-log.ts';
 import { createPushHub } from './push/create-push-hub.ts';
 import type { RunningPushHub } from './push/create-push-hub.ts';
 import type { Store } from './store/store.ts';
-import { createNoTelemetry } from './no-telemetry.ts';
+import { createTelemetryHub } from './telemetry/create-telemetry-hub.ts';
 import type { TelemetryHub } from './telemetry/telemetry-hub.ts';
 import { createWritePath } from './write/write-path.ts';
 import type { WritePath } from './write/write-path.ts';
@@ -60,7 +60,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   const planner = createPlanner({ kinds: authoringKinds, wireKinds });
   // Who is there. The registry comes first: the hub announces what it knows.
   const instances = createInstanceRegistry({ clock, timers, store, onStoreError: alarm });
-  const telemetry = createNoTelemetry();
+  const telemetry = createTelemetryHub({ clock, timers, identity: claimedIdentity });
   const hub = createPushHub({
     clock, timers, random, soon, store, registry: instances, identity: claimedIdentity, onStoreError: alarm,
     onBehind: (version) => log.warn('a sidecar knows a newer version than this store; was an old copy of the store put in place without `restore`?', { version: formatVersion(version) }),

@@ -14,6 +14,7 @@ import { createMemoryStore } from './store/memory-store.ts';
 import { openSqliteStore } from './store/sqlite-store.ts';
 import type { Store } from './store/store.ts';
 import { productVersion } from './product-version.ts';
+import { createControlPlaneMetrics } from './telemetry/control-plane-metrics.ts';
 
 /** A control plane that listens. */
 export interface RunningControlPlane {
@@ -39,9 +40,10 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
     for (const close of closers.toReversed()) await close();
   };
   try {
-    const metrics = createApiMetrics({ store, writePath: controlPlane.writePath, listeners: () => controlPlane.events.listeners() });
-    const routes = apiRoutes({ ...controlPlane, version: productVersion, metricsText: () => metrics.registry.metrics() });
-    const api = createApiServer({ routes, observe: (seen) => metrics.observe(seen), alarm: (error) => log.error('a request failed', { error: errorText(error) }) });
+    const metrics = createControlPlaneMetrics({ ...controlPlane, processMetrics: true });
+    const apiMetrics = createApiMetrics(metrics.registry, { store, writePath: controlPlane.writePath, listeners: () => controlPlane.events.listeners() });
+    const routes = apiRoutes({ ...controlPlane, version: productVersion, metricsText: () => metrics.text() });
+    const api = createApiServer({ routes, observe: (seen) => apiMetrics.observe(seen), alarm: (error) => log.error('a request failed', { error: errorText(error) }) });
     closers.push(() => api.close());
     // The API answers /livez and /readyz while the state is loaded.
     const apiPort = await api.listen({ host: settings.apiHost, port: settings.apiPort });

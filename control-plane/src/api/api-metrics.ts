@@ -1,17 +1,15 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { Counter, Gauge, Histogram } from 'prom-client';
+import type { Registry } from 'prom-client';
 import type { Store } from '../store/store.ts';
 import type { WritePath } from '../write/write-path.ts';
 
 export interface ApiMetrics {
-  readonly registry: Registry;
   observe(seen: { readonly route: string; readonly method: string; readonly status: number; readonly ms: number }): void;
 }
 
-/** What the process, the API and the write path tell Prometheus. Labels come from closed sets. */
-export function createApiMetrics(ports: { readonly store: Store; readonly writePath: WritePath; readonly listeners: () => number }): ApiMetrics {
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+/** What the API, the store and the write path tell Prometheus. Labels come from closed sets. */
+export function createApiMetrics(registry: Registry, ports: { readonly store: Store; readonly writePath: WritePath; readonly listeners: () => number }): ApiMetrics {
   const requests = new Counter({ name: 'remora_cp_api_requests_total', help: 'Requests to the API', labelNames: ['method', 'route', 'status'], registers: [registry] });
   const duration = new Histogram({ name: 'remora_cp_api_request_seconds', help: 'Time to answer', labelNames: ['method'], buckets: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10], registers: [registry] });
   const gauge = (name: string, help: string, read: () => number): Gauge =>
@@ -31,7 +29,6 @@ export function createApiMetrics(ports: { readonly store: Store; readonly writeP
     return Number.isFinite(seconds) && seconds > 0 ? seconds : 0;
   });
   return {
-    registry,
     observe({ route, method, status, ms }) {
       requests.inc({ method, route: route === '' ? 'unknown' : route, status: String(status) });
       duration.observe({ method }, ms / 1_000);

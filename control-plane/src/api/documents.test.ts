@@ -45,7 +45,7 @@ describe('documents', () => {
     await api.apply(service('orders'));
     const etag = String((await api.call('GET', '/v1/services/orders')).headers['etag']);
     const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => api.call('PUT', '/v1/services/orders', { body: service('orders', `labels: {writer: w${n}}\n`), headers: { 'if-match': etag } })));
-    expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array.from({ length: 19 }, () => 412)]);
+    expect(answers.map(({ status }) => status).sort((a, b) => a - b)).toEqual([200, ...Array.from({ length: 19 }, () => 412)]);
     expect((await api.call('GET', '/v1/revisions')).body.items).toHaveLength(2);
   });
 

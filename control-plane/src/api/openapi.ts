@@ -91,8 +91,11 @@ function reference(schema: z.ZodType): JsonObject {
 }
 
 function inlineSchema(schema: z.ZodType, io: 'input' | 'output'): JsonObject {
-  return z.toJSONSchema(schema, { io, unrepresentable: 'any', metadata: shapeRegistry, override: ({ zodSchema, jsonSchema }) => replaceNamed(zodSchema, jsonSchema, schema) }) as unknown as JsonObject;
+  return z.toJSONSchema(schema, { io, unrepresentable: 'any', metadata: noNames, override: ({ zodSchema, jsonSchema }) => replaceNamed(zodSchema, jsonSchema, schema) }) as unknown as JsonObject;
 }
+
+/** Without names, so that nothing is put aside as a definition. */
+const noNames = z.registry<{ description?: string }>();
 
 /** A named shape inside another is a reference to its component. */
 function replaceNamed(inner: z.core.$ZodType, json: Record<string, unknown>, outer: z.ZodType): void {

@@ -70,6 +70,9 @@ const storeStatus: Readonly<Record<StoreErrorCode, readonly [number, string]>> =
   'store-read-only': [507, 'The store cannot be written'],
 };
 
+/** Types of bodies that are read. Text of other types is YAML if it is anything. */
+export const bodyTypes = ['application/yaml', 'application/json', 'application/x-yaml', 'text/yaml', 'text/x-yaml', 'text/plain', 'application/octet-stream'];
+
 /** Thrown by handlers for what a client should be told. */
 export class ApiError extends Error {
   readonly code: ApiProblemCode;
@@ -107,9 +110,9 @@ export function problemOf(error: unknown): Problem {
 /** What fastify and Node refuse before a handler runs. */
 function frameworkProblem(error: unknown): Problem | null {
   const { code = '', statusCode = 500, message = '' } = error as { readonly code?: string; readonly statusCode?: number; readonly message?: string };
-  const of = (name: ApiProblemCode): Problem => problem({ code: name, status: apiProblems[name][0], title: apiProblems[name][1], detail: message });
+  const of = (name: ApiProblemCode, detail = message): Problem => problem({ code: name, status: apiProblems[name][0], title: apiProblems[name][1], detail });
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return of('body-too-large');
-  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return of('unsupported-media-type');
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return of('unsupported-media-type', `expected one of ${bodyTypes.join(', ')}`);
   if (code.startsWith('FST_') && statusCode >= 400 && statusCode < 500) return of('bad-request');
   return null;
 }

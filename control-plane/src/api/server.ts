@@ -2,11 +2,11 @@ import { isIP } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { STATUS_CODES } from 'node:http';
 import fastify from 'fastify';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import type { ApiRoute } from './api-route.ts';
 import { refuseHttp2 } from './http2-preface.ts';
 import { readParameters } from './parameters.ts';
-import { ApiError, problemOf } from './problem.ts';
+import { ApiError, bodyTypes, problemOf } from './problem.ts';
 import type { Problem } from './problem.ts';
 import { readHeaderText } from './request-text.ts';
 
@@ -23,12 +23,13 @@ export interface ApiServerPorts {
   readonly routes: readonly ApiRoute[];
   /** Defects: what a handler threw and nobody expected. */
   readonly alarm: (error: unknown) => void;
+  /** Told of every path as it is registered: tests compare them with the documentation. */
+  readonly onRoute?: (route: RouteOptions) => void;
   readonly observe?: (seen: { readonly route: string; readonly method: string; readonly status: number; readonly ms: number }) => void;
 }
 
 const bodyDefaultBytes = 1024 * 1024;
 const connectionsMax = 2_048;
-const bodyTypes = ['application/json', 'application/yaml', 'application/x-yaml', 'text/yaml', 'text/x-yaml', 'text/plain', 'application/octet-stream'];
 
 export function createApiServer(ports: ApiServerPorts): ApiServer {
   const app = fastify({
@@ -56,6 +57,7 @@ export function createApiServer(ports: ApiServerPorts): ApiServer {
     if (problem.status === 500) ports.alarm(error);
     sendProblem(reply, problem);
   });
+  if (ports.onRoute) app.addHook('onRoute', ports.onRoute);
   const byPath = Map.groupBy(ports.routes, ({ path }) => path);
   for (const route of ports.routes) register(app, route);
   app.setNotFoundHandler((request) => refuseUnknown(request, byPath));
@@ -103,8 +105,10 @@ function register(app: FastifyInstance, route: ApiRoute): void {
       if (answer === 'stream') return reply;
       reply.code(answer.status).headers({ 'cache-control': 'no-store', ...answer.headers });
       if (answer.body === undefined) return reply.send();
-      if (answer.contentType) return reply.type(answer.contentType).send(answer.body);
-      return reply.type('application/json; charset=utf-8').send(JSON.stringify(answer.body));
+      // Bytes: for text the framework would add a character set that these types do not have.
+      const { body } = answer;
+      const bytes = body instanceof Uint8Array ? body : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+      return reply.header('content-type', answer.contentType ?? 'application/json').send(bytes);
     },
   });
 }
@@ -115,8 +119,8 @@ function singleHeader(request: FastifyRequest, name: string): string | undefined
 }
 
 function sendProblem(reply: Pick<FastifyReply, 'code'>, problem: Problem): void {
-  const retry = problem.status === 503 ? { 'retry-after': '1' } : {};
-  void reply.code(problem.status).headers({ 'cache-control': 'no-store', ...retry }).type('application/problem+json').send(JSON.stringify(problem));
+  const retry = problem.status === 503 ? { 'retry-after': '1' } : problem.status === 405 ? { allow: String(problem['allow']) } : {};
+  void reply.code(problem.status).headers({ 'content-type': 'application/problem+json', 'cache-control': 'no-store', ...retry }).send(Buffer.from(JSON.stringify(problem)));
 }
 
 function refuseUnknown(request: FastifyRequest, byPath: ReadonlyMap<string, readonly ApiRoute[]>): never {

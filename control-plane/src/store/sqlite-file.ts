@@ -18,7 +18,7 @@ export interface OpenDatabase {
  * Opens the database of one control plane, creating and migrating it where needed, and keeps every other control plane out
  * until `close`. The lock ends with the process, however that ends.
  */
-export function openDatabase(options: { readonly path: string; readonly nowMs: number; readonly initialEpoch: number }): OpenDatabase {
+export function openDatabase(options: { readonly path: string; readonly nowMs: number; readonly initialEpoch: number; readonly bytesMax?: number }): OpenDatabase {
   const { path } = options;
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
@@ -31,6 +31,7 @@ export function openDatabase(options: { readonly path: string; readonly nowMs: n
     const db = openExisting(path);
     try {
       migrate(db, options);
+      if (options.bytesMax !== undefined) db.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(options.bytesMax / pageBytes(db)))}`);
     } catch (error) {
       db.close();
       throw error;
@@ -64,6 +65,10 @@ export function openExisting(path: string, readOnly = false): DatabaseSync {
     db?.close();
     throw asStoreError(error, path);
   }
+}
+
+function pageBytes(db: DatabaseSync): number {
+  return Number(db.prepare('PRAGMA page_size').get()?.['page_size'] ?? 4_096);
 }
 
 /** A new database appears under its name only when it is whole: an empty file there is damage, never a fresh start. */

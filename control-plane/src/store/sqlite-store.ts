@@ -25,6 +25,8 @@ export interface SqliteStoreOptions {
   readonly path: string;
   readonly clock: Clock;
   readonly timers: Timers;
+  /** The file grows no further: beyond, writes answer `store-full`. Default: what the disk has. */
+  readonly bytesMax?: number;
   /** Told of what went wrong behind a caller's back. */
   readonly alarm: (error: unknown) => void;
 }
@@ -38,7 +40,7 @@ const fenceBlock = 1_000;
  */
 export function openSqliteStore(options: SqliteStoreOptions): SqliteStore {
   const nowMs = options.clock.wallMs();
-  const file = openDatabase({ path: options.path, nowMs, initialEpoch: Math.max(1, Math.floor(nowMs / 1_000)) });
+  const file = openDatabase({ path: options.path, nowMs, initialEpoch: Math.max(1, Math.floor(nowMs / 1_000)), ...(options.bytesMax === undefined ? {} : { bytesMax: options.bytesMax }) });
   try {
     return new SqliteStore(file, options);
   } catch (error) {
