@@ -10,29 +10,29 @@ import { namesBelow, shapeOf, typesBelow, unwrap } from './schema-shape.ts';
 import { amountOf, compareMagnitudes } from './value-order.ts';
 
 /** What a bound says that its field cannot have: an unknown field, limits of another type, limits that exclude each other. */
-export function checkBound(bound: BoundDocument, kinds: ReadonlyMap<string, AuthoringKind>, context: z.RefinementCtx, at: readonly (string | number)[]): void {
+export function checkBound(bound: BoundDocument, kinds: ReadonlyMap<string, AuthoringKind>, context: z.RefinementCtx): void {
   const segments = parsePointer(bound.field) ?? [];
   const [name = '', ...path] = segments;
   const kind = kinds.get(name);
   if (kind === undefined) {
     const reserved = kindOrder.some((one) => one.name === name);
     const near = suggest(name, kinds.keys());
-    const message = reserved ? `${name} is not available in this build` : `there is no section ${JSON.stringify(name.slice(0, 60))}${near === undefined ? '' : `; did you mean /${near}?`}`;
-    return issue(context, reserved ? 'not-available' : 'unknown-field', message, undefined, [...at, 'field']);
+    const message = reserved ? `${name} is not available in this build` : `there is no section ${JSON.stringify(name.slice(0, 60))}`;
+    return issue(context, reserved ? 'not-available' : 'unknown-field', message, undefined, ['field'], reserved || near === undefined ? undefined : `/${[near, ...segments.slice(1)].join('/')}`);
   }
   const found = typesAt(kind, path);
-  if (typeof found === 'string') return issue(context, 'unknown-field', found, undefined, [...at, 'field']);
+  if (typeof found === 'string') return issue(context, 'unknown-field', found, undefined, ['field']);
   for (const side of ['min', 'max'] as const) {
     const limit = bound[side];
     if (limit !== undefined && !found.some((type) => accepts(type, limit) && amountOf(limit, type) !== null)) {
-      issue(context, 'wrong-type', `is not a value of ${bound.field} that can be compared`, undefined, [...at, side]);
+      issue(context, 'wrong-type', `is not a value of ${bound.field} that can be compared`, undefined, [side]);
     }
   }
   if (bound.min !== undefined && bound.max !== undefined && found.some((type) => (compareMagnitudes(bound.min ?? 0, bound.max ?? 0, type) ?? 0) > 0)) {
-    issue(context, 'out-of-range', 'is more than max: nothing could be set', undefined, [...at, 'min']);
+    issue(context, 'out-of-range', 'is more than max: nothing could be set', undefined, ['min']);
   }
   for (const [i, value] of (bound.oneOf ?? []).entries()) {
-    if (!found.some((type) => accepts(type, value) || acceptsItem(type, value))) issue(context, 'wrong-type', `is not a value of ${bound.field}`, undefined, [...at, 'oneOf', i]);
+    if (!found.some((type) => accepts(type, value) || acceptsItem(type, value))) issue(context, 'wrong-type', `is not a value of ${bound.field}`, undefined, ['oneOf', i]);
   }
 }
 

@@ -1,7 +1,7 @@
 import { oneOf } from '@remora/policy-kit/scalars';
 import { z } from 'zod';
 import { documentLimits } from './document-limits.ts';
-import { issue } from './issue.ts';
+import { acrossFields, issue } from './issue.ts';
 import { boundedRecord, hostName, hostPattern, labels, portName } from './names.ts';
 import { pathRulesSchema } from './path-rules-schema.ts';
 
@@ -22,7 +22,7 @@ const listener = z.strictObject({
   port: z.int().min(0).max(65_535).meta({ description: '0 picks a free one' }),
   hosts: z.array(hostPattern()).max(documentLimits.hosts).optional().meta({ description: 'empty: any' }),
   protocol: oneOf(['http'], ['https', 'tcp', 'tls']).optional().meta({ description: 'default http' }),
-  redirect: oneOf([], ['https']).optional(),
+  redirect: z.literal('https').superRefine((_https, context) => issue(context, 'not-available', 'redirect to https is not available in this build')).optional(),
   tls: tls.optional(),
 });
 
@@ -33,7 +33,7 @@ export const gatewaySchema = z.strictObject({
   labels: labels().optional(),
   listeners: boundedRecord(portName(), listener, { min: 1, max: documentLimits.listeners, what: 'listeners' }),
   pathRules: pathRulesSchema.optional(),
-}).superRefine((gateway, context) => checkListenerPorts(gateway.listeners, context));
+}).superRefine((gateway, context) => checkListenerPorts(gateway.listeners, context), acrossFields('listeners'));
 
 export type GatewayDocument = z.infer<typeof gatewaySchema>;
 

@@ -2,7 +2,7 @@ import { joinPointer } from '@remora/core/pointer';
 import { suggest } from '@remora/core/suggest';
 import type { Violation } from '@remora/core/violation';
 import type { z } from 'zod';
-import { namesBelow, typesBelow } from './schema-shape.ts';
+import { namesBelow, shapeOf, taggedOption, typesBelow } from './schema-shape.ts';
 
 type Issue = z.core.$ZodIssue;
 
@@ -15,11 +15,11 @@ function translate(schema: z.ZodType, one: Issue, base: string): Violation[] {
   const pointer = joinPointer(base, ...one.path.map(String));
   switch (one.code) {
     case 'unrecognized_keys':
-      return one.keys.map((key) => unknownField(schema, one.path, key, pointer));
+      return one.keys.map((key) => unknownField(schema, one, key, pointer));
     case 'invalid_union':
       return translateUnion(schema, one, pointer, base);
     case 'invalid_key':
-      return one.issues.map((inner) => violation(pointer, codeOf(inner), `the key ${quote(lastOf(one.path))}: ${inner.message}`, expectedOf(inner)));
+      return one.issues.map((inner) => violation(pointer, codeOf(inner), inner.message, expectedOf(inner)));
     case 'invalid_value':
       return [violation(pointer, missing(one) ? 'missing-field' : 'invalid-value', missing(one) ? 'is missing' : `is not ${listed(one.values)}`, listed(one.values), suggestWord(one.input, one.values))];
     case 'invalid_type':
@@ -32,7 +32,7 @@ function translate(schema: z.ZodType, one: Issue, base: string): Violation[] {
     case 'invalid_format':
     case 'not_multiple_of':
     case 'invalid_element':
-      return [violation(pointer, 'invalid-value', one.message)];
+      return [violation(pointer, 'invalid-value', one.message, saidExpected(one.message))];
     default:
       return [violation(pointer, 'invalid-value', 'is not valid')];
   }
@@ -42,12 +42,19 @@ function violation(pointer: string, code: string, message: string, expected?: st
   return { pointer, code, message, ...(expected === undefined ? {} : { expected }), ...(suggestion === undefined ? {} : { suggestion }) };
 }
 
-function unknownField(schema: z.ZodType, path: readonly PropertyKey[], key: string, pointer: string): Violation {
+function unknownField(schema: z.ZodType, one: Issue, key: string, pointer: string): Violation {
   let types: readonly z.ZodType[] = [schema];
-  for (const segment of path) types = types.flatMap((type) => typesBelow(type, String(segment)));
-  const names = [...new Set(types.flatMap((type) => namesBelow(type)))];
+  for (const segment of one.path) types = types.flatMap((type) => typesBelow(type, String(segment)));
+  const names = [...new Set(types.flatMap((type) => namesBelow(meantOption(type, one.input))))].filter((name) => name !== key);
   const expected = names.length === 0 || names.length > 40 ? undefined : `one of ${names.join(', ')}`;
   return violation(joinPointer(pointer, key), 'unknown-field', `there is no field ${quote(key)} here`, expected, suggest(key, names));
+}
+
+/** Of a tagged union the option that the value says. */
+function meantOption(type: z.ZodType, input: unknown): z.ZodType {
+  const shape = shapeOf(type);
+  if (shape.kind !== 'tagged' || input === null || typeof input !== 'object') return type;
+  return taggedOption(shape, (input as Readonly<Record<string, unknown>>)[shape.tag]) ?? type;
 }
 
 /** The option that was most likely meant: the one whose problems lie deepest, then the one with the fewest. */
@@ -57,10 +64,10 @@ function translateUnion(schema: z.ZodType, one: Extract<Issue, { code: 'invalid_
     return [violation(pointer, options.length > 0 ? 'invalid-value' : 'missing-field', `its ${one.discriminator} says none of the kinds there are`, options.length > 0 ? `one of ${options.join(', ')}` : undefined)];
   }
   const ranked = one.errors
-    .map((issues) => ({ issues, depth: Math.max(0, ...issues.map((inner) => inner.path.length + (inner.code === 'invalid_type' ? 0 : 0.5))) }))
+    .map((issues) => ({ issues, depth: Math.max(0, ...issues.map((inner) => inner.path.length + (inner.code === 'invalid_type' || inner.code === 'invalid_value' ? 0 : 0.5))) }))
     .sort((a, b) => b.depth - a.depth || a.issues.length - b.issues.length);
   const best = ranked[0];
-  if (best === undefined || best.depth === 0) return [violation(pointer, one.input === undefined ? 'missing-field' : 'wrong-type', one.message, undefined)];
+  if (best === undefined || best.depth === 0) return [violation(pointer, missing(one) ? 'missing-field' : 'wrong-type', missing(one) ? 'is missing' : `is ${nameOfType(one.input)}`, saidExpected(one.message))];
   return best.issues.flatMap((inner) => translate(schema, { ...inner, path: [...one.path, ...inner.path] }, base));
 }
 
@@ -79,6 +86,7 @@ function missing(one: Issue): boolean {
 }
 
 function typeMessage(one: Extract<Issue, { code: 'invalid_type' }>): string {
+  if (one.message.startsWith('must be ')) return `is ${nameOfType(one.input)}`;
   if (!one.message.startsWith('Invalid input')) return one.message;
   if (one.input === null) return 'is empty';
   return `is ${nameOfType(one.input)}, not ${typeNames[one.expected] ?? one.expected}`;
@@ -97,8 +105,12 @@ function nameOfType(value: unknown): string {
 }
 
 function expectedType(one: Extract<Issue, { code: 'invalid_type' }>): string {
-  const said = /^must be (.+)$/s.exec(one.message)?.[1];
-  return said ?? typeNames[one.expected] ?? one.expected;
+  return saidExpected(one.message) ?? typeNames[one.expected] ?? one.expected;
+}
+
+/** Our own messages say what would be right. */
+function saidExpected(message: string): string | undefined {
+  return /^must be (.+)$/s.exec(message)?.[1];
 }
 
 function listed(values: readonly unknown[]): string {
@@ -121,14 +133,13 @@ function expectedOf(one: Issue): string | undefined {
 
 /** `one of a, b, c` as expected makes a suggestion possible. */
 function suggestionOf(one: Issue): string | undefined {
+  if (codeOf(one) === 'not-available') return undefined;
+  const said = one.code === 'custom' ? one.params?.['suggestion'] : undefined;
+  if (typeof said === 'string') return said;
   const words = /^one of (.+)$/.exec(expectedOf(one) ?? '')?.[1]?.split(', ');
   return words !== undefined && typeof one.input === 'string' ? suggest(one.input, words) : undefined;
 }
 
 function quote(value: unknown): string {
   return JSON.stringify(String(value).slice(0, 60));
-}
-
-function lastOf(path: readonly PropertyKey[]): string {
-  return String(path.at(-1) ?? '');
 }

@@ -2,7 +2,7 @@ import { headerName, method, notAvailable } from '@remora/policy-kit/scalars';
 import { z } from 'zod';
 import { hasControlCharacters } from './control-characters.ts';
 import { documentLimits } from './document-limits.ts';
-import { issue } from './issue.ts';
+import { acrossFields, issue } from './issue.ts';
 import { boundedRecord, hostPattern } from './names.ts';
 import { pathProblem, pathVariables } from './path-syntax.ts';
 
@@ -39,7 +39,7 @@ export function createMatchSchema(checkRegex: RegexCheck) {
         if ((list ?? []).findIndex((other) => other.toLowerCase() === item.toLowerCase()) < i) issue(context, 'duplicate', `${item} is listed twice`, undefined, [field, i]);
       }
     }
-  });
+  }, acrossFields('hosts', 'methods'));
 }
 
 function createPathSchema(regex: z.ZodString) {

@@ -6,7 +6,7 @@ import type { Json } from '@remora/core/canonical-json';
 import { z } from 'zod';
 import { checkBound } from './bound-check.ts';
 import { documentLimits } from './document-limits.ts';
-import { issue } from './issue.ts';
+import { acrossFields, issue } from './issue.ts';
 import { documentName, labels } from './names.ts';
 import { createSectionSchema } from './section-schema.ts';
 import { exceptionSchema, fromSchema, targetSchema } from './target-schema.ts';
@@ -15,22 +15,24 @@ import type { FromDocument, TargetDocument } from './target-schema.ts';
 const scalar = z.union([z.string().max(documentLimits.valueLength), z.number(), z.boolean()], { error: () => 'must be a text, a number or a boolean' });
 const ordered = z.union([z.string().max(64), z.number()], { error: () => 'must be a number, duration, size or ratio' });
 
-const boundSchema = z.strictObject({
-  field: z.string().max(1_024).superRefine((field, context) => {
-    if ((parsePointer(field)?.length ?? 0) < 1) issue(context, 'invalid-pointer', 'is not a JSON pointer into a policy', '/retry/retries, or /rateLimit/limits/*/requests');
-  }),
-  locked: z.literal(true).optional(),
-  min: ordered.optional(),
-  max: ordered.optional(),
-  oneOf: z.array(scalar).min(1).max(64).optional(),
-  except: z.array(exceptionSchema).min(1).max(documentLimits.exceptions).optional(),
-}).superRefine((bound, context) => {
-  if (bound.locked === undefined && bound.min === undefined && bound.max === undefined && bound.oneOf === undefined) {
-    issue(context, 'too-few', 'limits nothing', 'locked: true, min, max or oneOf');
-  }
-});
+function createBoundSchema(kinds: ReadonlyMap<string, AuthoringKind>) {
+  return z.strictObject({
+    field: z.string().max(1_024).superRefine((field, context) => {
+      if ((parsePointer(field)?.length ?? 0) < 1) issue(context, 'invalid-pointer', 'is not a JSON pointer into a policy', '/retry/retries, or /rateLimit/limits/*/requests');
+    }),
+    locked: z.literal(true).optional(),
+    min: ordered.optional(),
+    max: ordered.optional(),
+    oneOf: z.array(scalar).min(1).max(64).optional(),
+    except: z.array(exceptionSchema).min(1).max(documentLimits.exceptions).optional(),
+  }).superRefine((bound, context) => {
+    const { locked, min, max, oneOf } = bound;
+    if (locked === undefined && min === undefined && max === undefined && oneOf === undefined) issue(context, 'too-few', 'limits nothing', 'locked: true, min, max or oneOf');
+    if (parsePointer(bound.field) !== null) checkBound(bound, kinds, context);
+  }, acrossFields('field', 'locked', 'min', 'max', 'oneOf'));
+}
 
-export type BoundDocument = z.infer<typeof boundSchema>;
+export type BoundDocument = z.infer<ReturnType<typeof createBoundSchema>>;
 
 /** A target and one section per policy kind. Sections of other kinds are by name. */
 export interface PolicyDocument {
@@ -68,15 +70,15 @@ export function createPolicySchema(kinds: ReadonlyMap<string, AuthoringKind>): z
     labels: labels().optional(),
     target: targetSchema,
     from: fromSchema.optional(),
-    bounds: z.array(boundSchema).min(1).max(documentLimits.bounds).optional(),
+    bounds: z.array(createBoundSchema(kinds)).min(1).max(documentLimits.bounds).optional(),
     ...sections,
   }).superRefine((policy, context) => {
+    if (sectionsOf(policy).length === 0 && policy.bounds === undefined) issue(context, 'too-few', 'sets nothing and bounds nothing', 'a section such as timeout, or bounds');
+  }).superRefine((policy, context) => {
     const written = sectionsOf(policy);
-    if (written.length === 0 && policy.bounds === undefined) issue(context, 'too-few', 'sets nothing and bounds nothing', 'a section such as timeout, or bounds');
     const bounded = (policy.bounds ?? []).map(({ field }) => field.split('/')[1] ?? '');
     if (policy.from !== undefined) checkFrom(policy.from, policy.target, [...written, ...bounded], kinds, context);
-    for (const [i, bound] of (policy.bounds ?? []).entries()) checkBound(bound, kinds, context, ['bounds', i]);
-  });
+  }, acrossFields('target', 'from', 'bounds'));
 }
 
 function checkFrom(from: FromDocument, target: TargetDocument, written: readonly string[], kinds: ReadonlyMap<string, AuthoringKind>, context: z.RefinementCtx): void {

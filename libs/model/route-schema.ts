@@ -2,7 +2,7 @@ import { duration, headerName, headerValue } from '@remora/policy-kit/scalars';
 import { parseTemplate } from '@remora/policy-kit/template';
 import { z } from 'zod';
 import { documentLimits } from './document-limits.ts';
-import { issue } from './issue.ts';
+import { acrossFields, issue } from './issue.ts';
 import { createMatchSchema, matchVariables } from './match-schema.ts';
 import type { MatchDocument, RegexCheck } from './match-schema.ts';
 import { boundedRecord, documentName, hostName, labels, portName } from './names.ts';
@@ -36,7 +36,7 @@ const redirectSchema = z.strictObject({
     issue(context, 'redirect-loop', 'leads back to the same address', 'scheme, host, port or rewrite');
   }
   if (redirect.rewrite?.host !== undefined) issue(context, 'exclusive', 'the host of a redirect is its own field', 'redirect: {host: …}', ['rewrite', 'host']);
-});
+}, acrossFields('scheme', 'host', 'port', 'rewrite'));
 
 const respondSchema = z.strictObject({
   status: z.int().min(200).max(599),
@@ -49,7 +49,7 @@ const respondSchema = z.strictObject({
     if (/^(?:content-length|transfer-encoding|connection|keep-alive|upgrade|te|trailer)$/i.test(name)) issue(context, 'not-settable', `${name} is made from the message itself`, undefined, ['headers', name]);
   }
   if ((respond.status === 204 || respond.status === 304) && respond.body !== undefined) issue(context, 'no-body', `a ${respond.status} has no body`, undefined, ['body']);
-});
+}, acrossFields('status', 'headers', 'body'));
 
 const destinationSchema = z.strictObject({
   service: hostName().optional(),
@@ -74,14 +74,17 @@ export function createRouteSchema(checkRegex: RegexCheck) {
     rewrite: rewriteSchema.optional(),
     redirect: redirectSchema.optional(),
     respond: respondSchema.optional(),
-  }).superRefine((route, context) => {
-    checkOwner(route, context);
-    checkAction(route, context);
-    for (const [i, destination] of (route.to ?? []).entries()) checkDestination(route.gateway !== undefined, destination, i, context);
-    if (route.to !== undefined && route.to.every((destination) => destination.weight === 0)) issue(context, 'zero-weights', 'all weights are zero: nothing could be reached', undefined, ['to']);
-    if (route.rewrite) checkRewrite(route.rewrite, route.match, ['rewrite'], context);
-    if (route.redirect?.rewrite) checkRewrite(route.redirect.rewrite, route.match, ['redirect', 'rewrite'], context);
-  });
+  })
+    .superRefine(checkOwner, acrossFields('service', 'gateway', 'ports', 'listeners'))
+    .superRefine(checkAction, acrossFields('gateway', 'to', 'redirect', 'respond', 'rewrite'))
+    .superRefine((route, context) => {
+      for (const [i, destination] of (route.to ?? []).entries()) checkDestination(route.gateway !== undefined, destination, i, context);
+      if (route.to !== undefined && route.to.every((destination) => destination.weight === 0)) issue(context, 'zero-weights', 'all weights are zero: nothing could be reached', undefined, ['to']);
+    }, acrossFields('gateway', 'to'))
+    .superRefine((route, context) => {
+      if (route.rewrite) checkRewrite(route.rewrite, route.match, ['rewrite'], context);
+      if (route.redirect?.rewrite) checkRewrite(route.redirect.rewrite, route.match, ['redirect', 'rewrite'], context);
+    }, acrossFields('match', 'rewrite', 'redirect'));
 }
 
 export type RouteDocument = z.infer<ReturnType<typeof createRouteSchema>>;
@@ -123,7 +126,7 @@ function checkRewrite(rewrite: RewriteDocument, match: MatchDocument | undefined
   if (rewrite.template === undefined) return;
   const where = [...at, 'template'];
   const parsed = parseTemplate(rewrite.template, 'request');
-  if (!parsed.ok) return issue(context, parsed.code, parsed.error, parsed.suggestion, where);
+  if (!parsed.ok) return issue(context, parsed.code, parsed.error, undefined, where, parsed.suggestion);
   const first = parsed.parts[0];
   if (first?.kind !== 'text' || !first.text.startsWith('/')) issue(context, 'invalid-path', 'does not start with /', '/orders/${path.id}', where);
   const known = matchVariables(match);

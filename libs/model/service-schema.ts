@@ -1,7 +1,7 @@
 import { oneOf } from '@remora/policy-kit/scalars';
 import { z } from 'zod';
 import { documentLimits } from './document-limits.ts';
-import { issue } from './issue.ts';
+import { acrossFields, issue } from './issue.ts';
 import { boundedRecord, hostName, labels, named, portName } from './names.ts';
 import { pathRulesSchema } from './path-rules-schema.ts';
 
@@ -37,11 +37,10 @@ export const serviceSchema = z.strictObject({
   discovery: z.strictObject({ source: oneOf(['sidecars'], ['dns', 'consul', 'kubernetes', 'file']) }).optional(),
   dependsOn: z.array(hostName()).max(documentLimits.dependsOn).optional().meta({ description: 'services it may call' }),
   pathRules: pathRulesSchema.optional(),
-}).superRefine((service, context) => {
-  checkPortNumbers(service.ports, context);
-  checkDependencies(service.name, service.dependsOn ?? [], context);
-  checkEndpoints(service, context);
-});
+})
+  .superRefine((service, context) => checkPortNumbers(service.ports, context), acrossFields('ports'))
+  .superRefine((service, context) => checkDependencies(service.name, service.dependsOn ?? [], context), acrossFields('name', 'dependsOn'))
+  .superRefine((service, context) => checkEndpoints(service, context), acrossFields('ports', 'endpoints'));
 
 export type ServiceDocument = z.infer<typeof serviceSchema>;
 

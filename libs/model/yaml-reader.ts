@@ -75,7 +75,8 @@ function convert(document: Document.Parsed, lines: LineCounter, bounds: YamlBoun
   const contents = document.contents;
   const line = lines.linePos(contents?.range[0] ?? document.range[0]).line;
   const errors = [...document.errors, ...document.warnings].slice(0, 20).map((error) => syntaxProblem(error, lines));
-  if (errors.length > 0) return { value: null, line, problems: errors };
+  const deep = errors.find(({ code }) => code === 'too-deep');
+  if (errors.length > 0) return { value: null, line, problems: deep === undefined ? errors : [deep] };
   const converter = new Converter(document, lines, bounds);
   const value = contents === null ? null : converter.convert(contents);
   return { value: converter.problems.length > 0 ? null : value, line, problems: converter.problems };
