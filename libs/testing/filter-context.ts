@@ -2,7 +2,7 @@ import type { Clock } from '@remora/core/clock';
 import { seededRandom, type Random } from '@remora/core/random';
 import type { Reason } from '@remora/errors/reason';
 import type { Answer, Exchange, Side } from '@remora/policy-kit/exchange';
-import type { FilterContext, FilterTimers, LiveState } from '@remora/policy-kit/runtime-kind';
+import type { FilterContext, FilterTimers, LiveState, LogFile } from '@remora/policy-kit/runtime-kind';
 import { ManualClock } from './manual-clock.ts';
 
 /** A FilterContext in memory: time, timers, randomness and live state belong to the test, counts and lines are kept. */
@@ -51,6 +51,10 @@ export class TestFilterContext implements FilterContext {
 
   log(line: string): void {
     this.lines.push(line);
+  }
+
+  openLog(_target: LogFile): (line: string) => void {
+    return (line) => this.log(line);
   }
 }
 

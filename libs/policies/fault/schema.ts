@@ -53,10 +53,10 @@ export function checkFault(effective: JsonObject): Violation[] {
 function checkEntry(pointer: string, entry: EffectiveFaultEntry): Violation[] {
   const violations: Violation[] = [];
   if (entry.until === undefined) {
-    violations.push({ pointer: `${pointer}/until`, code: 'required', message: 'a fault needs an end, which holds even where the control plane is gone', expected: 'a time such as 2026-11-22T18:00:00Z' });
+    violations.push({ pointer: `${pointer}/until`, code: 'missing-field', message: 'a fault needs an end, which holds even where the control plane is gone', expected: 'a time such as 2026-11-22T18:00:00Z' });
   }
-  if (entry.delay === undefined && entry.abort === undefined) violations.push({ pointer, code: 'required', message: 'a fault needs delay or abort', expected: '{delay: {duration: 2s}} or {abort: {status: 503}}' });
-  if (entry.delay !== undefined && entry.delay.duration === undefined) violations.push({ pointer: `${pointer}/delay/duration`, code: 'required', message: 'a delay needs a duration', expected: 'a duration such as 2s' });
-  if (entry.abort !== undefined && entry.abort.status === undefined) violations.push({ pointer: `${pointer}/abort/status`, code: 'required', message: 'an abort needs a status', expected: 'a status from 400 to 599' });
+  if (entry.delay === undefined && entry.abort === undefined) violations.push({ pointer, code: 'missing-field', message: 'a fault needs delay or abort', expected: '{delay: {duration: 2s}} or {abort: {status: 503}}' });
+  if (entry.delay !== undefined && entry.delay.duration === undefined) violations.push({ pointer: `${pointer}/delay/duration`, code: 'missing-field', message: 'a delay needs a duration', expected: 'a duration such as 2s' });
+  if (entry.abort !== undefined && entry.abort.status === undefined) violations.push({ pointer: `${pointer}/abort/status`, code: 'missing-field', message: 'an abort needs a status', expected: 'a status from 400 to 599' });
   return violations;
 }

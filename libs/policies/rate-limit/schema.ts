@@ -77,7 +77,7 @@ export function checkRateLimit(effective: JsonObject): Violation[] {
 function checkLimit(pointer: string, limit: EffectiveLimit): Violation[] {
   const missing = (['requests', 'per'] as const).filter((field) => limit[field] === undefined);
   if (missing.length > 0) {
-    return missing.map((field) => ({ pointer: `${pointer}/${field}`, code: 'required', message: `a limit needs ${field}`, expected: field === 'per' ? 'a duration such as 1s or 1m' : 'a whole number' }));
+    return missing.map((field) => ({ pointer: `${pointer}/${field}`, code: 'missing-field', message: `a limit needs ${field}`, expected: field === 'per' ? 'a duration such as 1s or 1m' : 'a whole number' }));
   }
   const violations: Violation[] = [];
   const windowed = limit.algorithm === 'fixedWindow' || limit.algorithm === 'slidingWindow';

@@ -58,7 +58,7 @@ export function checkRetry(effective: JsonObject): Violation[] {
     violations.push({ pointer: '/backoff/max', code: 'contradiction', message: `max (${backoff.max}) is shorter than base (${backoff.base})`, expected: `at least ${backoff.base}` });
   }
   if (retryOn.includes('retriable-headers') && retriableHeaders.length === 0) {
-    violations.push({ pointer: '/retriableHeaders', code: 'required', message: 'retryOn names retriable-headers, but there are none', expected: 'a list of header names' });
+    violations.push({ pointer: '/retriableHeaders', code: 'missing-field', message: 'retryOn names retriable-headers, but there are none', expected: 'a list of header names' });
   }
   if (!retryOn.includes('retriable-headers') && retriableHeaders.length > 0) {
     violations.push({ pointer: '/retryOn', code: 'contradiction', message: 'retriableHeaders are given, but retryOn does not name retriable-headers, so they would do nothing', expected: 'retriable-headers among retryOn' });
