@@ -21,6 +21,7 @@ import { exitCodes } from '../exit-codes.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import { failureText } from '../failure-text.ts';
 import { integerOption } from '../integer-option.ts';
+import { addOutputOption } from '../session.ts';
 import type { Runner, Session } from '../session.ts';
 import { collect } from './apply.ts';
 
@@ -37,7 +38,7 @@ interface RunOptions {
 
 /** `remora run -f mesh/ --port 8000`: everything in one process tree, from a folder of documents. */
 export function addRun(program: Command, run: Runner): void {
-  program
+  const command = program
     .command('run')
     .description('run a control plane and one gateway (or one sidecar before an app) from a folder of documents, reloaded on change')
     .requiredOption('-f, --file <path>', 'file or folder; may be given several times', collect)
@@ -49,6 +50,7 @@ export function addRun(program: Command, run: Runner): void {
     .option('--api-port <port>', 'port of the API; 0 picks a free one', integerOption({ min: 0, max: 65_535 }), 0)
     .option('--no-watch', 'do not reload on change')
     .action(run<RunOptions>(runEmbedded));
+  addOutputOption(command);
 }
 
 async function runEmbedded(session: Session, options: RunOptions): Promise<ExitCode> {
@@ -112,7 +114,7 @@ async function startControlPlaneHere(apiPort: number, onLine: (line: string) => 
 
 function readyText(session: Session, listening: Readonly<Record<string, unknown>>, facts: { readonly api: string; readonly name: string }): string {
   const doors = Object.entries(listening).filter(([name]) => /^(?:inbound|gateway)\b/.test(name)).map(([, address]) => `http://${addressText(address)}`);
-  if (session.format !== 'table') return `${JSON.stringify({ event: 'listening', api: facts.api, ...listening })}\n`;
+  if (session.format !== 'table') return `${JSON.stringify({ ...listening, event: 'listening', api: facts.api })}\n`;
   return `${session.style.good('ready:')} ${facts.name} on ${doors.join(', ') || 'the ports of its document'}\nAPI on ${facts.api}  (docs: ${facts.api}/docs)\n`;
 }
 
@@ -138,7 +140,8 @@ async function reload(session: Session, options: RunOptions, api: ApiClient): Pr
     const input = loadInput(await readDocumentFiles(options.file, session.terminal));
     if (input.violations.length > 0) throw new ApiProblem(422, { title: 'The documents cannot be read; nothing was changed.', violations: input.violations });
     const answer = await applyInput(api, input, reloadWaitMs);
-    if (answer.enforcement !== null) session.terminal.out(`${enforcementLine(answer.enforcement, session.style)}\n`);
+    if (answer.enforcement === null) return;
+    session.terminal.out(session.format === 'table' ? `${enforcementLine(answer.enforcement, session.style)}\n` : `${JSON.stringify({ event: 'applied', revision: answer.revision?.revision, enforcement: answer.enforcement.counts })}\n`);
   } catch (error) {
     if (!(error instanceof CommandFailure)) throw error;
     session.terminal.err(failureText(error, session.errStyle));
