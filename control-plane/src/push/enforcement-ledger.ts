@@ -67,6 +67,11 @@ export class EnforcementLedger {
     if (entry.pending === 0 || firstRefusal) this.#wake(entry.version.index);
   }
 
+  /** Whether it is still part of the history. */
+  keeps(entry: LedgerEntry): boolean {
+    return this.#entries.get(entry.version.index) === entry;
+  }
+
   get(index: number): Enforcement | null {
     const entry = this.#entries.get(index);
     return entry ? reportOf(entry) : null;

@@ -32,6 +32,8 @@ const sweepEveryMs = 1_000;
 /** A sweep that comes this late means that this process stood still: silence was ours, not the sidecars'. */
 const stallMs = 3_000;
 
+const unansweredMax = 10_000;
+
 /** Composition of the hub: who is connected, what changed, whose turn it is. See PushHub. */
 export class Hub implements RunningPushHub, ConnectionOwner {
   readonly metrics: PushMetrics = createPushMetrics();
@@ -46,6 +48,8 @@ export class Hub implements RunningPushHub, ConnectionOwner {
   readonly #connections = new Set<SyncConnection>();
   readonly #byNode = new Map<string, SyncConnection>();
   readonly #bySubject = new Map<SubjectKey, Set<SyncConnection>>();
+  /** Entries that sidecars had not answered for when they went; the ones that went first are forgotten first. */
+  readonly #unanswered = new Map<string, PendingEntries>();
   readonly #listeners = new Set<(event: PushEvent) => void>();
   readonly #sweeper: Timer;
   readonly #unsubscribe: () => void;
@@ -202,6 +206,7 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     const status = this.#statusOf(connection);
     session.close();
     session.entries.offline(this.nowMs());
+    this.#rememberUnanswered(nodeId, session.entries);
     this.#byNode.delete(nodeId);
     this.#bySubject.get(session.subject)?.delete(connection);
     if (this.#bySubject.get(session.subject)?.size === 0) this.#bySubject.delete(session.subject);
@@ -216,8 +221,9 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     for (const hash of facts.refusedHashes) this.#context.refusals.remember(facts.build.id, hash, null);
     const session = new SidecarSession({
       context: this.#context, facts, stream: connection.stream, appReady: hello.appReady, staleSinceMs: safeNumber(hello.staleSinceMs),
-      entries: new PendingEntries(this.#context.ledger, nodeId), changed: (changed) => this.#changed(changed),
+      entries: this.#unanswered.get(nodeId) ?? new PendingEntries(this.#context.ledger, nodeId), changed: (changed) => this.#changed(changed),
     });
+    this.#unanswered.delete(nodeId);
     connection.session = session;
     this.#byNode.set(nodeId, connection);
     const siblings = this.#bySubject.get(session.subject) ?? new Set();
@@ -269,6 +275,14 @@ export class Hub implements RunningPushHub, ConnectionOwner {
       if (connection.session && !changed.has(connection.session.subject) && intersects(connection.session, moved)) add(connection, false, true);
     }
     return affected;
+  }
+
+  #rememberUnanswered(nodeId: string, entries: PendingEntries): void {
+    this.#unanswered.delete(nodeId);
+    if (entries.size === 0) return;
+    this.#unanswered.set(nodeId, entries);
+    const oldest = this.#unanswered.keys().next();
+    if (this.#unanswered.size > unansweredMax && !oldest.done) this.#unanswered.delete(oldest.value);
   }
 
   #guardedSubjects(): Set<SubjectKey> {

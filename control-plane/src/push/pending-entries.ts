@@ -29,6 +29,7 @@ export class PendingEntries {
 
   /** Beyond 256 the oldest are superseded: nobody waits that long for a stream that does not answer. */
   add(entry: LedgerEntry, needs: { readonly config: boolean; readonly state: boolean }, nowMs: number): void {
+    this.#pending = this.#pending.filter((pending) => this.#ledger.keeps(pending.entry));
     this.#pending.push({ entry, needsConfig: needs.config, needsState: needs.state, openedAtMs: nowMs });
     const [oldest] = this.#pending;
     if (this.#pending.length <= pendingMax || !oldest) return;

@@ -1,4 +1,5 @@
 import type { JsonObject } from '@remora/core/canonical-json';
+import { noVersion } from '@remora/core/version';
 import type { RefusalStatus } from './push-hub.ts';
 import type { RecordStore, RecordWriter } from './record-writer.ts';
 
@@ -20,13 +21,10 @@ export class RefusalMemory {
     this.#evict();
   }
 
-  has(buildId: string, hash: string): boolean {
-    return this.#refusals.has(keyOf(buildId, hash));
-  }
-
-  /** What the build said; null where only its Hello says that it refused. */
+  /** Null where that build has not refused it. Where only Hello told of it, the reason is that it was refused before. */
   get(buildId: string, hash: string): RefusalStatus | null {
-    return this.#refusals.get(keyOf(buildId, hash)) ?? null;
+    const refusal = this.#refusals.get(keyOf(buildId, hash));
+    return refusal === undefined ? null : refusal ?? refusedBefore(hash);
   }
 
   /** `refusal` null: known from Hello only; never replaces what the build said in full. */
@@ -46,6 +44,11 @@ export class RefusalMemory {
       this.#writer.put(namespace, key, () => null);
     }
   }
+}
+
+function refusedBefore(hash: string): RefusalStatus {
+  const error = { resource: 'manifest', kind: '', pointer: '', code: 'refused-before', message: 'This build refused this content before, at another control plane or before its memory was lost.', policies: [] };
+  return { version: noVersion, hash, at: new Date(0).toISOString(), lane: 'config', class: 'invalid', errors: [error] };
 }
 
 /** Shapes are our own: a record that has none is one that only Hello told of. */

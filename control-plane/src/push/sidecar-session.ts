@@ -167,20 +167,30 @@ export class SidecarSession {
   }
 
   #target(): ConfigTarget | null {
-    const { content, refusals, accepted } = this.#context;
+    const { content, refusals } = this.#context;
     const desired = content.of(this.subject);
     if (!desired) return null;
     const { config, facts } = this;
-    const { hash } = desired.content;
-    if (hash !== config.appliedHash && refusals.has(facts.build.id, hash)) {
-      this.refusal = refusals.get(facts.build.id, hash) ?? this.refusal;
-      if (config.appliedHash !== '') return null;
-      const older = accepted.get(this.subject, facts.build.id);
-      const known = older && !refusals.has(facts.build.id, older.hash) ? content.known(this.subject, older.hash) : null;
-      return older && known ? { version: older.version, content: known, grants: [], fallback: true } : null;
+    const refused = desired.content.hash === config.appliedHash ? null : refusals.get(facts.build.id, desired.content.hash);
+    if (refused) {
+      this.refusal = { ...refused, version: desired.version };
+      this.entries.configRefused(desired.version, this.#context.clock.monotonicMs(), this.refusal);
+      return this.#fallback();
     }
     const grants = content.grantedGuards(this.subject, config.appliedVersion, desired.version);
     return { version: desired.version, content: desired.content, grants, fallback: false };
+  }
+
+  /** What to bring a sidecar to whose build refuses the newest: what it has, or else the newest that its build confirmed. */
+  #fallback(): ConfigTarget | null {
+    const { content, refusals, accepted } = this.#context;
+    const { build } = this.facts;
+    if (this.config.appliedHash !== '') return null;
+    for (const { hash, version } of accepted.newest(this.subject, build.id)) {
+      const known = refusals.get(build.id, hash) ? null : content.known(this.subject, hash);
+      if (known) return { version, content: known, grants: [], fallback: true };
+    }
+    return null;
   }
 
   /** What is in force keeps its endpoints until something else is in force, refused or not. */
