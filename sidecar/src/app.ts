@@ -12,6 +12,8 @@ import { joinHostPort } from './settings/build-settings.ts';
 import type { SidecarSettings } from './settings/sidecar-settings.ts';
 import type { SidecarEnvironment } from './sidecar-environment.ts';
 import { answerQuery } from './telemetry/query-answers.ts';
+import { noTracer } from './telemetry/operation-tracer.ts';
+import type { OtlpExport } from './telemetry/otlp-export.ts';
 import { RefusalRing } from './telemetry/refusal-ring.ts';
 import { TelemetrySender } from './telemetry/telemetry-sender.ts';
 
@@ -30,6 +32,7 @@ export class Sidecar {
   #servicePorts: readonly BoundListener[] = [];
   #admin: AdminServer | null = null;
   #sender: TelemetrySender | null = null;
+  #otlp: OtlpExport | null = null;
   #advertisedNames = '';
   #draining: Promise<void> | null = null;
 
@@ -70,6 +73,7 @@ export class Sidecar {
         advertised: () => this.#advertised(this.#client.applied),
         appReady: () => this.#readiness.ready,
       },
+      tracer: { begin: (name, attributes) => (this.#otlp?.tracer ?? noTracer).begin(name, attributes) },
       onApplied: (applied) => this.#onApplied(applied),
       onRefusal: ({ class: refusalClass, hash, errors }) => {
         const listed = errors.slice(0, 20).map((each) => `${each.resource} ${each.kind}${each.pointer}: ${each.message}`);
@@ -181,6 +185,17 @@ export class Sidecar {
     });
     this.#sender.start();
     this.#client.connect(control);
+    await this.#startOtlp();
+  }
+
+  async #startOtlp(): Promise<void> {
+    const { otlpEndpoint, subject, telemetryIntervalMs } = this.#settings;
+    if (otlpEndpoint === '') return;
+    const { nodeId, version, clock } = this.#environment;
+    const { startOtlpExport } = await import('./telemetry/otlp-export.ts');
+    this.#otlp = startOtlpExport({
+      endpoint: otlpEndpoint, nodeId, subject, version, clock, intervalMs: telemetryIntervalMs, readSeries: () => this.#dataPlane.readSeries(),
+    });
   }
 
   #onApplied(applied: AppliedConfig): void {
@@ -227,6 +242,7 @@ export class Sidecar {
     this.#readiness.stop();
     this.#gateway.close();
     this.#sender?.stop();
+    await this.#otlp?.stop();
     await this.#client.close();
     await this.#admin?.close();
     await this.#dataPlane.close();

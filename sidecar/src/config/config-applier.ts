@@ -1,5 +1,5 @@
 import type { Clock } from '@remora/core/clock';
-import type { Version } from '@remora/core/version';
+import { formatVersion, type Version } from '@remora/core/version';
 import type { Candidate } from '@remora/snapshot/candidate';
 import { decodeInSlices, type RuntimeKinds } from '@remora/snapshot/decode';
 import { DecodeCache } from '@remora/snapshot/decode-cache';
@@ -7,6 +7,7 @@ import { checkGuards, summarize } from '@remora/snapshot/guards';
 import type { SnapshotError } from '@remora/snapshot/snapshot-error';
 import type { Snapshot } from '@remora/snapshot/snapshot';
 import type { DataPlane } from '../dataplane/data-plane.ts';
+import type { Operation, OperationTracer } from '../telemetry/operation-tracer.ts';
 import type { AppliedConfig } from './applied-config.ts';
 import type { SnapshotKeeper } from './snapshot-keeper.ts';
 import type { NackClass } from './wire-codes.ts';
@@ -23,6 +24,7 @@ export interface ApplierOptions {
   /** Lets other work of the thread run. */
   readonly pause: () => Promise<void>;
   readonly onApplied: (applied: AppliedConfig) => void;
+  readonly tracer: OperationTracer;
 }
 
 const sliceMs = 8;
@@ -47,21 +49,29 @@ export class ConfigApplier {
 
   /** From the stream. `granted`: guards that the log lifts for this version. */
   async apply(candidate: Candidate, granted: ReadonlySet<string>): Promise<ApplyResult> {
-    return this.#exclusively(async () => {
-      const decoded = await this.#decode(candidate);
-      if (!decoded.ok) return refused(decoded.class, decoded.errors);
-      const dangers = checkGuards(this.#current?.summary ?? null, summarize(decoded.snapshot), granted);
-      if (dangers.length > 0) {
-        return refused('guard', dangers.map(({ guard, message }) => problem(guard, `${message}; force=${guard} allows it`)));
-      }
-      // The disk works while the workers build: an fsync costs about as much as building a usual snapshot.
-      const [prepared] = await Promise.all([this.#prepare(candidate), this.#options.keeper.stage(candidate)]);
-      if (prepared) return prepared;
-      const swapped = await this.#swap(candidate, decoded.snapshot, 'control-plane');
-      if (!swapped.ok) return swapped;
-      const persisted = await this.#options.keeper.promote(candidate);
-      return { ok: true, applied: swapped.applied, persisted };
-    });
+    const operation = this.#options.tracer.begin('snapshot.apply', { 'remora.version': formatVersion(candidate.version), 'remora.hash': candidate.hash });
+    const result = await this.#exclusively(() => this.#apply(candidate, granted, operation));
+    operation.end(result.ok ? undefined : result.class);
+    return result;
+  }
+
+  async #apply(candidate: Candidate, granted: ReadonlySet<string>, operation: Operation): Promise<ApplyResult> {
+    const decoded = await step(operation, 'decode', this.#decode(candidate));
+    if (!decoded.ok) return refused(decoded.class, decoded.errors);
+    const dangers = checkGuards(this.#current?.summary ?? null, summarize(decoded.snapshot), granted);
+    if (dangers.length > 0) {
+      return refused('guard', dangers.map(({ guard, message }) => problem(guard, `${message}; force=${guard} allows it`)));
+    }
+    // The disk works while the workers build: an fsync costs about as much as building a usual snapshot.
+    const [prepared] = await Promise.all([
+      step(operation, 'prepare', this.#prepare(candidate)),
+      step(operation, 'write', this.#options.keeper.stage(candidate)),
+    ]);
+    if (prepared) return prepared;
+    const swapped = await step(operation, 'swap', this.#swap(candidate, decoded.snapshot, 'control-plane'));
+    if (!swapped.ok) return swapped;
+    const persisted = await step(operation, 'mark-good', this.#options.keeper.promote(candidate));
+    return { ok: true, applied: swapped.applied, persisted };
   }
 
   /** What was found on disk: neither guards nor writing. `version` may be newer than the candidate's. */
@@ -139,6 +149,15 @@ const damageCodes: ReadonlySet<string> = new Set(['hash-mismatch', 'missing-reso
 
 export function problem(code: string, message: string): SnapshotError {
   return { resource: 'manifest', kind: '', pointer: '', code, message, policies: [] };
+}
+
+async function step<T>(operation: Operation, name: string, work: Promise<T>): Promise<T> {
+  const part = operation.begin(name);
+  try {
+    return await work;
+  } finally {
+    part.end();
+  }
 }
 
 function refused(nackClass: NackClass, errors: readonly SnapshotError[]): Exclude<ApplyResult, { ok: true }> {

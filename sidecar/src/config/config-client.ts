@@ -7,6 +7,7 @@ import type { BuildIdentity } from '@remora/snapshot/build';
 import type { Candidate } from '@remora/snapshot/candidate';
 import type { RuntimeKinds } from '@remora/snapshot/decode';
 import type { DataPlane } from '../dataplane/data-plane.ts';
+import { noTracer, type OperationTracer } from '../telemetry/operation-tracer.ts';
 import type { AppliedConfig } from './applied-config.ts';
 import { CoalescedWriter } from './coalesced-writer.ts';
 import { ConfigApplier } from './config-applier.ts';
@@ -55,6 +56,7 @@ export interface ConfigClientOptions {
   readonly times?: LinkTimes;
   /** How long a swap waits for the disk. Default 1,000 ms. */
   readonly diskPatienceMs?: number;
+  readonly tracer?: OperationTracer;
   readonly onApplied?: (applied: AppliedConfig) => void;
   readonly onRefusal?: (refusal: ConfigRefusal) => void;
   readonly onLink?: (status: LinkStatus) => void;
@@ -109,7 +111,7 @@ export class ConfigClient {
     this.#keeper = new SnapshotKeeper({
       disk, timers, patienceMs: options.diskPatienceMs ?? 1_000, retryMs: diskRetryMs, onStatus: (status) => options.onDisk?.(status),
     });
-    this.#applier = new ConfigApplier({ dataPlane, kinds, keeper: this.#keeper, clock, pause, onApplied: (applied) => this.#onApplied(applied) });
+    this.#applier = new ConfigApplier({ dataPlane, kinds, keeper: this.#keeper, clock, pause, onApplied: (applied) => this.#onApplied(applied), tracer: options.tracer ?? noTracer });
     this.#endpointWriter = new CoalescedWriter({ write: (endpoints) => disk.writeEndpoints(endpoints), timers, intervalMs: endpointsEveryMs });
     this.#notesWriter = new CoalescedWriter({ write: (notes) => disk.writeNotes(notes), timers, intervalMs: notesEveryMs });
     this.#configLane = new ConfigLane({

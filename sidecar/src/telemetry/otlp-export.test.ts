@@ -1,0 +1,47 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { systemClock } from '@remora/core/clock';
+import { bucketCount } from '@remora/telemetry/histogram';
+import { expect, test, vi } from 'vitest';
+import type { SeriesReading } from '../dataplane/data-plane.ts';
+import { startOtlpExport } from './otlp-export.ts';
+
+interface Sent {
+  readonly path: string;
+  readonly body: { readonly resourceMetrics?: readonly { readonly scopeMetrics: readonly { readonly metrics: readonly Record<string, unknown>[] }[] }[]; readonly resourceSpans?: readonly { readonly scopeSpans: readonly { readonly spans: readonly { readonly name: string; readonly status: object }[] }[] }[] };
+}
+
+test('metrics and spans reach an OTLP collector, histograms as they were counted', async () => {
+  const sent: Sent[] = [];
+  const collector = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      sent.push({ path: request.url ?? '', body: JSON.parse(Buffer.concat(chunks).toString()) as Sent['body'] });
+      response.setHeader('content-type', 'application/json').end('{}');
+    });
+  });
+  await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve));
+  const counts = Array.from({ length: bucketCount }, (_, i) => (i === 40 ? 3 : 0));
+  const series: SeriesReading = {
+    side: 'inbound', route: 'api', destination: '', requests: 3, statusClasses: [0, 0, 3, 0, 0, 0], codes: new Map([[200, 3]]), bytesIn: 5, bytesOut: 7,
+    latency: { counts, sum: 6, max: 2 }, refusals: [], retries: 0, active: 0,
+  };
+  const otlp = startOtlpExport({
+    endpoint: `http://127.0.0.1:${(collector.address() as AddressInfo).port}/`, nodeId: 'orders-1', subject: { kind: 'service', name: 'orders' }, version: '1',
+    readSeries: () => [series], intervalMs: 1_000, clock: systemClock,
+  });
+  const operation = otlp.tracer.begin('snapshot.apply', { 'remora.version': '1.1' });
+  operation.begin('decode').end();
+  operation.end('invalid');
+  await otlp.stop();
+  await vi.waitFor(() => expect(new Set(sent.map(({ path }) => path))).toEqual(new Set(['/v1/metrics', '/v1/traces'])));
+  const metrics = sent.find(({ path }) => path === '/v1/metrics')?.body.resourceMetrics?.flatMap(({ scopeMetrics }) => scopeMetrics.flatMap((scope) => scope.metrics)) ?? [];
+  expect(metrics.map(({ name }) => name)).toEqual(expect.arrayContaining(['remora.requests', 'remora.request.duration', 'remora.received']));
+  const duration = metrics.find(({ name }) => name === 'remora.request.duration');
+  expect(duration?.['exponentialHistogram']).toMatchObject({ dataPoints: [{ count: 3, scale: 3, positive: { offset: 4, bucketCounts: [3] } }] });
+  const spans = sent.find(({ path }) => path === '/v1/traces')?.body.resourceSpans?.flatMap(({ scopeSpans }) => scopeSpans.flatMap((scope) => scope.spans)) ?? [];
+  expect(spans.map(({ name }) => name)).toEqual(['remora.decode', 'remora.snapshot.apply']);
+  collector.closeAllConnections();
+  collector.close();
+});
