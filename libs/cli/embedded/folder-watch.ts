@@ -6,6 +6,8 @@ import type { Terminal } from '../terminal.ts';
 
 /** Calls back when one of the inputs changes, until it is closed. */
 export interface FolderWatch {
+  /** Resolves when the state to compare with is known. */
+  readonly started: Promise<void>;
   close(): void;
 }
 
@@ -33,8 +35,8 @@ export function watchInputs(names: readonly string[], terminal: Terminal, onChan
   };
   for (const name of names) watchers.push(...watchOne(name, terminal, soon));
   const regular = setInterval(() => void look(), lookEveryMs);
-  void look();
   return {
+    started: look(),
     close() {
       if (settle !== null) clearTimeout(settle);
       clearInterval(regular);
