@@ -49,6 +49,8 @@ class LeaseRegistry implements RunningInstanceRegistry {
   readonly #byService = new Map<string, Map<string, Held>>();
   /** When instances of a service expired lately, oldest first. */
   readonly #expired = new Map<string, number[]>();
+  /** Services of which an instance was ready, before or since the start: what is gone of them is really gone. */
+  readonly #known = new Set<string>();
   /** Services that were asked for while nothing was known of them. */
   readonly #unknown = new Set<string>();
   #static: ReadonlyMap<string, EndpointSet> = new Map();
@@ -72,7 +74,7 @@ class LeaseRegistry implements RunningInstanceRegistry {
     const fixed = this.#static.get(service);
     const leases = this.#byService.get(service);
     // Right after a start "no instance known" may only mean that they have not come back yet.
-    if (!fixed && !leases && this.#clock.monotonicMs() - this.#startedAtMs < this.#limits.graceMs) {
+    if (!fixed && !this.#known.has(service) && this.#clock.monotonicMs() - this.#startedAtMs < this.#limits.graceMs) {
       this.#unknown.add(service);
       return null;
     }
@@ -117,6 +119,7 @@ class LeaseRegistry implements RunningInstanceRegistry {
     const wasDetached = known.endsAtMs !== null;
     if (known.lease.incarnation !== lease.incarnation) known.draining = false;
     known.lease = lease;
+    if (lease.ready) this.#known.add(lease.service);
     known.endsAtMs = null;
     known.suspectSinceMs = null;
     const changed = JSON.stringify(endpointOf(known)) + String(lease.ready) !== before;
@@ -180,6 +183,7 @@ class LeaseRegistry implements RunningInstanceRegistry {
   #settleUnknown(): void {
     for (const service of this.#unknown) this.#touch(service);
     this.#unknown.clear();
+    this.#known.clear();
   }
 
   #postpone(lateMs: number): void {
@@ -219,6 +223,7 @@ class LeaseRegistry implements RunningInstanceRegistry {
 
   #insert(held: Held): void {
     const { nodeId, service } = held.lease;
+    if (held.lease.ready) this.#known.add(service);
     this.#leases.set(nodeId, held);
     const siblings = this.#byService.get(service) ?? new Map<string, Held>();
     this.#byService.set(service, siblings.set(nodeId, held));
@@ -227,7 +232,9 @@ class LeaseRegistry implements RunningInstanceRegistry {
   #remove(held: Held): void {
     const { nodeId, service } = held.lease;
     this.#leases.delete(nodeId);
-    this.#byService.get(service)?.delete(nodeId);
+    const siblings = this.#byService.get(service);
+    siblings?.delete(nodeId);
+    if (siblings?.size === 0) this.#byService.delete(service);
     this.#touch(service);
     this.#write(nodeId);
   }

@@ -23,7 +23,7 @@ interface Running {
   readonly hub: RunningPushHub;
   readonly server: RunningGrpcPushServer;
   readonly client: Client;
-  publish(samples: Readonly<Record<`service/${string}`, SampleSubject>>): number;
+  readonly publish: (samples: Readonly<Record<`service/${string}`, SampleSubject>>) => number;
 }
 
 async function start(limits: Partial<PushLimits> = {}): Promise<Running> {

@@ -293,19 +293,19 @@ export class SidecarSession {
   /** The sidecar's own word wins over what was concluded from its answers, unless an answer is still to come. */
   #believe(config: Applied | undefined, state: Applied | undefined): void {
     const says = readApplied(config);
-    if (config && !this.config.waiting && says.hash !== this.config.appliedHash) {
+    if (!this.config.waiting && says.hash !== this.config.appliedHash) {
       this.config.believe(says, null);
       this.retarget();
       this.pump();
-    } else if (config && says.hash === this.config.appliedHash) {
+    } else if (says.hash === this.config.appliedHash) {
       this.config.persisted = says.persisted;
     }
     const holds = readApplied(state);
-    if (state && !this.state.waiting && holds.hash !== this.state.appliedHash) {
+    if (!this.state.waiting && holds.hash !== this.state.appliedHash) {
       this.state.acked = null;
       this.state.believe({ ...holds, version: compareVersions(holds.version, this.state.appliedVersion) > 0 ? holds.version : this.state.appliedVersion });
       this.pump();
-    } else if (state && holds.hash === this.state.appliedHash) {
+    } else if (holds.hash === this.state.appliedHash) {
       this.state.persisted = holds.persisted;
     }
   }

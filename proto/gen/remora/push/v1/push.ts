@@ -271,6 +271,7 @@ export interface NackError {
 }
 
 export interface SidecarHeartbeat {
+  /** As in Hello: absent means that nothing is in force. */
   config: Applied | undefined;
   state:
     | Applied
