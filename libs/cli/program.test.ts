@@ -3,11 +3,12 @@ import { expectGolden } from '@remora/testing/golden';
 import { describe, expect, test } from 'vitest';
 import { buildProgram } from './program.ts';
 import { exitCodeMeanings, exitCodes } from './exit-codes.ts';
+import { referencePage } from './reference-page.ts';
 import { runScripted } from './cli-fixture.ts';
 import { processTerminal } from './terminal.ts';
 
-const commandNames = buildProgram(processTerminal(new AbortController().signal, {}), () => async () => {})
-  .commands.map((command) => command.name());
+const program = buildProgram(processTerminal(new AbortController().signal, {}), () => async () => {});
+const commandNames = program.commands.map((command) => command.name());
 
 /** Their help is their own, with all settings of the process. */
 const processCommands = new Set(['control-plane', 'sidecar', 'backup', 'restore']);
@@ -24,6 +25,10 @@ describe('the command tree', () => {
     let text = (await runScripted(['--help'])).out;
     for (const name of commandNames.filter((one) => !processCommands.has(one))) text += `\n${'-'.repeat(80)}\n${(await runScripted([name, '--help'])).out}`;
     expectGolden(path.join(import.meta.dirname, 'testdata/help.txt'), text);
+  });
+
+  test('the page of the documentation', () => {
+    expectGolden(path.resolve(import.meta.dirname, '../../docs/cli.md'), referencePage(program));
   });
 
   test.each([[['--help']], [['--version']], [['help', 'apply']], [['apply', '--help']]])('%s ends with 0', async (args) => {
