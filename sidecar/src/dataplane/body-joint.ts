@@ -20,14 +20,15 @@ export class BodyJoint implements Source {
     this.#from?.stop(reason);
   }
 
+  #join(from: Source): void {
+    this.#from = from;
+    if (this.#resumed) from.resume();
+  }
+
   /** A sink that passes everything to `next`, which is bound to this joint already. */
   before(next: Sink): Sink {
-    const joint = this;
     return {
-      bind(from: Source): void {
-        joint.#from = from;
-        if (joint.#resumed) from.resume();
-      },
+      bind: (from: Source) => this.#join(from),
       info: (head: Head) => next.info(head),
       head: (head: Head, end: boolean) => next.head(head, end),
       data: (bytes, at, to, end) => next.data(bytes, at, to, end),

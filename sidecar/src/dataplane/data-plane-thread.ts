@@ -9,6 +9,7 @@ import { decodeEndpointSet } from '@remora/snapshot/decode-endpoints';
 import { DecodeCache } from '@remora/snapshot/decode-cache';
 import { decodeInSlices } from '@remora/snapshot/decode';
 import type { Candidate } from '@remora/snapshot/candidate';
+import { AppTargets } from './app-targets.ts';
 import { Attempt } from './attempt.ts';
 import { ClientConnection } from './client-connection.ts';
 import { Cluster } from './cluster.ts';
@@ -19,12 +20,13 @@ import { WheelFilterTimers } from './filter-timers.ts';
 import type { Generation } from './generation.ts';
 import { buildGeneration } from './generation-builder.ts';
 import { makeReadBuffer } from './link.ts';
+import { ListenError } from './listen-error.ts';
 import { ListenerBinding } from './listener-binding.ts';
 import { LiveStates } from './live-state.ts';
 import type { LogLines } from './log-lines.ts';
 import { OutputSlabs } from './output-slabs.ts';
 import { BuildError, PlaceBuilder } from './place-builder.ts';
-import { ResolvedTarget } from './places.ts';
+import type { ResolvedTarget } from './places.ts';
 import { RequestIds } from './request-ids.ts';
 import { SeriesRows } from './series-rows.ts';
 import type { ThreadContext } from './thread-context.ts';
@@ -65,7 +67,7 @@ export class DataPlaneThread {
   readonly #live = new LiveStates();
   readonly #clusters = new Map<string, Cluster>();
   readonly #pools = new Map<string, UpstreamPool>();
-  readonly #apps = new Map<string, ResolvedTarget>();
+  readonly #apps: AppTargets;
   readonly #bindings = new Map<string, ListenerBinding>();
   readonly #prepared = new Map<string, PreparedGeneration>();
   readonly #decodeCache = new DecodeCache();
@@ -74,6 +76,7 @@ export class DataPlaneThread {
 
   constructor(options: DataPlaneThreadOptions) {
     this.#options = options;
+    this.#apps = new AppTargets((host, port) => this.#pool(host, port));
     const turn = new Turn();
     this.#thread = {
       clock: options.clock,
@@ -122,7 +125,7 @@ export class DataPlaneThread {
   async listen(specs: readonly ListenerSpec[]): Promise<BoundListener[]> {
     const made: ListenerBinding[] = [];
     for (const spec of specs) {
-      if (spec.side === 'inbound' && spec.app !== undefined) this.#setApp(spec.portName ?? '', spec.app);
+      if (spec.side === 'inbound' && spec.app !== undefined) this.#apps.set(spec.portName ?? '', spec.app);
       if (this.#boundAs(spec) !== null) continue;
       try {
         made.push(await this.#bind(spec));
@@ -163,16 +166,6 @@ export class DataPlaneThread {
     return binding;
   }
 
-  #setApp(portName: string, app: { readonly host: string; readonly port: number }): void {
-    const cluster = new Cluster('', (host, port) => this.#pool(host, port));
-    const ports = new Map([[portName, app]]);
-    cluster.apply({
-      service: '',
-      endpoints: [{ id: 'app', ports, labels: [], locality: '', weight: 1, backup: false, suspect: false, draining: false, protocols: [], mtls: false, source: 'app' }],
-    });
-    this.#apps.set(portName, new ResolvedTarget(cluster, portName, []));
-  }
-
   #pool(host: string, port: number): UpstreamPool {
     const address = `${host}:${port}`;
     let pool = this.#pools.get(address);
@@ -198,7 +191,7 @@ export class DataPlaneThread {
         label: { version: formatVersion(candidate.version), hash: candidate.hash },
         places: this.#places,
         clusterFor: (service) => this.#cluster(service),
-        appFor: (portName) => this.#apps.get(portName) ?? null,
+        appFor: (portName) => this.#apps.target(portName),
       }));
       const bindings = await this.#bindListeners(generation);
       this.#prepared.set(candidate.hash, { generation, bindings });
@@ -305,7 +298,7 @@ export class DataPlaneThread {
   #retirePools(): void {
     const used = new Set<string>();
     for (const cluster of this.#clusters.values()) for (const address of cluster.addresses()) used.add(address);
-    for (const app of this.#apps.values()) for (const address of app.cluster.addresses()) used.add(address);
+    for (const address of this.#apps.addresses()) used.add(address);
     for (const [address, pool] of this.#pools) {
       if (used.has(address)) continue;
       this.#pools.delete(address);
@@ -357,21 +350,6 @@ interface PreparedGeneration {
   readonly generation: Generation;
   /** New listeners, bound and waiting. */
   readonly bindings: readonly ListenerBinding[];
-}
-
-/** A listener whose port cannot be bound. */
-export class ListenError extends Error {
-  readonly spec: ListenerSpec;
-  readonly code: string;
-
-  constructor(spec: ListenerSpec, cause: unknown) {
-    const code = (cause as { code?: unknown }).code;
-    const why = code === 'EADDRINUSE' ? 'the port is in use' : cause instanceof Error ? cause.message : String(cause);
-    super(`listener ${spec.name} cannot be bound to ${spec.host}:${spec.port}: ${why}`, { cause });
-    this.name = 'ListenError';
-    this.spec = spec;
-    this.code = typeof code === 'string' ? code : '';
-  }
 }
 
 function prepareError(error: unknown): PrepareError {

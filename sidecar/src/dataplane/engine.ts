@@ -15,7 +15,7 @@ import { WheelFilterTimers } from './filter-timers.ts';
 import type { Generation } from './generation.ts';
 import type { ListenerBinding } from './listener-binding.ts';
 import { addForwardedFields, forwardedFields, removeOutsideHeaders, type ForwardedFields } from './outside-headers.ts';
-import { pinFor, type CallerRoute, type Destination, type GatewayTarget, type Place, type ProviderPort, type ProviderRoute, type RewritePlan, type WeightedTarget } from './places.ts';
+import { pinFor, type CallerRoute, type Destination, type GatewayTarget, type Place, type ProviderPort, type ProviderRoute, type RespondAction, type RewritePlan, type WeightedTarget } from './places.ts';
 import { isRequestId, type RequestIds } from './request-ids.ts';
 import { makeRedirect, makeHttpsRedirect } from './redirects.ts';
 import { rewriteRequest } from './rewrites.ts';
@@ -90,8 +90,8 @@ export class Engine {
   #portOf({ spec }: ListenerBinding): ProviderPort | null {
     const generation = this.#generation;
     if (generation === null || spec.side === 'outbound') return null;
-    const ports = spec.side === 'inbound' ? generation.inbound : generation.listeners;
-    return ports.get(spec.portName ?? '') ?? null;
+    if (spec.side === 'gateway') return generation.listeners.get(spec.portName ?? '') ?? null;
+    return generation.inbound.get(spec.portName ?? 'http') ?? (spec.portName === undefined ? onlyOf(generation.inbound) : null);
   }
 
   // --- the way of a request ---------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ export class Engine {
         this.#sendOwn(run, makeRedirect(run, action));
         return;
       case 'respond':
-        this.#respond(run, action.delayMs, action.response);
+        this.#respond(run, action);
         return;
       case 'httpsRedirect':
         this.#sendOwn(run, makeHttpsRedirect(run, action.port));
@@ -227,9 +227,9 @@ export class Engine {
     }
   }
 
-  #respond(run: ExchangeRun, delayMs: number, response: () => EncodedAnswer): void {
-    if (delayMs === 0) this.#sendOwn(run, response());
-    else this.#timers.after(delayMs, () => this.#sendOwn(run, response()), run, run.token);
+  #respond(run: ExchangeRun, action: RespondAction): void {
+    if (action.delayMs === 0) this.#sendOwn(run, action.response());
+    else this.#timers.after(action.delayMs, () => this.#sendOwn(run, action.response()), run, run.token);
   }
 
   #sendOwn(run: ExchangeRun, response: EncodedAnswer): void {
@@ -353,6 +353,12 @@ export class Engine {
       shadow,
     });
   }
+}
+
+/** A bare inbound listener stands for the port `http`, or for the only one. */
+function onlyOf(ports: ReadonlyMap<string, ProviderPort>): ProviderPort | null {
+  const [only] = ports.values();
+  return ports.size === 1 && only !== undefined ? only : null;
 }
 
 function hostRefusal(head: MessageHead, port: ProviderPort, engine: Engine): Answer | null {

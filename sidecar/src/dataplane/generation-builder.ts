@@ -20,8 +20,8 @@ export interface GenerationInputs {
   readonly label: SnapshotLabel;
   readonly places: PlaceBuilder;
   readonly clusterFor: (service: string) => Cluster;
-  /** The app behind an inbound port, as a cluster of one; null where this sidecar was given none. */
-  readonly appFor: (portName: string) => ResolvedTarget | null;
+  /** The app behind an inbound port, as a cluster of one; empty where this sidecar was given none. */
+  readonly appFor: (portName: string) => ResolvedTarget;
 }
 
 /** Builds what a snapshot means, in steps: the caller goes on or pauses between them. Throws BuildError. */
@@ -141,8 +141,7 @@ function* buildInbound(inputs: GenerationInputs, port: InboundPort, all: RoutesB
   const { snapshot, places } = inputs;
   const service = snapshot.subject.name;
   const app = inputs.appFor(port.name);
-  const toApp = (rewrite: RewritePlan | null): ProviderAction =>
-    app === null ? { kind: 'none' } : { kind: 'app', rewrite, caller: places.appCaller(service), target: app };
+  const toApp = (rewrite: RewritePlan | null): ProviderAction => ({ kind: 'app', rewrite, caller: places.appCaller(service), target: app });
   const table = yield* buildTable(
     all.of('inbound', service).filter((route) => appliesTo(route, port.name)),
     (route): ProviderRoute => ({

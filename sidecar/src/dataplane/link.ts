@@ -54,10 +54,10 @@ export class Link {
     this.#context = context;
     this.owner = owner;
     socket.on('error', ignoreError);
-    socket.on('end', () => this.#guard(this.owner.onEnd));
+    socket.on('end', () => this.#turn((owner) => owner.onEnd()));
     socket.on('drain', () => {
       this.congested = false;
-      this.#guard(this.owner.onDrain);
+      this.#turn((owner) => owner.onDrain());
     });
     socket.on('close', (failed: boolean) => this.#close(failed));
   }
@@ -93,7 +93,7 @@ export class Link {
     const link = new Link(socket, context, owner);
     holder.link = link;
     socket.on('connect', () => {
-      if (owner.onConnected) link.#guard(owner.onConnected);
+      link.#turn((connected) => connected.onConnected?.());
     });
     return link;
   }
@@ -203,9 +203,9 @@ export class Link {
   }
 
   /** Runs a callback of the owner as a turn. */
-  #guard(callback: (this: LinkOwner) => void): void {
+  #turn(callback: (owner: LinkOwner) => void): void {
     if (this.closed) return;
-    callback.call(this.owner);
+    callback(this.owner);
     this.#context.turn.end();
   }
 

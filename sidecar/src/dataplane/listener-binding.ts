@@ -101,7 +101,7 @@ export class ListenerBinding {
     this.draining = true;
     this.#server?.close();
     this.#server = null;
-    for (const connection of [...this.#connections]) connection.destroy();
+    for (const connection of this.#connections) connection.destroy();
     return busy;
   }
 }

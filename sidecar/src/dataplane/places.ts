@@ -77,10 +77,17 @@ export type ProviderAction =
   | { readonly kind: 'app'; readonly rewrite: RewritePlan | null; readonly caller: CallerPlace; readonly target: ResolvedTarget }
   | { readonly kind: 'forward'; readonly rewrite: RewritePlan | null; readonly targets: readonly GatewayTarget[] }
   | RedirectAction
-  | { readonly kind: 'respond'; readonly delayMs: number; response(): EncodedAnswer }
+  | RespondAction
   | { readonly kind: 'httpsRedirect'; readonly port: number }
   /** The default of a gateway listener: nothing matched. */
   | { readonly kind: 'none' };
+
+export interface RespondAction {
+  readonly kind: 'respond';
+  readonly delayMs: number;
+  /** A new one for each exchange: filters may change it. */
+  response(): EncodedAnswer;
+}
 
 export interface RedirectAction {
   readonly kind: 'redirect';

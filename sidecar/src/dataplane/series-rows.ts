@@ -12,9 +12,12 @@ export class SeriesRows {
   readonly names: SeriesName[] = [];
   readonly #values: Float64Array;
   readonly #rows = new Map<string, SeriesRow>();
+  readonly #onNames: (from: number, names: readonly SeriesName[]) => void;
 
-  constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(rowsMax * rowLength * 8)) {
+  /** `onNames` hears of rows that came into use, in order. */
+  constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(seriesBytes), onNames: (from: number, names: readonly SeriesName[]) => void = () => {}) {
     this.memory = memory;
+    this.#onNames = onNames;
     this.#values = new Float64Array(memory);
     for (const side of ['inbound', 'outbound', 'gateway'] as const) this.#add({ side, route: overflowName, destination: '' });
   }
@@ -30,6 +33,7 @@ export class SeriesRows {
   #add(name: SeriesName): SeriesRow {
     const row = new SeriesRow(this.#values, this.names.length * rowLength);
     this.names.push(Object.freeze(name));
+    this.#onNames(this.names.length - 1, [name]);
     this.#rows.set(`${name.side}\0${name.route}\0${name.destination}`, row);
     return row;
   }
@@ -146,3 +150,5 @@ const maxAt = 12;
 const codesAt = 13;
 const bucketsAt = codesAt + 2 * codesMax;
 const rowLength = bucketsAt + bucketCount;
+
+export const seriesBytes = rowsMax * rowLength * 8;

@@ -120,7 +120,7 @@ export class UpstreamPool {
   /** Closes everything; calls under way break off. */
   destroy(): void {
     this.retire();
-    for (const connection of [...this.#all]) connection.close();
+    for (const connection of this.#all) connection.close();
   }
 
   /** Closes what is idle; the rest closes when it is done. */

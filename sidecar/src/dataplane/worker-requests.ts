@@ -1,0 +1,105 @@
+import type { Candidate } from '@remora/snapshot/candidate';
+import type { DataPlaneThread } from './data-plane-thread.ts';
+import { explainRequest } from './explain-request.ts';
+import { unpackResources } from './resource-pack.ts';
+import type { CandidateParts, WorkerAnswers, WorkerRequest } from './worker-messages.ts';
+
+/** Answers the control thread's requests. Keeps the bytes of resources that the current and the prepared snapshots reach. */
+export class WorkerRequests {
+  readonly #thread: DataPlaneThread;
+  readonly #flush: () => void;
+  #resources = new Map<string, Uint8Array>();
+  /** Resources by snapshot, prepared or current. */
+  readonly #reached = new Map<string, ReadonlyMap<string, Uint8Array>>();
+  #current = '';
+
+  constructor(thread: DataPlaneThread, flush: () => void) {
+    this.#thread = thread;
+    this.#flush = flush;
+  }
+
+  async answer(request: WorkerRequest): Promise<WorkerAnswers[WorkerRequest['op']]> {
+    const thread = this.#thread;
+    switch (request.op) {
+      case 'listen':
+        return thread.listen(request.specs);
+      case 'prepare':
+        return this.#prepare(request.candidate);
+      case 'swap': {
+        const { warming } = thread.swap(request.hash, request.version);
+        this.#current = request.hash;
+        this.#keepOnly();
+        return { warming };
+      }
+      case 'discard':
+        thread.discard(request.hash);
+        this.#forget(request.hash);
+        return null;
+      case 'relabel':
+        thread.relabel(request.version);
+        return null;
+      case 'endpoints':
+        thread.applyEndpoints(request.update);
+        return null;
+      case 'explain':
+        return explainRequest(thread.engine.generation, request.question);
+      case 'describe':
+        return thread.describe();
+      case 'drain':
+        return thread.drain(request.deadlineMs);
+      case 'close':
+        thread.close();
+        this.#flush();
+        return null;
+      case 'flush':
+        this.#flush();
+        return null;
+    }
+  }
+
+  async #prepare(parts: CandidateParts): Promise<WorkerAnswers['prepare']> {
+    const resources = await this.#collect(parts);
+    const candidate: Candidate = { subject: parts.subject, version: parts.version, hash: parts.hash, manifest: parts.manifest, resources };
+    this.#reached.set(parts.hash, resources);
+    const result = await this.#thread.prepare(candidate, true);
+    if (!result.ok) this.#forget(parts.hash);
+    return result;
+  }
+
+  /** A snapshot that will not be current: what only it reaches goes. */
+  #forget(hash: string): void {
+    if (hash === this.#current) return;
+    this.#reached.delete(hash);
+    this.#resources = new Map([...this.#reached.values()].flatMap((resources) => [...resources]));
+  }
+
+  async #collect(parts: CandidateParts): Promise<Map<string, Uint8Array>> {
+    let slice = 0;
+    for (const pack of parts.packs) {
+      for (const [hash, bytes] of unpackResources(pack)) this.#resources.set(hash, bytes);
+      await turn();
+    }
+    const hashes = Buffer.from(parts.hashes);
+    const resources = new Map<string, Uint8Array>();
+    for (let at = 0; at < hashes.length; at += 32) {
+      const hash = hashes.toString('hex', at, at + 32);
+      const bytes = this.#resources.get(hash);
+      if (bytes !== undefined) resources.set(hash, bytes);
+      if (++slice % 4096 === 0) await turn();
+    }
+    return resources;
+  }
+
+  /** Forgets what neither the current snapshot nor one that is still prepared reaches. */
+  #keepOnly(): void {
+    const current = this.#reached.get(this.#current) ?? new Map<string, Uint8Array>();
+    for (const hash of this.#reached.keys()) if (hash !== this.#current) this.#reached.delete(hash);
+    this.#resources = new Map(current);
+  }
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
