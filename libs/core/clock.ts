@@ -1,6 +1,6 @@
 /** Time as a parameter: the simulator and tests replace it. */
 export interface Clock {
-  /** Unix time in milliseconds; may step. For timestamps shown to people and for expiry of credentials. */
+  /** Unix time in whole milliseconds; may step. For timestamps shown to people and for expiry of credentials. */
   wallMs(): number;
   /** Milliseconds from an arbitrary start; never steps. For windows, deadlines and durations. */
   monotonicMs(): number;

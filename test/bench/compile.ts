@@ -33,7 +33,7 @@ export const run: Bench = async ({ quick, flags }) => {
 type Documents = Map<DocumentKey, StoredDocument>;
 
 function stored(document: JsonObject): StoredDocument {
-  return { key: `${String(document['kind'])}/${String(document['name'])}`, document, writtenAt: 1, owner: '' };
+  return { key: `${document['kind'] as string}/${document['name'] as string}`, document, writtenAt: 1, owner: '' };
 }
 
 /** Every service calls three others and has a policy of its own; a gateway leads to a hundred of them. */

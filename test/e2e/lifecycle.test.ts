@@ -58,7 +58,7 @@ describe('lifecycle', () => {
     const current = await fixture.sidecar([...common, '--node-id', 'orders-new']);
     await untilInSync(controlPlane.api, 2);
     const until_ = new Date(Date.now() + 3_600_000).toISOString();
-    const answer = await controlPlane.apply(`{kind: Policy, name: chaos, target: {service: orders}, fault: {until: "${until_}", abort: {status: 418, percentage: 100%}}}`, '?wait=applied&timeout=10s');
+    const answer = await controlPlane.apply(`{kind: Policy, name: chaos, target: {service: orders}, fault: {faults: {all: {until: "${until_}", abort: {status: 418}}}}}`, '?wait=applied&timeout=10s');
     expect(JSON.stringify(answer)).toContain('unknown-kind');
     const portOf = (sidecar: typeof old): number => sidecar.ports['inbound'] ?? sidecar.ports['inbound/http'] ?? 0;
     await until('the newer build enforces', () => ask({ port: portOf(current), path: '/' }), ({ status }) => status === 418);

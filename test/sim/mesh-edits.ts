@@ -42,7 +42,7 @@ export function makeEdit(world: VirtualWorld): Edit {
     { yaml: `{kind: Policy, name: base, target: {}, timeout: {request: ${seconds}s}}`, refused: false },
     { yaml: `{kind: Policy, name: ${service}-limits, target: {service: ${service}}, rateLimit: {limits: {all: {requests: ${seconds}, per: 1m}}}}`, refused: false },
     { yaml: `{kind: Policy, name: ${service}-marks, target: {service: ${service}}, transform: {response: {headers: {set: {x-mark: "${seconds}"}}}}}`, refused: false },
-    { yaml: `{kind: Policy, name: chaos, target: {service: ${service}}, fault: {until: "2030-01-01T00:00:00Z", abort: {status: 503, percentage: ${seconds}%}}}`, refused: false },
+    { yaml: `{kind: Policy, name: chaos, target: {service: ${service}}, fault: {faults: {some: {until: "2030-01-01T00:00:00Z", abort: {status: 503, ratio: ${seconds}%}}}}}`, refused: false },
     { yaml: `{kind: Policy, name: calm, target: {service: payments}, from: {service: orders}, timeout: {request: ${seconds}s}}`, refused: false },
     { yaml: `{kind: Route, name: r${seconds % 5}, gateway: edge, match: {path: {prefix: /r${seconds % 5}}}, to: [{service: ${service}}]}`, refused: false },
     { yaml: `{kind: Policy, name: base, target: {}, timeout: {requst: ${seconds}s}}`, refused: true },

@@ -60,9 +60,9 @@ export class Simulation {
   }
 
   async run(): Promise<SimulationReport> {
-    await this.#controlPlane.start();
-    await this.#write(initialDocuments, false);
-    for (const sidecar of this.#sidecars) await sidecar.start();
+    await this.#world.until(this.#controlPlane.start());
+    await this.#world.until(this.#write(initialDocuments, false));
+    for (const sidecar of this.#sidecars) await this.#world.until(sidecar.start());
     this.#network.lossRate = 0.002;
     for (const sidecar of this.#sidecars) sidecar.disk.failRate = this.#world.chance(0.3) ? 0.1 : 0;
     this.#scheduleEdits();
@@ -145,16 +145,16 @@ export class Simulation {
       sidecar.disk.failRate = 0;
       this.#network.partition(sidecar.node, false);
       this.#network.stick(sidecar.node, false);
-      if (!sidecar.up) await sidecar.start();
+      if (!sidecar.up) await this.#world.until(sidecar.start());
     }
-    if (!this.#controlPlane.up) await this.#controlPlane.start();
+    if (!this.#controlPlane.up) await this.#world.until(this.#controlPlane.start());
   }
 
   /** Everything in the end: who can enforce what is wanted does; who cannot enforces something that was committed. */
   async #converge(): Promise<number> {
     for (let elapsed = 0; elapsed < healingMs; elapsed += 500) {
       await this.#world.run(500);
-      if (!this.#controlPlane.up) await this.#controlPlane.start();
+      if (!this.#controlPlane.up) await this.#world.until(this.#controlPlane.start());
       if (this.#behind().length === 0) return elapsed + 500;
     }
     this.#violations.push(...this.#behind());

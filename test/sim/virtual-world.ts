@@ -24,7 +24,7 @@ export class VirtualWorld implements Clock, Timers {
   }
 
   wallMs(): number {
-    return this.#wallOffsetMs + this.#nowMs;
+    return Math.floor(this.#wallOffsetMs + this.#nowMs);
   }
 
   monotonicMs(): number {
@@ -72,10 +72,13 @@ export class VirtualWorld implements Clock, Timers {
   /** Runs everything that is due within the next `forMs` of virtual time. */
   async run(forMs: number): Promise<void> {
     const end = this.#nowMs + forMs;
+    let sameInstant = 0;
     await settle();
     for (let next = this.#heap[0]; next !== undefined && next.at <= end; next = this.#heap[0]) {
       this.#pop();
       if (next.run === null) continue;
+      sameInstant = next.at === this.#nowMs ? sameInstant + 1 : 0;
+      if (sameInstant > sameInstantMax) throw new Error(`more than ${sameInstantMax} events at ${next.at} ms: something turns in a circle`);
       this.#nowMs = next.at;
       const { run } = next;
       next.run = null;
@@ -83,6 +86,17 @@ export class VirtualWorld implements Clock, Timers {
       await settle();
     }
     this.#nowMs = end;
+  }
+
+  /** Runs on until the promise has settled. */
+  async until<T>(promise: Promise<T>): Promise<T> {
+    let settled = false;
+    const done = (): void => { settled = true; };
+    promise.then(done, done);
+    await settle();
+    for (let elapsed = 0; !settled && elapsed < 60_000; elapsed += 10) await this.run(10);
+    if (!settled) throw new Error('a promise did not settle within a minute of virtual time');
+    return promise;
   }
 
   #push(item: Pending): void {
@@ -114,6 +128,8 @@ export class VirtualWorld implements Clock, Timers {
     heap[i] = last;
   }
 }
+
+const sameInstantMax = 10_000;
 
 function earlier(a: Pending, b: Pending): boolean {
   return a.at < b.at || (a.at === b.at && a.order < b.order);

@@ -1,0 +1,137 @@
+import type { Timer, Timers } from '@remora/core/clock';
+import type { SubjectKey } from '@remora/core/subject';
+import type { Version } from '@remora/core/version';
+import { createControlPlane, type ControlPlane } from '@remora/control-plane/app';
+import { createMemoryStore } from '@remora/control-plane/store/memory-store';
+import type { Store } from '@remora/control-plane/store/store';
+import { WriteError } from '@remora/control-plane/write/write-error';
+import { loadDocuments } from '@remora/model/load-documents';
+import { Resource } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import type { SimNetwork } from './sim-network.ts';
+import type { VirtualWorld } from './virtual-world.ts';
+
+type OnCommitted = (version: Version, manifests: ReadonlyMap<SubjectKey, string>) => void;
+
+/**
+ * The control plane as the process composes it, over a memory store that outlives its crashes. A crash leaves every promise
+ * of that run hanging and stops its timers, as kill -9 does.
+ */
+export class SimControlPlane {
+  readonly #world: VirtualWorld;
+  readonly #network: SimNetwork;
+  readonly #onCommitted: OnCommitted;
+  readonly #store: Store;
+  #running: ControlPlane | null = null;
+  /** The next entry becomes durable, and the process dies before anybody is told. */
+  crashOnNextCommit = false;
+  lastRefusal = '';
+
+  constructor(world: VirtualWorld, network: SimNetwork, onCommitted: OnCommitted) {
+    this.#world = world;
+    this.#network = network;
+    this.#onCommitted = onCommitted;
+    this.#store = createMemoryStore({ clock: world });
+  }
+
+  get up(): boolean {
+    return this.#running !== null;
+  }
+
+  async start(): Promise<void> {
+    if (this.#running) return;
+    let running: ControlPlane | null = null;
+    const alive = (): boolean => running !== null && this.#running === running;
+    running = createControlPlane({
+      store: this.#storeOf(alive), clock: this.#world, timers: gatedTimers(this.#world, alive), random: this.#world.random,
+      soon: (run) => {
+        this.#world.after(0, () => {
+          if (alive()) run();
+        });
+      },
+      log: { error: (message, facts) => this.#complain(message, facts), warn: () => {}, info: () => {}, debug: () => {} },
+      retention: { minAgeMs: 30 * 86_400_000, minEntries: 1_000 },
+    });
+    this.#running = running;
+    await running.start();
+    const { hub } = running;
+    if (alive()) this.#network.listen({ accept: (stream) => hub.acceptSync(stream) });
+  }
+
+  crash(): void {
+    this.#running = null;
+    this.#network.listen(null);
+  }
+
+  async apply(yaml: string): Promise<'accepted' | 'refused' | 'no answer'> {
+    const running = this.#running;
+    if (!running) return 'no answer';
+    const loaded = loadDocuments([{ name: 'edit', bytes: yaml }]);
+    const { documents, violations } = running.model.validateDocuments(loaded.documents);
+    if (violations.length + loaded.violations.length > 0) {
+      this.lastRefusal = [...loaded.violations, ...violations].map(({ message }) => message).join('; ');
+      return 'refused';
+    }
+    try {
+      await running.writePath.write({ intent: { kind: 'apply', documents }, author: 'simulator', message: '' });
+      return 'accepted';
+    } catch (error) {
+      if (!(error instanceof WriteError)) throw error;
+      if (error.code === 'stopping') return 'no answer';
+      this.lastRefusal = `${error.message}: ${error.violations.map(({ message }) => message).join('; ')}`;
+      return 'refused';
+    }
+  }
+
+  /** What the sidecars of a subject should enforce, and the kinds in it. */
+  wanted(subject: SubjectKey): { readonly hash: string; readonly kinds: ReadonlySet<string> } | null {
+    const state = this.#running?.writePath.state();
+    const compiled = state?.kind === 'ready' ? state.planned.compilation.subjects.get(subject) : undefined;
+    if (!compiled) return null;
+    const kinds = new Set<string>();
+    for (const bytes of compiled.resources.values()) {
+      const { body } = Resource.decode(bytes);
+      if (body?.$case === 'settings') for (const section of body.value.sections) kinds.add(section.kind);
+    }
+    return { hash: compiled.hash, kinds };
+  }
+
+  #storeOf(alive: () => boolean): Store {
+    const durable = this.#store;
+    const never = new Promise<never>(() => {});
+    return new Proxy(durable, {
+      get: (target, name: keyof Store) => {
+        if (name === 'append') {
+          return async (input: Parameters<Store['append']>[0]) => {
+            if (!alive()) return never;
+            const result = await target.append(input);
+            if (result.kind === 'appended') this.#onCommitted(result.entry.version, (input.compiled?.manifests ?? new Map()) as ReadonlyMap<SubjectKey, string>);
+            if (result.kind === 'appended' && this.crashOnNextCommit) {
+              this.crashOnNextCommit = false;
+              this.crash();
+              this.#world.after(this.#world.upTo(5_000), () => void this.start());
+            }
+            return alive() ? result : never;
+          };
+        }
+        if (name === 'putRecords') return (...parameters: Parameters<Store['putRecords']>) => (alive() ? target.putRecords(...parameters) : undefined);
+        const member = target[name];
+        return typeof member === 'function' ? member.bind(target) : member;
+      },
+    });
+  }
+
+  #complain(message: string, facts: unknown): void {
+    throw new Error(`the control plane logged an error: ${message} ${JSON.stringify(facts)}`);
+  }
+}
+
+/** Timers that end with the process that made them. */
+function gatedTimers(world: VirtualWorld, alive: () => boolean): Timers {
+  const gated = (run: () => void) => (): void => {
+    if (alive()) run();
+  };
+  return {
+    after: (delayMs, run): Timer => world.after(delayMs, gated(run)),
+    every: (intervalMs, run): Timer => world.every(intervalMs, gated(run)),
+  };
+}
