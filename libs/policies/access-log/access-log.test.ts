@@ -2,7 +2,7 @@ import type { JsonObject } from '@remora/core/canonical-json';
 import { reasons } from '@remora/errors/reason';
 import { buildResponseHead } from '@remora/http/head-builder';
 import type { Exchange } from '@remora/policy-kit/exchange';
-import { WireError, type LogFile } from '@remora/policy-kit/runtime-kind';
+import { WireError, type FilterContext, type LogFile } from '@remora/policy-kit/runtime-kind';
 import { effectiveSection, sectionViolations } from '@remora/testing/effective-section';
 import { makeExchange, type ExchangeStep } from '@remora/testing/exchange-driver';
 import { TestFilterContext } from '@remora/testing/filter-context';
@@ -150,7 +150,8 @@ describe('a file', () => {
   });
 
   test('is refused where the data thread cannot write one', () => {
-    expect(() => accessLogRuntime.edge?.(settings(), new TestFilterContext('accessLog'))).toThrow(WireError);
+    const context = Object.assign(new TestFilterContext('accessLog'), { openLog: undefined });
+    expect(() => accessLogRuntime.edge?.(settings(), context as unknown as FilterContext)).toThrow(WireError);
   });
 });
 

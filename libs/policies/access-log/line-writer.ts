@@ -1,8 +1,8 @@
-import { isNumberVariable, type TemplatePart, type VariablePart } from '@remora/policy-kit/template';
-import { compileTemplate, compileVariable, type Evaluator, type TemplateOptions } from '@remora/policy-kit/variables';
+import type { Exchange } from '@remora/policy-kit/exchange';
+import { isNumberVariable, type TemplatePart, type VariableName, type VariablePart } from '@remora/policy-kit/template';
+import { compileVariable, type Evaluator, type TemplateOptions } from '@remora/policy-kit/variables';
 import { redactionOf } from './redaction.ts';
 import type { AccessLogSettings } from './wire.ts';
-import type { Exchange } from '@remora/policy-kit/exchange';
 
 export type LineWriter = (x: Exchange) => string;
 
@@ -16,12 +16,7 @@ export function compileLine(settings: AccessLogSettings, options: TemplateOption
 }
 
 function compileJson(settings: AccessLogSettings, options: TemplateOptions): LineWriter {
-  const writers = settings.fields.map(({ name, parts }) => {
-    const key = `,${JSON.stringify(name)}:`;
-    const read = compileField(parts, settings, options);
-    const number = parts.length === 1 && parts[0]?.kind === 'variable' && isNumberVariable(parts[0].name);
-    return number ? (x: Exchange) => key + numberText(read(x)) : (x: Exchange) => stringField(key, read(x));
-  });
+  const writers = settings.fields.map(({ name, parts }) => compileField(`,${JSON.stringify(name)}:`, parts, settings, options));
   return (x) => {
     let line = '';
     for (const write of writers) {
@@ -32,13 +27,39 @@ function compileJson(settings: AccessLogSettings, options: TemplateOptions): Lin
   };
 }
 
-/** Empty values are left out. */
-function stringField(key: string, value: string): string {
-  return value === '' ? '' : key + quote(value);
+/** A field with its comma; '' where the value is empty. */
+function compileField(key: string, parts: readonly TemplatePart[], settings: AccessLogSettings, options: TemplateOptions): LineWriter {
+  const [only] = parts;
+  if (parts.length !== 1 || only?.kind !== 'variable') {
+    return rememberLast(key, compileParts(parts, settings, { ...options, lengthMax: valueLengthMax }, null), null);
+  }
+  const read = compileVariable(only, options);
+  if (isNumberVariable(only.name)) return (x) => key + (read(x) || '0');
+  if (neverTheSame.has(only.name)) return (x) => `${key}"${read(x)}"`;
+  return rememberLast(key, read, redactionOf(only, settings));
 }
 
-function numberText(value: string): string {
-  return value === '' ? '0' : value;
+/** Written as they are: no character of theirs needs an escape. */
+const neverTheSame: ReadonlySet<VariableName> = new Set<VariableName>(['now', 'uuid']);
+
+/**
+ * Most values are those of the request before (host, route, method …): the last text is kept, so that nothing is escaped
+ * again, and texts are joined that are whole already.
+ */
+function rememberLast(key: string, read: Evaluator, redact: ((value: string) => string) | null): LineWriter {
+  let last = '';
+  let text = '';
+  return (x) => {
+    const value = read(x);
+    if (value === last) return text;
+    last = value;
+    text = value === '' ? '' : key + quote(cut(redact === null ? value : redact(value), valueLengthMax));
+    return text;
+  };
+}
+
+function cut(text: string, lengthMax: number): string {
+  return text.length > lengthMax ? text.slice(0, lengthMax) : text;
 }
 
 /** A JSON string; nearly every value needs no escape. */
@@ -65,27 +86,14 @@ function escapeText(value: string): string {
   return value;
 }
 
-function compileField(parts: readonly TemplatePart[], settings: AccessLogSettings, options: TemplateOptions): Evaluator {
-  return compileParts(parts, settings, { ...options, lengthMax: valueLengthMax }, null);
-}
-
+/** Literal text and variables, each redacted and then escaped. */
 function compileParts(parts: readonly TemplatePart[], settings: AccessLogSettings, options: TemplateOptions, escape: ((value: string) => string) | null): Evaluator {
-  const [only] = parts;
-  const plain = parts.every((part) => part.kind === 'text' || redactionOf(part, settings) === null);
-  if (plain && escape === null) return compileTemplate(parts, options);
-  if (parts.length === 1 && only?.kind === 'variable') return bounded(redactedVariable(only, settings, options, escape), options.lengthMax ?? valueLengthMax);
+  const lengthMax = options.lengthMax ?? valueLengthMax;
   const readers = parts.map((part) => (part.kind === 'text' ? () => part.text : redactedVariable(part, settings, options, escape)));
-  return bounded((x) => {
+  return (x) => {
     let text = '';
     for (const read of readers) text += read(x);
-    return text;
-  }, options.lengthMax ?? valueLengthMax);
-}
-
-function bounded(read: Evaluator, lengthMax: number): Evaluator {
-  return (x) => {
-    const text = read(x);
-    return text.length > lengthMax ? text.slice(0, lengthMax) : text;
+    return cut(text, lengthMax);
   };
 }
 

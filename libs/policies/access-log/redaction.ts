@@ -45,7 +45,7 @@ export function redactQuery(query: string, names: ReadonlySet<string>): string {
     let end = query.indexOf('&', at);
     if (end < 0) end = query.length;
     const equals = query.indexOf('=', at);
-    if (equals >= at && equals < end && names.has(decodeQueryText(query.slice(at, equals)).toLowerCase())) {
+    if (equals > at && equals < end && names.has(decodeQueryText(query.slice(at, equals)).toLowerCase())) {
       text += query.slice(copied, equals + 1) + redacted;
       copied = end;
     }

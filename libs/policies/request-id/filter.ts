@@ -3,7 +3,7 @@ import { headerId } from '@remora/http/header-ids';
 import type { EdgeFilter, Exchange } from '@remora/policy-kit/exchange';
 import { knownHeader } from '@remora/policy-kit/known-header';
 import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind';
-import { formatUuid4, formatUuid7, randomHex } from '@remora/policy-kit/uuid';
+import { formatTraceParent, formatUuid4, formatUuid7 } from '@remora/policy-kit/uuid';
 import { isTraceParent } from './trace-parent.ts';
 import { requestIdWire, type RequestIdSettings } from './wire.ts';
 
@@ -75,7 +75,7 @@ function traceContextOf(settings: RequestIdSettings, context: FilterContext): ((
     }
     if (head.has(traceStateId)) head.remove(traceStateId);
     if (!makes) return;
-    const flags = settings.traceSampling > 0 && random.next() < settings.traceSampling ? '01' : '00';
-    head.set(traceParentId, `00-${randomHex(random, 4)}-${randomHex(random, 2)}-${flags}`);
+    const share = settings.traceSampling;
+    head.set(traceParentId, formatTraceParent(random, share >= 1 || (share > 0 && random.next() < share)));
   };
 }
