@@ -1,58 +1,99 @@
+import { subjectKey } from '@remora/core/subject';
 import type { Subject } from '@remora/core/subject';
 import { z } from 'zod';
+import type { Planned } from '../../compile/planner.ts';
 import type { Place } from '../../resolve/effective.ts';
 import type { Resolver } from '../../resolve/resolver.ts';
 import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
 import { nameParameter, revisionNumber } from '../parameters.ts';
+import { readJsonBody } from '../json-body.ts';
 import { ApiError } from '../problem.ts';
-import { explanationShape } from '../shapes/explain-shape.ts';
+import { findRequestPlace } from '../request-place.ts';
+import { explanationShape, requestExplanationShape } from '../shapes/explain-shape.ts';
 
 const subjectText = z.string().regex(/^((service|gateway)\/)?[^/]{1,253}$/, { error: 'expected NAME, service/NAME or gateway/NAME' });
 
 export function explainRoutes(ports: ApiPorts): ApiRoute[] {
-  return [
-    apiRoute({
-      method: 'GET', path: '/v1/explain', operationId: 'explain', tag: 'Explain', summary: 'Per field: the value that holds, which policy set it, which lost, and why',
-      description: 'Provider-side kinds: what the sidecar of the service (or the gateway) enforces. With `caller`: also what that caller\'s side does when it calls the service.',
-      query: z.object({
-        service: nameParameter.optional(),
-        gateway: nameParameter.optional(),
-        route: nameParameter.optional(),
-        field: z.string().regex(/^\/.{1,1000}$/, { error: 'expected a JSON pointer such as /retry/retries' }).optional(),
-        caller: subjectText.optional().describe('As this service (or gateway/NAME) calls it'),
-        callerRoute: nameParameter.optional().describe('The gateway\'s route, where a gateway calls'),
-        at: revisionNumber.optional().describe('As of a revision'),
-      }),
-      answers: { 200: { description: 'All fields, or those at or below `field`', schema: explanationShape } }, problems: ['not-found', 'not-ready', 'history-gone'],
-      handle({ query }) {
-        const place = placeOf(query);
-        const resolver = resolverAt(ports, query.at);
-        const fields = resolver.explain(place, query.field);
-        if (fields === null) throw new ApiError('not-found', `there is no such place: ${placeText(place)}`);
-        const sections = resolver.effective(place).map(({ kind, value, shadow }) => ({ kind, value, shadow }));
-        return { status: 200, body: { place, revision: query.at ?? ports.store.head().index, sections, fields } };
-      },
-    }),
-  ];
+  return [explainPlace(ports), explainRequest(ports)];
 }
 
-/** Resolver of the current state, or of that after a revision (computed anew: rare, and never on the write path). */
-export function resolverAt(ports: ApiPorts, revision: number | undefined): Resolver {
+function explainPlace(ports: ApiPorts): ApiRoute {
+  return apiRoute({
+    method: 'GET', path: '/v1/explain', operationId: 'explain', tag: 'Explain', summary: 'Per field: the value that holds, which policy set it, which lost, and why',
+    description: 'Provider-side kinds: what the sidecar of the service (or the gateway) enforces. With `caller`: also what that caller\'s side does when it calls the service.',
+    query: z.object({
+      service: nameParameter.optional(),
+      gateway: nameParameter.optional(),
+      route: nameParameter.optional(),
+      field: z.string().regex(/^\/.{1,1000}$/, { error: 'expected a JSON pointer such as /retry/retries' }).optional(),
+      caller: subjectText.optional().describe('As this service (or gateway/NAME) calls it'),
+      callerRoute: nameParameter.optional().describe('The gateway\'s route, where a gateway calls'),
+      at: revisionNumber.optional().describe('As of a revision'),
+    }),
+    answers: { 200: { description: 'All fields, or those at or below `field`', schema: explanationShape } }, problems: ['not-found', 'not-ready', 'history-gone'],
+    handle: ({ query }) => ({ status: 200, body: { revision: query.at ?? ports.store.head().index, ...explanation(stateAt(ports, query.at).resolver, placeOf(query), query.field) } }),
+  });
+}
+
+const askedBody = z.strictObject({
+  service: nameParameter.optional(),
+  gateway: nameParameter.optional(),
+  caller: subjectText.optional(),
+  at: z.int().min(0).optional(),
+  request: z.strictObject({
+    method: z.string().regex(/^[A-Z][A-Z-]{0,31}$/, { error: 'expected a method such as GET' }).default('GET'),
+    authority: z.string().max(300).default('').describe('As the client names it in Host'),
+    path: z.string().startsWith('/', { error: 'expected a path that begins with /' }).max(8_192),
+    headers: z.record(z.string().max(256), z.string().max(8_192)).default({}),
+    port: nameParameter.optional().describe('Port of the service, or listener of the gateway; default: the first'),
+  }),
+});
+
+function explainRequest(ports: ApiPorts): ApiRoute {
+  return apiRoute({
+    method: 'POST', path: '/v1/explain', operationId: 'explainRequest', tag: 'Explain', summary: 'What would happen to a request: its route, where it goes, and what holds there',
+    description: 'Matched with the code that sidecars run, on what is compiled for them. Nothing is sent.',
+    body: { kind: 'json', maxBytes: 64 * 1024, description: 'The request, and where it arrives', schema: askedBody },
+    answers: { 200: { description: 'The place, and the explanation of all its fields', schema: requestExplanationShape } }, problems: ['not-found', 'not-ready', 'history-gone'],
+    handle(call) {
+      const asked = readJsonBody(askedBody, call.body);
+      const state = stateAt(ports, asked.at);
+      const { owner } = placeOf(asked);
+      const { port, ...request } = asked.request;
+      const found = findRequestPlace(state, owner, { ...request, ...(port === undefined ? {} : { port }) });
+      const place = placeOf({ ...asked, ...(found.route === '' ? {} : { route: found.route }) });
+      const targets = found.targets.map((target) => ({
+        ...target,
+        ...explanation(state.resolver, placeOf({ service: target.service, ...(target.route === '' ? {} : { route: target.route }), caller: subjectKey(owner), ...(found.route === '' ? {} : { callerRoute: found.route }) })),
+      }));
+      return { status: 200, body: { revision: asked.at ?? ports.store.head().index, ...found, ...explanation(state.resolver, place), targets } };
+    },
+  });
+}
+
+function explanation(resolver: Resolver, place: Place, field?: string): { place: Place; sections: object[]; fields: readonly object[] } {
+  const fields = resolver.explain(place, field);
+  if (fields === null) throw new ApiError('not-found', `there is no such place: ${placeText(place)}`);
+  return { place, sections: resolver.effective(place).map(({ kind, value, shadow }) => ({ kind, value, shadow })), fields };
+}
+
+/** The current state, or that after a revision (understood anew: rare, and never on the write path). */
+function stateAt(ports: ApiPorts, revision: number | undefined): Planned {
   const state = ports.writePath.state();
   if (revision === undefined) {
     if (state.kind !== 'ready') throw new ApiError('not-ready', state.kind === 'broken' ? 'the documents in the store cannot be compiled by this build' : 'the control plane is starting');
-    return state.planned.resolver;
+    return state.planned;
   }
   const entry = ports.store.entry(revision);
   if (!entry) throw new ApiError('not-found', `there is no revision ${revision}, or it is past retention`);
   const result = ports.planner.plan(null, ports.store.documents(entry.version), []);
   if (!result.ok) throw new ApiError('not-ready', `the documents of revision ${revision} cannot be compiled by this build`, { violations: result.violations });
-  return result.planned.resolver;
+  return result.planned;
 }
 
-export function placeOf(query: { service?: string | undefined; gateway?: string | undefined; route?: string | undefined; caller?: string | undefined; callerRoute?: string | undefined }): Place {
+function placeOf(query: { service?: string | undefined; gateway?: string | undefined; route?: string | undefined; caller?: string | undefined; callerRoute?: string | undefined }): Place {
   if ((query.service === undefined) === (query.gateway === undefined)) throw new ApiError('bad-parameter', 'expected either service or gateway');
   const owner: Subject = query.service === undefined ? { kind: 'gateway', name: query.gateway ?? '' } : { kind: 'service', name: query.service };
   const caller = query.caller === undefined ? undefined : subjectOf(query.caller);

@@ -15,15 +15,28 @@ export const fieldExplanationShape = shape('FieldExplanation', z.object({
 
 const subjectShape = z.object({ kind: z.enum(['service', 'gateway']), name: z.string() });
 
-export const explanationShape = shape('Explanation', z.object({
+const explained = {
   place: z.object({
     owner: subjectShape,
     route: z.string().optional(),
     caller: subjectShape.extend({ labels: z.record(z.string(), z.string()).optional(), route: z.string().optional() }).optional(),
   }),
-  revision: z.int(),
   sections: z.array(z.object({ kind: z.string(), value: jsonShape, shadow: z.boolean() })),
   fields: z.array(fieldExplanationShape),
+};
+
+export const explanationShape = shape('Explanation', z.object({ revision: z.int(), ...explained }));
+
+export const requestExplanationShape = shape('RequestExplanation', z.object({
+  revision: z.int(),
+  ...explained,
+  path: z.string().describe('Canonical path; empty where its spelling is refused'),
+  port: z.string().describe('Port of the service, or listener of the gateway'),
+  route: z.string().describe('Empty where none matches'),
+  variables: z.record(z.string(), z.string()),
+  outcome: z.enum(['app', 'forward', 'redirect', 'respond', 'refused']),
+  reason: z.string().describe('Why it is refused, as a sidecar would say it'),
+  targets: z.array(z.object({ service: z.string(), route: z.string(), weight: z.number(), labels: z.array(z.string()), ...explained })).describe('Services it may go to, and how they are called'),
 }));
 
 export const whyShape = shape('Why', z.object({

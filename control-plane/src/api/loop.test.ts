@@ -1,0 +1,217 @@
+import { subjectKey } from '@remora/core/subject';
+import type { Subject } from '@remora/core/subject';
+import { NackClass, type Query } from '@remora/proto/gen/remora/push/v1/push';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { connectInMemory } from '../push/memory-stream.ts';
+import type { MemoryClient } from '../push/memory-stream.ts';
+import { TestSidecar } from '../push/testdata/test-sidecar.ts';
+import { startApi } from './testdata/api-fixture.ts';
+import type { ApiFixture } from './testdata/api-fixture.ts';
+
+const mesh = `
+kind: Service
+name: payments
+ports: {http: {port: 8080, protocol: http}}
+---
+kind: Service
+name: orders
+ports: {http: {port: 8080, protocol: http}}
+dependsOn: [payments]
+---
+kind: Gateway
+name: edge
+listeners: {plain: {port: 8080}}
+---
+kind: Route
+name: shop
+gateway: edge
+match: {path: {prefix: /shop}}
+to: [{service: orders}]
+---
+kind: Route
+name: orders-admin
+service: orders
+match: {path: {template: "/shop/{tenant}/admin"}}
+---
+kind: Policy
+name: base
+target: {}
+timeout: {request: 10s}
+`;
+const limit = 'kind: Policy\nname: limit\ntarget: {gateway: edge}\nrateLimit: {limits: {perIp: {requests: 1, per: 1m, key: [clientAddress]}}}\n';
+
+/** The API with sidecars connected to its hub. */
+describe('the loop', () => {
+  let api: ApiFixture;
+  let links: MemoryClient[];
+  beforeEach(async () => {
+    api = await startApi();
+    links = [];
+    await api.apply(mesh);
+  });
+  afterEach(async () => {
+    for (const link of links) link.break();
+    await api.close();
+    expect(api.alarms).toEqual([]);
+  });
+
+  async function connect(nodeId: string, subject: Subject, answer?: TestSidecar['answer']): Promise<TestSidecar> {
+    const sidecar = new TestSidecar({ nodeId, subject });
+    if (answer) sidecar.answer = answer;
+    const link = connectInMemory({ accept: (stream) => api.controlPlane.hub.acceptSync(stream), client: { message: (message) => sidecar.receive(message), ended: () => {} }, soon: setImmediate });
+    links.push(link);
+    sidecar.open((message) => link.send(message));
+    await expect.poll(async () => (await api.call('GET', `/v1/sidecars/${nodeId}`)).body?.phase).toBe('in-sync');
+    return sidecar;
+  }
+
+  /** A sidecar's Queries stream that answers `why` with these refusals. */
+  function answerWhy(sidecar: TestSidecar, refusals: readonly object[]): void {
+    const handler = api.controlPlane.hub.acceptQueries({
+      peer: { address: 'memory', certificates: [] },
+      end: () => {},
+      send: ({ id }: Query) => setImmediate(() => handler.message({ id, nodeId: '', incarnation: 0n, json: JSON.stringify({ nodeId: sidecar.nodeId, refusals }), error: '' })),
+    });
+    handler.message({ id: 0n, nodeId: sidecar.nodeId, incarnation: sidecar.incarnation, json: '', error: '' });
+  }
+
+  const edge: Subject = { kind: 'gateway', name: 'edge' };
+  const orders: Subject = { kind: 'service', name: 'orders' };
+
+  test('wait=applied answers when those concerned enforce it, and only they are named', async () => {
+    await connect('edge-1', edge);
+    await connect('orders-1', orders);
+    const answer = await api.apply(limit, '?wait=applied&timeout=5s');
+    expect(answer).toMatchObject({
+      outcome: 'committed', subjects: ['gateway/edge'], sidecars: [{ nodeId: 'edge-1', subject: 'gateway/edge', connected: true }],
+      enforcement: { done: true, counts: { total: 1, applied: 1, refused: 0, pending: 0 }, sidecars: [{ nodeId: 'edge-1', outcome: 'applied', refusal: null }] },
+    });
+    expect((await api.call('GET', `/v1/revisions/${answer.revision.revision}/enforcement`)).body).toMatchObject({ counts: { applied: 1 } });
+  });
+
+  test('a dry run names the sidecars that it would touch, connected or not', async () => {
+    await connect('edge-1', edge);
+    expect(await api.apply(limit, '?dryRun')).toMatchObject({ outcome: 'dry-run', sidecars: [{ nodeId: 'edge-1' }], sidecarCount: 1 });
+  });
+
+  test('a refusal is told by the write, the revision and the sidecar, with its pointer', async () => {
+    let refuse = false;
+    await connect('edge-1', edge, (lane) => (refuse && lane === 'config' ? { nack: NackClass.NACK_CLASS_INVALID, errors: [{ resource: 'settings', kind: 'rateLimit', pointer: '/limits/perIp', code: 'unknown-kind', message: 'this build does not know rateLimit', policies: ['limit'] }] } : 'ack'));
+    refuse = true;
+    const answer = await api.apply(limit, '?wait=applied&timeout=5s');
+    expect(answer.enforcement).toMatchObject({ counts: { refused: 1 }, sidecars: [{ outcome: 'refused', refusal: { class: 'invalid', errors: [{ kind: 'rateLimit', pointer: '/limits/perIp', policies: ['limit'] }] } }] });
+    expect((await api.call('GET', '/v1/sidecars?phase=refused')).body).toMatchObject({ total: 1, counts: { refused: 1 }, items: [{ nodeId: 'edge-1', lastRefusal: { class: 'invalid' } }] });
+    refuse = false;
+    expect((await api.call('POST', `/v1/revisions/${answer.revision.revision}/revert?wait=applied`)).body.enforcement).toMatchObject({ done: true, counts: { applied: 1 } });
+  });
+
+  test('one that stays silent is pending at the timeout, and the commit stands', async () => {
+    let silent = false;
+    await connect('edge-1', edge, () => (silent ? 'silent' : 'ack'));
+    silent = true;
+    const answer = await api.apply(limit, '?wait=applied&timeout=100ms');
+    expect(answer).toMatchObject({ outcome: 'committed', enforcement: { done: false, counts: { pending: 1 } } });
+  });
+
+  test('deleting a service that has live sidecars trips in-use', async () => {
+    await connect('payments-1', { kind: 'service', name: 'payments' });
+    await api.apply('kind: Service\nname: orders\nports: {http: {port: 8080, protocol: http}}\n');
+    expect((await api.call('DELETE', '/v1/services/payments')).body).toMatchObject({ code: 'guard', guards: [{ guard: 'in-use', subject: 'service/payments', message: 'Service/payments has 1 connected sidecar' }] });
+    expect((await api.call('DELETE', '/v1/services/payments?force=in-use')).body).toMatchObject({ outcome: 'committed' });
+    await expect.poll(async () => (await api.call('GET', '/v1/sidecars/payments-1')).body.phase).toBe('orphaned');
+  });
+
+  test('snapshots are shown as they are, and as they were; history says who changed them', async () => {
+    await connect('edge-1', edge);
+    const before = (await api.call('GET', '/v1/sidecars/edge-1/snapshot')).body;
+    expect(before.entries.map((entry: { type: string }) => entry.type)).toEqual(expect.arrayContaining(['listener', 'route', 'destination', 'settings']));
+    await api.apply(limit, '?wait=applied&message=limits');
+    const { hash, revision } = (await api.call('GET', '/v1/sidecars/edge-1/snapshot')).body;
+    expect(hash).not.toBe(before.hash);
+    expect((await api.call('GET', '/v1/sidecars/edge-1/snapshot?at=1')).body).toEqual(before);
+    const { epoch } = api.controlPlane.store.head();
+    expect((await api.call('GET', `/v1/sidecars/edge-1/snapshot?version=${epoch}.1`)).body).toEqual(before);
+    expect((await api.call('GET', `/v1/sidecars/edge-1/snapshot?at=${new Date().toISOString()}`)).body.hash).toBe(hash);
+    expect((await api.call('GET', '/v1/sidecars/edge-1/snapshot?at=2000-01-01T00:00:00Z')).body).toMatchObject({ code: 'gone' });
+    expect((await api.call('GET', '/v1/sidecars/edge-1/snapshot?version=7.1')).body).toMatchObject({ code: 'not-found' });
+    expect((await api.call('GET', '/v1/sidecars/edge-1/snapshot?at=99')).body).toMatchObject({ code: 'not-found' });
+    expect((await api.call('GET', '/v1/sidecars/edge-1/history')).body.items).toMatchObject([{ revision, message: 'limits', hash, current: true }, { revision: 1, hash: before.hash, current: false }]);
+  });
+
+  test('an edit that means the same is nothing to send', async () => {
+    const sidecar = await connect('edge-1', edge);
+    const sent = sidecar.log.length;
+    expect(await api.apply(`${mesh.slice(mesh.lastIndexOf('---') + 4)}labels: {a: b}\n`, '?wait=applied')).toMatchObject({ outcome: 'committed', subjects: [], enforcement: { done: true, counts: { total: 0 } } });
+    expect(sidecar.log.length).toBe(sent);
+  });
+
+  describe('why', () => {
+    test('names hop, reason, policy, field, revision and author', async () => {
+      await api.call('POST', '/v1/apply?message=limits%20for%20all', { body: limit, headers: { 'x-remora-author': 'ana' } });
+      const sidecar = await connect('edge-1', edge);
+      await api.apply(limit.replace('requests: 1', 'requests: 2'));
+      const { epoch } = api.controlPlane.store.head();
+      answerWhy(sidecar, [{
+        requestId: 'req-1', atMs: 1_800_000_000_000, side: 'gateway', method: 'GET', authority: 'shop', path: '/shop', route: 'shop', destination: 'orders', status: 429, reason: 'rate-limited', responseFlag: 'RL',
+        kind: 'rateLimit', pointer: '/limits/perIp', policy: 'limit', configVersion: `${epoch}.2`, configHash: 'abc', detail: '', clientAddress: '10.0.0.1', shadow: false,
+      }]);
+      expect((await api.call('GET', '/v1/why/req-1')).body).toEqual({
+        requestId: 'req-1', silent: [],
+        refusals: [{
+          nodeId: 'edge-1', subject: subjectKey(edge), at: '2027-01-15T08:00:00.000Z', side: 'gateway', method: 'GET', authority: 'shop', path: '/shop', route: 'shop', destination: 'orders', status: 429,
+          reason: 'rate-limited', responseFlag: 'RL', detail: '', shadow: false, kind: 'rateLimit', policy: 'limit', pointer: '/rateLimit/limits/perIp', snapshot: 2, snapshotHash: 'abc',
+          revision: 2, revisionAt: expect.any(String), author: 'ana', message: 'limits for all',
+        }],
+      });
+    });
+
+    test('an answer that makes no sense says nothing; those that do not answer are named', async () => {
+      answerWhy(await connect('edge-1', edge), [null as unknown as object, { atMs: 'yesterday', status: {}, policy: 7 }]);
+      await connect('orders-1', orders);
+      const { body } = await api.call('GET', '/v1/why/req-2');
+      expect(body.silent).toEqual(['orders-1']);
+    });
+  });
+
+  describe('explain', () => {
+    test('says per field value, winner, losers and why, for a caller too', async () => {
+      await api.apply('kind: Policy\nname: slow\ntarget: {service: payments}\nfrom: {service: orders}\ntimeout: {request: 30s}\n');
+      const { body } = await api.call('GET', '/v1/explain?service=payments&caller=orders&field=/timeout/request');
+      expect(body.fields).toMatchObject([{ pointer: '/timeout/request', value: '30s', winner: { policy: 'slow' }, losers: [{ policy: { policy: 'base' }, value: '10s' }], why: expect.any(String) }]);
+      const before = await api.call('GET', '/v1/explain?service=payments&caller=service/orders&field=/timeout/request&at=1');
+      expect(before.body.fields).toMatchObject([{ value: '10s', winner: { policy: 'base' } }]);
+    });
+
+    test('finds the place of a request with the router that sidecars run', async () => {
+      await api.apply('kind: Policy\nname: slow\ntarget: {service: orders, route: orders-admin}\ntimeout: {request: 30s}\n');
+      const ask = (path: string, more: object = {}): ReturnType<ApiFixture['call']> => api.call('POST', '/v1/explain', { body: { gateway: 'edge', request: { path, authority: 'shop.example' }, ...more } });
+      const { body } = await ask('/shop/%61cme/admin?x=1');
+      expect(body).toMatchObject({ path: '/shop/acme/admin', port: 'plain', route: 'shop', outcome: 'forward', targets: [{ service: 'orders', route: 'orders-admin', place: { caller: { kind: 'gateway', name: 'edge', route: 'shop' } } }] });
+      expect(body.targets[0].sections).toContainEqual(expect.objectContaining({ kind: 'timeout', value: expect.objectContaining({ request: '30s' }) }));
+      expect((await ask('/elsewhere')).body).toMatchObject({ outcome: 'refused', reason: 'no-route', route: '' });
+      expect((await ask('/shop/%2e%2e/x')).body).toMatchObject({ outcome: 'refused', reason: 'bad-path', path: '' });
+      expect((await api.call('POST', '/v1/explain', { body: { service: 'orders', request: { path: '/shop/acme/admin' } } })).body).toMatchObject({ route: 'orders-admin', variables: { tenant: 'acme' }, outcome: 'app' });
+      expect((await ask('/shop', { request: { pth: '/x' } })).body).toMatchObject({ code: 'bad-parameter', violations: expect.arrayContaining([expect.objectContaining({ pointer: '/request/pth', code: 'unknown-field' })]) });
+      expect((await ask('/shop', { request: { path: '/x', port: 'tls' } })).body).toMatchObject({ code: 'not-found', detail: expect.stringContaining('plain') });
+    });
+  });
+});
+
+describe('a store whose documents cannot be compiled', () => {
+  test('answers and says what is wrong, pushes nothing, and can be repaired', async () => {
+    const first = await startApi();
+    const { store } = first.controlPlane;
+    await store.append({
+      expectedHead: store.head(), author: 'x', message: '', kind: 'documents', grants: [],
+      changes: [{ key: 'Policy/broken', before: null, after: { kind: 'Policy', name: 'broken', target: { service: 'nobody' }, nonsense: { a: 1 } }, ownerBefore: '', ownerAfter: '' }],
+    });
+    const api = await startApi({ store });
+    expect((await api.call('GET', '/readyz')).body).toMatchObject({ code: 'not-ready', status: 503, violations: expect.arrayContaining([expect.objectContaining({ document: 'Policy/broken' })]) });
+    expect((await api.call('GET', '/v1/policies/broken')).status).toBe(200);
+    expect((await api.call('GET', '/v1/explain?service=a')).body).toMatchObject({ code: 'not-ready' });
+    expect((await api.call('POST', '/v1/apply', { body: 'kind: Service\nname: a\nports: {http: {port: 1, protocol: http}}\n' })).body).toMatchObject({ code: 'documents-refused' });
+    expect((await api.call('DELETE', '/v1/policies/broken')).body).toMatchObject({ outcome: 'committed' });
+    expect((await api.call('GET', '/readyz')).status).toBe(200);
+    await api.close();
+  });
+});
