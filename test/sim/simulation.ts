@@ -1,5 +1,6 @@
-import { compareVersions, formatVersion, type Version } from '@remora/core/version';
-import { subjectKey, type Subject, type SubjectKey } from '@remora/core/subject';
+import { formatVersion } from '@remora/core/version';
+import { subjectKey, type Subject } from '@remora/core/subject';
+import { Invariants } from './invariants.ts';
 import { initialDocuments, makeEdit } from './mesh-edits.ts';
 import { SimControlPlane } from './sim-control-plane.ts';
 import { SimNetwork } from './sim-network.ts';
@@ -39,13 +40,9 @@ export class Simulation {
   readonly #network: SimNetwork;
   readonly #controlPlane: SimControlPlane;
   readonly #sidecars: readonly SimSidecar[];
-  readonly #violations: string[] = [];
-  readonly #highest = new Map<string, { readonly version: Version; readonly incarnation: number }>();
-  /** Every content ever committed, with the oldest version it had: nothing else may be enforced. */
-  readonly #committed = new Map<SubjectKey, Map<string, Version>>();
+  readonly #invariants = new Invariants();
   #accepted = 0;
   #refused = 0;
-  #enforcements = 0;
   #crashes = 0;
   #faults = true;
 
@@ -54,9 +51,9 @@ export class Simulation {
     this.#world = new VirtualWorld(seed);
     this.#network = new SimNetwork(this.#world);
     this.#controlPlane = new SimControlPlane(this.#world, this.#network, (version, subjects) => {
-      for (const [subject, hash] of subjects) this.#noteCommitted(subject, hash, version);
+      for (const [subject, hash] of subjects) this.#invariants.committed(subject, hash, version);
     });
-    this.#sidecars = fleet.map((each) => new SimSidecar({ ...each, world: this.#world, network: this.#network, onEnforced: (enforced) => this.#check(enforced) }));
+    this.#sidecars = fleet.map((each) => new SimSidecar({ ...each, world: this.#world, network: this.#network, onEnforced: (enforced) => this.#invariants.enforced(subjectKey(each.subject), enforced) }));
   }
 
   async run(): Promise<SimulationReport> {
@@ -71,8 +68,8 @@ export class Simulation {
     await this.#heal();
     const convergedAfterMs = await this.#converge();
     return {
-      seed: this.#seed, violations: this.#violations, accepted: this.#accepted, refused: this.#refused,
-      enforcements: this.#enforcements, crashes: this.#crashes, convergedAfterMs,
+      seed: this.#seed, violations: this.#invariants.violations, accepted: this.#accepted, refused: this.#refused,
+      enforcements: this.#invariants.enforcements, crashes: this.#crashes, convergedAfterMs,
     };
   }
 
@@ -89,8 +86,8 @@ export class Simulation {
     const outcome = await this.#controlPlane.apply(yaml);
     if (outcome === 'accepted') this.#accepted += 1;
     if (outcome === 'refused') this.#refused += 1;
-    if (outcome === 'accepted' && mustBeRefused) this.#violations.push(`accepted what is wrong: ${yaml}`);
-    if (outcome === 'refused' && !mustBeRefused) this.#violations.push(`refused what is right: ${yaml}: ${this.#controlPlane.lastRefusal}`);
+    if (outcome === 'accepted' && mustBeRefused) this.#invariants.violations.push(`accepted what is wrong: ${yaml}`);
+    if (outcome === 'refused' && !mustBeRefused) this.#invariants.violations.push(`refused what is right: ${yaml}: ${this.#controlPlane.lastRefusal}`);
   }
 
   #scheduleFaults(): void {
@@ -157,7 +154,7 @@ export class Simulation {
       if (!this.#controlPlane.up) await this.#world.until(this.#controlPlane.start());
       if (this.#behind().length === 0) return elapsed + 500;
     }
-    this.#violations.push(...this.#behind());
+    this.#invariants.violations.push(...this.#behind());
     return Number.POSITIVE_INFINITY;
   }
 
@@ -168,25 +165,5 @@ export class Simulation {
       const has = sidecar.enforcing;
       return wanted !== null && has?.hash === wanted.hash ? [] : [`${sidecar.node} did not converge: wants ${wanted?.hash.slice(0, 8)}, has ${has?.hash.slice(0, 8)} of ${has ? formatVersion(has.version) : 'nothing'}`];
     });
-  }
-
-  #noteCommitted(subject: SubjectKey, hash: string, version: Version): void {
-    const hashes = this.#committed.get(subject) ?? new Map<string, Version>();
-    if (!hashes.has(hash)) hashes.set(hash, version);
-    this.#committed.set(subject, hashes);
-  }
-
-  /** At every swap and relabel of every sidecar. */
-  #check(enforced: Enforced): void {
-    this.#enforcements += 1;
-    const sidecar = this.#sidecars.find(({ node }) => node === enforced.node);
-    const since = sidecar && this.#committed.get(subjectKey(sidecar.subject))?.get(enforced.hash);
-    if (!since) this.#violations.push(`${enforced.node} enforces ${enforced.hash.slice(0, 8)}, which was never committed`);
-    else if (compareVersions(since, enforced.version) > 0) this.#violations.push(`${enforced.node} enforces ${enforced.hash.slice(0, 8)} as ${formatVersion(enforced.version)}, before it was committed`);
-    const before = this.#highest.get(enforced.node);
-    if (before && before.incarnation === enforced.incarnation && compareVersions(enforced.version, before.version) < 0) {
-      this.#violations.push(`${enforced.node} went back from ${formatVersion(before.version)} to ${formatVersion(enforced.version)}`);
-    }
-    this.#highest.set(enforced.node, enforced);
   }
 }

@@ -1,0 +1,131 @@
+/**
+ * The sidecars of `bench push`, in a process of their own: real gRPC streams, one connection each, which decode what they
+ * get, verify every hash and that the manifest is complete, and answer. Driven by lines of JSON on stdin; answers on stdout.
+ */
+import { createInterface } from 'node:readline';
+import { Client, credentials, type ClientDuplexStream } from '@grpc/grpc-js';
+import { PushService, type ControlMessage, type SidecarMessage } from '@remora/proto/gen/remora/push/v1/push';
+import { TestSidecar } from '@remora/control-plane/push/testdata/test-sidecar';
+
+interface Command {
+  readonly id: number;
+  readonly command: 'connect' | 'wait-in-sync' | 'counts' | 'reset' | 'drop';
+  readonly address?: string;
+  readonly sidecars?: number;
+  readonly services?: number;
+}
+
+/** A sidecar on its own connection, with what it received since the last reset. */
+class BenchSidecar {
+  readonly core: TestSidecar;
+  readonly service: string;
+  messages = 0;
+  bytes = 0;
+  acked = { config: false, state: false };
+  #client: Client | null = null;
+  #call: ClientDuplexStream<SidecarMessage, ControlMessage> | null = null;
+
+  constructor(index: number, services: number) {
+    this.service = `s${index % services}`;
+    this.core = new TestSidecar({ nodeId: `${this.service}-${index}`, subject: { kind: 'service', name: this.service } });
+  }
+
+  open(address: string, onSync: () => void): void {
+    const { sync } = PushService;
+    this.acked = { config: false, state: false };
+    this.#client = new Client(address, credentials.createInsecure(), {
+      'grpc.use_local_subchannel_pool': 1, 'grpc.enable_channelz': 0, 'grpc.enable_retries': 0, 'grpc.service_config_disable_resolution': 1, 'grpc.enable_http_proxy': 0,
+    });
+    const deserialize = (bytes: Buffer): ControlMessage => {
+      const message = sync.responseDeserialize(bytes);
+      if (message.body?.$case !== 'heartbeat') {
+        this.messages++;
+        this.bytes += bytes.length;
+      }
+      return message;
+    };
+    const call = this.#client.makeBidiStreamRequest(sync.path, (message: SidecarMessage) => sync.requestSerialize(message), deserialize);
+    this.#call = call;
+    call.on('error', () => this.close());
+    call.on('data', (message: ControlMessage) => this.core.receive(message));
+    this.core.open((message) => {
+      call.write(message);
+      if (message.body?.$case !== 'ack') return;
+      this.acked[message.body.value.lane === 2 ? 'state' : 'config'] = true;
+      if (this.acked.config && this.acked.state) onSync();
+    });
+  }
+
+  beat(): void {
+    if (this.#call) this.core.heartbeat();
+  }
+
+  reset(): void {
+    this.messages = 0;
+    this.bytes = 0;
+    this.core.begins.length = 0;
+    this.core.states.length = 0;
+    this.core.log.length = 0;
+  }
+
+  close(): void {
+    this.#call?.cancel();
+    this.#client?.close();
+    this.#call = null;
+    this.#client = null;
+  }
+}
+
+const sidecars: BenchSidecar[] = [];
+let inSync = new Set<BenchSidecar>();
+let waiting: (() => void) | null = null;
+
+function settle(sidecar: BenchSidecar): void {
+  inSync.add(sidecar);
+  if (inSync.size === sidecars.length) waiting?.();
+}
+
+function answer(id: number, value: object): void {
+  process.stdout.write(`${JSON.stringify({ id, ...value })}\n`);
+}
+
+function untilInSync(): Promise<void> {
+  if (inSync.size === sidecars.length) return Promise.resolve();
+  return new Promise((resolve) => {
+    waiting = resolve;
+  });
+}
+
+function counts(): object {
+  const byService: Record<string, { messages: number; bytes: number; bytesMax: number }> = {};
+  for (const { service, messages, bytes } of sidecars) {
+    const sum = byService[service] ??= { messages: 0, bytes: 0, bytesMax: 0 };
+    sum.messages += messages;
+    sum.bytes += bytes;
+    sum.bytesMax = Math.max(sum.bytesMax, bytes);
+  }
+  return { byService, violations: sidecars.flatMap(({ core }) => core.violations).slice(0, 5) };
+}
+
+async function run({ id, command, address = '', sidecars: count = 0, services = 1 }: Command): Promise<void> {
+  if (command === 'connect') {
+    const started = performance.now();
+    while (sidecars.length < count) sidecars.push(new BenchSidecar(sidecars.length, services));
+    inSync = new Set();
+    for (const sidecar of sidecars) sidecar.open(address, () => settle(sidecar));
+    await untilInSync();
+    return answer(id, { ms: performance.now() - started });
+  }
+  if (command === 'reset') for (const sidecar of sidecars) sidecar.reset();
+  if (command === 'drop') for (const sidecar of sidecars) sidecar.close();
+  answer(id, command === 'counts' ? counts() : {});
+}
+
+// Heartbeats every 5 s, spread as they are in a fleet.
+let next = 0;
+setInterval(() => {
+  const share = Math.ceil(sidecars.length / 50);
+  for (let i = 0; i < share && sidecars.length > 0; i++) sidecars[next++ % sidecars.length]?.beat();
+}, 100);
+
+createInterface({ input: process.stdin }).on('line', (line) => void run(JSON.parse(line) as Command)).on('close', () => process.exit(0));
