@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { documentLimits } from './document-limits.ts';
 import { readJson } from './json-reader.ts';
@@ -31,8 +31,8 @@ describe('readJson', () => {
         accepted = false;
       }
       const result = readJson(text, generous);
-      if (!accepted) expect(result.ok).toBe(false);
-      else if (!result.ok) expect(result.code).toBe('duplicate-key');
+      expect(result.ok || !accepted || result.code === 'duplicate-key').toBe(true);
+      expect(result.ok && !accepted).toBe(false);
     }), { numRuns: 2_000 });
   });
 
@@ -59,7 +59,7 @@ describe('hostile input', () => {
 
   test.each([
     ['anchors that explode', lol, ['too-many']],
-    ['one anchor, used too often', `a: &a ${'b'}\nb: [${'*a,'.repeat(2_000)}*a]`, ['too-many']],
+    ['one anchor, used too often', `a: &a b\nb: [${'*a,'.repeat(2_000)}*a]`, ['too-many']],
     ['deep flow collections', `a: ${'['.repeat(100_000)}`, ['too-deep']],
     ['deep block collections', Array.from({ length: 200 }, (_, i) => `${' '.repeat(i)}a:`).join('\n'), ['too-deep']],
     ['deep JSON', `{"a": ${'['.repeat(1_000)}${']'.repeat(1_000)}}`, ['too-deep']],

@@ -1,4 +1,5 @@
 import { subjectKey } from '@remora/core/subject';
+import type { SubjectKey } from '@remora/core/subject';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { kindOrder } from '@remora/policy-kit/order';
 import type { DocumentState } from './document-state.ts';
@@ -32,9 +33,9 @@ class StateResolver implements Resolver {
   }
 
   effective(place: Place): readonly EffectiveSection[] {
-    if (!this.#exists(place)) return [];
-    return this.#sides(place).flatMap((side) => {
-      const resolved = this.#resolve(place, side);
+    if (!this.#exists(spotOf(place, 'caller'))) return [];
+    return sides.flatMap((side) => {
+      const resolved = this.#settings.resolve(this.#state, side, spotOf(place, side));
       return this.#kinds.flatMap((kind): EffectiveSection[] => {
         const section = resolved.sections.get(kind.name);
         return section === undefined ? [] : [{ kind: kind.name, value: section.value, shadow: section.shadow, provenance: provenanceOf(section, resolved.bounds) }];
@@ -43,9 +44,9 @@ class StateResolver implements Resolver {
   }
 
   explain(place: Place, field?: string): readonly FieldProvenance[] | null {
-    if (!this.#exists(place)) return null;
-    return this.#sides(place).flatMap((side) => {
-      const resolved = this.#resolve(place, side);
+    if (!this.#exists(spotOf(place, 'caller'))) return null;
+    return sides.flatMap((side) => {
+      const resolved = this.#settings.resolve(this.#state, side, spotOf(place, side));
       return this.#kinds
         .filter((kind) => kind.side === side)
         .map((kind) => this.#settings.section(kind, resolved.policies))
@@ -55,29 +56,28 @@ class StateResolver implements Resolver {
     });
   }
 
-  /** With a caller: what it does when it calls. Without: what the owner does, and what callers do that no policy names. */
-  #sides(place: Place): readonly KindSide[] {
-    return place.caller === undefined ? ['provider', 'caller'] : ['caller'];
+  settings(side: KindSide, spot: Spot): ResolvedSettings | null {
+    return this.#exists(spot) ? this.#settings.resolve(this.#state, side, spot) : null;
   }
 
-  #resolve(place: Place, side: KindSide): ResolvedSettings {
-    const spot: Spot = {
-      owner: subjectKey(place.owner), route: place.route ?? '',
-      caller: place.caller === undefined ? '' : subjectKey(place.caller), callerRoute: place.caller?.route ?? '',
-    };
-    return this.#settings.resolve(this.#state, side, spot);
+  #exists({ owner, route, caller, callerRoute }: Spot): boolean {
+    return this.#has(owner, route) && (caller === '' || this.#has(caller, callerRoute));
   }
 
-  #exists({ owner, route, caller }: Place): boolean {
-    const known = (kind: 'service' | 'gateway', name: string): boolean => (kind === 'service' ? this.#state.services : this.#state.gateways).has(name);
-    const routeOf = (subject: Place['owner'], name: string | undefined): boolean => {
-      if (name === undefined || name === '') return true;
-      const found = this.#state.routeByName.get(name);
-      return found !== undefined && ownerOf(found) === subjectKey(subject);
-    };
-    if (!known(owner.kind, owner.name) || !routeOf(owner, route)) return false;
-    return caller === undefined || (known(caller.kind, caller.name) && routeOf(caller, caller.route));
+  #has(subject: SubjectKey, route: string): boolean {
+    const name = subject.slice(subject.indexOf('/') + 1);
+    if (!(subject.startsWith('service/') ? this.#state.services : this.#state.gateways).has(name)) return false;
+    const found = route === '' ? undefined : this.#state.routeByName.get(route);
+    return route === '' || (found !== undefined && ownerOf(found) === subject);
   }
+}
+
+/** With a caller its own settings; the provider side is the same for all callers. */
+const sides: readonly KindSide[] = ['provider', 'caller'];
+
+function spotOf(place: Place, side: KindSide): Spot {
+  const caller = side === 'caller' ? place.caller : undefined;
+  return { owner: subjectKey(place.owner), route: place.route ?? '', caller: caller === undefined ? '' : subjectKey(caller), callerRoute: caller?.route ?? '' };
 }
 
 function provenanceOf(section: MergedSection, bounds: readonly ActiveBound[]): FieldProvenance[] {

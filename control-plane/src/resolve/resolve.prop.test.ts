@@ -1,19 +1,25 @@
 import { canonicalJson } from '@remora/core/canonical-json';
 import type { Subject, SubjectKey } from '@remora/core/subject';
+import { createModel } from '@remora/model/model';
 import { sampleKinds, sampleWireKinds } from '@remora/testing/sample-kinds';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createPlanner } from '../compile/planner.ts';
-import type { PlanResult } from '../compile/planner.ts';
+import { IncrementalPlanner } from '../compile/incremental-planner.ts';
+import type { Planner, PlanResult } from '../compile/planner.ts';
 import type { Place } from './effective.ts';
 import { allPlaces, layersAt, merge, naiveKinds, problemsAt, realPlaces } from './testdata/naive-model.ts';
 import type { NaivePlace, World } from './testdata/naive-model.ts';
 import { places, policies, stored, worldDocuments } from './testdata/worlds.ts';
 
-const options = { kinds: sampleKinds, wireKinds: sampleWireKinds };
+const model = createModel({ kinds: sampleKinds, checkRegex: () => null });
+
+/** A planner that has seen nothing yet. */
+function newPlanner(): Planner {
+  return new IncrementalPlanner({ model, kinds: sampleKinds, wireKinds: sampleWireKinds, format: 1 });
+}
 
 function plan(world: World): PlanResult {
-  return createPlanner(options).plan(null, stored(worldDocuments(world)), []);
+  return newPlanner().plan(null, stored(worldDocuments(world)), []);
 }
 
 function subject(key: string): Subject {
@@ -29,7 +35,7 @@ function toPlace({ service, gateway, route, caller, callerRoute }: NaivePlace): 
 }
 
 function hashes(result: PlanResult): Record<SubjectKey, string> | null {
-  return result.ok ? Object.fromEntries([...result.planned.compilation.subjects].map(([key, { hash }]) => [key, hash]).sort()) as Record<SubjectKey, string> : null;
+  return result.ok ? Object.fromEntries([...result.planned.compilation.subjects].map(([key, { hash }]) => [key, hash] as const).sort(([a], [b]) => (a < b ? -1 : 1))) as Record<SubjectKey, string> : null;
 }
 
 describe('against the naive model', () => {
@@ -44,8 +50,8 @@ describe('against the naive model', () => {
       } else {
         expect(allPlaces(world).flatMap((place) => problemsAt(world, place)), JSON.stringify(result.violations)).not.toEqual([]);
       }
-    }), { numRuns: 300 });
-    expect(accepted).toBeGreaterThan(60);
+    }), { numRuns: 200 });
+    expect(accepted).toBeGreaterThan(30);
   });
 
   test('every effective value is the naive one, at every place', () => {
@@ -60,7 +66,7 @@ describe('against the naive model', () => {
         const actual = effective.map(({ kind, shadow, value }) => ({ kind, shadow, value: canonicalJson(value) }));
         expect(actual.sort((a, b) => (a.kind < b.kind ? -1 : 1)), JSON.stringify(place)).toEqual(expected);
       }
-    }), { numRuns: 300 });
+    }), { numRuns: 150 });
   });
 });
 
@@ -69,7 +75,7 @@ describe('laws', () => {
     fc.assert(fc.property(policies({ max: 4, bounds: 1 }), fc.infiniteStream(fc.nat()), (list, random) => {
       const documents = worldDocuments({ ...places, policies: list });
       const shuffled = documents.map((document) => ({ document, at: random.next().value as number })).sort((a, b) => a.at - b.at).map(({ document }) => document);
-      const [one, other] = [createPlanner(options).plan(null, stored(documents), []), createPlanner(options).plan(null, stored(shuffled), [])];
+      const [one, other] = [newPlanner().plan(null, stored(documents), []), newPlanner().plan(null, stored(shuffled), [])];
       expect(hashes(other)).toEqual(hashes(one));
       if (!one.ok && !other.ok) expect(other.violations).toEqual(one.violations);
     }), { numRuns: 100 });
@@ -77,7 +83,7 @@ describe('laws', () => {
 
   test('what is planned step by step is what is planned at once', () => {
     fc.assert(fc.property(fc.array(policies({ max: 3, bounds: 1 }), { minLength: 2, maxLength: 5 }), (steps) => {
-      const planner = createPlanner(options);
+      const planner = newPlanner();
       let documents = stored(worldDocuments({ ...places, policies: [] }));
       const start = planner.plan(null, documents, []);
       if (!start.ok) throw new Error('the empty world is refused');
@@ -86,7 +92,7 @@ describe('laws', () => {
         const next = stored(worldDocuments({ ...places, policies: list }));
         const changes = [...new Set([...documents.keys(), ...next.keys()])].filter((key) => canonicalJson(documents.get(key)?.document ?? null) !== canonicalJson(next.get(key)?.document ?? null));
         const result = planner.plan(planned, next, changes);
-        const cold = createPlanner(options).plan(null, next, []);
+        const cold = newPlanner().plan(null, next, []);
         expect(result.ok, JSON.stringify(result.ok ? cold : result)).toBe(cold.ok);
         if (!result.ok) continue;
         expect(hashes(result)).toEqual(hashes(cold));
@@ -95,12 +101,12 @@ describe('laws', () => {
         planned = result.planned;
         documents = next;
       }
-    }), { numRuns: 120 });
+    }), { numRuns: 60 });
   });
 
   test('removing a policy restores what was before it', () => {
     fc.assert(fc.property(policies({ max: 4, bounds: 0 }), (list) => {
-      const planner = createPlanner(options);
+      const planner = newPlanner();
       const before = stored(worldDocuments({ ...places, policies: list.slice(0, -1) }));
       const first = planner.plan(null, before, []);
       fc.pre(first.ok);
@@ -109,6 +115,6 @@ describe('laws', () => {
       const removed = planner.plan(added.planned, before, [`Policy/p${list.length - 1}`]);
       expect(hashes(removed)).toEqual(hashes(first));
       expect(removed.ok && removed.planned.changed).toEqual(added.planned.changed);
-    }), { numRuns: 120 });
+    }), { numRuns: 60 });
   });
 });

@@ -69,8 +69,8 @@ function rankAt(world: World, target: JsonObject, place: NaivePlace): number | n
 }
 
 function isFrom(world: World, from: JsonObject, caller: string): boolean {
-  if (from['service'] !== undefined) return caller === `service/${String(from['service'])}`;
-  if (from['gateway'] !== undefined) return caller === `gateway/${String(from['gateway'])}`;
+  if (from['service'] !== undefined) return caller === `service/${from['service'] as string}`;
+  if (from['gateway'] !== undefined) return caller === `gateway/${from['gateway'] as string}`;
   const name = caller.slice(caller.indexOf('/') + 1);
   const labels = caller.startsWith('service/') ? world.services[name]?.labels : world.gateways[name]?.labels;
   return labels !== undefined && has(labels, from['labels'] as Record<string, string>);
@@ -118,8 +118,8 @@ function over(below: Json | undefined, above: Json, path: readonly string[]): Js
 }
 
 function under(value: Json | undefined, fallback: Json): Json {
-  if (value === undefined) return structuredClone(fallback) as Json;
-  if (!isMap(value) || !isMap(fallback)) return structuredClone(value) as Json;
+  if (value === undefined) return structuredClone<Json>(fallback);
+  if (!isMap(value) || !isMap(fallback)) return structuredClone<Json>(value);
   const made: Record<string, Json> = structuredClone(value) as Record<string, Json>;
   for (const [key, item] of Object.entries(fallback)) made[key] = under(made[key], item);
   return made;
@@ -153,7 +153,7 @@ function conflicts(kind: string, layers: readonly Layer[]): string[] {
 function writes(value: Json, path: string): string[] {
   if (!isMap(value)) return [path];
   const tag = path === 'fault/action' ? [] : null;
-  if (tag !== null) return Object.entries(value).flatMap(([key, item]) => (key === 'kind' ? [] : writes(item, `${path}/${key}`))).concat(value['kind'] === 'delay' ? `${path}/is-delay` : `${path}/is-abort`).map((one) => one);
+  if (tag !== null) return Object.entries(value).flatMap(([key, item]) => (key === 'kind' ? [] : writes(item, `${path}/${key}`))).concat(value['kind'] === 'delay' ? `${path}/is-delay` : `${path}/is-abort`);
   return Object.entries(value).flatMap(([key, item]) => writes(item, `${path}/${key}`));
 }
 
@@ -170,10 +170,10 @@ function incomplete(kind: string, section: NaiveSection): string[] {
 
 function broken(world: World, kind: string, layers: readonly Layer[], place: NaivePlace): string[] {
   return layers.flatMap(({ policy, strength }) => ((policy['bounds'] ?? []) as readonly JsonObject[]).flatMap((bound) => {
-    const [, name, ...path] = String(bound['field']).split('/');
+    const [, name, ...path] = (bound['field'] as string).split('/');
     if (name !== kind) return [];
     if (((bound['except'] ?? []) as readonly JsonObject[]).some((target) => rankAt(world, target, place) !== null)) return [];
-    const text = `bound ${String(bound['field'])}`;
+    const text = `bound ${bound['field'] as string}`;
     const [effective, upTo] = [merge(kind, layers), merge(kind, layers.filter((layer) => layer.strength <= strength))];
     if (!upTo.present) {
       if (path.length === 0 && bound['locked'] === true && effective.present) return [text];
@@ -201,7 +201,7 @@ function at(value: Json, path: readonly string[]): Map<string, Json> {
 
 function amount(value: Json): number {
   if (typeof value === 'number') return value;
-  const ms = parseDurationMs(String(value)) ?? Number.NaN;
+  const ms = parseDurationMs(value as string) ?? Number.NaN;
   return ms === 0 ? Number.POSITIVE_INFINITY : ms;
 }
 

@@ -1,5 +1,5 @@
 import type { JsonObject } from '@remora/core/canonical-json';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { DocumentKey, StoredDocument } from '../../store/store.ts';
 import type { World } from './naive-model.ts';
 
@@ -82,7 +82,7 @@ export function worldDocuments(world: World): JsonObject[] {
 
 export function stored(documents: readonly JsonObject[]): Map<DocumentKey, StoredDocument> {
   return new Map(documents.map((document) => {
-    const key: DocumentKey = `${String(document['kind'])}/${String(document['name'])}`;
+    const key: DocumentKey = `${document['kind'] as string}/${document['name'] as string}`;
     return [key, { key, document, writtenAt: 1, owner: '' }];
   }));
 }
