@@ -52,6 +52,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     call.endpoint = candidate.id;
     call.x.upstream = candidate.pool.address;
     this.#pool = candidate.pool;
+    candidate.pool.chosen(this.#startedAt);
     candidate.pool.active++;
     if (!candidate.pool.acquire(this)) {
       this.#failLater(reasons.overflow);

@@ -18,6 +18,9 @@ export const defaultPoolLimits: PoolLimits = {
   requestsPerConnectionMax: Number.MAX_SAFE_INTEGER,
 };
 
+/** Longest time that the call which tries an address keeps the others away. */
+const probeMs = 1_000;
+
 /** Keep-alive connections of one thread to one address. The connection used last is used next, so that spare ones run into their timeout. */
 export class UpstreamPool {
   readonly host: string;
@@ -35,6 +38,7 @@ export class UpstreamPool {
   readonly #connect: (pool: UpstreamPool) => ClientConnection;
   readonly #waiting: Attempt[] = [];
   #failures = 0;
+  #probing = false;
   readonly #all = new Set<ClientConnection>();
 
   constructor(address: { readonly host: string; readonly port: number }, limits: PoolLimits, connect: (pool: UpstreamPool) => ClientConnection) {
@@ -107,12 +111,26 @@ export class UpstreamPool {
     return connection;
   }
 
+  /**
+   * A call was balanced here. After failures, one call at a time tries whether the address can be connected again: if all did
+   * that are running, each would need a retry, and the budget of retries has not that many.
+   */
+  chosen(now: number): void {
+    if (this.#failures === 0 || this.downUntil > now) return;
+    this.#probing = true;
+    this.downUntil = now + probeMs;
+  }
+
+  /** Calls that fail in the same moment count as one failure. */
   connectFailed(now: number): void {
+    if (!this.#probing && this.downUntil > now) return;
+    this.#probing = false;
     this.#failures = Math.min(this.#failures + 1, 5);
     this.downUntil = now + 250 * 2 ** this.#failures;
   }
 
   connected(): void {
+    this.#probing = false;
     this.#failures = 0;
     this.downUntil = 0;
   }
