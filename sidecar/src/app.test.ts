@@ -82,7 +82,8 @@ describe('a Gateway', () => {
     const fixture = await start('--gateway edge --listener extra=0');
     expect(fixture.events.at(-1)).toMatchObject({ 'gateway/extra': '127.0.0.1:40000' });
     fixture.controlPlane.last.push(gatewaySnapshot(1, ['plain', 8080], ['extra', 9090]));
-    await vi.waitFor(() => expect(fixture.dataPlane.calls.at(-1)).toBe('listen gateway/extra gateway/plain'));
+    await vi.waitFor(() => expect(fixture.events.at(-1)).toMatchObject({ 'gateway/extra': '127.0.0.1:40001', 'gateway/plain': '127.0.0.1:8080' }));
+    expect(fixture.dataPlane.calls.slice(-2)).toEqual(['listen gateway/extra gateway/plain', 'swap 1.1']);
     fixture.controlPlane.last.push(gatewaySnapshot(2, ['plain', 8081]));
     await vi.waitFor(() => expect(fixture.events.at(-1)).toMatchObject({ 'gateway/plain': '127.0.0.1:8081' }));
     const calls = fixture.dataPlane.calls.length;
@@ -91,15 +92,33 @@ describe('a Gateway', () => {
     expect(fixture.dataPlane.calls.slice(calls).filter((call) => call.startsWith('listen'))).toEqual([]);
   });
 
-  test('keeps its listeners where new ones cannot be bound, and is not ready', async () => {
+  test('refuses for now what it cannot bind, by the name of the listener, and keeps what it has', async () => {
     const fixture = await start('--gateway edge');
     fixture.controlPlane.last.push(gatewaySnapshot(1, ['plain', 8080]));
     await vi.waitFor(() => expect(fixture.sidecar.listeners).toHaveLength(1));
-    fixture.dataPlane.listen = () => Promise.reject(new Error('port 127.0.0.1:80 is in use'));
+    const listen = fixture.dataPlane.listen.bind(fixture.dataPlane);
+    const inUse = Object.assign(new Error('the port is in use'), { spec: { portName: 'plain' } });
+    fixture.dataPlane.listen = () => Promise.reject(inUse);
     fixture.controlPlane.last.push(gatewaySnapshot(2, ['plain', 80]));
-    await vi.waitFor(async () => expect((await fixture.get('/ready')).body).toEqual({ ready: false, why: 'port 127.0.0.1:80 is in use' }));
+    await vi.waitFor(() => expect(fixture.controlPlane.last.answers.at(-1)).toBe('nack config 1.2 transient port-in-use'));
+    expect(fixture.sidecar.client.status.lastRefusal?.errors).toMatchObject([{ resource: 'listener plain', pointer: '/listeners/plain/port' }]);
     expect(fixture.sidecar.listeners).toMatchObject([{ port: 8080 }]);
+    fixture.dataPlane.listen = listen;
+    fixture.controlPlane.last.push(gatewaySnapshot(2, ['plain', 80]));
+    await vi.waitFor(() => expect(fixture.sidecar.listeners).toMatchObject([{ port: 80 }]));
   });
+
+  test('that starts from disk while its port is taken is not ready, and tries again', async () => {
+    const disk = new MemoryDisk();
+    disk.generations = [gatewaySnapshot(1, ['plain', 8080])];
+    const fixture = new SidecarFixture('--gateway edge', disk);
+    const listen = fixture.dataPlane.listen.bind(fixture.dataPlane);
+    fixture.dataPlane.listen = () => Promise.reject(new Error('the port is in use'));
+    running.push(await fixture.start());
+    expect((await fixture.get('/ready')).body).toEqual({ ready: false, why: 'the port is in use' });
+    fixture.dataPlane.listen = listen;
+    await vi.waitFor(() => expect(fixture.sidecar.listeners).toMatchObject([{ port: 8080 }]), { timeout: 8_000 });
+  }, 10_000);
 });
 
 describe('stopping', () => {

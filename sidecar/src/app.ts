@@ -73,6 +73,7 @@ export class Sidecar {
         advertised: () => this.#advertised(this.#client.applied),
         appReady: () => this.#readiness.ready,
       },
+      reach: (next) => this.#gateway.reach(next),
       tracer: { begin: (name, attributes) => (this.#otlp?.tracer ?? noTracer).begin(name, attributes) },
       onApplied: (applied) => this.#onApplied(applied),
       onRefusal: ({ class: refusalClass, hash, errors }) => {

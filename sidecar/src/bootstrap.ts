@@ -93,10 +93,11 @@ function drainOnSignals(sidecar: Sidecar): () => void {
 }
 
 async function productionEnvironment(settings: SidecarSettings, log: SidecarEnvironment['log']): Promise<SidecarEnvironment> {
+  const nodeId = await readNodeId(settings, log);
   const kinds: RuntimeKinds = new Map([...runtimeKinds].filter(([name]) => !settings.withoutKinds.includes(name)));
   return {
     version: programVersion,
-    nodeId: await readNodeId(settings, log),
+    nodeId,
     kinds,
     clock: systemClock,
     timers: systemTimers,
@@ -105,7 +106,7 @@ async function productionEnvironment(settings: SidecarSettings, log: SidecarEnvi
     disk: new FileSnapshotDisk(settings.dataDir, settings.subject),
     startDataPlane: async () => {
       const { WorkerDataPlane } = await import('./dataplane/worker-data-plane.ts');
-      return WorkerDataPlane.start({ workers: settings.workers, subject: settings.subject, withoutKinds: settings.withoutKinds });
+      return WorkerDataPlane.start({ workers: settings.workers, subject: settings.subject, withoutKinds: settings.withoutKinds, nodeId });
     },
     loadConnectors: async () => {
       const [{ GrpcConnector }, { grpcTelemetryConnector }] = await Promise.all([import('./config/grpc-control-stream.ts'), import('./telemetry/grpc-telemetry-stream.ts')]);

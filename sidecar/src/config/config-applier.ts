@@ -25,6 +25,8 @@ export interface ApplierOptions {
   readonly pause: () => Promise<void>;
   readonly onApplied: (applied: AppliedConfig) => void;
   readonly tracer: OperationTracer;
+  /** Binds what the next snapshot listens on, beside what is bound. null: done; else why not, and nothing changed. */
+  readonly reach: (next: Snapshot) => Promise<readonly SnapshotError[] | null>;
 }
 
 const sliceMs = 8;
@@ -68,6 +70,12 @@ export class ConfigApplier {
       step(operation, 'write', this.#options.keeper.stage(candidate)),
     ]);
     if (prepared) return prepared;
+    const unreached = await this.#options.reach(decoded.snapshot);
+    if (unreached) {
+      this.#options.dataPlane.discard(candidate.hash);
+      // A port in use may be free in a moment, so the content itself is not refused.
+      return refused('transient', unreached);
+    }
     const swapped = await step(operation, 'swap', this.#swap(candidate, decoded.snapshot, 'control-plane'));
     if (!swapped.ok) return swapped;
     const persisted = await step(operation, 'mark-good', this.#options.keeper.promote(candidate));

@@ -6,6 +6,8 @@ import type { Applied, ControlMessage, Hello, SidecarHeartbeat } from '@remora/p
 import type { BuildIdentity } from '@remora/snapshot/build';
 import type { Candidate } from '@remora/snapshot/candidate';
 import type { RuntimeKinds } from '@remora/snapshot/decode';
+import type { Snapshot } from '@remora/snapshot/snapshot';
+import type { SnapshotError } from '@remora/snapshot/snapshot-error';
 import type { DataPlane } from '../dataplane/data-plane.ts';
 import { noTracer, type OperationTracer } from '../telemetry/operation-tracer.ts';
 import type { AppliedConfig } from './applied-config.ts';
@@ -57,6 +59,8 @@ export interface ConfigClientOptions {
   /** How long a swap waits for the disk. Default 1,000 ms. */
   readonly diskPatienceMs?: number;
   readonly tracer?: OperationTracer;
+  /** See ApplierOptions.reach. */
+  readonly reach?: (next: Snapshot) => Promise<readonly SnapshotError[] | null>;
   readonly onApplied?: (applied: AppliedConfig) => void;
   readonly onRefusal?: (refusal: ConfigRefusal) => void;
   readonly onLink?: (status: LinkStatus) => void;
@@ -111,7 +115,10 @@ export class ConfigClient {
     this.#keeper = new SnapshotKeeper({
       disk, timers, patienceMs: options.diskPatienceMs ?? 1_000, retryMs: diskRetryMs, onStatus: (status) => options.onDisk?.(status),
     });
-    this.#applier = new ConfigApplier({ dataPlane, kinds, keeper: this.#keeper, clock, pause, onApplied: (applied) => this.#onApplied(applied), tracer: options.tracer ?? noTracer });
+    this.#applier = new ConfigApplier({
+      dataPlane, kinds, clock, pause, keeper: this.#keeper, onApplied: (applied) => this.#onApplied(applied),
+      tracer: options.tracer ?? noTracer, reach: options.reach ?? (() => Promise.resolve(null)),
+    });
     this.#endpointWriter = new CoalescedWriter({ write: (endpoints) => disk.writeEndpoints(endpoints), timers, intervalMs: endpointsEveryMs });
     this.#notesWriter = new CoalescedWriter({ write: (notes) => disk.writeNotes(notes), timers, intervalMs: notesEveryMs });
     this.#configLane = new ConfigLane({
