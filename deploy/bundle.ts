@@ -14,8 +14,8 @@ interface Target {
 }
 
 const targets: readonly Target[] = [
-  { name: 'remora-control-plane', start: `import { runControlPlane } from './control-plane/src/bootstrap.ts'; await runControlPlane(process.argv.slice(2), process.env);`, workers: false },
-  { name: 'remora-sidecar', start: `const { runSidecar } = await import('./sidecar/src/bootstrap.ts'); await runSidecar(process.argv.slice(2), process.env);`, workers: true },
+  { name: 'remora-control-plane', start: `import { runControlPlane } from './control-plane/src/bootstrap.ts'; process.exitCode = await runControlPlane(process.argv.slice(2), process.env);`, workers: false },
+  { name: 'remora-sidecar', start: `const { runSidecar } = await import('./sidecar/src/bootstrap.ts'); process.exitCode = await runSidecar(process.argv.slice(2), process.env);`, workers: true },
   { name: 'remora', start: `const { runCommandLine } = await import('./libs/cli/program.ts'); await runCommandLine(process.argv.slice(2), process.env);`, workers: true },
 ];
 
@@ -24,9 +24,21 @@ const workerFile = 'sidecar/src/dataplane/data-worker.ts';
 
 function entryOf(target: Target): string {
   if (!target.workers) return target.start;
-  return `import { isMainThread, workerData } from 'node:worker_threads';
-if (!isMainThread && workerData?.program === 'remora-data-worker') await import('./${workerFile}');
+  return `import { isMainThread } from 'node:worker_threads';
+if (!isMainThread) await import('./${workerFile}');
 else { ${target.start} }`;
+}
+
+/** The files of the API page, inside the bundle. */
+function docsAssets(): string {
+  const folder = path.join(root, 'node_modules/swagger-ui-dist');
+  const files = Object.fromEntries(['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png'].map((file) => [file, readFileSync(path.join(folder, file), 'base64')]));
+  return `const files: Readonly<Record<string, string>> = ${JSON.stringify(files)};
+export async function readDocsAsset(file: string): Promise<Buffer> {
+  const content = files[file];
+  if (content === undefined) throw new Error('not in this bundle');
+  return Buffer.from(content, 'base64');
+}`;
 }
 
 /** Modules must not start themselves when they are inside a bundle; data threads start the bundle. */
@@ -35,6 +47,7 @@ const oneFile: Plugin = {
   setup(context) {
     context.onLoad({ filter: /\.ts$/ }, ({ path: file }) => {
       if (file.includes('node_modules')) return null;
+      if (file.endsWith('/docs-assets.ts')) return { contents: docsAssets(), loader: 'ts' };
       const contents = readFileSync(file, 'utf8')
         .replaceAll('import.meta.main', 'false')
         .replaceAll(/new URL\((['"])\.\/data-worker\.ts\1, ?import\.meta\.url\)/g, 'new URL(import.meta.url)');

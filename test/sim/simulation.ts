@@ -4,7 +4,7 @@ import { Invariants } from './invariants.ts';
 import { initialDocuments, makeEdit } from './mesh-edits.ts';
 import { SimControlPlane } from './sim-control-plane.ts';
 import { SimNetwork } from './sim-network.ts';
-import { SimSidecar, type Enforced } from './sim-sidecar.ts';
+import { SimSidecar } from './sim-sidecar.ts';
 import { VirtualWorld } from './virtual-world.ts';
 
 export interface SimulationReport {

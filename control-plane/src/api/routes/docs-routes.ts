@@ -1,7 +1,5 @@
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { readDocsAsset } from '../docs-assets.ts';
 import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
 import { openApiDocument } from '../openapi.ts';
@@ -68,8 +66,7 @@ export function docsRoutes(options: { readonly version: string; readonly routes:
 
 async function readAsset(file: string): Promise<Buffer> {
   try {
-    const folder = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
-    return await readFile(join(folder, file));
+    return await readDocsAsset(file);
   } catch (error) {
     throw new ApiError('not-found', `the files of the page are not installed here (swagger-ui-dist); /openapi.json has the same content (${(error as Error).message})`);
   }
