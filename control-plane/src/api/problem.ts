@@ -20,6 +20,8 @@ export interface Problem {
 export const apiProblems = {
   'bad-parameter': [400, 'A parameter is not acceptable'],
   'bad-request': [400, 'The request cannot be understood'],
+  'foreign-origin': [403, 'The request comes from a page of another site'],
+  'foreign-host': [421, 'The request is for another host'],
   'not-found': [404, 'There is no such thing'],
   gone: [410, 'Not known any more'],
   'no-such-path': [404, 'The API has no such path'],
@@ -70,8 +72,11 @@ const storeStatus: Readonly<Record<StoreErrorCode, readonly [number, string]>> =
   'store-read-only': [507, 'The store cannot be written'],
 };
 
-/** Types of bodies that are read. Text of other types is YAML if it is anything. */
-export const bodyTypes = ['application/yaml', 'application/json', 'application/x-yaml', 'text/yaml', 'text/x-yaml', 'text/plain', 'application/octet-stream'];
+/**
+ * Types of bodies that are read. None of those that a page of any site may send without asking first (text/plain, forms):
+ * whoever visits such a page would write with it.
+ */
+export const bodyTypes = ['application/yaml', 'application/json', 'application/x-yaml', 'text/yaml', 'text/x-yaml'];
 
 /** Thrown by handlers for what a client should be told. */
 export class ApiError extends Error {

@@ -1,10 +1,10 @@
-import { isIP } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { STATUS_CODES } from 'node:http';
 import fastify from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import type { ApiRoute } from './api-route.ts';
 import { refuseHttp2 } from './http2-preface.ts';
+import { isLoopbackHost, refuseForeignPages } from './foreign-pages.ts';
 import { readParameters } from './parameters.ts';
 import { ApiError, bodyTypes, problemOf } from './problem.ts';
 import type { Problem } from './problem.ts';
@@ -58,6 +58,10 @@ export function createApiServer(ports: ApiServerPorts): ApiServer {
     sendProblem(reply, problem);
   });
   if (ports.onRoute) app.addHook('onRoute', ports.onRoute);
+  app.addHook('onRequest', (request, _reply, done) => {
+    refuseForeignPages(request.headers);
+    done();
+  });
   const byPath = Map.groupBy(ports.routes, ({ path }) => path);
   for (const route of ports.routes) register(app, route);
   app.setNotFoundHandler((request) => refuseUnknown(request, byPath));
@@ -135,8 +139,7 @@ function refuseUnknown(request: FastifyRequest, byPath: ReadonlyMap<string, read
 
 /** Until tokens exist nobody but this machine may talk to the API. */
 export function refuseBeyondLoopback(host: string): void {
-  const loopback = host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
-  if (!loopback) throw new Error(`refusing to listen on ${host}: without identity the API is open to everybody who reaches it; use 127.0.0.1`);
+  if (!isLoopbackHost(host)) throw new Error(`refusing to listen on ${host}: without identity the API is open to everybody who reaches it; use 127.0.0.1`);
 }
 
 /** Node's `clientError`, as it is at run time. */
