@@ -74,7 +74,7 @@ export function createPolicySchema(kinds: ReadonlyMap<string, AuthoringKind>): z
     ...sections,
   }).superRefine((policy, context) => {
     if (sectionsOf(policy).length === 0 && policy.bounds === undefined) issue(context, 'too-few', 'sets nothing and bounds nothing', 'a section such as timeout, or bounds');
-  }).superRefine((policy, context) => {
+  }, { when: ({ issues }) => issues.length === 0 }).superRefine((policy, context) => {
     const written = sectionsOf(policy);
     const bounded = (policy.bounds ?? []).map(({ field }) => field.split('/')[1] ?? '');
     if (policy.from !== undefined) checkFrom(policy.from, policy.target, [...written, ...bounded], kinds, context);

@@ -1,5 +1,5 @@
 import type { JsonObject } from '@remora/core/canonical-json';
-import { canonicalJson } from '@remora/core/canonical-json';
+import { meaningOf } from '@remora/model/canonical-form';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import type { WireKind } from '@remora/policy-kit/runtime-kind';
 import { WireError } from '@remora/policy-kit/runtime-kind';
@@ -9,10 +9,10 @@ import { z } from 'zod';
 /**
  * Kinds that stay as they are while the real ones change, with every shape that merging knows: scalars, lists, objects,
  * named maps and tagged unions. They carry names of the vocabulary because documents accept no others; their bytes are
- * canonical JSON.
+ * canonical JSON with normalised units.
  */
 function sampleKind(kind: Omit<AuthoringKind, 'format' | 'compile'>): AuthoringKind {
-  return { ...kind, format: 1, compile: (effective) => ({ minFormat: 1, body: Buffer.from(canonicalJson(effective)) }) };
+  return { ...kind, format: 1, compile: (effective) => ({ minFormat: 1, body: Buffer.from(meaningOf(effective, kind.schema)) }) };
 }
 
 /** Provider side, refuses, with a named map. */

@@ -39,7 +39,8 @@ export class GatheredViolations {
 
 function placesText(places: readonly string[]): string {
   const shown = places.slice(0, placesShown).join(', ');
-  return places.length > placesShown ? `${shown} and ${places.length - placesShown} more places` : shown;
+  const more = places.length - placesShown;
+  return more > 0 ? `${shown} and ${more} more ${more === 1 ? 'place' : 'places'}` : shown;
 }
 
 function order(a: string, b: string): number {

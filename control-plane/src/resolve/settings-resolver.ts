@@ -92,7 +92,7 @@ export class SettingsResolver {
         return boundBreaches(kind, active, section, upTo).map(({ pointer, text, by }): Violation => {
           const bound = `bound ${active.index} of Policy/${active.record.policy.name} on ${active.bound.field}`;
           if (by !== null) return { document: `Policy/${by.policy.name}`, pointer, code: 'bound-broken', message: `${text} (${bound})` };
-          return { document: `Policy/${active.record.policy.name}`, pointer: `/bounds/${active.index}`, code: 'bound-broken', message: `${pointer} ${text}` };
+          return { document: `Policy/${active.record.policy.name}`, pointer: `/bounds/${active.index}`, code: 'bound-broken', message: `${pointer} ${text}, and no policy sets it` };
         });
       });
   }
