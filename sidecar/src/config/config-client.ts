@@ -202,7 +202,8 @@ export class ConfigClient {
       },
       onMessage: (message) => this.#receive(message),
       onStatus: (status) => {
-        if (!status.connected) this.#note();
+        // At the beginning too: one that is killed soon after its first contact knows then since when it is stale.
+        this.#note();
         onLink?.(status);
       },
     });
