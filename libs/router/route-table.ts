@@ -5,11 +5,11 @@ import { hostOf } from './host-name.ts';
 import type { RouteMatch } from './match.ts';
 import { PathIndex } from './path-index.ts';
 import { parsePathTemplate, type PathTemplate } from './path-template.ts';
-import { undecided, type Regex } from './regex.ts';
+import { undecided } from './regex.ts';
 import { RouteError } from './route-error.ts';
 import { compareKeys, orderKey, type OrderKey } from './route-order.ts';
 import { sortSliced } from './sliced-sort.ts';
-import { captureTemplate, insertTemplate } from './template-trie.ts';
+import { captureTemplate } from './template-trie.ts';
 
 export type { RouteHit } from './candidate.ts';
 export { undecided } from './regex.ts';
@@ -49,51 +49,50 @@ export function* compileRouteTableSliced<T>(routes: readonly RouteEntry<T>[]): G
   const places: Place<T>[] = [];
   let regexes = 0;
   for (const [i, entry] of routes.entries()) {
-    const built = buildEntry(entry);
     regexes += countRegexes(entry.match);
     if (regexes > regexesMax) throw new RouteError(entry.name, '/match', 'too-many-regexes', `more than ${regexesMax} regular expressions in one table`);
-    const hosts = entry.match.hosts.length === 0 ? [''] : entry.match.hosts;
-    for (const host of hosts) places.push({ host, key: orderKey(entry, host), built });
+    addPlaces(entry, places);
     if (i % 256 === 255) yield;
   }
-  const ordered = yield* sortSliced(places, (a, b) => compareKeys(a.key, b.key));
+  const ordered = yield* sortSliced(places, comparePlaces);
   const hosts = new HostIndex<T>();
-  for (const [rank, place] of ordered.entries()) {
-    insert(hosts.paths(place.host), place.built, rank);
-    if (rank % 512 === 511) yield;
+  for (const [rank, { host, path, candidate }] of ordered.entries()) {
+    candidate.rank = rank;
+    insert(hosts.paths(host), path, candidate);
+    if (rank % 256 === 255) yield;
   }
   return new Table(routes.length, hosts);
 }
 
+/** A route for one of its hosts, while the table is built. */
 interface Place<T> {
   readonly host: string;
   readonly key: OrderKey;
-  readonly built: BuiltEntry<T>;
+  readonly path: IndexPath;
+  readonly candidate: RouteCandidate<T>;
 }
 
-interface BuiltEntry<T> {
-  readonly entry: RouteEntry<T>;
-  readonly conditions: RouteCandidate<T>['conditions'];
-  readonly hit: RouteHit<T>;
-  readonly template: PathTemplate | null;
-  readonly regex: Regex | null;
+function comparePlaces(a: Place<unknown>, b: Place<unknown>): number {
+  return compareKeys(a.key, b.key);
 }
 
 const none: readonly string[] = Object.freeze([]);
+const anyHost: readonly string[] = Object.freeze(['']);
+const noConditions: RouteCandidate<unknown>['conditions'] = Object.freeze([]);
 
-function buildEntry<T>(entry: RouteEntry<T>): BuiltEntry<T> {
+function addPlaces<T>(entry: RouteEntry<T>, places: Place<T>[]): void {
   const path = entry.match.path;
   if (path !== null && path.kind !== 'regex' && !path.value.startsWith('/')) throw new RouteError(entry.name, '/match/path', 'invalid-path', 'a path starts with /');
   const template = path?.kind === 'template' ? templateOf(entry.name, path.value) : null;
   const regex = path?.kind === 'regex' ? routeRegex(path.value, { route: entry.name, pointer: '/match/path' }) : null;
-  const pathNames = Object.freeze([...(template?.names ?? regex?.groupNames ?? none)]);
-  return {
-    entry,
-    conditions: compileConditions(entry.name, entry.match),
-    hit: Object.freeze({ value: entry.value, pathNames: pathNames.length === 0 ? none : pathNames, pathValues: none }),
-    template,
-    regex,
-  };
+  const names = template?.names ?? regex?.groupNames ?? none;
+  const compiled = compileConditions(entry.name, entry.match);
+  const conditions = compiled.length === 0 ? noConditions : compiled;
+  const hit = { value: entry.value, pathNames: names.length === 0 ? none : Object.freeze([...names]), pathValues: none };
+  const toIndex = pathToIndex(entry.match);
+  for (const host of entry.match.hosts.length === 0 ? anyHost : entry.match.hosts) {
+    places.push({ host, key: orderKey(entry, host), path: toIndex, candidate: { rank: 0, conditions, hit, template, regex, next: null } });
+  }
 }
 
 function templateOf(route: string, text: string): PathTemplate {
@@ -110,18 +109,15 @@ function countRegexes(match: RouteMatch): number {
   return count;
 }
 
-function insert<T>(index: PathIndex<T>, built: BuiltEntry<T>, rank: number): void {
-  const { conditions, hit, template, regex } = built;
-  const candidate: RouteCandidate<T> = { rank, conditions, hit, template, regex };
-  index.rankMin = Math.min(index.rankMin, rank);
-  const path = pathToIndex(built.entry.match);
+function insert<T>(index: PathIndex<T>, path: IndexPath, candidate: RouteCandidate<T>): void {
+  index.rankMin = Math.min(index.rankMin, candidate.rank);
   switch (path.kind) {
-    case 'none': index.any.push(candidate); break;
-    case 'exact': listOf(index.exact, path.value).push(candidate); break;
-    case 'prefix': index.prefixes.entry(path.value, () => []).push(candidate); break;
+    case 'none': index.addAny(candidate); break;
+    case 'exact': index.addExact(path.value, candidate); break;
+    case 'prefix': index.addPrefix(path.value, candidate); break;
     case 'built':
-      if (template !== null) insertTemplate(index.templates, template, candidate);
-      if (regex !== null) index.regexes.push({ regex, candidate });
+      if (candidate.template !== null) index.addTemplate(candidate.template, candidate);
+      if (candidate.regex !== null) index.addRegex(candidate.regex, candidate);
       break;
   }
 }
@@ -136,15 +132,6 @@ function pathToIndex(match: RouteMatch): IndexPath {
   if (path !== null) return { kind: 'built' };
   if (grpc === null || grpc.service === '') return { kind: 'none' };
   return grpc.method === '' ? { kind: 'prefix', value: `/${grpc.service}` } : { kind: 'exact', value: `/${grpc.service}/${grpc.method}` };
-}
-
-function listOf<T>(map: Map<string, RouteCandidate<T>[]>, key: string): RouteCandidate<T>[] {
-  let list = map.get(key);
-  if (list === undefined) {
-    list = [];
-    map.set(key, list);
-  }
-  return list;
 }
 
 /** Paths by host: exact names, suffixes, any. */
@@ -197,7 +184,7 @@ class HostIndex<T> {
 class Table<T> implements RouteTable<T> {
   readonly size: number;
   readonly #hosts: HostIndex<T>;
-  readonly #search: Search<T> = { best: null, rank: 0, undecided: false };
+  readonly #search: Search<T> = { best: null, rank: 0, undecided: false, hits: [] };
 
   constructor(size: number, hosts: HostIndex<T>) {
     this.size = size;

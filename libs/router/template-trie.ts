@@ -1,20 +1,20 @@
-import type { RouteCandidate } from './candidate.ts';
+import { chained, type Chain, type RouteCandidate } from './candidate.ts';
 import type { PathTemplate } from './path-template.ts';
 
 /** A node of the trie of path templates: one segment deep. Candidates are inserted in the order of their rank. */
 export interface TrieNode<T> {
-  readonly literals: Map<string, TrieNode<T>>;
+  literals: Map<string, TrieNode<T>> | null;
   variable: TrieNode<T> | null;
   /** Templates that end here. */
-  readonly ends: RouteCandidate<T>[];
+  ends: Chain<T> | null;
   /** Templates whose `{rest*}` begins here. */
-  readonly rests: RouteCandidate<T>[];
+  rests: Chain<T> | null;
   /** Lowest rank below: a branch that cannot win is not entered. */
   rankMin: number;
 }
 
 export function makeTrieNode<T>(): TrieNode<T> {
-  return { literals: new Map(), variable: null, ends: [], rests: [], rankMin: Number.POSITIVE_INFINITY };
+  return { literals: null, variable: null, ends: null, rests: null, rankMin: Number.POSITIVE_INFINITY };
 }
 
 export function insertTemplate<T>(root: TrieNode<T>, template: PathTemplate, candidate: RouteCandidate<T>): void {
@@ -24,10 +24,12 @@ export function insertTemplate<T>(root: TrieNode<T>, template: PathTemplate, can
     node = segment === null ? (node.variable ??= makeTrieNode<T>()) : literalChild(node, segment);
     node.rankMin = Math.min(node.rankMin, candidate.rank);
   }
-  (template.rest ? node.rests : node.ends).push(candidate);
+  if (template.rest) node.rests = chained(node.rests, candidate);
+  else node.ends = chained(node.ends, candidate);
 }
 
 function literalChild<T>(node: TrieNode<T>, segment: string): TrieNode<T> {
+  node.literals ??= new Map();
   let child = node.literals.get(segment);
   if (child === undefined) {
     child = makeTrieNode<T>();
