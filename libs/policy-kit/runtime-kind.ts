@@ -34,13 +34,17 @@ export interface FilterContext {
   /** In shadow a filter decides as usual, but must not wait; the kit discards its edits and counts its refusals. */
   readonly shadow: boolean;
   readonly side: Side;
-  /** Stable name of the place: `inbound/orders/route-name`, `gateway/edge/`. Part of the owner key of live state. */
+  /**
+   * Stable name of the place: `inbound/orders/route-name`, `gateway/edge/`; of a layer `outbound/web/to/orders/route-name`.
+   * What follows the last slash is the route, '' where none matched. Part of the owner key of live state.
+   */
   readonly scope: string;
   /** Where live state (buckets, windows) survives snapshots: the same key and shape answer the same object. */
   readonly live: LiveState;
   /**
    * Zeroed memory that every data thread sees, under an owner key of its own like `live.keep`. Absent where there is one
-   * data thread, or none is offered: the filter then uses memory of its own.
+   * data thread, or none is offered: the filter then uses memory of its own. Times kept in it are of `clock`, whose
+   * monotonic origin must then be the same in every thread.
    */
   shared?(key: string, shape: string, bytes: number): SharedArrayBuffer;
   /** Index into `Exchange.slots` reserved for this filter. */

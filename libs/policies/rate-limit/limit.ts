@@ -92,7 +92,7 @@ class Counts {
  * means it. The settings are part of the key: where a route overrides the limit, it counts apart.
  */
 function ownerOf(settings: LimitSettings, context: FilterContext): [string, string] {
-  const owner = context.scope.split('/').slice(0, 2).join('/');
+  const owner = context.scope.slice(0, context.scope.lastIndexOf('/'));
   const shape = JSON.stringify(settings);
   return [`rateLimit/${owner}/${context.shadow ? 'shadow/' : ''}${settings.name}/${shape}`, shape];
 }

@@ -38,9 +38,9 @@ function limitSingleTry(call: Call): Call {
   return call;
 }
 
-/** One budget per destination, kept over snapshots: a push does not grant a herd of fresh retries. */
+/** One budget per destination (the scope without its route), kept over snapshots: a push does not grant a herd of fresh retries. */
 function keepBudget({ budgetRatio: ratio, budgetMinPerSecond: minPerSecond }: RetrySettings, context: FilterContext): RetryBudget {
-  const owner = context.scope.split('/').slice(0, 2).join('/');
+  const destination = context.scope.slice(0, context.scope.lastIndexOf('/'));
   const shape = `${ratio} ${minPerSecond}`;
-  return context.live.keep(`retry/${owner}/${shape}`, shape, () => new RetryBudget({ ratio, minPerSecond }));
+  return context.live.keep(`retry/${destination}/${shape}`, shape, () => new RetryBudget({ ratio, minPerSecond }));
 }
