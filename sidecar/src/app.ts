@@ -5,6 +5,7 @@ import { renderMetrics } from './admin/metrics.ts';
 import { AppReadiness } from './config/app-readiness.ts';
 import type { AppliedConfig } from './config/applied-config.ts';
 import { ConfigClient } from './config/config-client.ts';
+import type { LinkStatus } from './config/control-link.ts';
 import { GatewayListeners } from './config/gateway-listeners.ts';
 import { advertisedPorts, planListeners } from './config/listener-plan.ts';
 import type { BoundListener, DataPlane, RefusalRecord, RequestQuestion } from './dataplane/data-plane.ts';
@@ -34,6 +35,8 @@ export class Sidecar {
   #sender: TelemetrySender | null = null;
   #otlp: OtlpExport | null = null;
   #advertisedNames = '';
+  /** Why contact was lost, as it was said last; '' in contact. */
+  #contactLost = '';
   #draining: Promise<void> | null = null;
 
   /** Rejects with one sentence where a port cannot be bound; then nothing is left running. */
@@ -81,11 +84,7 @@ export class Sidecar {
         log.warn('a snapshot was refused', { class: refusalClass, hash, errors: listed });
         this.#sender?.event('snapshot-refused', listed.join('; '), { class: refusalClass, hash });
       },
-      onLink: ({ connected, address, lastEnd, rejected }) => {
-        if (connected) log.info('in contact with the control plane', { address });
-        else log.warn('no contact with the control plane', { address, cause: rejected ? `${rejected.code}: ${rejected.message}` : lastEnd });
-        if (connected) this.#sender?.contact();
-      },
+      onLink: (status) => this.#onLink(status),
       onDisk: ({ alarm }) => {
         if (alarm === null) log.info('the disk holds what is enforced');
         else log.error('the disk cannot keep what is enforced', { cause: alarm });
@@ -207,6 +206,19 @@ export class Sidecar {
     // A bare --inbound takes the name of the Service's only port; once that is known, Hello is said again.
     this.#advertisedNames = this.#namesAdvertised(applied);
     this.#client.renewHello();
+  }
+
+  /** Losing contact is said once; every try that fails after it only at level debug. */
+  #onLink({ connected, address, lastEnd, rejected }: LinkStatus): void {
+    const { log } = this.#environment;
+    const cause = rejected ? `${rejected.code}: ${rejected.message}` : lastEnd;
+    if (connected) {
+      log.info('in contact with the control plane', { address });
+      this.#sender?.contact();
+    } else {
+      log[this.#contactLost === cause ? 'debug' : 'warn']('no contact with the control plane', { address, cause });
+    }
+    this.#contactLost = connected ? '' : cause;
   }
 
   #onAppReady(ready: boolean): void {
