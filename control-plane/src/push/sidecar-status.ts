@@ -7,6 +7,7 @@ export function statusOfSession(session: SidecarSession, context: HubContext, la
   const { facts, vitals, refusal } = session;
   const config = configStatus(session, context);
   const state = stateStatus(session, context);
+  const inSync = config.inSync && state.inSync;
   return {
     nodeId: facts.nodeId,
     incarnation: facts.incarnation,
@@ -15,7 +16,8 @@ export function statusOfSession(session: SidecarSession, context: HubContext, la
     authenticated: context.authenticated,
     connectedSince: isoTime(session.connectedAtMs),
     lastSeen: isoTime(lastSeenMs),
-    staleSince: session.staleSinceMs > 0 ? isoTime(session.staleSinceMs) : null,
+    // What Hello said of the time without contact is over once it enforces what it should; its next heartbeat says so too.
+    staleSince: session.staleSinceMs > 0 && !inSync ? isoTime(session.staleSinceMs) : null,
     address: session.stream.peer.address,
     locality: facts.locality,
     labels: facts.labels,
@@ -29,7 +31,7 @@ export function statusOfSession(session: SidecarSession, context: HubContext, la
     stallMs: vitals.stallMs,
     appReady: session.appReady,
     warming: vitals.warming,
-    phase: phaseOf(session, context, config.inSync && state.inSync),
+    phase: phaseOf(session, context, inSync),
   };
 }
 
