@@ -27,8 +27,8 @@ async function startFleet(world: World): Promise<void> {
   await fleet.startControlPlane();
   narrator.say(`the control plane listens on ${fleet.api}, its store is SQLite`);
   await world.remora(['apply', '-f', 'documents/mesh.yaml', '-m', 'the shop opens'], { process: true });
-  await fleet.startService({ service: 'payments', nodeId: 'payments-1', version: 'v1' });
   await Promise.all([
+    fleet.startService({ service: 'payments', nodeId: 'payments-1', version: 'v1' }),
     fleet.startService({ service: 'payments', nodeId: 'payments-2', version: 'v2', withoutKind: 'fault' }),
     fleet.startService({ service: 'orders', nodeId: 'orders-1', version: 'v1' }),
     fleet.startService({ service: 'orders', nodeId: 'orders-2', version: 'v2' }),

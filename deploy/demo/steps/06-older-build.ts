@@ -1,5 +1,6 @@
 import { askShop } from '../gateway-client.ts';
 import { readSidecars, untilInSync } from '../sidecar-status.ts';
+import { until } from '../until.ts';
 import type { Step, World } from '../world.ts';
 
 export const olderBuild: Step = {
@@ -9,6 +10,13 @@ export const olderBuild: Step = {
     const applied = await world.remora(['apply', '-f', 'documents/payments-fault.yaml', '--wait', '-m', 'what if payments fail?'], { exitCode: 4, author: 'cleo' });
     const revision = Number(/revision (\d+)/.exec(applied.out)?.[1]);
     world.check('the answer names payments-2, the kind and the policy', ['payments-2', 'fault', 'payments-fail'].every((part) => applied.out.includes(part)), applied.out);
+    await until({
+      label: 'every sidecar concerned has answered',
+      look: () => world.api<{ readonly done: boolean }>(`/v1/revisions/${revision}/enforcement`),
+      holds: ({ done }) => done,
+      timeoutMs: 10_000,
+      processes: [world.fleet.member('payments-1').sidecar],
+    });
     await seenEverywhere(world, revision);
     await servedAsBefore(world);
     await world.remora(['revert', String(revision), '--wait', '-m', 'enough of that'], { author: 'cleo' });
@@ -20,7 +28,7 @@ export const olderBuild: Step = {
 
 async function seenEverywhere(world: World, revision: number): Promise<void> {
   const onRevision = await world.remora(['history', String(revision)]);
-  world.check('the refusal is seen on the revision', onRevision.out.includes('payments-2') && onRevision.out.includes('refused'), onRevision.out);
+  world.check('the refusal is seen on the revision, and that the other sidecar enforces it', onRevision.out.includes('payments-2') && onRevision.out.includes('enforced by 1 of 2') && onRevision.out.includes('refused'), onRevision.out);
   const onSidecar = await world.remora(['sidecars', 'payments-2']);
   world.check('… on the sidecar', onSidecar.out.includes(`refused revision ${revision}`), onSidecar.out);
   const onPolicy = await world.remora(['get', 'policy/payments-fail', '--status']);

@@ -49,7 +49,7 @@ function listText(found: readonly SidecarAnswer[], session: Session): string {
     `${one.config.applied.index}/${one.config.desired.index}`,
     one.state.inSync ? 'in sync' : `behind ${spanText(one.state.lagMs)}`,
     one.appReady ? 'ready' : one.subject.startsWith('gateway/') ? '-' : 'not ready',
-    bytesText(one.rssBytes),
+    one.rssBytes === 0 ? '-' : bytesText(one.rssBytes),
     one.connected ? ageText(one.connectedSince, now) : `gone ${ageText(one.lastSeen, now)}`,
     one.staleSince === null ? '' : `since ${one.staleSince}`,
   ]);
@@ -73,13 +73,13 @@ function oneText(one: SidecarAnswer, session: Session): string {
     ['of', `${one.subject}${one.authenticated ? '' : ' (unauthenticated)'}`],
     ['phase', paintPhase(one, session.style)],
     ['connected', one.connected ? `${one.address}, ${ageText(one.connectedSince, now)}` : `no, last seen ${ageText(one.lastSeen, now)}`],
-    ['config', laneText(one.config)],
-    ['endpoints', laneText(one.state)],
+    ['config', configText(one.config)],
+    ['endpoints', endpointsText(one.state)],
     ['labels', Object.entries(one.labels).map(([key, value]) => `${key}=${value}`).join(', ') || '-'],
     ['locality', one.locality || '-'],
     ['build', `${one.build.version}, format ${one.build.format}, ${Object.keys(one.build.kinds).length} kinds (${one.build.id.slice(0, 12)})`],
     ['clock', `${one.clockOffsetMs} ms off`],
-    ['load', `${bytesText(one.rssBytes)}, ${(one.cpuShare * 100).toFixed(1)} % CPU, longest stall ${one.stallMs} ms`],
+    ['load', one.rssBytes === 0 ? 'not reported yet' : `${bytesText(one.rssBytes)}, ${(one.cpuShare * 100).toFixed(1)} % CPU, longest stall ${one.stallMs} ms`],
     ['app', one.appReady ? 'ready' : 'not ready'],
   ];
   if (one.staleSince !== null) facts.push(['stale since', `${one.staleSince} (${ageText(one.staleSince, now)})`]);
@@ -88,7 +88,12 @@ function oneText(one: SidecarAnswer, session: Session): string {
   return `${session.style.strong(one.nodeId)}\n${text}${one.lastRefusal === null ? '' : `  ${refusalLines(one.lastRefusal, session.style)}`}`;
 }
 
-function laneText(lane: SidecarAnswer['config']): string {
+/** Versions of this lane count changes of endpoints, not revisions. */
+function endpointsText(lane: SidecarAnswer['state']): string {
+  return lane.inSync ? 'in sync' : `behind for ${spanText(lane.lagMs)}`;
+}
+
+function configText(lane: SidecarAnswer['config']): string {
   if (lane.inSync) return `revision ${lane.applied.index} (${lane.appliedHash.slice(0, 12)})${lane.persisted ? '' : ', not on disk'}`;
   return `revision ${lane.applied.index}, should be ${lane.desired.index}, for ${spanText(lane.lagMs)}`;
 }
