@@ -46,7 +46,7 @@ class BenchSidecar {
     };
     const call = this.#client.makeBidiStreamRequest(sync.path, (message: SidecarMessage) => sync.requestSerialize(message), deserialize);
     this.#call = call;
-    call.on('error', () => this.close());
+    call.on('error', (error) => { process.stderr.write(error.message + '\n'); this.close(); });
     call.on('data', (message: ControlMessage) => this.core.receive(message));
     this.core.open((message) => {
       call.write(message);

@@ -80,8 +80,7 @@ describe(`killed with -9 at random moments, ${kills} times each (seed ${seed})`,
 
 /** The write's answer names its revision. */
 function revisionOf(answer: Record<string, unknown>): number {
-  const revision = answer['revision'];
-  const number = typeof revision === 'number' ? revision : Number((revision as { readonly index?: number } | null)?.index);
-  if (!Number.isInteger(number)) throw new Error(`no revision in ${JSON.stringify(answer).slice(0, 500)}`);
+  const number = (answer['revision'] as { readonly revision?: number } | null)?.revision;
+  if (number === undefined) throw new Error(`no revision in ${JSON.stringify(answer).slice(0, 500)}`);
   return number;
 }

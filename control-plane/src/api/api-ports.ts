@@ -1,4 +1,4 @@
-import type { Clock } from '@remora/core/clock';
+import type { Clock, Timers } from '@remora/core/clock';
 import type { Model } from '@remora/model/model';
 import type { Planner } from '../compile/planner.ts';
 import type { PushHub } from '../push/push-hub.ts';
@@ -17,6 +17,7 @@ export interface ApiPorts {
   readonly events: EventFeed;
   readonly telemetry: TelemetryHub;
   readonly clock: Clock;
+  readonly timers: Timers;
   /** Product version, as status shows it. */
   readonly version: string;
 }

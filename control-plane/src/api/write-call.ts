@@ -39,6 +39,14 @@ export function readBody(model: Model, call: ApiCall): readonly ValidDocument[] 
   return documents;
 }
 
+/** The same, where nothing at all is a mistake: a wrong path or an empty template in a pipeline must not look like success. */
+export function readSomeDocuments(model: Model, call: ApiCall): readonly ValidDocument[] {
+  const documents = readBody(model, call);
+  if (documents.length > 0) return documents;
+  const message = 'the input has no document';
+  throw new WriteError('documents-refused', message, { violations: [{ pointer: '', code: 'no-document', message }] });
+}
+
 /** Runs one write and answers for it: 200, or 201 where `created` says so. */
 export async function answerWrite(ports: ApiPorts, call: ApiCall<unknown, WriteQuery>, intent: Intent): Promise<ApiReply> {
   const { query } = call;

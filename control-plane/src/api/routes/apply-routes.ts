@@ -4,7 +4,7 @@ import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
 import { writeAnswerShape } from '../shapes/write-shape.ts';
 import { violationShape } from '../shapes/violation-shape.ts';
-import { answerWrite, readBody, writeQuery } from '../write-call.ts';
+import { answerWrite, readBody, readSomeDocuments, writeQuery } from '../write-call.ts';
 
 const applyBytes = 64 * 1024 * 1024;
 const ownerSet = z.string().regex(/^[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?$/, { error: 'expected letters, digits, . _ / - (at most 128)' });
@@ -23,7 +23,8 @@ export function applyRoutes(ports: ApiPorts): ApiRoute[] {
       answers: { 200: { description: 'Done, or what would be done', schema: writeAnswerShape } },
       problems: ['documents-refused', 'empty-prune', 'guard', 'plan-differs', 'referred', 'unknown-guard', 'idempotency-key-reused'],
       async handle(call) {
-        const documents = readBody(ports.model, call);
+        // With prune, the write path refuses an empty input in its own words.
+        const documents = call.query.prune === undefined ? readSomeDocuments(ports.model, call) : readBody(ports.model, call);
         const { owner, prune } = call.query;
         return answerWrite(ports, call, { kind: 'apply', documents, ...(owner === undefined ? {} : { owner }), ...(prune === undefined ? {} : { prune }) });
       },
@@ -35,7 +36,7 @@ export function applyRoutes(ports: ApiPorts): ApiRoute[] {
       answers: { 200: { description: 'Nothing is wrong', schema: z.object({ documents: z.int(), violations: z.array(violationShape) }) } },
       problems: ['documents-refused'],
       async handle(call) {
-        const documents = readBody(ports.model, call);
+        const documents = readSomeDocuments(ports.model, call);
         await ports.writePath.write({ intent: { kind: 'apply', documents }, author: call.author, message: '', dryRun: true });
         return { status: 200, body: { documents: documents.length, violations: [] } };
       },

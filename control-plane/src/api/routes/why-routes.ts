@@ -10,6 +10,9 @@ import { readWhyAnswer } from '../why-answer.ts';
 /** How long sidecars may take; those that do not answer are named. */
 const askMs = 2_000;
 const reportedMax = 100;
+/** Where nobody knows of it: so often again, so much later. */
+const agains = 2;
+const againMs = 250;
 
 export function whyRoutes(ports: ApiPorts): ApiRoute[] {
   return [
@@ -19,18 +22,28 @@ export function whyRoutes(ports: ApiPorts): ApiRoute[] {
       params: z.object({ requestId: z.string().min(1).max(200) }),
       answers: { 200: { description: 'Who refused it', schema: whyShape } },
       async handle({ params: { requestId } }) {
-        const { answers, silent } = await ports.hub.askAll({ why: requestId }, askMs);
-        const found = new Map<string, StoredRefusal>();
-        for (const reported of ports.telemetry.refusals({ requestId, limit: reportedMax })) keep(found, reported);
-        for (const [nodeId, answer] of answers) {
-          const subject = ports.hub.sidecar(nodeId)?.subject ?? '';
-          for (const refusal of readWhyAnswer(answer, { nodeId, subject, requestId })) keep(found, refusal);
+        let { found, silent } = await search(ports, requestId);
+        // A sidecar's data threads hand over refusals in batches: one that was made just now may be known a moment later.
+        for (let again = 0; again < agains && found.length === 0; again++) {
+          await new Promise<void>((resolve) => void ports.timers.after(againMs, resolve));
+          ({ found, silent } = await search(ports, requestId));
         }
-        const refusals = [...found.values()].sort((a, b) => (a.at < b.at ? -1 : 1)).map((refusal) => refusalAnswer(ports, refusal));
-        return { status: 200, body: { requestId, refusals, silent } };
+        return { status: 200, body: { requestId, refusals: found.map((refusal) => refusalAnswer(ports, refusal)), silent } };
       },
     }),
   ];
+}
+
+/** What sidecars reported, and what they say when asked; in the order of time. */
+async function search(ports: ApiPorts, requestId: string): Promise<{ found: readonly StoredRefusal[]; silent: readonly string[] }> {
+  const { answers, silent } = await ports.hub.askAll({ why: requestId }, askMs);
+  const found = new Map<string, StoredRefusal>();
+  for (const reported of ports.telemetry.refusals({ requestId, limit: reportedMax })) keep(found, reported);
+  for (const [nodeId, answer] of answers) {
+    const subject = ports.hub.sidecar(nodeId)?.subject ?? '';
+    for (const refusal of readWhyAnswer(answer, { nodeId, subject, requestId })) keep(found, refusal);
+  }
+  return { found: [...found.values()].sort((a, b) => (a.at < b.at ? -1 : 1)), silent };
 }
 
 /** The sidecar's own answer replaces what it reported before about the same refusal. */
