@@ -32,6 +32,7 @@ export interface ControlPlane {
   readonly events: EventFeed;
   readonly writePath: WritePath;
   readonly clock: Clock;
+  readonly timers: Timers;
   /** Loads, compiles and publishes the state of the store. */
   start(): Promise<void>;
   /** Ends writes, streams and background work, in this order; the store is closed last. */
@@ -76,7 +77,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   let compaction: Timer | null = null;
 
   return {
-    store, model, planner, instances, hub, telemetry, events, writePath, clock,
+    store, model, planner, instances, hub, telemetry, events, writePath, clock, timers,
     async start() {
       await writePath.start();
       const state = writePath.state();
