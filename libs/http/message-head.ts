@@ -125,6 +125,11 @@ export class MessageHead implements Head {
     this.put({ id, name: headerName(id), value, line: noLine });
   }
 
+  /** Appends a value that is known to be valid, without looking at it. */
+  putText(id: HeaderId, value: string): void {
+    this.put({ id, name: headerName(id), value, line: noLine });
+  }
+
   remove(id: HeaderId): void {
     if (!this.#mayHave(id)) return;
     if (this.#shared) this.#unshare();

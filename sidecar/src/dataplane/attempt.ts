@@ -41,7 +41,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
   begin(tiers: readonly Tier[]): void {
     const { call } = this;
     this.#response.bind(this);
-    this.#startedAt = this.#thread.clock.monotonicMs();
+    this.#startedAt = this.#thread.turn.now();
     this.#requestEnded = call.head.bodyLength === 0;
     call.x.attempts++;
     const candidate = choose(tiers, call.avoid, this.#thread.random, this.#startedAt);
@@ -71,7 +71,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
       return;
     }
     this.#phase = connecting;
-    this.#connectingSince = this.#thread.clock.monotonicMs();
+    this.#connectingSince = this.#thread.turn.now();
     if (this.#thread.wheels.isArmed(this)) this.#armNext(this.#connectingSince);
   }
 
@@ -105,7 +105,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
 
   onHead(head: MessageHead, end: boolean): void {
     this.#phase = streaming;
-    this.#activeAt = this.#thread.clock.monotonicMs();
+    this.#activeAt = this.#thread.turn.now();
     if (end) this.#finish();
     else if (this.call.maxStreamMs > 0 || this.call.deadlineAt < Infinity || this.call.idleTimeoutMs > 0) this.#armNext(this.#activeAt);
     this.#response.head(head, end);
@@ -114,7 +114,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
   /** False: hold back until `resume`. */
   onData(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
     if (end) this.#finish();
-    else this.#activeAt = this.#thread.clock.monotonicMs();
+    else this.#activeAt = this.#thread.turn.now();
     return this.#response.data(bytes, at, to, end);
   }
 
@@ -140,7 +140,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
   data(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
     if (this.#phase === over || this.#connection === null || this.#requestEnded) return true;
     this.#requestEnded = end;
-    this.#activeAt = this.#thread.clock.monotonicMs();
+    this.#activeAt = this.#thread.turn.now();
     const more = this.#connection.sendData(bytes, at, to, end);
     this.#heldBack = !more && !end;
     return more;
@@ -184,7 +184,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
 
   fire(): void {
     if (this.#phase === over) return;
-    const now = this.#thread.clock.monotonicMs();
+    const now = this.#thread.turn.now();
     const reason = this.#expired(now);
     if (reason === null) {
       this.#armNext(now);

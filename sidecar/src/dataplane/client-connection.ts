@@ -212,7 +212,7 @@ export class ClientConnection extends WheelNode implements LinkOwner {
       return;
     }
     this.#link.resume();
-    this.#idleSince = this.#thread.clock.monotonicMs();
+    this.#idleSince = this.#thread.turn.now();
     if (!this.pool.release(this)) this.close();
     else if (this.#attempt === null && !this.#thread.wheels.isArmed(this)) this.#thread.wheels.arm(this, this.pool.limits.idleTimeoutMs);
   }
@@ -252,7 +252,7 @@ export class ClientConnection extends WheelNode implements LinkOwner {
     this.#thread.wheels.cancel(this);
     const attempt = this.#attempt;
     this.#attempt = null;
-    if (!this.#connected && attempt !== null) this.pool.connectFailed(this.#thread.clock.monotonicMs());
+    if (!this.#connected && attempt !== null) this.pool.connectFailed(this.#thread.turn.now());
     this.pool.removed(this);
     attempt?.onConnectionLost(this.#connected, failed);
   }
@@ -271,7 +271,7 @@ export class ClientConnection extends WheelNode implements LinkOwner {
   /** Idle for too long? Armed once; compares when it fires. */
   fire(): void {
     if (this.#attempt !== null || this.#link.closed) return;
-    const left = this.#idleSince + this.pool.limits.idleTimeoutMs - this.#thread.clock.monotonicMs();
+    const left = this.#idleSince + this.pool.limits.idleTimeoutMs - this.#thread.turn.now();
     if (left <= 0) this.close();
     else this.#thread.wheels.arm(this, left);
   }

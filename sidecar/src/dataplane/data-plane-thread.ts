@@ -1,3 +1,4 @@
+import net from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { Clock, Timers } from '@remora/core/clock';
 import type { Random } from '@remora/core/random';
@@ -48,6 +49,8 @@ export interface DataPlaneThreadOptions {
   readonly gateway?: GatewayBinding;
   readonly reusePort: boolean;
   readonly connectionsMax: number;
+  /** Opens connections to upstreams; `net.connect` by default. */
+  readonly dial?: (options: net.NetConnectOpts) => net.Socket;
   readonly shared?: (key: string, shape: string, bytes: number) => SharedArrayBuffer;
 }
 
@@ -77,13 +80,13 @@ export class DataPlaneThread {
   constructor(options: DataPlaneThreadOptions) {
     this.#options = options;
     this.#apps = new AppTargets((host, port) => this.#pool(host, port));
-    const turn = new Turn();
+    const turn = new Turn(options.clock);
     this.#thread = {
       clock: options.clock,
       random: options.random,
       turn,
       wheels: new TimerWheels(options.clock, options.timers, () => turn.end()),
-      links: { turn, slabs: new OutputSlabs(), readBuffer: makeReadBuffer() },
+      links: { dial: options.dial ?? net.connect, turn, slabs: new OutputSlabs(), readBuffer: makeReadBuffer() },
       arena: new HeadArena(),
     };
     this.engine = new Engine({

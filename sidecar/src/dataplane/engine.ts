@@ -14,7 +14,7 @@ import { ExchangeRun } from './exchange-run.ts';
 import { WheelFilterTimers } from './filter-timers.ts';
 import type { Generation } from './generation.ts';
 import type { ListenerBinding } from './listener-binding.ts';
-import { addForwardedFields, forwardedFields, removeOutsideHeaders, type ForwardedFields } from './outside-headers.ts';
+import { addForwardedFields, forwardedFields, removeOutsideHeaders } from './outside-headers.ts';
 import { pinFor, type CallerRoute, type Destination, type GatewayTarget, type Place, type ProviderPort, type ProviderRoute, type RespondAction, type RewritePlan, type WeightedTarget } from './places.ts';
 import { isRequestId, type RequestIds } from './request-ids.ts';
 import { makeRedirect, makeHttpsRedirect } from './redirects.ts';
@@ -47,7 +47,6 @@ export class Engine {
   #connections = 0;
   readonly #timers: WheelFilterTimers;
   readonly #noPlaces: Readonly<Record<'inbound' | 'outbound' | 'gateway', Place>>;
-  readonly #forwarded = new WeakMap<ServerConnection, ForwardedFields>();
 
   constructor(options: EngineOptions) {
     this.thread = options.thread;
@@ -99,7 +98,7 @@ export class Engine {
   /** `head` null: the request could not be read. */
   makeRun(connection: ServerConnection & ServerStream, head: MessageHead | null): ExchangeRun {
     const run = new ExchangeRun(this, connection, head ?? new MessageHead());
-    run.startedAt = this.thread.clock.monotonicMs();
+    run.startedAt = this.thread.turn.now();
     run.startedWallMs = this.thread.clock.wallMs();
     const generation = this.#generation;
     const { spec } = connection.binding;
@@ -139,12 +138,8 @@ export class Engine {
       removeOutsideHeaders(head);
       head.remove(requestIdHeader);
     } else if (head.has(deadlineHeader)) readDeadline(run);
-    let fields = this.#forwarded.get(connection);
-    if (fields === undefined) {
-      fields = forwardedFields(peerAddress, tls);
-      this.#forwarded.set(connection, fields);
-    }
-    addForwardedFields(head, fields, trusted);
+    connection.forwarded ??= forwardedFields(peerAddress, tls);
+    addForwardedFields(head, connection.forwarded, trusted);
   }
 
   #startProvider(run: ExchangeRun, generation: Generation, port: ProviderPort | null): void {
@@ -296,7 +291,8 @@ export class Engine {
       return;
     }
     run.requestId = this.#options.requestIds.make();
-    head.set(requestIdHeader, run.requestId);
+    if (head.has(requestIdHeader)) head.remove(requestIdHeader);
+    head.putText(requestIdHeader, run.requestId);
   }
 
   answerFor(reason: Reason, detail: string): Answer {

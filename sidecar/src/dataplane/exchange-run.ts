@@ -48,7 +48,7 @@ export class ExchangeRun extends Exchange implements Source {
   /** Runs the filters of the pin, then what the route says. */
   begin(pin: PlacePin): void {
     this.pin = pin;
-    this.slots = pin.slotCount === 0 ? noSlots : Array.from({ length: pin.slotCount });
+    this.slots = pin.slotCount === 0 ? noSlots : emptySlots(pin.slotCount);
     this.#runFilters(0);
   }
 
@@ -186,7 +186,7 @@ export class ExchangeRun extends Exchange implements Source {
 
   onHead(head: MessageHead, end: boolean): void {
     if (this.#ended || this.#headSent) return;
-    this.answeredAt = this.#engine.thread.clock.monotonicMs();
+    this.answeredAt = this.#engine.thread.turn.now();
     const failure = this.#runResponseHooks(head);
     if (failure === null && this.#sendHead(head, end)) return;
     this.#dropCall(reasons.filterFailed);
@@ -249,7 +249,7 @@ export class ExchangeRun extends Exchange implements Source {
 
   /** A response made here: through the hooks of the filters that have run, then out. */
   sendOwn(head: MessageHead, body: Uint8Array): void {
-    this.answeredAt = this.#engine.thread.clock.monotonicMs();
+    this.answeredAt = this.#engine.thread.turn.now();
     const failure = this.#runResponseHooks(head);
     const sendsBody = body.length > 0 && this.head.method !== 'HEAD';
     if (failure !== null || !this.#sendHead(head, !sendsBody)) {
@@ -309,7 +309,7 @@ export class ExchangeRun extends Exchange implements Source {
     this.#responseSource = null;
     const stream = this.#stream;
     this.#stream = null;
-    this.endedAt = this.#engine.thread.clock.monotonicMs();
+    this.endedAt = this.#engine.thread.turn.now();
     for (let timer = this.timers; timer !== null; timer = timer.nextOfExchange) timer.cancel();
     this.timers = null;
     this.countIn(this.#engine.rowOf(this));
@@ -332,6 +332,12 @@ export class ExchangeRun extends Exchange implements Source {
       }
     }
   }
+}
+
+function emptySlots(count: number): unknown[] {
+  const slots: unknown[] = [];
+  for (let i = 0; i < count; i++) slots.push(undefined);
+  return slots;
 }
 
 const noSlots: unknown[] = Object.freeze([]) as unknown as unknown[];

@@ -18,6 +18,8 @@ export interface LinkOwner {
 
 /** What the links of a thread share. */
 export interface LinkContext {
+  /** Opens a connection; replaced where there is no network. */
+  readonly dial: (options: net.NetConnectOpts) => net.Socket;
   readonly turn: Turn;
   readonly slabs: OutputSlabs;
   /** Every socket of the thread reads into it; it is valid during the callback only. */
@@ -87,7 +89,7 @@ export class Link {
 
   static connect(address: { readonly host: string; readonly port: number }, context: LinkContext, owner: LinkOwner): Link {
     const holder: { link: Link | null } = { link: null };
-    const socket = net.connect({
+    const socket = context.dial({
       host: address.host, port: address.port, noDelay: true, allowHalfOpen: true, onread: readInto(context.readBuffer, holder),
     } as net.NetConnectOpts);
     const link = new Link(socket, context, owner);

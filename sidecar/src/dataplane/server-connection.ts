@@ -16,6 +16,7 @@ import type { Engine } from './engine.ts';
 import type { ExchangeRun } from './exchange-run.ts';
 import type { Link, LinkOwner } from './link.ts';
 import type { ListenerBinding } from './listener-binding.ts';
+import type { ForwardedFields } from './outside-headers.ts';
 import type { ServerStream } from './server-stream.ts';
 import { WheelNode } from './timer-wheel.ts';
 
@@ -28,6 +29,8 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
   facts: ConnectionFacts;
   /** What `facts` were made by: they follow the current snapshot. */
   factsOf: object | null = null;
+  /** What a gateway adds for this client. */
+  forwarded: ForwardedFields | null = null;
   readonly #engine: Engine;
   #link!: Link;
   readonly #heads: HeadReader;
@@ -357,7 +360,7 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
   // --- time -------------------------------------------------------------------------------------------------------
 
   #now(): number {
-    return this.#engine.thread.clock.monotonicMs();
+    return this.#engine.thread.turn.now();
   }
 
   #arm(delayMs: number): void {
