@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import { seededRandom } from '@remora/core/random';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -60,6 +62,20 @@ describe('cell table', () => {
     cells.acquire(0, 1, algorithm, 0);
     expect(cells.stolenLocks).toBe(1);
   });
+});
+
+test('threads that take from one table at once are allowed exactly what there is', async () => {
+  const data = { cellCount: 64, keys: 5, tries: 200_000, burst: 10_000 };
+  const buffer = new SharedArrayBuffer(CellTable.bytesFor(data.cellCount));
+  const workers = Array.from({ length: 3 }, () => new Worker(new URL('testdata/take-worker.ts', import.meta.url), { workerData: { ...data, buffer } }));
+  const results = await Promise.all(workers.map(async (worker) => {
+    const [message] = (await once(worker, 'message')) as [{ allowed: number[]; stolenLocks: number }];
+    await worker.terminate();
+    return message;
+  }));
+  const totals = Array.from({ length: data.keys }, (_, key) => results.reduce((sum, { allowed }) => sum + (allowed[key] ?? 0), 0));
+  expect(totals).toEqual(totals.map(() => data.burst));
+  expect(results.map((result) => result.stolenLocks)).toEqual([0, 0, 0]);
 });
 
 describe('key hash', () => {

@@ -10,7 +10,7 @@ export class CellTable {
   readonly cells: Float64Array;
   /** Keys that had to be forgotten while they still mattered. */
   overflows = 0;
-  /** Locks taken from a thread that died, or stood still, within a decision. */
+  /** Locks taken from a thread that died within a decision. */
   stolenLocks = 0;
   /** Words of the seed, of the locks (one per set) and of the hashes (two per cell), in this order. */
   readonly #words: Int32Array;
@@ -71,11 +71,18 @@ export class CellTable {
     return victim;
   }
 
+  /**
+   * A decision takes some hundred nanoseconds, so spinning is enough, unless the system took the holder's core away: then
+   * its core is given to it. Who still holds after that is dead; what it left half written miscounts a key, once.
+   */
   #lock(word: number): void {
     for (let spin = 0; spin < spinsMax; spin += 1) {
       if (Atomics.compareExchange(this.#words, word, 0, 1) === 0) return;
     }
-    // A decision takes some hundred nanoseconds: the holder is dead. What it left half written miscounts one key, once.
+    for (let nap = 0; nap < napsMax; nap += 1) {
+      Atomics.wait(this.#words, word, 1, napMs);
+      if (Atomics.compareExchange(this.#words, word, 0, 1) === 0) return;
+    }
     this.stolenLocks += 1;
   }
 }
@@ -83,7 +90,9 @@ export class CellTable {
 const setSize = 8;
 const cellStride = 3;
 const seedWords = 2;
-const spinsMax = 200_000;
+const spinsMax = 500;
+const napMs = 1;
+const napsMax = 200;
 
 function roundUp(count: number): number {
   return 2 ** Math.ceil(Math.log2(Math.max(setSize, count)));
