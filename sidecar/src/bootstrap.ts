@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
+import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { systemClock, systemTimers } from '@remora/core/clock';
 import { systemRandom } from '@remora/core/random';
@@ -106,7 +107,7 @@ async function productionEnvironment(settings: SidecarSettings, log: SidecarEnvi
     disk: new FileSnapshotDisk(settings.dataDir, settings.subject),
     startDataPlane: async () => {
       const { WorkerDataPlane } = await import('./dataplane/worker-data-plane.ts');
-      return WorkerDataPlane.start({ workers: settings.workers, subject: settings.subject, withoutKinds: settings.withoutKinds, nodeId });
+      return WorkerDataPlane.start({ workers: settings.workers, subject: settings.subject, withoutKinds: settings.withoutKinds, nodeId, logFolder: path.join(settings.dataDir, 'logs') });
     },
     loadConnectors: async () => {
       const [{ GrpcConnector }, { grpcTelemetryConnector }] = await Promise.all([import('./config/grpc-control-stream.ts'), import('./telemetry/grpc-telemetry-stream.ts')]);

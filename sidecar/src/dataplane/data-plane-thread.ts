@@ -5,7 +5,7 @@ import type { Random } from '@remora/core/random';
 import { formatVersion, type Version } from '@remora/core/version';
 import { HeadArena } from '@remora/http/head-arena';
 import type { Call, Exchange, Answer, Sink } from '@remora/policy-kit/exchange';
-import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
+import type { LogFile, RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { decodeEndpointSet } from '@remora/snapshot/decode-endpoints';
 import { DecodeCache } from '@remora/snapshot/decode-cache';
 import { decodeInSlices } from '@remora/snapshot/decode';
@@ -24,6 +24,7 @@ import { makeReadBuffer } from './link.ts';
 import { ListenError } from './listen-error.ts';
 import { ListenerBinding } from './listener-binding.ts';
 import { LiveStates } from './live-state.ts';
+import type { LogFiles } from './log-files.ts';
 import type { LogLines } from './log-lines.ts';
 import { OutputSlabs } from './output-slabs.ts';
 import { BuildError, PlaceBuilder } from './place-builder.ts';
@@ -44,6 +45,8 @@ export interface DataPlaneThreadOptions {
   readonly random: Random;
   readonly refusals: RefusalSink;
   readonly log: LogLines;
+  /** Absent: policies cannot log to files. */
+  readonly logFiles?: LogFiles;
   readonly series: SeriesRows;
   /** Bind the listeners of a gateway's snapshots; without it only `listen` binds. */
   readonly gateway?: GatewayBinding;
@@ -100,6 +103,7 @@ export class DataPlaneThread {
         random: options.random,
         count: (name, by) => this.#counters.set(name, (this.#counters.get(name) ?? 0) + by),
         log: (line) => options.log.add(line),
+        ...(options.logFiles && { openLog: (target: LogFile) => (options.logFiles as LogFiles).open(target) }),
         ...(options.shared && { shared: options.shared }),
       },
       live: this.#live,
@@ -326,7 +330,7 @@ export class DataPlaneThread {
       endpoints: Object.fromEntries([...this.#clusters].map(([service, { endpoints, known }]) =>
         [service, { known, endpoints: endpoints.map(({ id, ports, labels, weight, backup, suspect, draining }) => ({ id, ports: Object.fromEntries(ports), labels, weight, backup, suspect, draining })) }])),
       counters: Object.fromEntries(this.#counters),
-      logLinesDropped: this.#options.log.dropped,
+      logLinesDropped: this.#options.log.dropped + (this.#options.logFiles?.dropped ?? 0),
     };
   }
 

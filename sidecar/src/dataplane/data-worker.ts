@@ -5,6 +5,7 @@ import { systemClock, systemTimers } from '@remora/core/clock';
 import { systemRandom } from '@remora/core/random';
 import { runtimeKinds } from '../kinds.ts';
 import { DataPlaneThread } from './data-plane-thread.ts';
+import { LogFiles } from './log-files.ts';
 import { LogLines } from './log-lines.ts';
 import { RefusalBatch } from './refusal-batch.ts';
 import { SeriesRows } from './series-rows.ts';
@@ -30,6 +31,7 @@ function runDataWorker(start: WorkerStart): void {
     random: systemRandom,
     refusals,
     log: new LogLines(writeToStandardOutput, after),
+    ...(start.logFolder !== '' && { logFiles: new LogFiles(start.logFolder, start.index, after) }),
     series,
     reusePort: start.reusePort,
     connectionsMax: start.connectionsMax,

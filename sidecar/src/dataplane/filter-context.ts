@@ -2,7 +2,7 @@ import type { Clock } from '@remora/core/clock';
 import type { Random } from '@remora/core/random';
 import type { Reason } from '@remora/errors/reason';
 import type { Answer, Side } from '@remora/policy-kit/exchange';
-import type { FilterContext, FilterTimers, LiveState } from '@remora/policy-kit/runtime-kind';
+import type { FilterContext, FilterTimers, LiveState, LogFile } from '@remora/policy-kit/runtime-kind';
 
 /** What all filters of a thread share. */
 export interface FilterHost {
@@ -11,6 +11,8 @@ export interface FilterHost {
   readonly random: Random;
   count(name: string, by: number): void;
   log(line: string): void;
+  /** Present where log files may be written. */
+  readonly openLog?: (target: LogFile) => (line: string) => void;
   /** Present where several threads share memory. */
   readonly shared?: (key: string, shape: string, bytes: number) => SharedArrayBuffer;
 }
@@ -36,6 +38,7 @@ export class PlaceFilterContext implements FilterContext {
   readonly live: LiveState;
   readonly bodyBit: number;
   readonly shared?: (key: string, shape: string, bytes: number) => SharedArrayBuffer;
+  readonly openLog?: (target: LogFile) => (line: string) => void;
   readonly #host: FilterHost;
   readonly #kind: string;
   readonly #slots: SlotCounter;
@@ -53,6 +56,7 @@ export class PlaceFilterContext implements FilterContext {
     this.live = place.live;
     this.bodyBit = 1 << place.index;
     if (host.shared !== undefined) this.shared = host.shared;
+    if (host.openLog !== undefined) this.openLog = host.openLog;
   }
 
   slot(): number {

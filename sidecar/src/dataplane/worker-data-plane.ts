@@ -21,6 +21,8 @@ export interface WorkerDataPlaneOptions {
   readonly nodeId?: string;
   /** Bind the listeners of a gateway's snapshots, so that a port in use refuses the snapshot; without it only `listen` binds. */
   readonly gateway?: GatewayBinding;
+  /** Where policies may log to files; without it such a policy is refused. */
+  readonly logFolder?: string;
 }
 
 /** The data plane in worker threads. A thread that dies is replaced and brought to what the others have; its connections are lost, its figures not. */
@@ -51,12 +53,12 @@ export class WorkerDataPlane implements DataPlane {
   }
 
   async #spawn(index: number): Promise<DataThread> {
-    const { workers, withoutKinds, nodeId, subject, gateway } = this.#options;
+    const { workers, withoutKinds, nodeId, subject, gateway, logFolder } = this.#options;
     const id = this.#nextId++;
     const thread = new DataThread(
       {
         program: 'remora-data-worker', index, nodeId: nodeId ?? `${subject.kind}/${subject.name}`, withoutKinds, reusePort: workers > 1,
-        connectionsMax: Math.floor(clientConnectionsMax() / Math.max(1, workers)), gateway: gateway ?? null,
+        connectionsMax: Math.floor(clientConnectionsMax() / Math.max(1, workers)), gateway: gateway ?? null, logFolder: logFolder ?? '',
       },
       {
         onRefusals: ({ records, counts }) => {

@@ -14,6 +14,8 @@ export interface WorkerStart {
   readonly reusePort: boolean;
   readonly connectionsMax: number;
   readonly gateway: GatewayBinding | null;
+  /** Where policies may log to files; '' for nowhere. */
+  readonly logFolder: string;
   /** Rows of this worker (series-rows.ts). */
   readonly seriesMemory: SharedArrayBuffer;
   /** [0]: longest stall of the event loop in microseconds since the control thread last took it. */
