@@ -22,7 +22,7 @@ import { createRouteSchema } from './route-schema.ts';
 import type { RouteDocument } from './route-schema.ts';
 import { serviceSchema } from './service-schema.ts';
 import type { ServiceDocument } from './service-schema.ts';
-import { valueProblems } from './value-problems.ts';
+import { inspectValue } from './value-inspection.ts';
 
 export type MeshModelDocument = MeshDocument | ServiceDocument | GatewayDocument | RouteDocument | PolicyDocument;
 
@@ -43,7 +43,10 @@ export interface Model {
   /** JSON Schema 2020-12 of a document kind, for editors and the API; null for kinds that this build does not have. */
   jsonSchemaFor(kind: string): JsonObject | null;
   schemaOf(kind: DocumentKind): z.ZodType;
-  /** Everything that is wrong with one value by itself. `document` of the violations is set where kind and name can be read. */
+  /**
+   * Everything that is wrong with one value by itself. `document` of the violations is set where kind and name can be read.
+   * Documents that this answered are known to be valid: asking again costs nothing, so nobody may change them.
+   */
   validateDocument(value: Json): ValidationResult;
   /** The same over one input, with sources; two documents of one kind and name are a violation. */
   validateDocuments(documents: readonly LoadedDocument[]): { readonly documents: readonly ValidDocument[]; readonly violations: readonly Violation[] };
@@ -66,7 +69,14 @@ export function createModel(options: ModelOptions): Model {
     Route: createRouteSchema(options.checkRegex),
     Policy: createPolicySchema(options.kinds),
   };
-  const validateDocument = (value: Json): ValidationResult => validate(value, schemas);
+  const known = new WeakMap<object, ValidationResult>();
+  const validateDocument = (value: Json): ValidationResult => {
+    const before = value !== null && typeof value === 'object' ? known.get(value) : undefined;
+    if (before !== undefined) return before;
+    const result = validate(value, schemas);
+    if (result.ok) known.set(result.valid.document, result);
+    return result;
+  };
   return {
     kinds: options.kinds,
     jsonSchemaFor: (kind) => (isDocumentKind(kind) ? toJsonSchema(kind, schemas[kind]) : null),
@@ -88,11 +98,11 @@ function validate(value: Json, schemas: Readonly<Record<DocumentKind, z.ZodType>
   const object = value as JsonObject;
   const name = labelOf(object);
   const label = (violations: readonly Violation[]): ValidationResult => ({ ok: false, violations: violations.map((one) => (name === undefined ? one : { ...one, document: name })) });
-  const structure = valueProblems(object);
-  if (structure.length > 0) return label(structure);
+  const structure = inspectValue(object);
+  if (structure.problems.length > 0) return label(structure.problems);
   const kind = Object.hasOwn(object, 'kind') ? object['kind'] : undefined;
   if (typeof kind !== 'string' || !isDocumentKind(kind)) return label([unknownKind(kind)]);
-  const hidden = hidePrototypeNames(object);
+  const hidden = structure.hasPrototypeName ? hidePrototypeNames(object) : object;
   const parsed = schemas[kind].safeParse(hidden, { reportInput: true });
   if (!parsed.success) return label(issueViolations(schemas[kind], parsed.error.issues).map(showPrototypeNames));
   const document = canonicalForm(object);

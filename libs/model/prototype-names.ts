@@ -6,24 +6,18 @@ import type { Violation } from '@remora/core/violation';
  * keys (they are names like any other) are checked under another name, and violations are told with the real one.
  */
 export function hidePrototypeNames(value: JsonObject): JsonObject {
-  return hasPrototypeName(value) ? (rename(value) as JsonObject) : value;
+  return rename(value) as JsonObject;
 }
 
-const real = '__proto__';
+export const prototypeName = '__proto__';
 const standIn = '__proto__0';
-
-function hasPrototypeName(value: Json): boolean {
-  if (value === null || typeof value !== 'object') return false;
-  if (Array.isArray(value)) return (value as readonly Json[]).some(hasPrototypeName);
-  return Object.hasOwn(value, real) || Object.values(value as JsonObject).some(hasPrototypeName);
-}
 
 function rename(value: Json): Json {
   if (value === null || typeof value !== 'object') return value;
   if (Array.isArray(value)) return (value as readonly Json[]).map(rename);
   const made: Record<string, Json> = Object.create(null);
   for (const [key, item] of Object.entries(value as JsonObject)) {
-    let name = key === real ? standIn : key;
+    let name = key === prototypeName ? standIn : key;
     while (name !== key && Object.hasOwn(value, name)) name += '0';
     made[name] = rename(item);
   }
@@ -32,5 +26,5 @@ function rename(value: Json): Json {
 
 export function showPrototypeNames(violation: Violation): Violation {
   if (!violation.pointer.includes(standIn) && !violation.message.includes(standIn)) return violation;
-  return { ...violation, pointer: violation.pointer.replaceAll(/__proto__0+/g, real), message: violation.message.replaceAll(/__proto__0+/g, real) };
+  return { ...violation, pointer: violation.pointer.replaceAll(/__proto__0+/g, prototypeName), message: violation.message.replaceAll(/__proto__0+/g, prototypeName) };
 }

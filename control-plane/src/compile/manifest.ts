@@ -1,7 +1,7 @@
 import { contentHash } from '@remora/core/hash';
 import type { Subject } from '@remora/core/subject';
-import { Manifest } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
-import type { Entry, EntryType } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import { EntryType, Manifest } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import type { Entry } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import type { CompiledSubject } from './compilation.ts';
 import type { BuiltResource, ResourceStore } from './resource-store.ts';
 
@@ -14,14 +14,22 @@ const entryOverheadBytes = 48;
 
 /** Collects what one subject enforces; the order in which it is added does not matter. */
 export class ManifestBuilder {
-  readonly #entries = new Map<string, { readonly type: EntryType; readonly name: string; readonly resource: BuiltResource }>();
+  readonly #entries: { readonly type: EntryType; readonly name: string; readonly resource: BuiltResource }[] = [];
+  readonly #settings = new Set<BuiltResource>();
 
+  /** A named part: once for each name. */
   add(type: EntryType, name: string, resource: BuiltResource): void {
-    this.#entries.set(`${type} ${name} ${type === settingsType ? resource.hash : ''}`, { type, name, resource });
+    this.#entries.push({ type, name, resource });
+  }
+
+  /** Settings are shared by parts, and listed once. */
+  addSettings(resource: BuiltResource): void {
+    this.#settings.add(resource);
   }
 
   finish(subject: Subject, format: number, destinations: readonly string[], store: ResourceStore): CompiledSubject {
-    const entries = [...this.#entries.values()].sort((a, b) => a.type - b.type || order(a.name, b.name) || order(a.resource.hash, b.resource.hash));
+    for (const resource of this.#settings) this.#entries.push({ type: EntryType.ENTRY_TYPE_SETTINGS, name: '', resource });
+    const entries = this.#entries.sort((a, b) => a.type - b.type || order(a.name, b.name) || order(a.resource.hash, b.resource.hash));
     const resources = new Map<string, Uint8Array>();
     for (const { resource } of entries) resources.set(resource.hash, resource.bytes);
     const pages = paginate(entries.map(({ type, name, resource }) => ({ type, name, hash: resource.hashBytes }))).map((page) => store.build({ $case: 'page', value: { entries: page } }));
@@ -32,8 +40,6 @@ export class ManifestBuilder {
     return Object.freeze({ subject, hash: contentHash(manifest), manifest, resources, destinations });
   }
 }
-
-const settingsType = 6;
 
 function paginate(entries: readonly Entry[]): Entry[][] {
   const pages: Entry[][] = [];

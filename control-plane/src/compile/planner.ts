@@ -1,6 +1,7 @@
 import type { Subject, SubjectKey } from '@remora/core/subject';
 import type { Violation } from '@remora/core/violation';
 import { createModel } from '@remora/model/model';
+import type { Model } from '@remora/model/model';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import type { WireKind } from '@remora/policy-kit/runtime-kind';
 import type { EndpointSet } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
@@ -62,8 +63,10 @@ export interface PlannerOptions {
   readonly wireKinds: ReadonlyMap<string, WireKind<unknown>>;
   /** Format of manifests and resources; default the newest. */
   readonly format?: number;
+  /** Over the same kinds; documents it has found valid are not checked again. Default: one of its own. */
+  readonly model?: Model;
 }
 
-export function createPlanner({ kinds, wireKinds, format = snapshotFormat }: PlannerOptions): Planner {
-  return new IncrementalPlanner({ model: createModel({ kinds, checkRegex }), kinds, wireKinds, format });
+export function createPlanner({ kinds, wireKinds, format = snapshotFormat, model = createModel({ kinds, checkRegex }) }: PlannerOptions): Planner {
+  return new IncrementalPlanner({ model, kinds, wireKinds, format });
 }

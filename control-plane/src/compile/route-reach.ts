@@ -1,20 +1,20 @@
 import type { Violation } from '@remora/core/violation';
 import type { RouteDocument } from '@remora/model/route-schema';
 import { canonicalMatch } from '@remora/router/canonical-match';
-import type { RouteMatch } from '@remora/router/match';
-import { compareRoutes } from '@remora/router/route-order';
-import type { OrderedRoute } from '@remora/router/route-order';
+import { compareKeys, orderKey } from '@remora/router/route-order';
+import type { OrderedRoute, OrderKey } from '@remora/router/route-order';
 import { shadows } from '@remora/router/shadows';
 import { routerMatch } from './router-match.ts';
 
 interface Analysed extends OrderedRoute {
-  readonly match: RouteMatch;
   /** Ports or listeners; empty: all. */
   readonly ports: readonly string[];
+  /** Of the host under which it stands first. */
+  readonly key: OrderKey;
   /** Equal for matches that mean the same. */
   readonly canonical: string;
-  /** Paths and hosts alone: within one group the natural order may put the wider first. */
-  readonly group: string;
+  /** Each host with the path: only where both are the same can the natural order put the wider before the narrower. */
+  readonly groups: readonly string[];
 }
 
 /**
@@ -23,45 +23,89 @@ interface Analysed extends OrderedRoute {
  */
 const comparisonsMax = 2_000_000;
 
-/** Routes of one owner that can never be reached, and those that match the same with the same priority. */
-export function reachProblems(routes: readonly RouteDocument[]): Violation[] {
-  const analysed = routes.map(analyse).sort(compareRoutes);
+const analysedRoutes = new WeakMap<RouteDocument, Analysed>();
+
+/**
+ * Routes of one owner that can never be reached, and those that match the same with the same priority. With `changed`, only
+ * pairs with one of these: the others were looked at before.
+ */
+export function reachProblems(routes: readonly RouteDocument[], changed: ReadonlySet<string> | null = null): Violation[] {
+  const analysed = routes.map(analyse);
   const found: Violation[] = [];
-  const twins = twinsAmong(analysed, found);
-  let comparisons = 0;
-  const groups = new Map<string, Analysed[]>();
-  /** Routes that stand before others only because of their priority. */
-  const lifted: Analysed[] = [];
-  const lowest = analysed.at(-1)?.priority ?? 0;
+  const twins = twinsAmong(analysed, changed, found);
+  const search = new ReachSearch(analysed, changed);
   for (const route of analysed) {
-    const group = groups.get(route.group) ?? [];
-    const candidates = route.priority === analysed[0]?.priority ? group : [...group, ...lifted.filter(({ priority }) => priority > route.priority)];
-    comparisons += candidates.length;
-    if (comparisons > comparisonsMax) break;
-    const wider = twins.has(route.name) ? undefined : candidates.find((other) => coversPorts(other, route) && shadows(other, route));
+    const wider = twins.has(route.name) ? undefined : search.wider(route);
     if (wider !== undefined) found.push(unreachable(route, wider));
-    group.push(route);
-    groups.set(route.group, group);
-    if (route.priority > lowest) lifted.push(route);
+    if (search.comparisons > comparisonsMax) break;
   }
   return found;
 }
 
-function analyse(route: RouteDocument): Analysed {
-  const match = routerMatch(route.match);
-  return {
-    name: route.name, priority: route.priority ?? 0, match, ports: route.ports ?? route.listeners ?? [],
-    canonical: canonicalMatch(match), group: match.path === null ? '' : `${match.path.kind} ${match.path.value}`,
-  };
+/** Finds for a Route one that comes first and matches all that it matches. */
+class ReachSearch {
+  comparisons = 0;
+  readonly #changed: ReadonlySet<string> | null;
+  readonly #groups = new Map<string, Analysed[]>();
+  /** Routes that stand before others only because of their priority. */
+  readonly #lifted: readonly Analysed[];
+
+  constructor(routes: readonly Analysed[], changed: ReadonlySet<string> | null) {
+    this.#changed = changed;
+    let lowest = Number.POSITIVE_INFINITY;
+    for (const route of routes) {
+      lowest = Math.min(lowest, route.priority);
+      for (const name of route.groups) {
+        const group = this.#groups.get(name);
+        if (group) group.push(route);
+        else this.#groups.set(name, [route]);
+      }
+    }
+    this.#lifted = routes.filter(({ priority }) => priority > lowest);
+  }
+
+  wider(route: Analysed): Analysed | undefined {
+    const samePlace = this.#first(this.#groups.get(route.groups[0] ?? '') ?? [], route);
+    return samePlace ?? this.#first(this.#lifted, route, (other) => other.priority > route.priority);
+  }
+
+  #first(candidates: readonly Analysed[], route: Analysed, worth?: (other: Analysed) => boolean): Analysed | undefined {
+    const changed = this.#changed;
+    const mine = changed === null || changed.has(route.name);
+    let best: Analysed | undefined;
+    for (const other of candidates) {
+      if (other === route || !(mine || changed.has(other.name)) || (worth && !worth(other))) continue;
+      this.comparisons++;
+      if (coversPorts(other, route) && shadows(other, route) && (best === undefined || compareKeys(other.key, best.key) < 0)) best = other;
+    }
+    return best;
+  }
 }
 
-function twinsAmong(routes: readonly Analysed[], found: Violation[]): ReadonlySet<string> {
+function analyse(route: RouteDocument): Analysed {
+  const known = analysedRoutes.get(route);
+  if (known) return known;
+  const match = routerMatch(route.match);
+  const ordered: OrderedRoute = { name: route.name, priority: route.priority ?? 0, match };
+  const hosts = match.hosts.length === 0 ? [''] : match.hosts;
+  const made: Analysed = {
+    ...ordered, ports: route.ports ?? route.listeners ?? [],
+    key: hosts.map((host) => orderKey(ordered, host)).reduce((best, key) => (compareKeys(key, best) < 0 ? key : best)),
+    canonical: canonicalMatch(match), groups: hosts.map((host) => (match.path === null ? host : `${host} ${match.path.kind} ${match.path.value}`)),
+  };
+  analysedRoutes.set(route, made);
+  return made;
+}
+
+/** The later by name is told. */
+function twinsAmong(routes: readonly Analysed[], changed: ReadonlySet<string> | null, found: Violation[]): ReadonlySet<string> {
   const twins = new Set<string>();
+  const wanted = changed === null ? null : new Set(routes.filter(({ name }) => changed.has(name)).map(({ canonical }) => canonical));
   const seen = new Map<string, Analysed[]>();
   for (const route of routes) {
-    const key = `${route.priority} ${route.canonical}`;
-    const others = seen.get(key) ?? [];
-    const other = others.find((one) => sharesPort(one, route));
+    if (wanted !== null && !wanted.has(route.canonical)) continue;
+    const others = seen.get(route.canonical) ?? [];
+    const other = others.find((one) => one.priority === route.priority && sharesPort(one, route));
     if (other !== undefined) {
       twins.add(route.name);
       found.push({
@@ -70,7 +114,7 @@ function twinsAmong(routes: readonly Analysed[], found: Violation[]): ReadonlySe
       });
     }
     others.push(route);
-    seen.set(key, others);
+    seen.set(route.canonical, others);
   }
   return twins;
 }
@@ -79,7 +123,7 @@ function unreachable(route: Analysed, wider: Analysed): Violation {
   const why = wider.priority > route.priority ? `has the higher priority ${wider.priority}` : 'comes first';
   return {
     document: `Route/${route.name}`, pointer: '/match', code: 'unreachable-route',
-    message: `can never be reached: Route/${wider.name} ${why} and matches everything that this one matches`, expected: `a match or priority that leaves something to it`,
+    message: `can never be reached: Route/${wider.name} ${why} and matches everything that this one matches`, expected: 'a match or priority that leaves something to it',
   };
 }
 

@@ -11,7 +11,7 @@ import type { KindSide, PolicyBucket } from '../resolve/policy-index.ts';
  */
 export function* spotsOf(state: DocumentState, subject: Subject): Generator<{ readonly side: KindSide; readonly spot: Spot }> {
   const owner = subjectKey(subject);
-  const routes = ['', ...routesOf(state, owner).map(({ name }) => name)];
+  const routes = namedRoutes(state, owner);
   for (const route of routes) {
     yield { side: 'provider', spot: { owner, route, caller: '', callerRoute: '' } };
     yield { side: 'caller', spot: { owner, route, caller: '', callerRoute: '' } };
@@ -27,20 +27,21 @@ function* callsOf(state: DocumentState, subject: Subject): Generator<{ readonly 
   const caller = subjectKey(subject);
   for (const service of state.destinations.get(caller) ?? []) {
     const owner: SubjectKey = `service/${service}`;
-    for (const route of ['', ...routesOf(state, owner).map(({ name }) => name)]) yield { side: 'caller', spot: { owner, route, caller, callerRoute: '' } };
+    for (const route of namedRoutes(state, owner)) yield { side: 'caller', spot: { owner, route, caller, callerRoute: '' } };
   }
   if (subject.kind !== 'gateway') return;
   for (const { name, to } of routesOf(state, caller)) {
-    if (!concernsCalls(state.policies.bucket('gatewayRoute', subject.name, name))) continue;
+    if (!state.policies.namesRoute(caller, name)) continue;
     for (const service of new Set((to ?? []).flatMap((destination) => destination.service ?? []))) {
       const owner: SubjectKey = `service/${service}`;
-      for (const route of ['', ...routesOf(state, owner).map((one) => one.name)]) yield { side: 'caller', spot: { owner, route, caller, callerRoute: name } };
+      for (const route of namedRoutes(state, owner)) yield { side: 'caller', spot: { owner, route, caller, callerRoute: name } };
     }
   }
 }
 
-function concernsCalls(bucket: PolicyBucket): boolean {
-  return bucket.plain.some(({ concerns }) => concerns.caller) || bucket.narrowed.some(({ concerns }) => concerns.caller);
+/** '' and the Routes that some policy names; all others have what their owner has. */
+function namedRoutes(state: DocumentState, owner: SubjectKey): string[] {
+  return ['', ...routesOf(state, owner).flatMap(({ name }) => (state.policies.namesRoute(owner, name) ? [name] : []))];
 }
 
 /** Callers that a policy for this service, or one of its Routes, names in `from`. */

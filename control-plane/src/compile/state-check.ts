@@ -23,7 +23,8 @@ export function checkDocuments(before: DocumentState, state: DocumentState, keys
     }
   }
   if (everything) checkAllReferences(state, gathered);
-  for (const owner of owners) for (const violation of reachProblems(routesOf(state, owner))) gathered.add(violation);
+  const changed = new Set(keys.filter((key) => key.startsWith('Route/')).map((key) => key.slice('Route/'.length)));
+  for (const owner of owners) for (const violation of reachProblems(routesOf(state, owner), before.routes.has(owner) ? changed : null)) gathered.add(violation);
 }
 
 /** Deleting, or renaming a port or listener, or giving a Route to another owner, may leave others with a name that is gone. */

@@ -11,7 +11,7 @@ export function staticEndpointsOf(service: ServiceDocument): EndpointSet | null 
 
 function toEndpoint(service: ServiceDocument, endpoint: NonNullable<ServiceDocument['endpoints']>[number]): Endpoint {
   const ports = Object.entries(service.ports)
-    .map(([name, { port }]) => ({ name, host: endpoint.address, port: endpoint.ports?.[name] ?? endpoint.port ?? port }))
+    .map(([name, { port }]) => ({ name, host: endpoint.address, port: ownPort(endpoint.ports, name) ?? endpoint.port ?? port }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   const first = ports.find(({ name }) => name === 'http') ?? ports[0];
   return {
@@ -27,4 +27,8 @@ function toEndpoint(service: ServiceDocument, endpoint: NonNullable<ServiceDocum
     mtls: false,
     source: 'static',
   };
+}
+
+function ownPort(ports: Readonly<Record<string, number>> | undefined, name: string): number | undefined {
+  return ports !== undefined && Object.hasOwn(ports, name) ? ports[name] : undefined;
 }

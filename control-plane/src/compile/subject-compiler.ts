@@ -47,6 +47,8 @@ class SubjectCompilation {
   readonly #subject: Subject;
   readonly #key: SubjectKey;
   readonly #manifest = new ManifestBuilder();
+  /** Settings of the owner looked at last, where no Route with policies of its own matched: most of its Routes have the same. */
+  #last: { readonly side: KindSide; readonly owner: SubjectKey; readonly callerRoute: string; readonly hash: Buffer } | null = null;
 
   constructor(parts: CompilerParts, routeCache: WeakMap<RouteDocument, Map<string, BuiltResource>>, state: DocumentState, subject: Subject) {
     this.#parts = parts;
@@ -141,12 +143,16 @@ class SubjectCompilation {
   }
 
   /** Hash of the settings at a spot, which become part of the manifest; empty where nothing is set. */
-  #settings(side: KindSide, spot: Partial<Spot> & Pick<Spot, 'owner'>): Buffer {
-    const resolved = this.#parts.resolver.resolve(this.#state, side, { route: '', caller: '', callerRoute: '', ...spot });
+  #settings(side: KindSide, { owner, route = '', caller = '', callerRoute = '' }: Partial<Spot> & Pick<Spot, 'owner'>): Buffer {
+    const named = route !== '' && this.#state.policies.namesRoute(owner, route);
+    const last = this.#last;
+    if (!named && last?.side === side && last.owner === owner && last.callerRoute === callerRoute) return last.hash;
+    const resolved = this.#parts.resolver.resolve(this.#state, side, { owner, route: named ? route : '', caller, callerRoute });
     const built = this.#parts.settings.build(resolved);
-    if (built === null) return noBytes;
-    this.#manifest.add(EntryType.ENTRY_TYPE_SETTINGS, '', built);
-    return built.hashBytes;
+    if (built !== null) this.#manifest.addSettings(built);
+    const hash = built?.hashBytes ?? noBytes;
+    if (!named) this.#last = { side, owner, callerRoute, hash };
+    return hash;
   }
 
   #route(route: RouteDocument, scope: Scope, settings: Buffer, callerOverrides: readonly CallerOverride[]): void {

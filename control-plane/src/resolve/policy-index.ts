@@ -1,3 +1,4 @@
+import type { SubjectKey } from '@remora/core/subject';
 import { sectionsOf } from '@remora/model/policy-schema';
 import type { BoundDocument, PolicyDocument } from '@remora/model/policy-schema';
 import type { FromDocument, TargetDocument } from '@remora/model/target-schema';
@@ -61,11 +62,14 @@ export class PolicyIndex {
   readonly #kinds: ReadonlyMap<string, AuthoringKind>;
   readonly #buckets: ReadonlyMap<string, PolicyBucket>;
   readonly #records: ReadonlyMap<string, PolicyRecord>;
+  /** Routes named in targets and exceptions, by owner. */
+  readonly #routes: ReadonlyMap<SubjectKey, ReadonlySet<string>>;
 
   private constructor(kinds: ReadonlyMap<string, AuthoringKind>, buckets: ReadonlyMap<string, PolicyBucket>, records: ReadonlyMap<string, PolicyRecord>) {
     this.#kinds = kinds;
     this.#buckets = buckets;
     this.#records = records;
+    this.#routes = namedRoutes(records.values());
   }
 
   static empty(kinds: ReadonlyMap<string, AuthoringKind>): PolicyIndex {
@@ -87,6 +91,11 @@ export class PolicyIndex {
   /** Policies whose target is exactly this. */
   bucket(rank: TargetRank, name = '', route = ''): PolicyBucket {
     return this.#buckets.get(bucketKey(rank, name, route)) ?? emptyBucket;
+  }
+
+  /** Whether any target or exception names this Route: otherwise what holds for its owner holds for it. */
+  namesRoute(owner: SubjectKey, route: string): boolean {
+    return this.#routes.get(owner)?.has(route) ?? false;
   }
 
   /** Policies for services with labels: the caller filters. */
@@ -117,6 +126,22 @@ export class PolicyIndex {
     for (const [key, list] of added) buckets.set(key, extend(buckets.get(key) ?? emptyBucket, list));
     return new PolicyIndex(this.#kinds, buckets, records);
   }
+}
+
+function namedRoutes(records: Iterable<PolicyRecord>): ReadonlyMap<SubjectKey, ReadonlySet<string>> {
+  const routes = new Map<SubjectKey, Set<string>>();
+  const add = ({ service, gateway, route }: TargetDocument): void => {
+    if (route === undefined) return;
+    const owner: SubjectKey = service === undefined ? `gateway/${gateway ?? ''}` : `service/${service}`;
+    const names = routes.get(owner);
+    if (names) names.add(route);
+    else routes.set(owner, new Set([route]));
+  };
+  for (const { policy, bounds } of records) {
+    add(policy.target);
+    for (const { except } of bounds) for (const target of except ?? []) add(target);
+  }
+  return routes;
 }
 
 let lastId = 0;

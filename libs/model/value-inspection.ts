@@ -2,16 +2,18 @@ import type { Json, JsonObject } from '@remora/core/canonical-json';
 import { joinPointer } from '@remora/core/pointer';
 import type { Violation } from '@remora/core/violation';
 import { documentLimits } from './document-limits.ts';
+import { prototypeName } from './prototype-names.ts';
 
 /** What is wrong with a value whatever it means: too deep, too large, text that has no UTF-8 form. */
-export function valueProblems(value: JsonObject): Violation[] {
+export function inspectValue(value: JsonObject): { readonly problems: readonly Violation[]; readonly hasPrototypeName: boolean } {
   const walk = new Walk();
   walk.visit(value, '', 0);
-  return walk.problems;
+  return walk;
 }
 
 class Walk {
   readonly problems: Violation[] = [];
+  hasPrototypeName = false;
   #nodes = 0;
   #bytes = 0;
   #stopped = false;
@@ -28,6 +30,7 @@ class Walk {
       return;
     }
     for (const key of Object.keys(value)) {
+      if (key === prototypeName) this.hasPrototypeName = true;
       this.#text(key, pointer);
       this.visit((value as JsonObject)[key] ?? null, joinPointer(pointer, key), depth + 1);
     }
