@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { systemClock, systemTimers } from '@remora/core/clock';
 import { formatVersion } from '@remora/core/version';
-import { startControlPlane } from './running-control-plane.ts';
 import { readSettings } from './settings/read-settings.ts';
 import { settingsHelp } from './settings/table.ts';
 import { backupStore, restoreStore } from './store/backup.ts';
+import { StartError } from './start-error.ts';
 import { StoreError } from './store/store-error.ts';
 
 /** What the process ends with. */
@@ -33,6 +33,8 @@ async function serve(argv: readonly string[], env: Environment): Promise<number>
   const read = readSettings(argv, env, (path) => readFileSync(path, 'utf8'));
   if (!read.ok) return complain(read.problems.map(({ setting, message }) => `${setting}: ${message}`));
   const stopped = stopSignal();
+  // Only what serves needs the server's libraries.
+  const { startControlPlane } = await import('./running-control-plane.ts');
   const running = await startControlPlane(read.settings, { log: (line) => process.stderr.write(line) });
   say({ event: 'listening', api: running.api, push: running.push });
   await stopped;
@@ -83,14 +85,16 @@ function complain(problems: readonly string[]): number {
 }
 
 /** Another start can help: what is in use may be free then. */
-const tryAgainCodes: ReadonlySet<string> = new Set(['store-locked', 'store-full', 'store-io', 'EADDRINUSE', 'EADDRNOTAVAIL']);
+const tryAgainCodes: ReadonlySet<string> = new Set(['store-locked', 'store-full', 'store-io']);
 
 function report(error: unknown): number {
-  const { code = '', message } = error as { readonly code?: string; readonly message: string };
-  const known = error instanceof StoreError || code.startsWith('E') || message.startsWith('refusing');
-  process.stderr.write(`control-plane: ${known ? `${message}${error instanceof StoreError ? ` [${code}]` : ''}` : String((error as Error).stack)}\n`);
-  if (code.startsWith('ERR_PARSE_ARGS')) return exitCode.usage;
-  if (tryAgainCodes.has(code)) return exitCode.tryAgain;
-  if (error instanceof StoreError) return exitCode.cannotStart;
-  return message.startsWith('refusing') ? exitCode.usage : exitCode.failed;
+  const complaint = (text: string, code: number): number => {
+    process.stderr.write(`control-plane: ${text}\n`);
+    return code;
+  };
+  if (error instanceof StoreError) return complaint(`${error.message} [${error.code}]`, tryAgainCodes.has(error.code) ? exitCode.tryAgain : exitCode.cannotStart);
+  if (error instanceof StartError) return complaint(error.message, error.kind === 'port' ? exitCode.tryAgain : exitCode.usage);
+  const { code, message, stack } = error as { readonly code?: unknown; readonly message: string; readonly stack?: string };
+  if (typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS')) return complaint(message, exitCode.usage);
+  return complaint(stack ?? message, exitCode.failed);
 }

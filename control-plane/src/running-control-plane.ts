@@ -8,12 +8,14 @@ import type { ControlPlane } from './app.ts';
 import { createProcessLog } from './process-log.ts';
 import type { ProcessLog } from './process-log.ts';
 import { startGrpcPushServer } from './push/grpc-push-server.ts';
+import type { RunningGrpcPushServer } from './push/grpc-push-server.ts';
 import type { ControlPlaneSettings } from './settings/control-plane-settings.ts';
 import { databasePath } from './store/backup.ts';
 import { createMemoryStore } from './store/memory-store.ts';
 import { openSqliteStore } from './store/sqlite-store.ts';
 import type { Store } from './store/store.ts';
 import { productVersion } from './product-version.ts';
+import { StartError } from './start-error.ts';
 import { createControlPlaneMetrics } from './telemetry/control-plane-metrics.ts';
 
 /** A control plane that listens. */
@@ -48,12 +50,20 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
     // The API answers /livez and /readyz while the state is loaded.
     const apiPort = await api.listen({ host: settings.apiHost, port: settings.apiPort });
     await controlPlane.start();
-    const push = await startGrpcPushServer({ hub: controlPlane.hub, telemetry: controlPlane.telemetry, host: settings.pushHost, port: settings.pushPort });
+    const push = await listenForSidecars(controlPlane, settings);
     closers.push(() => push.close());
     return { controlPlane, api: hostPort(settings.apiHost, apiPort), push: hostPort(settings.pushHost, push.port), stop };
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+async function listenForSidecars({ hub, telemetry }: ControlPlane, { pushHost: host, pushPort: port }: ControlPlaneSettings): Promise<RunningGrpcPushServer> {
+  try {
+    return await startGrpcPushServer({ hub, telemetry, host, port });
+  } catch (error) {
+    throw new StartError('port', (error as Error).message, { cause: error });
   }
 }
 

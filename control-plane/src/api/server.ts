@@ -9,6 +9,7 @@ import { readParameters } from './parameters.ts';
 import { ApiError, bodyTypes, problemOf } from './problem.ts';
 import type { Problem } from './problem.ts';
 import { readHeaderText } from './request-text.ts';
+import { StartError } from '../start-error.ts';
 
 /** The HTTP side of the control plane. */
 export interface ApiServer {
@@ -76,7 +77,11 @@ export function createApiServer(ports: ApiServerPorts): ApiServer {
     instance: app,
     async listen({ host, port }) {
       refuseBeyondLoopback(host);
-      await app.listen({ host, port });
+      try {
+        await app.listen({ host, port });
+      } catch (error) {
+        throw new StartError('port', `the API cannot listen on ${host}:${port}: ${(error as Error).message}`, { cause: error });
+      }
       return (app.server.address() as AddressInfo).port;
     },
     close: () => app.close(),
@@ -139,7 +144,7 @@ function refuseUnknown(request: FastifyRequest, byPath: ReadonlyMap<string, read
 
 /** Until tokens exist nobody but this machine may talk to the API. */
 export function refuseBeyondLoopback(host: string): void {
-  if (!isLoopbackHost(host)) throw new Error(`refusing to listen on ${host}: without identity the API is open to everybody who reaches it; use 127.0.0.1`);
+  if (!isLoopbackHost(host)) throw new StartError('refused', `refusing to listen on ${host}: without identity the API is open to everybody who reaches it; use 127.0.0.1`);
 }
 
 /** Node's `clientError`, as it is at run time. */
