@@ -350,6 +350,7 @@ export class DataPlaneThread {
     for (const pool of this.#pools.values()) pool.destroy();
     this.#thread.wheels.close();
     this.#options.log.flush();
+    this.#options.logFiles?.flush();
   }
 }
 
