@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { DemoFailure } from './demo-failure.ts';
 
@@ -40,6 +41,8 @@ export interface Supervisor {
   killAll(): void;
 }
 
+/** Twelve processes that start at once share what was compiled. */
+const compiled = path.resolve(import.meta.dirname, '../../node_modules/.cache/remora-compiled');
 const tailLines = 400;
 const eventsKept = 1_000;
 const stopMs = 4_000;
@@ -73,7 +76,7 @@ class StartedProcess implements DemoProcess {
 
   constructor(plan: ProcessPlan) {
     this.name = plan.name;
-    this.#child = spawn(process.execPath, [plan.file, ...plan.args], { env: { ...process.env, ...plan.env }, stdio: ['pipe', 'pipe', 'pipe'] });
+    this.#child = spawn(process.execPath, [plan.file, ...plan.args], { env: { ...process.env, NODE_COMPILE_CACHE: compiled, ...plan.env }, stdio: ['pipe', 'pipe', 'pipe'] });
     this.#exited = new Promise((resolve) => {
       this.#child.once('error', (error) => this.#ended(`could not start: ${error.message}`, resolve));
       this.#child.once('close', (code, signal) => this.#ended(`ended with ${signal ?? `code ${code}`}`, resolve));

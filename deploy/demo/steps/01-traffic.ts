@@ -27,6 +27,7 @@ async function startFleet(world: World): Promise<void> {
   await fleet.startControlPlane();
   narrator.say(`the control plane listens on ${fleet.api}, its store is SQLite`);
   await world.remora(['apply', '-f', 'documents/mesh.yaml', '-m', 'the shop opens'], { process: true });
+  narrator.say('starting web, orders v1 and v2, payments v1 and v2, a sidecar process beside each, and the gateway …');
   await Promise.all([
     fleet.startService({ service: 'payments', nodeId: 'payments-1', version: 'v1' }),
     fleet.startService({ service: 'payments', nodeId: 'payments-2', version: 'v2', withoutKind: 'fault' }),
