@@ -1,7 +1,7 @@
 import { asText, type TextBuffer } from './byte-text.ts';
 import type { Field } from './head.ts';
-import { headerId, tokenLower } from './header-ids.ts';
-import { noLine, rowRemoved, rowStride, type MessageHead } from './message-head.ts';
+import { headerId, headerPrefix, tokenLower } from './header-ids.ts';
+import { TextField, rowRemoved, rowStride, type MessageHead } from './message-head.ts';
 import { copyBytes } from './received-head.ts';
 import { statusLine } from './status-line.ts';
 
@@ -106,33 +106,26 @@ function writeFields(head: MessageHead, out: TextBuffer, from: number, withStart
 }
 
 function writeField(field: Field, out: TextBuffer, from: number): number {
-  if (field.line !== noLine) return writeBytes(field.line, out, from);
-  let at = writeText(from, field.name, out, tokenLower, false);
-  if (at < 0) return -1;
-  out[at++] = COLON;
-  out[at++] = SP;
-  return writeText(at, field.value, out, valueByte, true);
+  if (field instanceof TextField) return writeTextField(field, out, from);
+  return writeBytes(field.line, out, from);
 }
 
-/** Characters that `allowed` marks with non-zero; above U+00FF as UTF-8, in values only. With `line`, CRLF behind it. */
+/** Its value was checked when it was made. */
+function writeTextField({ id, value, wide }: TextField, out: TextBuffer, from: number): number {
+  const at = writeBytes(headerPrefix(id), out, from);
+  return writeBytes(lineEnd, out, at + (wide ? out.write(value, at, 'utf8') : out.latin1Write(value, at, value.length)));
+}
+
+/** Characters that `allowed` marks with non-zero. With `line`, CRLF behind it. */
 function writeText(from: number, text: string, out: TextBuffer, allowed: Uint8Array, line: boolean): number {
   if (from < 0 || (text === '' && !line)) return -1;
   let at = from;
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
-    if (code > 0xff) return allowed === valueByte ? writeWideValue(text, out, from) : -1;
-    if (allowed[code] === 0) return -1;
+    if (code > 0xff || allowed[code] === 0) return -1;
     out[at++] = code;
   }
   return line ? writeBytes(lineEnd, out, at) : at;
-}
-
-function writeWideValue(text: string, out: TextBuffer, from: number): number {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code <= 0xff && valueByte[code] === 0) return -1;
-  }
-  return writeBytes(lineEnd, out, from + out.write(text, from, 'utf8'));
 }
 
 function writeBytes(bytes: Uint8Array, out: Uint8Array, from: number): number {
@@ -160,7 +153,6 @@ export function writeNumber(value: number, out: Uint8Array, from: number): numbe
 const fixedPartMax = 256;
 const SP = 32;
 const QUESTION = 63;
-const COLON = 58;
 const hostId = headerId('host');
 const lineEnd = asText(Buffer.from('\r\n'));
 const hostPrefix = Buffer.from('host: ');
@@ -175,5 +167,3 @@ const targetByte = new Uint8Array(256);
 for (let i = 33; i < 127; i++) targetByte[i] = 1;
 const authorityByte = new Uint8Array(256);
 for (let i = 33; i < 127; i++) authorityByte[i] = 1;
-const valueByte = new Uint8Array(256);
-for (let i = 0; i < 256; i++) valueByte[i] = i === 9 || (i >= 32 && i !== 127) ? 1 : 0;

@@ -23,6 +23,7 @@ const fixedNames = [
 const idsByName = new Map<string, HeaderId>(fixedNames.map((name, id) => [name, id]));
 const namesById: string[] = [...fixedNames];
 const nameBytesById: Uint8Array[] = [];
+const prefixesById: Uint8Array[] = [];
 
 /** At most this many names; beyond it a snapshot is refused. */
 export const headerNamesMax = 4096;
@@ -77,6 +78,7 @@ function makeTokenTable(): Uint8Array {
 function addToTable(id: HeaderId, name: string): void {
   const bytes = new TextEncoder().encode(name);
   nameBytesById[id] = bytes;
+  prefixesById[id] = new TextEncoder().encode(`${name}: `);
   let hash = 0;
   for (const byte of bytes) hash = hashHeaderByte(hash, byte);
   let slot = (hash ^ (hash >>> 15)) & slotMask;
@@ -111,6 +113,11 @@ export function internHeaderName(name: string): HeaderId {
 /** Id of a name (lower case) met in traffic; 0 where no configuration mentions it. */
 export function lookUpHeaderId(lowerName: string): HeaderId {
   return idsByName.get(lowerName) ?? 0;
+}
+
+/** `name: ` as bytes. */
+export function headerPrefix(id: HeaderId): Uint8Array {
+  return prefixesById[id] as Uint8Array;
 }
 
 export function headerName(id: HeaderId): string {

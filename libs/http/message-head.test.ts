@@ -53,7 +53,7 @@ describe('MessageHead', () => {
   });
 
   it('keeps every byte of a value', () => {
-    const value = Array.from({ length: 256 }, (_, i) => String.fromCharCode(i)).filter((c) => !'\0\r\n'.includes(c)).join('').trim();
+    const value = Array.from({ length: 256 }, (_, i) => String.fromCharCode(i)).filter((c) => c >= ' ' && c !== '\x7f').join('').trim();
     const head = buildRequestHead({ method: 'GET', authority: 'a', target: '/', headers: { accept: value } });
     expect(head.valueAt(accept, 0)).toBe(value);
   });

@@ -115,19 +115,18 @@ export class MessageHead implements Head {
   }
 
   set(id: HeaderId, value: string): void {
-    checkValue(id, value);
+    const field = new TextField(id, value, checkValue(id, value));
     this.remove(id);
-    this.put({ id, name: headerName(id), value, line: noLine });
+    this.put(field);
   }
 
   append(id: HeaderId, value: string): void {
-    checkValue(id, value);
-    this.put({ id, name: headerName(id), value, line: noLine });
+    this.put(new TextField(id, value, checkValue(id, value)));
   }
 
-  /** Appends a value that is known to be valid, without looking at it. */
+  /** Appends a value that is known to be visible ASCII, without looking at it. */
   putText(id: HeaderId, value: string): void {
-    this.put({ id, name: headerName(id), value, line: noLine });
+    this.put(new TextField(id, value, false));
   }
 
   remove(id: HeaderId): void {
@@ -285,10 +284,33 @@ const noFields: Field[] = [];
 Object.freeze(noFields);
 const hostId = lookUpHeaderId('host');
 
-function checkValue(id: HeaderId, value: string): void {
+/** A field made for one request; checked when it was made. */
+export class TextField implements Field {
+  readonly id: HeaderId;
+  readonly value: string;
+  /** Has characters above U+00FF: written as UTF-8. */
+  readonly wide: boolean;
+  readonly line: Uint8Array = noLine;
+
+  constructor(id: HeaderId, value: string, wide: boolean) {
+    this.id = id;
+    this.value = value;
+    this.wide = wide;
+  }
+
+  get name(): string {
+    return headerName(this.id);
+  }
+}
+
+/** Whether the value has characters above U+00FF. */
+function checkValue(id: HeaderId, value: string): boolean {
   if (headerName(id) === '') throw new RangeError(`no header name has id ${id}`);
+  let wide = false;
   for (let i = 0; i < value.length; i++) {
     const code = value.charCodeAt(i);
-    if (code === 0 || code === 10 || code === 13) throw new RangeError(`header ${headerName(id)}: control characters in the value`);
+    if (code > 0xff) wide = true;
+    else if ((code < 32 && code !== 9) || code === 127) throw new RangeError(`header ${headerName(id)}: control characters in the value`);
   }
+  return wide;
 }

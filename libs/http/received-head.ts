@@ -219,13 +219,13 @@ function upgradeProtocol(scanner: HeadScanner, bytes: Uint8Array, from: number):
 /** Short copies are cheaper in a loop than in a call. */
 export function copyBytes(source: Uint8Array, from: number, end: number, target: Uint8Array, at: number): void {
   if (end - from > loopCopyMax) {
-    target.set(source.subarray(from, end), at);
+    target.set(new Uint8Array(source.buffer, source.byteOffset + from, end - from), at);
     return;
   }
   for (let i = from, to = at; i < end; i++, to++) target[to] = source[i] as number;
 }
 
-const loopCopyMax = 96;
+const loopCopyMax = 32;
 const nominatedMax = 64;
 const authorityMax = 260;
 const SLASH = 47;
