@@ -38,6 +38,13 @@ interface Compiled {
   readonly changed: ReadonlySet<SubjectKey>;
 }
 
+/** A new state, and what of it has to be looked at. */
+interface Step {
+  readonly state: DocumentState;
+  readonly affected: ReadonlySet<SubjectKey> | 'all';
+  readonly subjects: readonly Subject[];
+}
+
 const nothingChanged: Compiled = { subjects: new Map(), summaries: new Map(), changed: new Set() };
 
 export class IncrementalPlanner implements Planner {
@@ -59,23 +66,39 @@ export class IncrementalPlanner implements Planner {
   plan(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, changes: Iterable<DocumentKey>): PlanResult {
     const keys = previous === null ? [...documents.keys()] : [...new Set(changes)];
     const gathered = new GatheredViolations();
-    const read = this.#readDocuments(documents, keys, gathered);
-    if (gathered.any) return { ok: false, violations: gathered.list() };
-    const before = previous?.state ?? emptyState(this.#parts.kinds);
-    const state = changeState(before, read);
-    const affected = keys.length === 0 ? new Set<SubjectKey>() : affectedSubjects(before, state, keys);
-    const subjects = existing(state, affected);
-    checkDocuments(before, state, keys, gathered);
-    checkSubjects(state, subjects, this.#resolver, gathered);
+    const { state, affected, subjects } = this.#check(previous, documents, keys, new Set(), gathered);
     if (gathered.any) return { ok: false, violations: gathered.list() };
     const compiled = this.#compile(previous, state, affected, subjects, gathered);
     if (gathered.any) return { ok: false, violations: gathered.list() };
     return { ok: true, planned: this.#finish(previous, documents, keys, state, compiled) };
   }
 
-  /** New documents checked by themselves; undefined where they are gone. */
-  #readDocuments(documents: ReadonlyMap<DocumentKey, StoredDocument>, keys: readonly DocumentKey[], gathered: GatheredViolations): ReadonlyMap<DocumentKey, MeshModelDocument | undefined> {
+  check(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, changes: Iterable<DocumentKey>, unreadable: ReadonlySet<DocumentKey>): readonly Violation[] {
+    const gathered = new GatheredViolations();
+    this.#check(previous, documents, previous === null ? [...documents.keys()] : [...new Set(changes)], unreadable, gathered);
+    return gathered.list();
+  }
+
+  /** Everything short of compiling. Documents that are wrong by themselves are left out, and naming them is no mistake. */
+  #check(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, keys: readonly DocumentKey[], unreadable: ReadonlySet<DocumentKey>, gathered: GatheredViolations): Step {
+    const excused = new Set(unreadable);
+    const read = this.#readDocuments(documents, keys, excused, gathered);
+    const before = previous?.state ?? emptyState(this.#parts.kinds);
+    const state = changeState(before, read);
+    const affected = keys.length === 0 ? new Set<SubjectKey>() : affectedSubjects(before, state, keys);
+    const subjects = existing(state, affected);
+    checkDocuments({ before, state, keys, excused }, gathered);
+    checkSubjects(state, subjects, this.#resolver, gathered);
+    return { state, affected, subjects };
+  }
+
+  /**
+   * New documents checked by themselves; undefined where they are gone. Of those that are wrong, a policy counts as gone and
+   * everything else as unchanged.
+   */
+  #readDocuments(documents: ReadonlyMap<DocumentKey, StoredDocument>, keys: readonly DocumentKey[], excused: Set<DocumentKey>, gathered: GatheredViolations): ReadonlyMap<DocumentKey, MeshModelDocument | undefined> {
     const read = new Map<DocumentKey, MeshModelDocument | undefined>();
+    for (const key of excused) if (key.startsWith('Policy/')) read.set(key, undefined);
     for (const key of keys) {
       const stored = documents.get(key);
       if (stored === undefined) {
@@ -83,8 +106,13 @@ export class IncrementalPlanner implements Planner {
         continue;
       }
       const result = this.#parts.model.validateDocument(stored.document);
-      if (result.ok) read.set(key, result.valid.document as unknown as MeshModelDocument);
-      else for (const violation of result.violations) gathered.add({ document: key, ...violation });
+      if (result.ok) {
+        read.set(key, result.valid.document as unknown as MeshModelDocument);
+        continue;
+      }
+      excused.add(key);
+      if (key.startsWith('Policy/')) read.set(key, undefined);
+      for (const violation of result.violations) gathered.add({ document: key, ...violation });
     }
     return read;
   }

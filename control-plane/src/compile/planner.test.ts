@@ -207,3 +207,16 @@ test('explain names winner, losers, bounds and why', () => {
   expect(planned.resolver.explain({ ...place, route: 'to-web' })).toBeNull();
   expect(planned.resolver.explain(place, '/timeout/request')?.map(({ pointer }) => pointer)).toEqual(['/timeout/request']);
 });
+
+test('check tells what is wrong across documents beside documents that are wrong by themselves', () => {
+  const steps = new Steps();
+  const before = steps.apply(base);
+  const texts = '{kind: Policy, name: p, target: {service: unreadable}, timeout: {idle: 1s}}\n---\n{kind: Policy, name: q, target: {service: nobody}, timeout: {idle: 1s}}\n---\n{kind: Policy, name: r, target: {}, timeout: {request: 1s}}';
+  const next = new Map([...steps.documents, ...documentsOf(texts)]);
+  const keys = ['Policy/p', 'Policy/q', 'Policy/r'] as const;
+  const told = (violations: readonly { readonly document?: string; readonly code: string }[]): string[] => violations.map(({ document, code }) => `${document} ${code}`);
+  expect(told(steps.planner.check(before, next, keys, new Set(['Service/unreadable'])))).toEqual(['Policy/q unknown-service', 'Policy/r conflict']);
+  // A policy that is being rewritten, unreadably, cannot be in conflict.
+  expect(told(steps.planner.check(before, next, keys, new Set(['Service/unreadable', 'Policy/baseline'])))).toEqual(['Policy/q unknown-service']);
+  expect(told(steps.planner.check(before, next, keys, new Set()))).toEqual(['Policy/p unknown-service', 'Policy/q unknown-service', 'Policy/r conflict']);
+});

@@ -24,6 +24,11 @@ export interface Planner {
    * Only what the changes can touch is computed again. Refused documents leave `previous` as it is.
    */
   plan(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, changes: Iterable<DocumentKey>): PlanResult;
+  /**
+   * What else is wrong where some documents of the input are wrong by themselves, so that everything is told at once:
+   * `documents` and `changes` without those, `unreadable` their keys. Naming them is no mistake.
+   */
+  check(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, changes: Iterable<DocumentKey>, unreadable: ReadonlySet<DocumentKey>): readonly Violation[];
 }
 
 export type PlanResult =

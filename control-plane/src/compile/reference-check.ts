@@ -7,71 +7,104 @@ import type { ServiceDocument } from '@remora/model/service-schema';
 import type { TargetDocument } from '@remora/model/target-schema';
 import { ownerOf } from '../resolve/document-state.ts';
 import type { DocumentState } from '../resolve/document-state.ts';
+import type { DocumentKey } from '../store/store.ts';
 
-/** What a document names and is not there. */
-export function serviceProblems(state: DocumentState, service: ServiceDocument): Violation[] {
-  const document = `Service/${service.name}`;
-  return (service.dependsOn ?? []).flatMap((name, i) => (state.services.has(name) ? [] : [unknown(document, `/dependsOn/${i}`, 'service', name, state.services.keys())]));
-}
+/** Finds what documents name and is not there. */
+export class ReferenceCheck {
+  readonly #state: DocumentState;
+  /** Documents that are being written and cannot be read: naming them is no mistake. */
+  readonly #excused: ReadonlySet<DocumentKey>;
 
-export function routeProblems(state: DocumentState, route: RouteDocument): Violation[] {
-  const document = `Route/${route.name}`;
-  const found: Violation[] = [];
-  if (route.service !== undefined) {
-    const service = state.services.get(route.service);
-    if (!service) found.push(unknown(document, '/service', 'service', route.service, state.services.keys()));
-    else found.push(...unknownNames(document, '/ports', 'port', route.ports, Object.keys(service.ports), `Service/${route.service}`));
+  constructor(state: DocumentState, excused: ReadonlySet<DocumentKey>) {
+    this.#state = state;
+    this.#excused = excused;
   }
-  if (route.gateway !== undefined) {
-    const gateway = state.gateways.get(route.gateway);
-    if (!gateway) found.push(unknown(document, '/gateway', 'gateway', route.gateway, state.gateways.keys()));
-    else found.push(...unknownNames(document, '/listeners', 'listener', route.listeners, Object.keys(gateway.listeners), `Gateway/${route.gateway}`));
+
+  /** Nothing for documents that are not there. */
+  problemsOf(key: DocumentKey): Violation[] {
+    const slash = key.indexOf('/');
+    const name = key.slice(slash + 1);
+    const kind = key.slice(0, slash);
+    const [service, route, policy] = [this.#state.services.get(name), this.#state.routeByName.get(name), this.#state.policies.record(name)];
+    if (kind === 'Service' && service) return this.#service(service);
+    if (kind === 'Route' && route) return this.#route(route);
+    return kind === 'Policy' && policy ? this.#policy(policy.policy) : [];
   }
-  for (const [i, { service, port }] of (route.to ?? []).entries()) {
-    if (service === undefined) continue;
-    const destination = state.services.get(service);
-    if (!destination) {
-      found.push(unknown(document, `/to/${i}/service`, 'service', service, state.services.keys()));
-      continue;
+
+  #service(service: ServiceDocument): Violation[] {
+    return (service.dependsOn ?? []).flatMap((name, i) => this.#named(`Service/${service.name}`, `/dependsOn/${i}`, 'Service', name));
+  }
+
+  #route(route: RouteDocument): Violation[] {
+    const document = `Route/${route.name}`;
+    const found: Violation[] = [];
+    if (route.service !== undefined) {
+      found.push(...this.#named(document, '/service', 'Service', route.service));
+      found.push(...this.#parts(document, route.ports?.map((name, i) => ({ name, pointer: `/ports/${i}` })), `Service/${route.service}`));
     }
-    const names = Object.keys(destination.ports);
-    if (port !== undefined) found.push(...unknownNames(document, `/to/${i}`, 'port', [port], names, `Service/${service}`, 'port'));
-    else if (names.length > 1 && !names.includes('http')) {
-      found.push({ document, pointer: `/to/${i}/port`, code: 'ambiguous-port', message: `Service/${service} has several ports and none is named http`, expected: `one of ${names.join(', ')}` });
+    if (route.gateway !== undefined) {
+      found.push(...this.#named(document, '/gateway', 'Gateway', route.gateway));
+      found.push(...this.#parts(document, route.listeners?.map((name, i) => ({ name, pointer: `/listeners/${i}` })), `Gateway/${route.gateway}`));
     }
+    for (const [i, { service, port }] of (route.to ?? []).entries()) {
+      if (service !== undefined) found.push(...this.#destination(document, `/to/${i}`, service, port));
+    }
+    return found;
   }
-  return found;
-}
 
-export function policyProblems(state: DocumentState, policy: PolicyDocument): Violation[] {
-  const document = `Policy/${policy.name}`;
-  const found = targetProblems(state, document, '/target', policy.target);
-  if (policy.from?.service !== undefined && !state.services.has(policy.from.service)) found.push(unknown(document, '/from/service', 'service', policy.from.service, state.services.keys()));
-  if (policy.from?.gateway !== undefined && !state.gateways.has(policy.from.gateway)) found.push(unknown(document, '/from/gateway', 'gateway', policy.from.gateway, state.gateways.keys()));
-  for (const [i, bound] of (policy.bounds ?? []).entries()) {
-    for (const [n, target] of (bound.except ?? []).entries()) found.push(...targetProblems(state, document, `/bounds/${i}/except/${n}`, target));
+  #destination(document: string, at: string, service: string, port: string | undefined): Violation[] {
+    const missing = this.#named(document, `${at}/service`, 'Service', service);
+    if (missing.length > 0) return missing;
+    if (port !== undefined) return this.#parts(document, [{ name: port, pointer: `${at}/port` }], `Service/${service}`);
+    const names = Object.keys(this.#state.services.get(service)?.ports ?? {});
+    if (names.length < 2 || names.includes('http') || this.#excused.has(`Service/${service}`)) return [];
+    return [{ document, pointer: `${at}/port`, code: 'ambiguous-port', message: `Service/${service} has several ports and none is named http`, expected: `one of ${names.join(', ')}` }];
   }
-  return found;
-}
 
-function targetProblems(state: DocumentState, document: string, pointer: string, target: TargetDocument): Violation[] {
-  if (target.service !== undefined && !state.services.has(target.service)) return [unknown(document, `${pointer}/service`, 'service', target.service, state.services.keys())];
-  if (target.gateway !== undefined && !state.gateways.has(target.gateway)) return [unknown(document, `${pointer}/gateway`, 'gateway', target.gateway, state.gateways.keys())];
-  if (target.route === undefined) return [];
-  const owner: SubjectKey = target.service === undefined ? `gateway/${target.gateway ?? ''}` : `service/${target.service}`;
-  const route = state.routeByName.get(target.route);
-  if (route !== undefined && ownerOf(route) === owner) return [];
-  const own = (state.routes.get(owner) ?? []).map(({ name }) => name);
-  const violation = unknown(document, `${pointer}/route`, 'route', target.route, own);
-  return [route === undefined ? violation : { ...violation, message: `Route/${target.route} belongs to ${ownerOf(route)}, not to ${owner}` }];
-}
+  #policy(policy: PolicyDocument): Violation[] {
+    const document = `Policy/${policy.name}`;
+    const found = this.#target(document, '/target', policy.target);
+    if (policy.from?.service !== undefined) found.push(...this.#named(document, '/from/service', 'Service', policy.from.service));
+    if (policy.from?.gateway !== undefined) found.push(...this.#named(document, '/from/gateway', 'Gateway', policy.from.gateway));
+    for (const [i, bound] of (policy.bounds ?? []).entries()) {
+      for (const [n, target] of (bound.except ?? []).entries()) found.push(...this.#target(document, `/bounds/${i}/except/${n}`, target));
+    }
+    return found;
+  }
 
-function unknownNames(document: string, pointer: string, what: string, names: readonly string[] | undefined, known: readonly string[], owner: string, field?: string): Violation[] {
-  return (names ?? []).flatMap((name, i) => {
-    if (known.includes(name)) return [];
-    const violation = unknown(document, `${pointer}/${field ?? i}`, what, name, known);
-    return [{ ...violation, message: `${owner} has no ${what} ${name}` }];
-  });
+  #target(document: string, pointer: string, target: TargetDocument): Violation[] {
+    if (target.service !== undefined) {
+      const missing = this.#named(document, `${pointer}/service`, 'Service', target.service);
+      if (missing.length > 0) return missing;
+    }
+    if (target.gateway !== undefined) {
+      const missing = this.#named(document, `${pointer}/gateway`, 'Gateway', target.gateway);
+      if (missing.length > 0) return missing;
+    }
+    return target.route === undefined ? [] : this.#routeOf(document, `${pointer}/route`, target.route, target.service === undefined ? `gateway/${target.gateway ?? ''}` : `service/${target.service}`);
+  }
+
+  #routeOf(document: string, pointer: string, name: string, owner: SubjectKey): Violation[] {
+    const route = this.#state.routeByName.get(name);
+    if ((route !== undefined && ownerOf(route) === owner) || this.#excused.has(`Route/${name}`)) return [];
+    const violation = unknown(document, pointer, 'route', name, (this.#state.routes.get(owner) ?? []).map((own) => own.name));
+    return [route === undefined ? violation : { ...violation, message: `Route/${name} belongs to ${ownerOf(route)}, not to ${owner}` }];
+  }
+
+  #named(document: string, pointer: string, kind: 'Service' | 'Gateway', name: string): Violation[] {
+    const known: ReadonlyMap<string, unknown> = kind === 'Service' ? this.#state.services : this.#state.gateways;
+    return known.has(name) || this.#excused.has(`${kind}/${name}`) ? [] : [unknown(document, pointer, kind.toLowerCase(), name, known.keys())];
+  }
+
+  /** Ports of a service, listeners of a gateway. */
+  #parts(document: string, named: readonly { readonly name: string; readonly pointer: string }[] | undefined, owner: DocumentKey): Violation[] {
+    const name = owner.slice(owner.indexOf('/') + 1);
+    const ofService = owner.startsWith('Service/');
+    const parts = ofService ? this.#state.services.get(name)?.ports : this.#state.gateways.get(name)?.listeners;
+    if (parts === undefined || this.#excused.has(owner)) return [];
+    const what = ofService ? 'port' : 'listener';
+    return (named ?? []).flatMap((one) => (Object.hasOwn(parts, one.name) ? [] : [{ ...unknown(document, one.pointer, what, one.name, Object.keys(parts)), message: `${owner} has no ${what} ${one.name}` }]));
+  }
 }
 
 function unknown(document: string, pointer: string, what: string, name: string, known: Iterable<string>): Violation {

@@ -6,15 +6,25 @@ import type { Spot } from '../resolve/place-policies.ts';
 import type { SettingsResolver } from '../resolve/settings-resolver.ts';
 import type { DocumentKey } from '../store/store.ts';
 import type { GatheredViolations } from './gathered-violations.ts';
-import { policyProblems, routeProblems, serviceProblems } from './reference-check.ts';
+import { ReferenceCheck } from './reference-check.ts';
 import { reachProblems } from './route-reach.ts';
 import { spotsOf } from './spots.ts';
 
+/** A step from one state to the next. */
+export interface CheckedStep {
+  readonly before: DocumentState;
+  readonly state: DocumentState;
+  readonly keys: readonly DocumentKey[];
+  /** Written in this step and unreadable. */
+  readonly excused: ReadonlySet<DocumentKey>;
+}
+
 /** References of the changed documents, and of all others where something was deleted or lost a name; Routes of one owner among themselves. */
-export function checkDocuments(before: DocumentState, state: DocumentState, keys: readonly DocumentKey[], gathered: GatheredViolations): void {
+export function checkDocuments({ before, state, keys, excused }: CheckedStep, gathered: GatheredViolations): void {
   const owners = new Set<SubjectKey>();
+  const references = new ReferenceCheck(state, excused);
   const everything = keys.some((key) => takesNamesAway(before, state, key));
-  for (const key of everything ? [] : keys) checkReferences(state, key, gathered);
+  for (const key of everything ? allKeys(state) : keys) for (const violation of references.problemsOf(key)) gathered.add(violation);
   for (const key of keys) {
     if (!key.startsWith('Route/')) continue;
     for (const one of [before, state]) {
@@ -22,7 +32,6 @@ export function checkDocuments(before: DocumentState, state: DocumentState, keys
       if (route) owners.add(ownerOf(route));
     }
   }
-  if (everything) checkAllReferences(state, gathered);
   const changed = new Set(keys.filter((key) => key.startsWith('Route/')).map((key) => key.slice('Route/'.length)));
   for (const owner of owners) for (const violation of reachProblems(routesOf(state, owner), before.routes.has(owner) ? changed : null)) gathered.add(violation);
 }
@@ -50,20 +59,12 @@ function losesNames(before: object | undefined, after: object | undefined): bool
   return after === undefined || Object.keys(before).some((name) => !Object.hasOwn(after, name)) || Object.keys(after).length !== Object.keys(before).length;
 }
 
-function checkReferences(state: DocumentState, key: DocumentKey, gathered: GatheredViolations): void {
-  const slash = key.indexOf('/');
-  const name = key.slice(slash + 1);
-  const [service, route, policy] = [state.services.get(name), state.routeByName.get(name), state.policies.record(name)];
-  const kind = key.slice(0, slash);
-  if (kind === 'Service' && service) for (const violation of serviceProblems(state, service)) gathered.add(violation);
-  if (kind === 'Route' && route) for (const violation of routeProblems(state, route)) gathered.add(violation);
-  if (kind === 'Policy' && policy) for (const violation of policyProblems(state, policy.policy)) gathered.add(violation);
-}
-
-function checkAllReferences(state: DocumentState, gathered: GatheredViolations): void {
-  for (const service of state.services.values()) for (const violation of serviceProblems(state, service)) gathered.add(violation);
-  for (const route of state.routeByName.values()) for (const violation of routeProblems(state, route)) gathered.add(violation);
-  for (const { policy } of state.policies.records()) for (const violation of policyProblems(state, policy)) gathered.add(violation);
+function allKeys(state: DocumentState): DocumentKey[] {
+  return [
+    ...[...state.services.keys()].map((name): DocumentKey => `Service/${name}`),
+    ...[...state.routeByName.keys()].map((name): DocumentKey => `Route/${name}`),
+    ...[...state.policies.records()].map(({ policy }): DocumentKey => `Policy/${policy.name}`),
+  ];
 }
 
 /** Conflicts, contradictions and broken bounds at every place of these subjects. */
