@@ -1,4 +1,5 @@
 import { formatDuration } from '@remora/core/units';
+import type { Field } from '@remora/http/head';
 import { makeField } from '@remora/http/header-ids';
 import { WAIT, type EdgeFilter, type Exchange, type Verdict } from '@remora/policy-kit/exchange';
 import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind';
@@ -19,7 +20,7 @@ const waitingMax = 10_000;
 
 function createFilter(settings: RateLimitSettings, context: FilterContext): EdgeFilter {
   const limits = settings.limits.map((limit) => new Limit(limit, context));
-  const write = createWriter(settings.headerStyle);
+  const write = createWriter(settings.headerStyle, limits);
   const delays = settings.limits.some((limit) => limit.algorithm === 'leakyBucket');
   const slots: Slots = { standings: write === null ? -1 : context.slot(), waiting: delays ? context.slot() : -1 };
   const filter: EdgeFilter = { kind: 'rateLimit', request: (x) => decide(x, limits, slots, context) };
@@ -51,7 +52,7 @@ function decide(x: Exchange, limits: readonly Limit[], slots: Slots, context: Fi
   if (only !== undefined && limits.length === 1) {
     if (!only.appliesTo(x)) return null;
     const allowed = only.decide(x, nowMs, true).allowed;
-    remember(x, slots.standings, [only]);
+    if (slots.standings >= 0) x.slots[slots.standings] = [standingOf(only)];
     countOverflows(only, context);
     return allowed ? pass(x, only, slots, context) : refuse(only, context);
   }
@@ -78,7 +79,12 @@ function decideAmong(x: Exchange, limits: readonly Limit[], slots: Slots, nowMs:
 /** What the response will say; only where a header style is set. */
 function remember(x: Exchange, slot: number, limits: readonly Limit[]): void {
   if (slot < 0 || limits.length === 0) return;
-  x.slots[slot] = limits.map((limit): Standing => ({ limit, remaining: limit.decision.remaining, resetMs: limit.decision.resetMs }));
+  x.slots[slot] = limits.map(standingOf);
+}
+
+function standingOf(limit: Limit): Standing {
+  const { remaining, resetMs } = limit.decision;
+  return { limit, remaining, resetMs };
 }
 
 function pass(x: Exchange, limit: Limit, slots: Slots, context: FilterContext): Verdict {
@@ -110,8 +116,20 @@ function refuse(limit: Limit, context: FilterContext): Verdict {
   const { settings, decision, pointer } = limit;
   const afterSeconds = Math.max(1, Math.ceil(decision.retryAfterMs / 1000));
   const detail = `limit ${settings.name}: ${settings.requests} per ${formatDuration(settings.perMs)}, used up; retry in ${afterSeconds}s`;
-  return context.refuse(rateLimited, pointer, detail, [makeField('retry-after', String(afterSeconds))]);
+  return context.refuse(rateLimited, pointer, detail, retryAfter(afterSeconds));
 }
+
+/** Refusals are cheapest when there are most of them: the usual waits are prepared once. */
+function retryAfter(seconds: number): readonly Field[] {
+  const known = retryAfterFields[seconds];
+  if (known !== undefined) return known;
+  const fields = [makeField('retry-after', String(seconds))];
+  if (seconds <= preparedSecondsMax) retryAfterFields[seconds] = fields;
+  return fields;
+}
+
+const preparedSecondsMax = 3600;
+const retryAfterFields: (readonly Field[] | undefined)[] = [];
 
 function countOverflows(limit: Limit, context: FilterContext): void {
   const count = limit.takeOverflows();

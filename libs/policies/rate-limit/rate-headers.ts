@@ -13,10 +13,10 @@ export interface Standing {
 /** Adds the style's fields to a response; standings are those of every limit that counted, at least one. */
 export type WriteStandings = (head: Head, standings: readonly Standing[]) => void;
 
-export function createWriter(style: RateLimitSettings['headerStyle']): WriteStandings | null {
+export function createWriter(style: RateLimitSettings['headerStyle'], limits: readonly Limit[]): WriteStandings | null {
   switch (style) {
     case 'none': return null;
-    case 'draft': return createDraftWriter();
+    case 'draft': return createDraftWriter(limits);
     case 'legacy': return (head, standings) => writeTightest(head, standings, legacyIds);
     case 'kong': return createKongWriter();
   }
@@ -25,23 +25,21 @@ export function createWriter(style: RateLimitSettings['headerStyle']): WriteStan
 const seconds = (ms: number): number => Math.ceil(ms / 1000);
 
 /** draft-ietf-httpapi-ratelimit-headers-10: `RateLimit-Policy: "perIp";q=300;w=60` and `RateLimit: "perIp";r=299;t=60`. */
-function createDraftWriter(): WriteStandings {
-  const policies = new Map<Limit, Field>();
-  const policyOf = (limit: Limit): Field => {
-    const known = policies.get(limit);
-    if (known) return known;
-    const field = makeField('ratelimit-policy', `"${limit.settings.name}";q=${limit.algorithm.quota};w=${Math.max(1, seconds(limit.settings.perMs))}`);
-    policies.set(limit, field);
-    return field;
-  };
+function createDraftWriter(limits: readonly Limit[]): WriteStandings {
+  const policies = new Map(limits.map((limit) => [limit, policyField(limit)] as const));
   return (head, standings) => {
     let text = '';
     for (const { limit, remaining, resetMs } of standings) {
-      head.put(policyOf(limit));
+      const policy = policies.get(limit);
+      if (policy !== undefined) head.put(policy);
       text += `${text === '' ? '' : ', '}"${limit.settings.name}";r=${remaining};t=${seconds(resetMs)}`;
     }
     head.append(rateLimitId, text);
   };
+}
+
+function policyField(limit: Limit): Field {
+  return makeField('ratelimit-policy', `"${limit.settings.name}";q=${limit.algorithm.quota};w=${Math.max(1, seconds(limit.settings.perMs))}`);
 }
 
 const rateLimitId = headerId('ratelimit');
