@@ -19,16 +19,18 @@ export function measureRouter(count = 100_000): Figure[] {
   let longest = 0;
   let table: RouteTable<number> | null = null;
   while (table === null) {
-    const sliceAt = performance.now();
+    // Time of this thread: on a busy machine the clock would count the others' work.
+    const before = process.threadCpuUsage();
     const step = slices.next();
-    longest = Math.max(longest, performance.now() - sliceAt);
+    const spent = process.threadCpuUsage(before);
+    longest = Math.max(longest, (spent.user + spent.system) / 1000);
     if (step.done === true) table = step.value;
   }
   const built = performance.now() - startedAt;
   const last = count - 5;
   return [
     { what: `routes compiled: ${count}`, value: built, unit: 'ms' },
-    { what: 'longest step of it', value: longest, unit: 'ms' },
+    { what: 'longest step of it, CPU', value: longest, unit: 'ms' },
     { what: 'match, exact', value: matchNs(table, `/exact/${last}/a`), unit: 'ns' },
     { what: 'match, prefix', value: matchNs(table, `/prefix/${last + 1}/orders/42`), unit: 'ns' },
     { what: 'match, template with two variables', value: matchNs(table, `/template/${last + 2}/acme/orders/42`), unit: 'ns' },
