@@ -54,10 +54,14 @@ async function largeApply(controlPlane: ControlPlane, documents: number): Promis
   const text = manyDocuments(documents);
   const cold = await timed(() => apply(controlPlane, text));
   const same = await timed(() => apply(controlPlane, text));
+  const edits: number[] = [];
+  for (let n = 0; n < 30; n++) edits.push(await timed(() => apply(controlPlane, `kind: Policy\nname: p7\ntarget: {service: s7}\ntimeout: {request: ${100 + n}s}\n`)));
+  edits.sort((a, b) => a - b);
   const bar = documents === 10_000 ? { bar: '≤ 10 s', ok: cold <= 10_000 } : { bar: '≤ 10 s for 10,000', ok: cold * (10_000 / documents) <= 10_000 };
   return [
     { what: `apply of ${documents} documents (YAML, ${(text.length / 1e6).toFixed(1)} MB)`, value: round(cold / 1_000), unit: 's', ...bar },
-    { what: `the same again: nothing to write`, value: round(same / 1_000), unit: 's', bar: '', ok: null },
+    { what: 'the same again: nothing to write', value: round(same / 1_000), unit: 's', bar: '', ok: null },
+    { what: 'then one edit of one policy, p50', value: round(edits[15] ?? 0), unit: 'ms', bar: '', ok: null },
   ];
 }
 

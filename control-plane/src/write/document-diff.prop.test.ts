@@ -1,7 +1,7 @@
 import { canonicalJson } from '@remora/core/canonical-json';
 import type { Json, JsonObject } from '@remora/core/canonical-json';
 import { parsePointer } from '@remora/core/pointer';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { diffFields, diffOf } from './document-diff.ts';
 import type { FieldChange } from './document-diff.ts';
@@ -27,7 +27,7 @@ function patch(before: JsonObject, changes: readonly FieldChange[]): JsonObject 
 function withValue(value: Json, [segment, ...rest]: readonly string[], after: Json | undefined): Json {
   if (segment === undefined) return after ?? null;
   const entries = Object.entries(value as JsonObject).filter(([key]) => key !== segment);
-  const inside = Object.hasOwn(value as JsonObject, segment) ? Reflect.get(value as JsonObject, segment) as Json : {};
+  const inside = Object.hasOwn(value as JsonObject, segment) ? ((value as JsonObject)[segment] ?? {}) : {};
   const changed: [string, Json][] = rest.length > 0 ? [[segment, withValue(inside, rest, after)]] : after === undefined ? [] : [[segment, after]];
   return Object.fromEntries([...entries, ...changed]);
 }
