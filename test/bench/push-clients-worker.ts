@@ -46,7 +46,10 @@ class BenchSidecar {
     };
     const call = this.#client.makeBidiStreamRequest(sync.path, (message: SidecarMessage) => sync.requestSerialize(message), deserialize);
     this.#call = call;
-    call.on('error', (error) => { process.stderr.write(error.message + '\n'); this.close(); });
+    // Late: the call that was cancelled before may end after the next one began.
+    call.on('error', () => {
+      if (this.#call === call) this.close();
+    });
     call.on('data', (message: ControlMessage) => this.core.receive(message));
     this.core.open((message) => {
       call.write(message);

@@ -51,6 +51,7 @@ export class ConfigLane {
   hold: Hold | null = null;
   #target: ConfigTarget | null = null;
   #inFlight: InFlight | null = null;
+  #greeted = false;
   #sendFull = false;
   #resyncs = 0;
   #failures = 0;
@@ -176,6 +177,7 @@ export class ConfigLane {
     if (!target) return null;
     if (target.content.hash === this.appliedHash) return this.#beginUnchanged(target, nowMs);
     if (this.#held(target, nowMs) || !mayBegin(target.content)) return null;
+    this.#greeted = true;
     const base = this.#sendFull ? null : this.appliedContent;
     const plan = this.#plans.between(base, target.content);
     const opening = this.#beginMessage(target, base, plan);
@@ -184,12 +186,16 @@ export class ConfigLane {
   }
 
   #beginUnchanged(target: ConfigTarget, nowMs: number): string | null {
-    if (compareVersions(target.version, this.appliedVersion) <= 0) return null;
-    const { version, content: { hash } } = target;
+    const isNewer = compareVersions(target.version, this.appliedVersion) > 0;
+    // Hello is always answered: then the sidecar knows that what it has is what it should have.
+    if (!isNewer && this.#greeted) return null;
+    this.#greeted = true;
+    const version = isNewer ? target.version : this.appliedVersion;
+    const { hash } = target.content;
     const opening = this.#messages.shared(`config unchanged ${formatVersion(version)} ${hash}`, () => ({
       $case: 'unchanged', value: { lane: Lane.LANE_CONFIG, version: wireVersion(version), hash: Buffer.from(hash, 'hex') },
     }));
-    this.#inFlight = { target, kind: 'unchanged', opening, hashes: [], length: 1, next: 0, needRounds: 0, progressMs: nowMs };
+    this.#inFlight = { target: { ...target, version }, kind: 'unchanged', opening, hashes: [], length: 1, next: 0, needRounds: 0, progressMs: nowMs };
     return 'config/unchanged';
   }
 

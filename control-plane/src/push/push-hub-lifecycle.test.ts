@@ -29,6 +29,17 @@ describe('a restart of the control plane', () => {
     expect(sidecar.violations).toEqual([]);
   });
 
+  test('answers a Hello that is up to date as well', () => {
+    const { fixture, sidecar } = started();
+    fixture.disconnect(sidecar);
+    sidecar.log.length = 0;
+    fixture.connect(sidecar);
+    expect(sidecar.log).toEqual(['unchanged-state', 'unchanged-config']);
+    fixture.live(20_000, sidecar);
+    expect(sidecar.log).toHaveLength(2);
+    expect(fixture.hub.sidecar('web-1')).toMatchObject({ phase: 'in-sync', config: { applied: { index: 41 } } });
+  });
+
   test('continues with a delta, from what the store still has', () => {
     const { fixture, sidecar } = started();
     fixture.restart();
