@@ -58,7 +58,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
 
   // What documents mean.
   const model = createModel({ kinds: authoringKinds, checkRegex });
-  const planner = createPlanner({ kinds: authoringKinds, wireKinds });
+  const planner = createPlanner({ kinds: authoringKinds, wireKinds, model });
   // Who is there. The registry comes first: the hub announces what it knows.
   const instances = createInstanceRegistry({ clock, timers, store, onStoreError: alarm });
   const telemetry = createTelemetryHub({ clock, timers, identity: claimedIdentity });

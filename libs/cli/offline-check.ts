@@ -1,5 +1,6 @@
 import type { Violation } from '@remora/core/violation';
 import { createPlanner } from '@remora/control-plane/compile/planner';
+import { violationsBeside } from '@remora/control-plane/compile/unread-documents';
 import { authoringKinds, wireKinds } from '@remora/control-plane/kinds';
 import type { StoredDocument } from '@remora/control-plane/store/store';
 import { createModel } from '@remora/model/model';
@@ -13,9 +14,13 @@ import type { DocumentInput } from './document-input.ts';
 export function checkOffline(input: DocumentInput): readonly Violation[] {
   const model = createModel({ kinds: authoringKinds, checkRegex });
   const { documents, violations } = model.validateDocuments(input.documents);
+  const planner = createPlanner({ kinds: authoringKinds, wireKinds, model });
   const found = [...input.violations, ...violations];
-  if (found.length > 0) return input.withSources(found);
+  if (found.length > 0) {
+    const beside = violationsBeside(planner, { previous: null, documents: new Map() }, { loaded: input.documents, valid: documents, lost: input.violations.length > 0 });
+    return input.withSources([...found, ...beside]);
+  }
   const stored = new Map<StoredDocument['key'], StoredDocument>(documents.map(({ key, document }) => [key, { key, document, writtenAt: 0, owner: '' }]));
-  const plan = createPlanner({ kinds: authoringKinds, wireKinds }).plan(null, stored, stored.keys());
+  const plan = planner.plan(null, stored, stored.keys());
   return plan.ok ? [] : input.withSources(plan.violations);
 }

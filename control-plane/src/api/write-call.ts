@@ -1,8 +1,9 @@
 import { contentHash } from '@remora/core/hash';
 import type { Violation } from '@remora/core/violation';
 import { loadDocuments } from '@remora/model/load-documents';
-import type { Model, ValidDocument } from '@remora/model/model';
+import type { ValidDocument } from '@remora/model/model';
 import { z } from 'zod';
+import { violationsBeside } from '../compile/unread-documents.ts';
 import { diffOf } from '../write/document-diff.ts';
 import type { Intent } from '../write/intended-changes.ts';
 import { WriteError } from '../write/write-error.ts';
@@ -30,18 +31,20 @@ export type WriteQuery = z.output<typeof writeQuery>;
 const namesMax = 1_000;
 
 /** Reads and validates the documents of a body. Throws with everything that is wrong. */
-export function readBody(model: Model, call: ApiCall): readonly ValidDocument[] {
+export function readBody(ports: ApiPorts, call: ApiCall): readonly ValidDocument[] {
   const json = /\bjson\b/.test(call.contentType);
   const loaded = loadDocuments([{ name: json ? 'request.json' : 'request', bytes: call.body }]);
-  const { documents, violations } = model.validateDocuments(loaded.documents);
-  const all: readonly Violation[] = [...loaded.violations, ...violations];
-  if (all.length > 0) throw new WriteError('documents-refused', countText(all.length), { violations: all });
-  return documents;
+  const { documents, violations } = ports.model.validateDocuments(loaded.documents);
+  if (loaded.violations.length + violations.length === 0) return documents;
+  const state = ports.writePath.state();
+  const beside = violationsBeside(ports.planner, { previous: state.kind === 'ready' ? state.planned : null, documents: ports.store.documents() }, { loaded: loaded.documents, valid: documents, lost: loaded.violations.length > 0 });
+  const all: readonly Violation[] = [...loaded.violations, ...violations, ...beside];
+  throw new WriteError('documents-refused', countText(all.length), { violations: all });
 }
 
 /** The same, where nothing at all is a mistake: a wrong path or an empty template in a pipeline must not look like success. */
-export function readSomeDocuments(model: Model, call: ApiCall): readonly ValidDocument[] {
-  const documents = readBody(model, call);
+export function readSomeDocuments(ports: ApiPorts, call: ApiCall): readonly ValidDocument[] {
+  const documents = readBody(ports, call);
   if (documents.length > 0) return documents;
   const message = 'the input has no document';
   throw new WriteError('documents-refused', message, { violations: [{ pointer: '', code: 'no-document', message }] });
