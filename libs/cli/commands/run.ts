@@ -10,6 +10,8 @@ import { CommandFailure } from '../command-failure.ts';
 import { readDocumentFiles } from '../document-files.ts';
 import { loadInput } from '../document-input.ts';
 import type { DocumentInput } from '../document-input.ts';
+import { awaitEnforcing } from '../embedded/await-enforcing.ts';
+import type { Door } from '../embedded/await-enforcing.ts';
 import { startChild } from '../embedded/child-part.ts';
 import type { ChildPart } from '../embedded/child-part.ts';
 import { watchInputs } from '../embedded/folder-watch.ts';
@@ -83,7 +85,9 @@ async function serve(session: Session, options: RunOptions, running: Running): P
   const { input, parts, stopping, dataDir } = running;
   const role = chooseRole(input.documents.map(({ value }) => value), options);
   const { env } = session.terminal;
-  const onLine = (line: string): void => session.remark(line);
+  let ending = false;
+  // What parts say while they are told to stop is of no use to anybody.
+  const onLine = (line: string): void => (ending ? undefined : session.remark(line));
   const controlPlane = await startControlPlaneHere(options.apiPort, onLine);
   const api = openApi({ server: `http://${controlPlane.api}`, author: 'remora run' });
   try {
@@ -91,13 +95,16 @@ async function serve(session: Session, options: RunOptions, running: Running): P
     const plan = { role, push: controlPlane.push, dataDir: join(dataDir, 'sidecar'), host: options.host, ...(options.port === undefined ? {} : { port: options.port }) };
     const sidecar = startChild({ name: role.kind === 'gateway' ? `gateway ${role.name}` : `sidecar of ${role.name}`, env, onLine, args: [...sidecarArguments(plan), '--log-level', 'warn'] });
     parts.push(sidecar);
-    session.terminal.out(readyText(session, await sidecar.listening, { api: api.server, name: sidecar.name }));
+    const { admin } = await sidecar.listening;
+    const doors = await awaitEnforcing(api, String(admin), sidecar.ended);
+    session.terminal.out(readyText(session, doors, { api: api.server, admin: String(admin), name: sidecar.name }));
     const watch = options.watch ? watchInputs(options.file, session.terminal, () => void reload(session, options, api)) : null;
     const how = await Promise.race([stopping, sidecar.ended]);
     watch?.close();
     if (how === 'stopped') return exitCodes.ok;
     throw new CommandFailure(exitCodes.serverFailed, how);
   } finally {
+    ending = true;
     await api.close();
     for (const part of parts.toReversed()) await part.stop();
     await controlPlane.stop();
@@ -112,14 +119,13 @@ async function startControlPlaneHere(apiPort: number, onLine: (line: string) => 
   return startControlPlane(read.settings, { log: (line) => onLine(line.trimEnd()) });
 }
 
-function readyText(session: Session, listening: Readonly<Record<string, unknown>>, facts: { readonly api: string; readonly name: string }): string {
-  const doors = Object.entries(listening).filter(([name]) => /^(?:inbound|gateway)\b/.test(name)).map(([, address]) => `http://${addressText(address)}`);
-  if (session.format !== 'table') return `${JSON.stringify({ ...listening, event: 'listening', api: facts.api })}\n`;
-  return `${session.style.good('ready:')} ${facts.name} on ${doors.join(', ') || 'the ports of its document'}\nAPI on ${facts.api}  (docs: ${facts.api}/docs)\n`;
-}
-
-function addressText(address: unknown): string {
-  return typeof address === 'number' ? `127.0.0.1:${address}` : String(address);
+function readyText(session: Session, doors: readonly Door[], facts: { readonly api: string; readonly admin: string; readonly name: string }): string {
+  if (session.format !== 'table') {
+    const ports = Object.fromEntries(doors.map(({ name, host, port }) => [name, `${host}:${port}`]));
+    return `${JSON.stringify({ event: 'listening', api: facts.api, admin: facts.admin, ...ports })}\n`;
+  }
+  const places = doors.map(({ host, port }) => `http://${host}:${port}`).join(', ');
+  return `${session.style.good('ready:')} ${facts.name} on ${places}\nAPI on ${facts.api}  (docs: ${facts.api}/docs)\n`;
 }
 
 /** What the documents do not have any more goes: they are the whole truth. */
