@@ -36,6 +36,8 @@ export class HeadScanner {
   connection = 0;
   upgrade = false;
   expectContinue = false;
+  /** `timeout` of Keep-Alive in seconds; -1 where nothing was said. */
+  keepAliveSeconds = -1;
   tableVersion = 0;
 
   #kind: HeadKind;
@@ -62,6 +64,7 @@ export class HeadScanner {
     this.connection = 0;
     this.upgrade = false;
     this.expectContinue = false;
+    this.keepAliveSeconds = -1;
     this.tableVersion = headerTableVersion();
     this.#inFields = this.#kind === 'trailers';
     this.#emptyLines = 0;
@@ -247,6 +250,9 @@ export class HeadScanner {
         this.expectContinue = sameText(bytes, at, end, continueText);
         if (!this.expectContinue) this.connection |= unknownExpectation;
         return true;
+      case keepAliveId:
+        this.keepAliveSeconds = keepAliveTimeout(bytes, at, end);
+        return true;
       default:
         return true;
     }
@@ -297,6 +303,7 @@ const contentLengthId = headerId('content-length');
 const transferEncodingId = headerId('transfer-encoding');
 const upgradeId = headerId('upgrade');
 const expectId = headerId('expect');
+const keepAliveId = headerId('keep-alive');
 /** Ids up to this are host, framing and hop-by-hop fields: see header-ids.ts. */
 export const lastFramingId = headerId('proxy-connection');
 
@@ -368,3 +375,21 @@ function connectionOption(bytes: Uint8Array, at: number, end: number): number {
   if (sameText(bytes, at, end, upgradeText)) return connectionUpgrade;
   return connectionNames;
 }
+
+/** `timeout=5, max=100`: 5. */
+function keepAliveTimeout(bytes: Uint8Array, from: number, end: number): number {
+  for (let at = from; at + timeoutText.length < end; at++) {
+    if (!sameText(bytes, at, at + timeoutText.length, timeoutText)) continue;
+    let seconds = 0;
+    let i = at + timeoutText.length;
+    for (; i < end && i < at + timeoutText.length + 9; i++) {
+      const digit = (bytes[i] as number) - 48;
+      if (digit < 0 || digit > 9) break;
+      seconds = seconds * 10 + digit;
+    }
+    return i > at + timeoutText.length ? seconds : -1;
+  }
+  return -1;
+}
+
+const timeoutText = Buffer.from('timeout=');

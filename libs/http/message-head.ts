@@ -37,6 +37,8 @@ export class MessageHead implements Head {
   /** Transfer-Encoding: chunked was received. */
   chunked = false;
   expectContinue = false;
+  /** `timeout` of Keep-Alive in seconds; -1 where nothing was said. */
+  keepAliveSeconds = -1;
 
   bytes: TextBuffer = noBytes;
   rows: Int32Array = noRows;
@@ -208,6 +210,7 @@ export class MessageHead implements Head {
     head.connection = this.connection;
     head.chunked = this.chunked;
     head.expectContinue = this.expectContinue;
+    head.keepAliveSeconds = this.keepAliveSeconds;
     head.bytes = this.bytes;
     head.rows = this.rows;
     head.rowsAt = this.rowsAt;

@@ -14,6 +14,7 @@ export function takeRequestHead(scanner: HeadScanner, bytes: Uint8Array, from: n
   const base = arena.textAt;
   head.method = methodText(text, base + scanner.startAt, base + scanner.methodEnd);
   head.minorVersion = scanner.minorVersion;
+  if (otherProtocols.has(head.method)) return scanBad;
   if (scanner.transferEncoding && scanner.minorVersion === 0) return scanBad;
   if (scanner.hostRow < 0 && scanner.minorVersion === 1) return scanBad;
   if ((scanner.connection & unknownExpectation) !== 0 && scanner.minorVersion === 0) head.connection &= ~unknownExpectation;
@@ -56,6 +57,7 @@ function adopt(scanner: HeadScanner, bytes: Uint8Array, from: number, arena: Hea
   head.connection = scanner.connection;
   head.chunked = scanner.chunked;
   head.expectContinue = scanner.expectContinue;
+  head.keepAliveSeconds = scanner.keepAliveSeconds;
   return text;
 }
 
@@ -225,6 +227,13 @@ export function copyBytes(source: Uint8Array, from: number, end: number, target:
   for (let i = from, to = at; i < end; i++, to++) target[to] = source[i] as number;
 }
 
+/**
+ * Methods of protocols that share HTTP's syntax, sent here by mistake or to confuse an upstream that speaks both: HTTP/2's preface (RFC 9113
+ * section 3.4) and RTSP (RFC 7826 section 13). No registered HTTP method has these names.
+ */
+const otherProtocols: ReadonlySet<string> = new Set([
+  'PRI', 'DESCRIBE', 'ANNOUNCE', 'SETUP', 'PLAY', 'PAUSE', 'TEARDOWN', 'GET_PARAMETER', 'SET_PARAMETER', 'REDIRECT', 'RECORD', 'FLUSH',
+]);
 const loopCopyMax = 32;
 const nominatedMax = 64;
 const authorityMax = 260;

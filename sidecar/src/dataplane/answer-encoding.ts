@@ -14,6 +14,8 @@ export interface AnswerContext {
   readonly version: string;
   /** Node id of this sidecar. */
   readonly hop: string;
+  /** Unix milliseconds. */
+  readonly wallMs: number;
 }
 
 export interface EncodedAnswer {
@@ -29,8 +31,9 @@ export function encodeAnswer(answer: Answer, context: AnswerContext): EncodedAns
   const head = new MessageHead();
   head.status = answer.status;
   for (const field of answer.fields) head.put(field);
-  head.put(reasonField(answer.reason.code));
+  if (answer.status >= 400) head.put(reasonField(answer.reason.code));
   head.put(originField);
+  head.put(dateField(context.wallMs));
   if (context.requestId !== '') head.set(requestIdHeader, context.requestId);
   const body = context.grpc && answer.body === null ? encodeGrpc(head, answer, context) : encodeBody(head, answer, context);
   head.bodyLength = body.length;
@@ -107,6 +110,19 @@ function percentEncoded(text: string): string {
   }
   return encoded;
 }
+
+/** RFC 9110 section 6.6.1; made once a second. */
+export function dateField(wallMs: number): Field {
+  const second = Math.floor(wallMs / 1000);
+  if (second !== dateSecond) {
+    dateSecond = second;
+    date = makeField('date', new Date(second * 1000).toUTCString());
+  }
+  return date;
+}
+
+let dateSecond = 0;
+let date = makeField('date', new Date(0).toUTCString());
 
 function reasonField(code: string): Field {
   let field = reasonFields.get(code);

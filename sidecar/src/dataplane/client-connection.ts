@@ -36,6 +36,7 @@ export class ClientConnection extends WheelNode implements LinkOwner {
   #interim = 0;
   #keepsOpen = true;
   #idleSince = 0;
+  #idleTimeoutMs: number;
   /** Bytes that came after the consumer said stop: delivered at resume. */
   #held: Uint8Array | null = null;
   #readEnded = false;
@@ -44,6 +45,7 @@ export class ClientConnection extends WheelNode implements LinkOwner {
   constructor(pool: UpstreamPool, thread: ThreadContext) {
     super();
     this.pool = pool;
+    this.#idleTimeoutMs = pool.limits.idleTimeoutMs;
     this.#thread = thread;
     this.#heads = new HeadReader('response', thread.arena, upstreamHeadLimits);
     this.#bodies = new BodyReader(thread.arena, upstreamHeadLimits);
@@ -155,6 +157,7 @@ export class ClientConnection extends WheelNode implements LinkOwner {
     }
     this.#awaitingHead = false;
     this.#keepsOpen = head.minorVersion === 1 ? (head.connection & connectionClose) === 0 : (head.connection & connectionKeepAlive) !== 0;
+    if (head.keepAliveSeconds >= 0) this.#idleTimeoutMs = Math.min(this.pool.limits.idleTimeoutMs, peerIdleMs(head.keepAliveSeconds));
     const bodiless = attempt.bodiless(head.status);
     const framing = responseFraming(head, bodiless);
     this.#bodies.start(framing, head.bodyLength);
@@ -214,7 +217,7 @@ export class ClientConnection extends WheelNode implements LinkOwner {
     this.#link.resume();
     this.#idleSince = this.#thread.turn.now();
     if (!this.pool.release(this)) this.close();
-    else if (this.#attempt === null && !this.#thread.wheels.isArmed(this)) this.#thread.wheels.arm(this, this.pool.limits.idleTimeoutMs);
+    else if (this.#attempt === null && !this.#thread.wheels.isArmed(this)) this.#thread.wheels.arm(this, this.#idleTimeoutMs);
   }
 
   /** The consumer wants more. Runs at the end of a turn. */
@@ -271,10 +274,15 @@ export class ClientConnection extends WheelNode implements LinkOwner {
   /** Idle for too long? Armed once; compares when it fires. */
   fire(): void {
     if (this.#attempt !== null || this.#link.closed) return;
-    const left = this.#idleSince + this.pool.limits.idleTimeoutMs - this.#thread.turn.now();
+    const left = this.#idleSince + this.#idleTimeoutMs - this.#thread.turn.now();
     if (left <= 0) this.close();
     else this.#thread.wheels.arm(this, left);
   }
+}
+
+/** The upstream closes after this time: be earlier, so that no request meets its FIN. */
+function peerIdleMs(seconds: number): number {
+  return Math.max(250, seconds * 1000 - 1000);
 }
 
 function responseFraming(head: MessageHead, bodiless: boolean): BodyFraming {

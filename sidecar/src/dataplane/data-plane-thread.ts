@@ -94,6 +94,7 @@ export class DataPlaneThread {
     };
     this.engine = new Engine({
       thread: this.#thread, nodeId: options.nodeId, requestIds: new RequestIds(), series: options.series, refusals: options.refusals,
+      count: (name) => this.#count(name, 1),
       connectionsMax: options.connectionsMax,
     });
     this.#places = new PlaceBuilder({
@@ -101,7 +102,7 @@ export class DataPlaneThread {
         clock: options.clock,
         timers: new WheelFilterTimers(this.#thread.wheels),
         random: options.random,
-        count: (name, by) => this.#counters.set(name, (this.#counters.get(name) ?? 0) + by),
+        count: (name, by) => this.#count(name, by),
         log: (line) => options.log.add(line),
         ...(options.logFiles && { openLog: (target: LogFile) => (options.logFiles as LogFiles).open(target) }),
         ...(options.shared && { shared: options.shared }),
@@ -110,6 +111,11 @@ export class DataPlaneThread {
       connector: (call, response) => this.#connect(call, response),
       recordShadow: (x: Exchange, answer: Answer) => this.engine.recordRefusal(x as ExchangeRun, answer, true),
     });
+  }
+
+  /** Names are constants of the code: as many as the code has. */
+  #count(name: string, by: number): void {
+    this.#counters.set(name, (this.#counters.get(name) ?? 0) + by);
   }
 
   get series(): SeriesRows {

@@ -1,4 +1,3 @@
-import { write } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock, systemTimers } from '@remora/core/clock';
@@ -7,6 +6,7 @@ import { runtimeKinds } from '../kinds.ts';
 import { DataPlaneThread } from './data-plane-thread.ts';
 import { LogFiles } from './log-files.ts';
 import { LogLines } from './log-lines.ts';
+import { writeToStandardOutput } from './standard-output.ts';
 import { RefusalBatch } from './refusal-batch.ts';
 import { SeriesRows } from './series-rows.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
@@ -51,11 +51,6 @@ function runDataWorker(start: WorkerStart): void {
   post({ kind: 'ready' });
 }
 
-/** The worker's own descriptor: its `process.stdout` would go through the control thread. A closed pipe only loses the lines. */
-function writeToStandardOutput(lines: string, done: () => void): void {
-  write(1, lines, null, 'utf8', () => done());
-}
-
 /** Writes the longest stall of this thread where the control thread reads and clears it. */
 function watchStalls(memory: Float64Array): void {
   const delays = monitorEventLoopDelay({ resolution: stallResolutionMs });
@@ -68,7 +63,7 @@ function watchStalls(memory: Float64Array): void {
   }, stallReportMs).unref();
 }
 
-const stallResolutionMs = 10;
+const stallResolutionMs = 20;
 const stallReportMs = 250;
 
 runDataWorker(workerData as WorkerStart);

@@ -6,7 +6,7 @@ import { MessageHead } from '@remora/http/message-head';
 import type { Answer } from '@remora/policy-kit/exchange';
 import { undecided } from '@remora/router/route-table';
 import { policiesBehind } from '@remora/snapshot/effective-settings';
-import { encodeAnswer, type EncodedAnswer } from './answer-encoding.ts';
+import { dateField, encodeAnswer, type EncodedAnswer } from './answer-encoding.ts';
 import { clientAddress } from './client-address.ts';
 import { defaultConnectionLimits, type ConnectionLimits } from './connection-limits.ts';
 import type { RefusalRecord } from './data-plane.ts';
@@ -35,6 +35,7 @@ export interface EngineOptions {
   readonly requestIds: RequestIds;
   readonly series: SeriesRows;
   readonly refusals: RefusalSink;
+  readonly count: (name: string) => void;
   /** Connections that the thread may hold, whatever listeners say: the descriptor reserve. */
   readonly connectionsMax: number;
 }
@@ -228,6 +229,7 @@ export class Engine {
   }
 
   #sendOwn(run: ExchangeRun, response: EncodedAnswer): void {
+    response.head.put(dateField(this.thread.clock.wallMs()));
     run.sendOwn(response.head, response.body);
   }
 
@@ -301,6 +303,7 @@ export class Engine {
 
   filterFailed(kind: string, error: unknown): Answer {
     const detail = error instanceof Error ? error.message : String(error);
+    this.#options.count('filter_failed');
     return { ...this.answerFor(reasons.filterFailed, detail), kind };
   }
 
@@ -312,6 +315,7 @@ export class Engine {
       policy: policyOf(run.pin.place, answer),
       version: run.pin.configVersion,
       hop: this.#options.nodeId,
+      wallMs: this.thread.clock.wallMs(),
     });
   }
 

@@ -1,5 +1,5 @@
-/** Where access-log lines end up: takes whole lines, calls back when it can take more. */
-export type LogWriter = (lines: string, done: () => void) => void;
+/** Where access-log lines end up: takes whole lines, calls back when it can take more; `false` where they were lost. */
+export type LogWriter = (lines: string, done: (written?: boolean) => void) => void;
 
 /**
  * Lines of the access log, gathered and written together: every `flushMs` or `flushBytes`, one write at a time. Behind a slow disk or pipe at most
@@ -33,11 +33,13 @@ export class LogLines {
   flush(): void {
     if (this.#writing || this.#lines.length === 0) return;
     const text = `${this.#lines.join('\n')}\n`;
+    const count = this.#lines.length;
     this.#lines = [];
     this.#length = 0;
     this.#writing = true;
-    this.#write(text, () => {
+    this.#write(text, (written = true) => {
       this.#writing = false;
+      if (!written) this.dropped += count;
       if (this.#length >= flushBytes) this.flush();
       else if (this.#lines.length > 0 && !this.#scheduled) this.#schedule();
     });

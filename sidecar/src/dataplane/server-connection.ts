@@ -36,6 +36,8 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
   readonly #heads: HeadReader;
   readonly #bodies: BodyReader;
   #limits: ConnectionLimits;
+  /** The generation that they come from. */
+  #limitsOf: object | null;
   #run: ExchangeRun | null = null;
   #requests = 0;
   /** Input that cannot be used yet. */
@@ -65,6 +67,7 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
     this.binding = binding;
     this.facts = facts;
     this.#limits = engine.limitsOf(binding);
+    this.#limitsOf = engine.generation;
     this.#heads = new HeadReader('request', engine.thread.arena, this.#limits.head);
     this.#bodies = new BodyReader(engine.thread.arena, this.#limits.head);
   }
@@ -130,6 +133,7 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
 
   #readHead(bytes: TextBuffer, at: number, to: number): number {
     const fresh = !this.#heads.waiting;
+    if (fresh && this.#limitsOf !== this.#engine.generation) this.#refreshLimits();
     const verdict = this.#heads.read(bytes, at, to);
     if (verdict === scanIncomplete) {
       if (fresh) this.#headBegan();
@@ -144,9 +148,16 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
     return used;
   }
 
+  #refreshLimits(): void {
+    this.#limitsOf = this.#engine.generation;
+    this.#limits = this.#engine.limitsOf(this.binding);
+    this.#heads.setLimits(this.#limits.head);
+  }
+
   #begin(head: MessageHead): void {
     const { minorVersion, connection, bodyLength } = head;
     this.#requests++;
+    head.expectContinue &&= minorVersion === 1;
     this.#http10 = minorVersion === 0;
     this.#keepAliveAsked = this.#http10 && (connection & connectionKeepAlive) !== 0;
     this.#closing = this.#http10 ? !this.#keepAliveAsked : (connection & connectionClose) !== 0;
@@ -155,15 +166,18 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
     this.#headSent = false;
     this.#bodyWanted = false;
     this.#ignoringBody = false;
-    this.#continueDue = head.expectContinue && !this.#http10;
+    this.#continueDue = head.expectContinue;
     this.#bodySince = 0;
     this.#bodies.start(bodyLength < 0 ? 'chunked' : 'length', bodyLength);
     this.#requestDone = this.#bodies.done;
     const run = this.#engine.makeRun(this, head);
     this.#run = run;
     if ((connection & unknownExpectation) !== 0) run.refuse(this.#engine.answerFor(reasons.expectationFailed, ''));
-    else if (head.method === 'CONNECT' || head.protocol !== '') run.refuse(this.#engine.answerFor(reasons.notImplemented, ''));
-    else this.#engine.start(run, this);
+    else if (head.method === 'CONNECT' || head.protocol !== '') {
+      // What follows is not HTTP.
+      this.#closing = true;
+      run.refuse(this.#engine.answerFor(reasons.notImplemented, ''));
+    } else this.#engine.start(run, this);
   }
 
   #readBody(run: ExchangeRun, bytes: TextBuffer, at: number, to: number): number {
@@ -234,6 +248,7 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
   }
 
   onDrain(): void {
+    this.#since = this.#now();
     this.#run?.writable();
   }
 
