@@ -62,7 +62,7 @@ export function writeQuestion(options: WriteOptions): Pick<ApiQuestion, 'query' 
 export async function sendWrite(session: Session, options: WriteOptions, question: ApiQuestion): Promise<WriteAnswer> {
   const send = async (api: ApiClient): Promise<WriteAnswer> => (await api.call(question)).body as WriteAnswer;
   if (options.wait !== true || options.dryRun === true) return send(session.api);
-  return whileWaiting(session, 'waiting for the sidecars', () => send(session.api));
+  return whileWaiting(session, () => send(session.api));
 }
 
 /** Exit code of a write that was not refused. */

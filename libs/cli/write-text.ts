@@ -18,7 +18,20 @@ function guardsText(answer: WriteAnswer, style: Style): string {
 }
 
 function dryRunText(answer: WriteAnswer, style: Style): string {
-  return `${style.warn('dry run, nothing was changed:')} ${touchedText(answer, style)}\nplan ${answer.plan} on revision ${answer.head.index}\n`;
+  return `${effectiveText(answer, style)}${style.warn('dry run, nothing was changed:')} ${touchedText(answer, style)}\nplan ${answer.plan} on revision ${answer.head.index}\n`;
+}
+
+const effectiveLinesMax = 40;
+
+/** What sidecars would enforce otherwise: values, not documents. */
+function effectiveText({ effective }: WriteAnswer, style: Style): string {
+  if (effective === null || effective.changes.length === 0) return '';
+  const lines = effective.changes.slice(0, effectiveLinesMax).map(({ pointer, winner, places, placeCount, ...field }) => {
+    const more = placeCount > 1 ? ` and ${placeCount - 1} more` : '';
+    return `    ${pointer}: ${fieldText({ pointer, ...field }, style)} ${style.faint(`(${winner}) ${places[0] ?? ''}${more}`)}\n`;
+  });
+  const rest = effective.changes.length + effective.more - lines.length;
+  return `${style.name('enforced otherwise:')}\n${lines.join('')}${rest > 0 ? style.faint(`    and ${rest} more\n`) : ''}`;
 }
 
 function touchedText(answer: WriteAnswer, style: Style): string {
