@@ -49,8 +49,9 @@ export interface ControlPlaneDeps {
   readonly retention: { readonly minAgeMs: number; readonly minEntries: number };
 }
 
-/** How often history past retention is dropped. */
+/** How often history past retention is dropped, and when first: also a process that is restarted often does it. */
 const compactEveryMs = 3_600_000;
+const compactFirstMs = 60_000;
 
 export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   const { store, clock, timers, random, soon, log } = deps;
@@ -74,7 +75,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
     writePath.onCommitted(({ version, author, message, kind, changes }) => events.publish('revision', { version, author, message, kind, detail: `${kind} by ${author}: ${changes.length} documents` })),
     hub.onEvent(({ type, ...facts }) => events.publish(type, facts)),
   ];
-  let compaction: Timer | null = null;
+  let compactions: readonly Timer[] = [];
 
   return {
     store, model, planner, instances, hub, telemetry, events, writePath, clock, timers,
@@ -82,10 +83,10 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
       await writePath.start();
       const state = writePath.state();
       if (state.kind === 'broken') log.error('the documents in the store cannot be compiled by this build; nothing is pushed until corrected ones are applied', { violations: state.violations.slice(0, 20).map((one) => `${one.document ?? ''}${one.pointer}: ${one.message}`) });
-      compaction = timers.every(compactEveryMs, () => compact(deps, alarm));
+      compactions = [timers.after(compactFirstMs, () => compact(deps, alarm)), timers.every(compactEveryMs, () => compact(deps, alarm))];
     },
     async stop() {
-      compaction?.cancel();
+      for (const timer of compactions) timer.cancel();
       await writePath.stop();
       for (const stop of stops) stop();
       hub.close();

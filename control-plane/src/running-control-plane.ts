@@ -47,6 +47,11 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
     const routes = apiRoutes({ ...controlPlane, version: productVersion, metricsText: () => metrics.text() });
     const api = createApiServer({ routes, observe: (seen) => apiMetrics.observe(seen), alarm: (error) => log.error('a request failed', { error: errorText(error) }) });
     closers.push(() => api.close());
+    if (settings.otlpEndpoint !== '') {
+      const { startOtlpMetrics } = await import('./telemetry/otlp-metrics.ts');
+      const otlp = startOtlpMetrics({ endpoint: settings.otlpEndpoint, version: productVersion, registry: metrics.registry, clock: systemClock });
+      closers.push(() => otlp.stop());
+    }
     // The API answers /livez and /readyz while the state is loaded.
     const apiPort = await api.listen({ host: settings.apiHost, port: settings.apiPort });
     await controlPlane.start();
