@@ -1,6 +1,7 @@
 /** `npm run bundle`: one file each for control plane, sidecar and command line in `dist/`. They run with Node and nothing else. */
 import { readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { builtinModules } from 'node:module';
 import { build, type Plugin } from 'esbuild';
 
 const root = path.resolve(import.meta.dirname, '..');
@@ -56,6 +57,22 @@ const oneFile: Plugin = {
   },
 };
 
+const builtins = new Set(builtinModules.flatMap((name) => [name, `node:${name}`]));
+
+/**
+ * Built-in modules are taken when the code that uses them runs. Imports of the bundle itself would all be evaluated at the
+ * start, in every thread, with every export read: `node:http` alone then loads undici for its WebSocket (16 MB).
+ */
+const lazyBuiltins: Plugin = {
+  name: 'lazy-builtins',
+  setup(context) {
+    context.onResolve({ filter: /^(?:node:)?[a-z_]+(?:\/[a-z_]+)?$/ }, ({ path: name, kind }) =>
+      (kind === 'import-statement' && builtins.has(name) ? { path: name, namespace: 'lazy-builtins' } : null));
+    context.onLoad({ filter: /.*/, namespace: 'lazy-builtins' }, ({ path: name }) =>
+      ({ contents: `module.exports = process.getBuiltinModule(${JSON.stringify(name)});`, loader: 'js' }));
+  },
+};
+
 for (const target of targets) {
   const outfile = path.join(root, 'dist', `${target.name}.mjs`);
   rmSync(outfile, { force: true });
@@ -64,7 +81,7 @@ for (const target of targets) {
     outfile, bundle: true, platform: 'node', format: 'esm', target: 'node26', minifySyntax: true, minifyWhitespace: true, legalComments: 'none', logLevel: 'warning',
     // CommonJS packages ask for built-in modules by require.
     banner: { js: `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);` },
-    plugins: [oneFile],
+    plugins: [lazyBuiltins, oneFile],
   });
   process.stdout.write(`${path.relative(root, outfile)} ${(statSync(outfile).size / 1e6).toFixed(2)} MB\n`);
 }
