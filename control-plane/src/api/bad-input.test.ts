@@ -37,6 +37,7 @@ const cases: readonly BadInput[] = [
   apply('reserved-kind', 'kind: Secret\nname: s\n'),
   apply('reserved-section', 'kind: Policy\nname: p\ntarget: {}\njwt: {issuers: {}}\n'),
   apply('unknown-media-type', '<service/>', 'application/xml'),
+  { name: 'compressed-body', method: 'POST', url: '/v1/apply', body: service, headers: { 'content-encoding': 'gzip' } },
   { name: 'unknown-parameter', url: '/v1/services?limt=5' },
   { name: 'bad-parameters', url: '/v1/revisions?limit=0&before=-1&document=nothing' },
   { name: 'bad-limit', url: '/v1/services?limit=100000' },

@@ -61,6 +61,7 @@ export function createApiServer(ports: ApiServerPorts): ApiServer {
   if (ports.onRoute) app.addHook('onRoute', ports.onRoute);
   app.addHook('onRequest', (request, _reply, done) => {
     refuseForeignPages(request.headers);
+    refuseEncodedBody(request);
     done();
   });
   const byPath = Map.groupBy(ports.routes, ({ path }) => path);
@@ -97,7 +98,8 @@ function register(app: FastifyInstance, route: ApiRoute): void {
   app.route({
     method: route.method,
     url: fastifyPath(route.path),
-    exposeHeadRoute: route.method === 'GET',
+    // A stream of events has no length and no end: there is nothing that HEAD could answer.
+    exposeHeadRoute: route.method === 'GET' && route.path !== '/v1/events',
     bodyLimit: route.body?.maxBytes ?? bodyDefaultBytes,
     handler: async (request, reply) => {
       const answer = await route.handle({
@@ -120,6 +122,12 @@ function register(app: FastifyInstance, route: ApiRoute): void {
       return reply.header('content-type', answer.contentType ?? 'application/json').send(bytes);
     },
   });
+}
+
+/** Bodies are read as they come: nothing is inflated here, so nothing can explode. */
+function refuseEncodedBody({ headers }: FastifyRequest): void {
+  const encoding = headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') throw new ApiError('unsupported-media-type', `content-encoding ${encoding.slice(0, 40)} is not read here; send the body as it is`);
 }
 
 function singleHeader(request: FastifyRequest, name: string): string | undefined {
