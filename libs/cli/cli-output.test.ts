@@ -3,7 +3,7 @@ import { expectGolden } from '@remora/testing/golden';
 import { describe, expect, test } from 'vitest';
 import { goldenOf, runScripted } from './cli-fixture.ts';
 import type { CliRunOptions, Script } from './cli-fixture.ts';
-import { enforced, explanation, offlineSidecar, pendingOne, refusedByOne, refusedSidecar, revision, sidecar, whyAnswer, written } from './testdata/answers.ts';
+import { enforced, explanation, offlineSidecar, otherwise, pendingOne, refusedByOne, refusedSidecar, revision, sidecar, whyAnswer, written } from './testdata/answers.ts';
 
 interface Case extends CliRunOptions {
   readonly name: string;
@@ -23,7 +23,7 @@ const cases: readonly Case[] = [
   { name: 'apply-wait-timeout', args: ['apply', '-f', 'good.yaml', '--wait'], script: write({ ...written, enforcement: pendingOne }) },
   { name: 'apply-wait-nobody', args: ['apply', '-f', 'good.yaml', '--wait'], script: write({ ...written, enforcement: { ...enforced, sidecars: [], counts: { ...enforced.counts, total: 0, applied: 0 } } }) },
   { name: 'apply-unchanged', args: ['apply', '-f', 'good.yaml'], script: write({ ...written, outcome: 'unchanged', revision: null, changes: [] }) },
-  { name: 'apply-dry-run', args: ['apply', '-f', 'good.yaml', '--dry-run', '--wait'], script: write({ ...written, outcome: 'dry-run', revision: null }) },
+  { name: 'apply-dry-run', args: ['apply', '-f', 'good.yaml', '--dry-run', '--wait'], script: write({ ...written, outcome: 'dry-run', revision: null, effective: otherwise }) },
   { name: 'apply-plan-prune', args: ['apply', '-f', 'good.yaml', '--plan', 'abc', '--prune', 'team'], script: problem(409, 'plan-differs', { detail: 'the plan would do something else now' }) },
   { name: 'apply-json', args: ['apply', '-f', 'good.yaml', '-o', 'json'], script: write({ ...written, enforcement: enforced }) },
   { name: 'apply-yaml', args: ['apply', '-f', 'good.yaml', '-o', 'yaml'], script: write({ ...written, changes: [] }) },

@@ -98,5 +98,6 @@ function writeAnswer(ports: ApiPorts, outcome: WriteOutcome): object {
     sidecars: sidecars.slice(0, namesMax),
     sidecarCount: sidecars.length,
     guards: outcome.guards.map(({ guard, subject, message, forced }) => ({ guard, subject: `${subject.kind}/${subject.name}`, message, forced })),
+    effective: outcome.effective,
   };
 }

@@ -2,6 +2,8 @@ import type { Clock } from '@remora/core/clock';
 import type { SubjectKey } from '@remora/core/subject';
 import type { Version } from '@remora/core/version';
 import type { Violation } from '@remora/core/violation';
+import { effectiveDiff } from '../compile/effective-diff.ts';
+import type { EffectiveDiff } from '../compile/effective-diff.ts';
 import type { GuardFinding, Planned, Planner, PlanResult } from '../compile/planner.ts';
 import type { InstanceRegistry } from '../instances/instance-registry.ts';
 import type { PushHub } from '../push/push-hub.ts';
@@ -58,6 +60,8 @@ export interface WriteOutcome {
   /** Subjects whose sidecars would enforce, or now get, something else. Sorted. */
   readonly subjects: readonly SubjectKey[];
   readonly guards: readonly (GuardFinding & { readonly forced: boolean })[];
+  /** Dry runs: what would be enforced otherwise, field by field. null: not worked out. */
+  readonly effective: EffectiveDiff | null;
 }
 
 export interface WritePorts {
@@ -141,7 +145,7 @@ class SerialWritePath implements WritePath {
     for (let attempt = 0; attempt < headTries; attempt++) {
       const draft = this.#draft(request);
       checkPlan(request, draft);
-      if (request.dryRun) return outcomeOf('dry-run', draft, request, null);
+      if (request.dryRun) return { ...outcomeOf('dry-run', draft, request, null), effective: this.#state.kind === 'ready' ? effectiveDiff(this.#state.planned, draft.planned) : null };
       checkGuards(request, draft);
       const input = this.#appendInput(request, draft);
       if (!input) return outcomeOf('unchanged', draft, request, null);
@@ -166,7 +170,7 @@ class SerialWritePath implements WritePath {
     const before = this.#ports.store.repeated(request.idempotency.key);
     if (!before) return null;
     if (before.fingerprint !== request.idempotency.fingerprint) throw keyReused();
-    return { outcome: 'repeated', head: this.#ports.store.head(), entry: before.entry, plan: '', changes: before.entry.changes, subjects: [], guards: [] };
+    return { outcome: 'repeated', head: this.#ports.store.head(), entry: before.entry, plan: '', changes: before.entry.changes, subjects: [], guards: [], effective: null };
   }
 
   #draft(request: WriteRequest): Draft {
@@ -290,7 +294,7 @@ function checkGuards(request: WriteRequest, draft: Draft): void {
 function outcomeOf(outcome: WriteOutcome['outcome'], draft: Draft, request: WriteRequest, entry: LogEntry | null): WriteOutcome {
   const { head, plan, changes } = draft;
   const guards = draft.findings.map((finding) => ({ ...finding, forced: request.force?.includes(finding.guard) ?? false }));
-  return { outcome, head, entry, plan, changes, subjects: [...draft.planned.changed].sort(), guards };
+  return { outcome, head, entry, plan, changes, subjects: [...draft.planned.changed].sort(), guards, effective: null };
 }
 
 function keyReused(): WriteError {

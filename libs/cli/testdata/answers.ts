@@ -47,7 +47,16 @@ export const written: WriteAnswer = {
   ],
   subjects: ['service/orders'],
   sidecars: [{ nodeId: 'orders-1', subject: 'service/orders', connected: true }, { nodeId: 'orders-2', subject: 'service/orders', connected: false }],
-  changeCount: 2, subjectCount: 1, sidecarCount: 2, guards: [], enforcement: null,
+  changeCount: 2, subjectCount: 1, sidecarCount: 2, guards: [], effective: null, enforcement: null,
+};
+
+/** What a dry run says of values. */
+export const otherwise: NonNullable<WriteAnswer['effective']> = {
+  changes: [
+    { kind: 'timeout', pointer: '/timeout/request', before: '5s', after: '2s', winner: 'baseline', places: ['service/orders calling service/payments', 'service/web calling service/orders'], placeCount: 7 },
+    { kind: 'retry', pointer: '/retry/retries', after: 2, winner: 'default', places: ['service/web calling service/orders'], placeCount: 1 },
+  ],
+  more: 3,
 };
 
 export const sidecar: SidecarAnswer = {

@@ -1,7 +1,20 @@
 import { z } from 'zod';
 import { documentDiffShape, enforcementShape, revisionShape } from './revision-shape.ts';
 import { shape } from './shape.ts';
-import { subjectKeyShape, versionShape } from './version-shape.ts';
+import { jsonShape, subjectKeyShape, versionShape } from './version-shape.ts';
+
+const effectiveDiffShape = shape('EffectiveDiff', z.object({
+  changes: z.array(z.object({
+    kind: z.string(),
+    pointer: z.string().describe('`/retry/retries`'),
+    before: jsonShape.optional().describe('Absent: not enforced before'),
+    after: jsonShape.optional().describe('Absent: not enforced any more'),
+    winner: z.string().describe('Policy that decides; `default` where none does'),
+    places: z.array(z.string()).describe('At most 20'),
+    placeCount: z.int(),
+  })).describe('At most 500'),
+  more: z.int(),
+}));
 
 /** Answer to every write, dry or not. */
 export const writeAnswerShape = shape('WriteAnswer', z.object({
@@ -16,6 +29,7 @@ export const writeAnswerShape = shape('WriteAnswer', z.object({
   sidecars: z.array(z.object({ nodeId: z.string(), subject: subjectKeyShape, connected: z.boolean() })).describe('Sidecars that it concerns; at most 1,000'),
   sidecarCount: z.int(),
   guards: z.array(z.object({ guard: z.string(), subject: subjectKeyShape, message: z.string(), forced: z.boolean() })).describe('Guards that trip; a write is refused unless each is forced'),
+  effective: effectiveDiffShape.nullable().describe('Dry runs: what would be enforced otherwise, field by field'),
   enforcement: enforcementShape.nullable().describe('With `wait=applied`: who enforces it'),
 }));
 
