@@ -1,13 +1,16 @@
 import { connect as connectHttp2 } from 'node:http2';
 import { request as httpRequest } from 'node:http';
 import { connect as connectTcp } from 'node:net';
+import path from 'node:path';
 import { EndpointSet } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import { expectGolden } from '@remora/testing/golden';
 import { settle } from '@remora/testing/manual-timers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { snapshot } from '../config/testdata/client-fixture.ts';
 import type { RefusalRecord } from '../dataplane/data-plane.ts';
 import { SidecarFixture } from '../testdata/sidecar-fixture.ts';
 import { AdminServer } from './admin-server.ts';
+import { metricsPage } from './metrics.ts';
 
 let fixture: SidecarFixture;
 beforeAll(async () => {
@@ -124,4 +127,8 @@ describe('refuses', () => {
     const options = { allowRemote: false, inspection: fixture.sidecar.inspection, metrics: () => Promise.resolve(''), defaultSide: 'gateway' as const, drain: () => {} };
     await expect(AdminServer.start({ ...options, address: { host: '0.0.0.0', port: 0 } })).rejects.toThrow('the admin interface binds loopback only, not 0.0.0.0');
   });
+});
+
+test('the page of metrics in docs is made from the table', () => {
+  expectGolden(path.resolve(import.meta.dirname, '../../../docs/metrics-sidecar.md'), metricsPage());
 });

@@ -69,6 +69,22 @@ export async function renderMetrics(sources: MetricSources): Promise<string> {
   return registry.metrics();
 }
 
+/** The page docs/metrics-sidecar.md. */
+export function metricsPage(): string {
+  return [
+    '# Metrics of a sidecar',
+    '',
+    'Made from `sidecar/src/admin/metrics.ts` by `npm run golden`. `GET /metrics` of the admin interface (loopback, port 15000)',
+    'answers them in Prometheus\' format. Series carry `side` (inbound, outbound, gateway), `route` and `destination`; beyond',
+    '1,000 series per sidecar the rest is added up under the route `_overflow`.',
+    '',
+    '| name | type | what it says |',
+    '| --- | --- | --- |',
+    ...metricTable.map(({ name, type, help }) => `| \`${name}\` | ${type} | ${help} |`),
+    '',
+  ].join('\n');
+}
+
 function readClasses(series: readonly SeriesReading[]): Sample[] {
   return series.flatMap((reading) => reading.statusClasses.flatMap((value, i) =>
     value === 0 && i !== 2 ? [] : [{ value, labels: { ...places(reading), class: i === 0 ? 'none' : `${i}xx` } }]));
