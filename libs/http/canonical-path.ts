@@ -24,6 +24,7 @@ export function canonicalPath(raw: string, rules: PathSpellingRules): string {
     if (text === '') return '';
     path += text;
   }
+  if (path.includes('%25') && hasDoubleEscape(path)) return '';
   return canonicalSegments(path, rules);
 }
 
@@ -62,13 +63,19 @@ function escaped(raw: string, at: number, byte: number, rules: PathSpellingRules
     case SEMICOLON:
       return rules.allowSemicolon ? '%3B' : '';
     case PERCENT:
-      return hexByte(raw, at + 3) < 0 ? '%25' : '';
+      return '%25';
     case PLUS:
       return '%2B';
     default:
       if (byte >= 0xc0 && overlong(raw, at, byte)) return '';
       return isPathChar(byte) ? String.fromCharCode(byte) : percent(byte);
   }
+}
+
+/** An encoded `%` before two hex digits, also where those were encoded themselves. */
+function hasDoubleEscape(path: string): boolean {
+  for (let at = path.indexOf('%25'); at >= 0; at = path.indexOf('%25', at + 3)) if (hexByte(path, at + 3) >= 0) return true;
+  return false;
 }
 
 /** UTF-8 in more bytes than needed: C0, C1, E0 below A0, F0 below 90, and lead bytes beyond Unicode. */
