@@ -20,6 +20,9 @@ export type Hold =
   | { readonly kind: 'guard'; readonly hash: string; readonly guards: readonly string[] }
   | { readonly kind: 'backoff'; readonly untilMs: number };
 
+/** Resources up to this travel in one message; stated in push.proto. */
+const wholeBytesMax = 32 * 1024;
+
 interface InFlight {
   readonly target: ConfigTarget;
   readonly kind: 'update' | 'unchanged';
@@ -180,8 +183,10 @@ export class ConfigLane {
     this.#greeted = true;
     const base = this.#sendFull ? null : this.appliedContent;
     const plan = this.#plans.between(base, target.content);
-    const opening = this.#beginMessage(target, base, plan);
-    this.#inFlight = { target, kind: 'update', opening, hashes: plan.hashes, length: plan.hashes.length + 2, next: 0, needRounds: 0, progressMs: nowMs };
+    const flight = { target, kind: 'update', next: 0, needRounds: 0, progressMs: nowMs } as const;
+    this.#inFlight = plan.bytes <= wholeBytesMax
+      ? { ...flight, opening: this.#wholeUpdate(target, base, plan), hashes: [], length: 1 }
+      : { ...flight, opening: this.#beginMessage(target, base, plan), hashes: plan.hashes, length: plan.hashes.length + 2 };
     return target.fallback ? 'config/fallback' : 'config/update';
   }
 
@@ -210,15 +215,27 @@ export class ConfigLane {
     if (flight.opening && at === 0) return flight.opening;
     const { content, version } = flight.target;
     const hash = flight.hashes[flight.opening ? at - 1 : at];
-    const bytes = hash === undefined ? undefined : content.resources.get(hash);
-    if (hash !== undefined && bytes) return this.#messages.chunk(hash, bytes);
+    return hash === undefined ? this.#commitMessage(version) : this.#chunkMessage(content, hash);
+  }
+
+  #chunkMessage(content: Content, hash: string): Uint8Array {
+    return this.#messages.chunk(hash, content.resources.get(hash) ?? new Uint8Array());
+  }
+
+  #commitMessage(version: Version): Uint8Array {
     return this.#messages.shared(`commit ${formatVersion(version)}`, () => ({ $case: 'commit', value: { version: wireVersion(version) } }));
+  }
+
+  /** Most updates: one message instead of a handful, which is what a push to thousands costs. */
+  #wholeUpdate(target: ConfigTarget, base: Content | null, plan: DeltaPlan): Uint8Array {
+    return this.#messages.whole(`update ${keyOf(target, base)}`, () => [
+      this.#beginMessage(target, base, plan), ...plan.hashes.map((hash) => this.#chunkMessage(target.content, hash)), this.#commitMessage(target.version),
+    ]);
   }
 
   #beginMessage(target: ConfigTarget, base: Content | null, plan: DeltaPlan): Uint8Array {
     const { version, content, grants, fallback } = target;
-    const key = `begin ${formatVersion(version)} ${content.hash} ${base?.hash ?? ''} ${grants.join()} ${fallback}`;
-    return this.#messages.shared(key, () => ({
+    return this.#messages.shared(`begin ${keyOf(target, base)}`, () => ({
       $case: 'begin',
       value: {
         lane: Lane.LANE_CONFIG, version: wireVersion(version), base: Buffer.from(base?.hash ?? '', 'hex'), hash: Buffer.from(content.hash, 'hex'),
@@ -226,6 +243,10 @@ export class ConfigLane {
       },
     }));
   }
+}
+
+function keyOf({ version, content, grants, fallback }: ConfigTarget, base: Content | null): string {
+  return `${formatVersion(version)} ${content.hash} ${base?.hash ?? ''} ${grants.join()} ${fallback}`;
 }
 
 function isSent(flight: InFlight): boolean {

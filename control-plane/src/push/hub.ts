@@ -307,10 +307,12 @@ export class Hub implements RunningPushHub, ConnectionOwner {
 
   #announce(session: SidecarSession): void {
     const { facts } = session;
-    if (facts.subject.kind !== 'service') return;
+    const ready = session.appReady && session.config.appliedHash !== '';
+    if (facts.subject.kind !== 'service' || session.announcedReady === ready) return;
+    session.announcedReady = ready;
     this.#deps.registry.renew({
       nodeId: facts.nodeId, incarnation: facts.incarnation, service: facts.subject.name, ports: facts.ports, labels: facts.labels, locality: facts.locality,
-      protocols: facts.protocols, mtls: facts.mtls, ready: session.appReady && session.config.appliedHash !== '',
+      protocols: facts.protocols, mtls: facts.mtls, ready,
     });
   }
 

@@ -8,6 +8,9 @@ const web = { kind: 'service', name: 'web' } as const;
 const orders = { kind: 'service', name: 'orders' } as const;
 const hashOf = (...resources: string[]) => compileSample(web, { resources }).hash;
 
+/** More than travels in one message. */
+const large = Array.from({ length: 2_000 }, (_, i) => `large-${i}`);
+
 /** A hub at entry 41 with content `a`, and one sidecar that enforces it. */
 function started(options: ConstructorParameters<typeof HubFixture>[0] = {}) {
   const fixture = new HubFixture(options);
@@ -67,7 +70,7 @@ describe('a push', () => {
   test('gives up an update that is half sent for a newer one', () => {
     const { fixture, sidecar, hub } = started({ limits: { highWaterBytes: 2_000 } });
     fixture.link(sidecar).pause();
-    fixture.publish({ 'service/web': { resources: Array.from({ length: 200 }, (_, i) => `big-${i}`) } });
+    fixture.publish({ 'service/web': { resources: large } });
     fixture.publish({ 'service/web': { resources: ['small'] } });
     fixture.link(sidecar).resume();
     fixture.time.settle();
@@ -88,6 +91,17 @@ describe('a push', () => {
     expect(hub.sidecar('web-1')?.connected).toBe(true);
     fixture.time.advance(3_000);
     expect(hub.sidecar('web-1')).toMatchObject({ connected: false, phase: 'offline', config: { inSync: false } });
+  });
+
+  test('comes in one message where it is small, in parts where it is not', () => {
+    const { fixture, sidecar, hub } = started();
+    const before = hub.metrics.messagesSentTotal;
+    fixture.publish({ 'service/web': { resources: ['b'] } });
+    expect(hub.metrics.messagesSentTotal - before).toBe(1);
+    fixture.publish({ 'service/web': { resources: large } });
+    expect(hub.metrics.messagesSentTotal - before).toBe(1 + 1 + 2_001 + 1);
+    expect(sidecar.enforced()).toHaveLength(2_000);
+    expect(sidecar.violations).toEqual([]);
   });
 
   test('answers NeedHashes with what is missing and the Commit again', () => {
@@ -307,7 +321,7 @@ describe('enforcement of an entry', () => {
   test('calls superseded what went back before anybody enforced it', () => {
     const { fixture, sidecar, hub } = started({ limits: { highWaterBytes: 1 } });
     fixture.link(sidecar).pause();
-    const lost = fixture.publish({ 'service/web': { resources: ['b'] } });
+    const lost = fixture.publish({ 'service/web': { resources: large } });
     const back = fixture.publish({ 'service/web': { resources: ['a'] } });
     fixture.link(sidecar).resume();
     fixture.time.settle();

@@ -4,8 +4,10 @@ import type { Store } from '../store/store.ts';
 
 export type RecordStore = Pick<Store, 'records' | 'putRecords'>;
 
-const flushAfterMs = 250;
-const perBatch = 256;
+/** Long enough that a push to thousands is over before what it changed is written. */
+const flushAfterMs = 1_000;
+const perBatch = 64;
+const betweenBatchesMs = 100;
 
 /**
  * Collects small durable records and writes them behind, the last value of each key only, a few hundred at a time so
@@ -47,7 +49,7 @@ export class RecordWriter {
     this.#timer ??= this.#timers.after(delayMs, () => {
       this.#timer = null;
       const written = this.#writeBatch();
-      if (this.#pending.size > 0) this.#arm(written ? 1 : flushAfterMs * 8);
+      if (this.#pending.size > 0) this.#arm(written ? betweenBatchesMs : flushAfterMs * 5);
     });
   }
 

@@ -47,6 +47,8 @@ export class SidecarSession {
   /** Since when what is desired and what is applied differ, monotonic; null while in sync. */
   divergedAtMs: number | null = null;
   welcomed = false;
+  /** What the registry was told last. */
+  announcedReady: boolean | null = null;
   readonly #context: HubContext;
   readonly #changed: (session: SidecarSession) => void;
   #retry: Timer | null = null;

@@ -73,6 +73,11 @@ export class ConfigLane {
       case 'commit':
         this.#commit(message.body.value);
         return true;
+      case 'update':
+        if (message.body.value.begin) this.#begin(message.body.value.begin);
+        for (const chunk of message.body.value.resources) this.#resource(chunk);
+        if (message.body.value.commit) this.#commit(message.body.value.commit);
+        return true;
       case 'unchanged':
         if (message.body.value.lane !== lanes.config) return false;
         this.#unchanged(message.body.value);

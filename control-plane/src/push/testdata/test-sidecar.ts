@@ -99,6 +99,11 @@ export class TestSidecar {
         this.#incoming?.resources.set(body.value.hash.toString('hex'), body.value.bytes);
         if (contentHash(body.value.bytes) !== body.value.hash.toString('hex')) this.violations.push('a resource is not what its hash says');
         return;
+      case 'update':
+        if (body.value.begin) this.receive({ body: { $case: 'begin', value: body.value.begin } });
+        for (const resource of body.value.resources) this.receive({ body: { $case: 'resource', value: resource } });
+        if (body.value.commit) this.receive({ body: { $case: 'commit', value: body.value.commit } });
+        return;
       case 'commit': return this.#commit(body.value.version);
       case 'unchanged': return this.#unchanged(body.value);
       case 'state': return this.#state(body.value);

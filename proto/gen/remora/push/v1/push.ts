@@ -164,6 +164,7 @@ export interface ControlMessage {
     | { $case: "shed"; value: Shed }
     | { $case: "rejected"; value: Rejected }
     | { $case: "safeToStop"; value: SafeToStop }
+    | { $case: "update"; value: Update }
     | undefined;
 }
 
@@ -334,6 +335,16 @@ export interface ResourceChunk {
 
 export interface Commit {
   version: Version | undefined;
+}
+
+/**
+ * A whole update in one message, where its resources are at most 32 KiB: exactly as if its parts had come one by one.
+ * Field numbers are those of the parts in ControlMessage, so that encoded parts can be put together.
+ */
+export interface Update {
+  begin: Begin | undefined;
+  resources: ResourceChunk[];
+  commit: Commit | undefined;
 }
 
 /** The content of this version is what the sidecar says it applied. */
@@ -726,6 +737,9 @@ export const ControlMessage: MessageFns<ControlMessage> = {
       case "safeToStop":
         SafeToStop.encode(message.body.value, writer.uint32(74).fork()).join();
         break;
+      case "update":
+        Update.encode(message.body.value, writer.uint32(82).fork()).join();
+        break;
     }
     return writer;
   },
@@ -815,6 +829,14 @@ export const ControlMessage: MessageFns<ControlMessage> = {
             message.body = { $case: "safeToStop", value: SafeToStop.decode(reader, reader.uint32()) };
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.body = { $case: "update", value: Update.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -849,6 +871,8 @@ export const ControlMessage: MessageFns<ControlMessage> = {
         ? { $case: "safeToStop", value: SafeToStop.fromJSON(object.safeToStop) }
         : isSet(object.safe_to_stop)
         ? { $case: "safeToStop", value: SafeToStop.fromJSON(object.safe_to_stop) }
+        : isSet(object.update)
+        ? { $case: "update", value: Update.fromJSON(object.update) }
         : undefined,
     };
   },
@@ -873,6 +897,8 @@ export const ControlMessage: MessageFns<ControlMessage> = {
       obj.rejected = Rejected.toJSON(message.body.value);
     } else if (message.body?.$case === "safeToStop") {
       obj.safeToStop = SafeToStop.toJSON(message.body.value);
+    } else if (message.body?.$case === "update") {
+      obj.update = Update.toJSON(message.body.value);
     }
     return obj;
   },
@@ -934,6 +960,12 @@ export const ControlMessage: MessageFns<ControlMessage> = {
       case "safeToStop": {
         if (object.body?.value !== undefined && object.body?.value !== null) {
           message.body = { $case: "safeToStop", value: SafeToStop.fromPartial(object.body.value) };
+        }
+        break;
+      }
+      case "update": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "update", value: Update.fromPartial(object.body.value) };
         }
         break;
       }
@@ -3054,6 +3086,111 @@ export const Commit: MessageFns<Commit> = {
   },
 };
 
+function createBaseUpdate(): Update {
+  return { begin: undefined, resources: [], commit: undefined };
+}
+
+export const Update: MessageFns<Update> = {
+  encode(message: Update, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.begin !== undefined) {
+      Begin.encode(message.begin, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.resources) {
+      ResourceChunk.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.commit !== undefined) {
+      Commit.encode(message.commit, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Update {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.begin = Begin.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.resources.push(ResourceChunk.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.commit = Commit.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Update {
+    return {
+      begin: isSet(object.begin) ? Begin.fromJSON(object.begin) : undefined,
+      resources: globalThis.Array.isArray(object?.resources)
+        ? object.resources.map((e: any) => ResourceChunk.fromJSON(e))
+        : [],
+      commit: isSet(object.commit) ? Commit.fromJSON(object.commit) : undefined,
+    };
+  },
+
+  toJSON(message: Update): unknown {
+    const obj: any = {};
+    if (message.begin !== undefined) {
+      obj.begin = Begin.toJSON(message.begin);
+    }
+    if (message.resources?.length) {
+      obj.resources = message.resources.map((e) => ResourceChunk.toJSON(e));
+    }
+    if (message.commit !== undefined) {
+      obj.commit = Commit.toJSON(message.commit);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Update>, I>>(base?: I): Update {
+    return Update.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Update>, I>>(object: I): Update {
+    const message = createBaseUpdate();
+    message.begin = (object.begin !== undefined && object.begin !== null) ? Begin.fromPartial(object.begin) : undefined;
+    message.resources = object.resources?.map((e) => ResourceChunk.fromPartial(e)) || [];
+    message.commit = (object.commit !== undefined && object.commit !== null)
+      ? Commit.fromPartial(object.commit)
+      : undefined;
+    return message;
+  },
+};
+
 function createBaseUnchanged(): Unchanged {
   return { lane: 0, version: undefined, hash: Buffer.alloc(0) };
 }
@@ -4073,7 +4210,7 @@ export const PushService = {
    *    changes. The control plane sends a ControlHeartbeat every 5 s. Either side ends a stream that was silent for 15 s.
    * 2. The control plane answers Hello with a ControlHeartbeat at once (or Rejected). Until it has read its own state it sends
    *    heartbeats only; silence about a lane means: hold.
-   * 3. Config lane: Begin, ResourceChunk..., Commit is one update; or Unchanged. At most one is waiting for its answer. The
+   * 3. Config lane: Begin, ResourceChunk..., Commit is one update, also as one message (Update); or Unchanged. At most one is waiting for its answer. The
    *    sidecar answers Ack, Nack or NeedHashes with that version. A Begin (or Unchanged) that arrives before the Commit of
    *    the update before aborts that one, which gets no answer. After Commit no newer one is sent before the answer.
    * 4. State lane: State, or Unchanged; answered with Ack or Nack. Independent of the config lane, with one exception: a
@@ -4121,7 +4258,7 @@ export interface PushServer extends UntypedServiceImplementation {
    *    changes. The control plane sends a ControlHeartbeat every 5 s. Either side ends a stream that was silent for 15 s.
    * 2. The control plane answers Hello with a ControlHeartbeat at once (or Rejected). Until it has read its own state it sends
    *    heartbeats only; silence about a lane means: hold.
-   * 3. Config lane: Begin, ResourceChunk..., Commit is one update; or Unchanged. At most one is waiting for its answer. The
+   * 3. Config lane: Begin, ResourceChunk..., Commit is one update, also as one message (Update); or Unchanged. At most one is waiting for its answer. The
    *    sidecar answers Ack, Nack or NeedHashes with that version. A Begin (or Unchanged) that arrives before the Commit of
    *    the update before aborts that one, which gets no answer. After Commit no newer one is sent before the answer.
    * 4. State lane: State, or Unchanged; answered with Ack or Nack. Independent of the config lane, with one exception: a
@@ -4145,7 +4282,7 @@ export interface PushClient extends Client {
    *    changes. The control plane sends a ControlHeartbeat every 5 s. Either side ends a stream that was silent for 15 s.
    * 2. The control plane answers Hello with a ControlHeartbeat at once (or Rejected). Until it has read its own state it sends
    *    heartbeats only; silence about a lane means: hold.
-   * 3. Config lane: Begin, ResourceChunk..., Commit is one update; or Unchanged. At most one is waiting for its answer. The
+   * 3. Config lane: Begin, ResourceChunk..., Commit is one update, also as one message (Update); or Unchanged. At most one is waiting for its answer. The
    *    sidecar answers Ack, Nack or NeedHashes with that version. A Begin (or Unchanged) that arrives before the Commit of
    *    the update before aborts that one, which gets no answer. After Commit no newer one is sent before the answer.
    * 4. State lane: State, or Unchanged; answered with Ack or Nack. Independent of the config lane, with one exception: a
