@@ -39,7 +39,7 @@ describe('canonicalPath', () => {
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 12 }), fc.constantFrom(strict, lenient), (pieces, rules) => {
         const once = canonicalPath(`/${pieces.join('')}`, rules);
-        if (once !== '') expect(canonicalPath(once, rules)).toBe(once);
+        expect(once === '' ? '' : canonicalPath(once, rules)).toBe(once);
       }),
       { numRuns: 3000 },
     );
