@@ -39,7 +39,7 @@ async function remora(fleet: Fleet, narrator: Narrator, args: readonly string[],
   if (options.quiet !== true) narrator.command(line, result.out + result.err, result.tookMs, result.exitCode);
   const wanted = options.exitCode ?? 0;
   if (result.exitCode !== wanted) {
-    throw new DemoFailure(`\`${line}\` ends with exit code ${wanted}`, `exit code ${result.exitCode}\n${result.out}${result.err}`, [fleet.controlPlane]);
+    throw new DemoFailure(`\`${line}\` ends with exit code ${wanted}`, `exit code ${result.exitCode}\n${result.out}${result.err}`, [fleet.controlPlane, ...fleet.members.map((one) => one.sidecar)]);
   }
   return result;
 }
