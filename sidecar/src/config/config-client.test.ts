@@ -228,6 +228,38 @@ describe('a disk', () => {
   });
 });
 
+describe('a slow disk', () => {
+  test('delays a swap by 20 ms at most; the acknowledgement waits until it is durable', async () => {
+    const fixture = await new ClientFixture().start();
+    await fixture.timers.advance(2_000);
+    fixture.disk.mode = 'hanging';
+    await fixture.push(snapshot(1));
+    expect(fixture.enforced).toHaveLength(0);
+    await fixture.timers.advance(20);
+    expect(fixture.enforced).toHaveLength(1);
+    expect(fixture.answers).toEqual([]);
+    fixture.disk.mode = 'ok';
+    await settle();
+    expect(fixture.answers).toEqual(['ack config 1.1']);
+  });
+
+  test('keeps what is enforced even where the writing of what was refused came between', async () => {
+    const fixture = await new ClientFixture().start();
+    await fixture.timers.advance(2_000);
+    fixture.disk.mode = 'hanging';
+    await fixture.push(snapshot(1));
+    await fixture.timers.advance(2_000);
+    expect(fixture.answers).toEqual(['ack config 1.1 not persisted']);
+    fixture.dataPlane.onPrepare = () => Promise.reject(new Error('no memory'));
+    await fixture.push(snapshot(2));
+    await fixture.timers.advance(100);
+    fixture.disk.mode = 'ok';
+    await fixture.timers.advance(8_000);
+    expect(fixture.client.status.persisted).toBe(true);
+    expect(fixture.disk.generations.map(({ version }) => version.index)).toEqual([1]);
+  });
+});
+
 describe('a start', () => {
   test('from disk enforces before the control plane answers, says so, and takes Unchanged', async () => {
     const disk = new MemoryDisk();

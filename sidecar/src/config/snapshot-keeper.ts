@@ -9,9 +9,12 @@ export interface KeeperStatus {
   readonly alarm: string | null;
 }
 
+const stagePatienceMs = 20;
+
 /**
- * Keeps the disk in step with what is enforced. A disk that fails or hangs delays a swap by `patienceMs` at most; then
- * the content is enforced without it, and writing is tried again every `retryMs` until it succeeds.
+ * Keeps the disk in step with what is enforced. A disk that is slow, fails or hangs delays a swap by 20 ms at most, and an
+ * acknowledgement by `patienceMs`; then that says `persisted: false`, and writing is tried again every `retryMs` until it
+ * succeeds.
  */
 export class SnapshotKeeper {
   readonly #disk: SnapshotDisk;
@@ -21,7 +24,7 @@ export class SnapshotKeeper {
   readonly #onStatus: (status: KeeperStatus) => void;
   /** Operations run one after another; of those that wait, only the newest is kept, for it brings all up to date. */
   #running = false;
-  #waiting: (() => Promise<void>) | null = null;
+  #waiting: { readonly run: () => Promise<void>; readonly over: () => void } | null = null;
   #stagedHash = '';
   #enforced: Candidate | null = null;
   #retry: Timer | null = null;
@@ -46,9 +49,15 @@ export class SnapshotKeeper {
     this.#set({ persisted: true, alarm: null });
   }
 
-  /** Writes the candidate beside the generations; resolves when it is durable, has failed, or patience is over. */
+  /**
+   * Writes the candidate beside the generations; resolves when it is durable or has failed, at the latest after 20 ms: a
+   * slow disk must not delay enforcement. `promote`, and with it the acknowledgement, waits for the write.
+   */
   async stage(candidate: Candidate): Promise<void> {
-    await this.#patiently(() => this.#write(candidate));
+    const late = Promise.withResolvers<void>();
+    const timer = this.#timers.after(Math.min(stagePatienceMs, this.#patienceMs), () => late.resolve());
+    await Promise.race([this.#enqueue(() => this.#write(candidate)), late.promise]);
+    timer.cancel();
   }
 
   /** The staged candidate is enforced now: makes it the newest generation, or tries until it is. True: durable. */
@@ -80,30 +89,44 @@ export class SnapshotKeeper {
     if (this.#enforced === candidate) this.#set({ persisted: true, alarm: null });
   }
 
-  /** Runs after what runs, and answers when done, failed, replaced or late. */
+  /** Answers when the operation is done, failed, replaced by a newer one, or late, which becomes the alarm. */
   async #patiently(operation: () => Promise<void>): Promise<void> {
-    const over = Promise.withResolvers<void>();
+    const late = Promise.withResolvers<void>();
     const timer = this.#timers.after(this.#patienceMs, () => {
       this.#set({ ...this.#status, alarm: `the disk did not answer within ${this.#patienceMs} ms` });
-      over.resolve();
+      late.resolve();
     });
-    this.#waiting = () => operation().finally(() => over.resolve());
-    if (!this.#running) void this.#run();
-    await over.promise;
+    await Promise.race([this.#enqueue(operation), late.promise]);
     timer.cancel();
+  }
+
+  /** Runs it after what runs; a newer one replaces it while it waits. */
+  #enqueue(operation: () => Promise<void>): Promise<void> {
+    const over = Promise.withResolvers<void>();
+    this.#waiting?.over();
+    this.#waiting = { run: operation, over: over.resolve };
+    if (!this.#running) void this.#run();
+    return over.promise;
   }
 
   async #run(): Promise<void> {
     this.#running = true;
     for (let next = this.#waiting; next; next = this.#waiting) {
       this.#waiting = null;
-      await next().catch((error: unknown) => this.#failed(error instanceof Error ? error.message : String(error)));
+      await next.run().catch((error: unknown) => this.#failed(error instanceof Error ? error.message : String(error)));
+      next.over();
     }
     this.#running = false;
+    // Bringing the disk up to date may have been replaced by the writing of a candidate that was refused then.
+    if (this.#enforced && !this.#status.persisted) this.#retryLater();
   }
 
   #failed(message: string): void {
     this.#set({ ...this.#status, alarm: message });
+    this.#retryLater();
+  }
+
+  #retryLater(): void {
     if (this.#retry || this.#closed) return;
     this.#retry = this.#timers.after(this.#retryMs, () => {
       this.#retry = null;
