@@ -1,0 +1,55 @@
+import path from 'node:path';
+import { expectGolden } from '@remora/testing/golden';
+import { expect, test } from 'vitest';
+import { createApiMetrics } from '../api/api-metrics.ts';
+import { startApi } from '../api/testdata/api-fixture.ts';
+import { createControlPlaneMetrics } from './control-plane-metrics.ts';
+
+/** What a metric's labels say. */
+const labels: Readonly<Record<string, string>> = {
+  remora_push_lane_messages_total: '`lane`: config, state',
+  remora_push_lane_bytes_total: '`lane`: config, state',
+  remora_push_updates_total: '`lane`; `kind`: update, unchanged, fallback',
+  remora_push_nacks_total: '`lane`; `class`: invalid, guard, resync, transient',
+  remora_push_rejections_total: '`code`: bad-hello, identity, older-incarnation, too-many-sidecars, replaced, unknown-service, unknown-gateway, shed',
+  remora_sidecars: '`phase`: in-sync, pending, refused, offline, orphaned, draining',
+  remora_cp_api_requests_total: '`method`, `route`, `status`',
+  remora_cp_api_request_seconds: '`method`',
+};
+
+test('the page of metrics in docs is made from the registry that /metrics answers from', async () => {
+  const api = await startApi();
+  try {
+    const { controlPlane } = api;
+    const metrics = createControlPlaneMetrics({ ...controlPlane, processMetrics: true });
+    createApiMetrics(metrics.registry, { ...controlPlane, listeners: () => controlPlane.events.listeners() });
+    const text = await metrics.text();
+    const rows = [...text.matchAll(/^# HELP (\S+) (.*)\n# TYPE \S+ (\S+)$/gm)].map(([, name = '', help = '', type = '']) => ({ name, help, type }));
+    const own = rows.filter(({ name }) => name.startsWith('remora_'));
+    expect(own.length).toBeGreaterThan(30);
+    expect(rows.filter(({ name }) => !/^(?:remora|process|nodejs)_/.test(name))).toEqual([]);
+    expect(Object.keys(labels).filter((name) => !own.some((row) => row.name === name))).toEqual([]);
+    expectGolden(path.resolve(import.meta.dirname, '../../../docs/metrics-control-plane.md'), page(own));
+  } finally {
+    await api.close();
+  }
+});
+
+function page(rows: readonly { readonly name: string; readonly type: string; readonly help: string }[]): string {
+  const sentence = (text: string): string => (text.endsWith('.') ? text : `${text}.`);
+  return [
+    '# Metrics of the control plane',
+    '',
+    'Made from the registry of `control-plane/src/telemetry/control-plane-metrics.ts` and `control-plane/src/api/api-metrics.ts` by',
+    '`npm run golden`. `GET /metrics` of the API (port 8600) answers them in Prometheus\' format, beside the usual `process_…` and `nodejs_…`',
+    'figures of `prom-client`. With `--otlp-endpoint` the same figures are sent over OTLP.',
+    '',
+    'Requests are not here: sidecars offer their own ([metrics-sidecar.md](metrics-sidecar.md)), and the last hour of the fleet is at',
+    '`/v1/telemetry/…` and in `remora top`. What to watch, and the alerts: [operations.md](operations.md).',
+    '',
+    '| name | type | labels | what it says |',
+    '| --- | --- | --- | --- |',
+    ...rows.map(({ name, type, help }) => `| \`${name}\` | ${type} | ${labels[name] ?? ''} | ${sentence(help)} |`),
+    '',
+  ].join('\n');
+}

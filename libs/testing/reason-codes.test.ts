@@ -1,0 +1,115 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { reasons, type Reason } from '@remora/errors/reason';
+import { runtimeKinds } from '@remora/sidecar/kinds';
+import { describe, expect, test } from 'vitest';
+import { expectGolden } from './golden.ts';
+import { readPolicyFolders } from './policy-folders.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+
+/** What happened, and what to do about it, by reason code. Codes and texts must name the same reasons: see the tests. */
+const advice: Readonly<Record<string, readonly [meaning: string, todo: string]>> = {
+  'bad-request': [
+    'The request line, a field or the framing of the body breaks RFC 9110 or 9112, or a condition of a Route could not be evaluated. The connection is closed.',
+    'Correct the client. Where a request was understood by another proxy before, look for a bare LF, a space before a colon, two lengths, or a length beside `chunked`.',
+  ],
+  'bad-path': [
+    'The path has a spelling that upstreams read in different ways (`%2F`, `//`, `/../`, `;`, a backslash), or one that is never accepted (`#`, `%00`, `%252e`).',
+    'Correct the client; or allow the spelling by `pathRules` of the Mesh, Service or Gateway.',
+  ],
+  'headers-too-large': ['The request head, or the trailers, exceed `requestLimits.headerBytes` or `headerCount`. The connection is closed.', 'Look for a cookie that grows; else raise the limit.'],
+  'http-version-not-supported': ['The request says another version than HTTP/1.0 or 1.1.', 'Use HTTP/1.1: HTTP/2 is not in this build.'],
+  'method-not-implemented': ['CONNECT, or a request to switch protocols (`Upgrade`).', 'Not available in this build.'],
+  'expectation-failed': ['An `Expect` other than `100-continue`.', 'Leave the field out.'],
+  'request-timeout': ['The head took longer than `requestLimits.headerTimeout`, or the body was silent for `bodyTimeout` or slower than `minBodyRate`.', 'A slow or hostile client; raise the limit for slow networks.'],
+  'downstream-reset': ['The client closed the connection before the answer was complete; nothing is sent.', 'Compare the client\'s timeout with the time the service takes.'],
+  'no-route': ['No Route of the gateway matches host, path and conditions, the listener does not serve that host, or the port is not part of the configuration.', 'Ask `POST /v1/explain`, or `GET /route` of the sidecar\'s admin port, with the request.'],
+  'unknown-destination': ['The app called a name that its Service does not declare.', 'Add it to `dependsOn` of the calling Service, or correct the name.'],
+  'no-healthy-upstream': ['No instance of the destination is known, or none fits the labels that the Route asks for. The detail says which.', 'See `remora sidecars --service NAME`: are instances connected, in sync, their apps ready? Static endpoints stand in the Service.'],
+  'no-destination': ['A Route has several destinations, and none of them has an instance.', 'As for `no-healthy-upstream`, for each of them.'],
+  'connect-failure': ['The connection to the chosen instance was refused or broke before it was made, on every attempt. On an inbound side: the app is not listening.', 'Start the app; for static endpoints check address and port.'],
+  'connect-timeout': ['The instance did not accept the connection within `timeout.connect`, on every attempt.', 'A host that is gone, a full backlog, a firewall that drops.'],
+  'upstream-reset': ['The instance closed the connection before its answer was complete.', 'Look at the instance: a crash, or an idle timeout shorter than its `Keep-Alive` says. `retry.retryOn: [reset]` covers idempotent methods.'],
+  'refused-stream': ['An HTTP/2 instance refused the stream before looking at it.', 'Reserved for HTTP/2.'],
+  'upstream-protocol-error': ['The answer is not valid HTTP/1.1, has a head above 64 KiB or 256 fields, or more than 16 interim answers.', 'Correct the app; `curl -v` straight to it shows what it sends.'],
+  'upstream-timeout': ['No response head within `timeout.request` (or `perTry`, or the time the caller still had).', 'Is the service slow, or the limit too short? `remora explain --field /timeout` says who set it.'],
+  'stream-idle': ['After the response head nothing moved in either direction for `timeout.idle`.', 'Streams that are silent for long need a longer `idle`, or keep-alive messages.'],
+  'max-stream-duration': ['The call lasted longer than `timeout.maxStream`, or than `grpc-timeout` allows.', 'Raise the limit where long streams are meant.'],
+  'upstream-overflow': ['1,024 connections of one data thread to one address are busy, and 1,024 calls wait for one.', 'The instance is too slow for its load: add instances.'],
+  overload: ['The sidecar has no room for the request.', 'Reserved. At its bounds this build closes new connections at accept, without an answer.'],
+  draining: ['The instance is about to stop.', 'Reserved. While it drains, this build finishes requests and closes their connections.'],
+  'no-configuration': ['The sidecar has neither a snapshot on disk nor one from a control plane.', 'See `GET /status` of its admin port: is it in contact, was it rejected, and why?'],
+  'filter-failed': ['A policy, or the writing of a head, failed unexpectedly. A filter that cannot decide refuses.', 'A defect: report it with the detail from `remora why`.'],
+  'loop-detected': ['The request passed this sidecar before.', 'Reserved.'],
+  'body-too-large': ['The request body is longer than `requestLimits.bodyBytes`.', 'Raise the limit for the Route that takes uploads.'],
+  'ip-denied': ['`ipAccess` denies the client\'s address, or does not allow it.', 'Behind a load balancer: is it among `trustedProxies` of the Mesh? `remora why` shows the address that was judged.'],
+  'cors-preflight': ['A preflight was answered; nothing was refused.', 'Nothing.'],
+  'cors-origin-denied': ['A preflight came from an origin that no entry of `cors` allows.', 'Add the origin, where the page is yours.'],
+  'fault-injected': ['`fault` aborted the request, on purpose. The status is the one the policy names.', 'Let it end (`until`), or delete the policy.'],
+  'rate-limited': ['A limit of `rateLimit` is used up; `Retry-After` says when to come again.', '`remora why` names policy and limit (`/limits/NAME`).'],
+};
+
+interface Listed {
+  readonly reason: Reason;
+  /** Folder of the kind; null for the data path. */
+  readonly folder: string | null;
+  readonly kind: string;
+}
+
+const folders = new Map(readPolicyFolders().map(({ kind, folder }) => [kind, folder]));
+const listed: readonly Listed[] = [
+  ...Object.values(reasons).map((reason) => ({ reason, folder: null, kind: '' })),
+  ...[...runtimeKinds.values()].flatMap((kind) => kind.reasons.map((reason) => ({ reason, folder: folders.get(kind.name) ?? null, kind: kind.name }))),
+];
+
+describe('reason codes', () => {
+  test('each has a meaning and advice, and no other has', () => {
+    expect(Object.keys(advice).sort()).toEqual(listed.map(({ reason }) => reason.code).sort());
+  });
+
+  test('those that the page calls reserved are those that the data path never gives', () => {
+    const sources = readdirSync(path.join(root, 'sidecar/src'), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts')).map((file) => readFileSync(path.join(root, 'sidecar/src', file), 'utf8')).join('\n');
+    const unused = Object.entries(reasons).filter(([name]) => !new RegExp(`\\breasons\\.${name}\\b`).test(sources)).map(([, reason]) => reason.code);
+    expect(Object.entries(advice).filter(([, [, todo]]) => todo.startsWith('Reserved')).map(([code]) => code).sort()).toEqual(unused.sort());
+  });
+
+  test('the page in docs says what the code says', () => {
+    expectGolden(path.join(root, 'docs/reason-codes.md'), reasonPage());
+  });
+});
+
+function reasonPage(): string {
+  const origins = { downstream: 'the client', upstream: 'the instance', internal: 'this sidecar', policy: 'a policy' };
+  const retries = { never: 'no', always: 'yes', 'if-reused': 'on a kept-alive connection' };
+  return [
+    '# Reason codes',
+    '',
+    'Why Remora itself answered a request, or gave up on one. Made from `libs/errors/reason.ts`, the `reasons` of the policy kinds and',
+    '`libs/testing/reason-codes.test.ts` by `npm run golden`.',
+    '',
+    'A refusal carries its code in `x-remora-reason` and in the body (`application/problem+json`; gRPC callers get a `grpc-status`), beside',
+    '`x-remora-origin: remora` and `x-request-id`. The same code is in the access log (`reason`, with Envoy\'s response flag in `flag`), in',
+    '`remora_refusals_total`, and in the answer of `remora why <request id>`, which adds hop, policy, field, revision and author.',
+    '',
+    '| code | status | Envoy flag | of | caused by | tried again |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...listed.map(({ reason, folder, kind }) => {
+      const of = folder === null ? 'data path' : `[${kind}](../libs/policies/${folder}/README.md)`;
+      return `| [\`${reason.code}\`](#${reason.code}) | ${statusText(reason)} | ${reason.flag} | ${of} | ${origins[reason.origin]} | ${retries[reason.retry]} |`;
+    }),
+    '',
+    '*Tried again*: whether another attempt is safe whatever the method; what `retry` makes of it is on [its page](../libs/policies/retry/README.md).',
+    '',
+    ...listed.flatMap(({ reason }) => {
+      const [meaning, todo] = advice[reason.code] ?? ['', ''];
+      return [`## ${reason.code}`, '', `*${reason.title}* ${meaning}`, '', `**What to do.** ${todo}`, ''];
+    }),
+  ].join('\n');
+}
+
+function statusText({ code, status }: Reason): string {
+  if (code === 'fault-injected') return 'as configured';
+  return status === 0 ? 'none' : String(status);
+}
