@@ -38,6 +38,7 @@ export class Sidecar {
   /** Why contact was lost, as it was said last; '' in contact. */
   #contactLost = '';
   #draining: Promise<void> | null = null;
+  #threadDeaths = 0;
 
   /** Rejects with one sentence where a port cannot be bound; then nothing is left running. */
   static async start(settings: SidecarSettings, environment: SidecarEnvironment): Promise<Sidecar> {
@@ -164,6 +165,7 @@ export class Sidecar {
         appReady: () => this.#readiness.ready,
         rssBytes: () => this.#environment.processFacts.rssBytes(),
         refusalCount: () => this.#refusals.total,
+        threadDeaths: () => this.#threadDeaths,
       }),
       drain: () => void this.drain(),
     });
@@ -232,6 +234,7 @@ export class Sidecar {
   }
 
   #onWorkerDeath(worker: number, cause: string): void {
+    this.#threadDeaths++;
     this.#environment.log.error('a data thread died', { worker, cause });
     this.#sender?.event('worker-died', cause, { worker: String(worker) });
   }

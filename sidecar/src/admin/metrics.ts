@@ -12,6 +12,8 @@ export interface MetricSources {
   readonly appReady: () => boolean;
   readonly rssBytes: () => number;
   readonly refusalCount: () => number;
+  /** Data threads that died and were replaced. */
+  readonly threadDeaths: () => number;
 }
 
 interface Sample {
@@ -53,6 +55,7 @@ export const metricTable: readonly MetricRow[] = [
   { name: 'remora_app_ready', type: 'gauge', help: '1 while the app accepts connections.', read: single((s) => Number(s.appReady())) },
   { name: 'remora_refusals_seen_total', type: 'counter', help: 'Refusals that reached the ring for why.', read: single((s) => s.refusalCount()) },
   { name: 'remora_telemetry_dropped_total', type: 'counter', help: 'Batches not sent in time, refusals and events that did not fit the queue.', read: readDropped },
+  { name: 'remora_data_thread_deaths_total', type: 'counter', help: 'Data threads that died; each is replaced, its connections are lost.', read: single((s) => s.threadDeaths()) },
   { name: 'remora_resident_memory_bytes', type: 'gauge', help: 'Resident memory of the process.', read: single((s) => s.rssBytes()) },
 ];
 
