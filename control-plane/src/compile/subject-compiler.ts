@@ -26,10 +26,13 @@ export interface CompilerParts {
 
 const noBytes = Buffer.alloc(0);
 
+/** Route resources by document, scope and settings. */
+type RouteCache = WeakMap<RouteDocument, Map<BuiltResource | null, BuiltResource>[]>;
+
 /** Compiles one subject after the other; Route resources are shared by all that get the same. */
 export class SubjectCompiler {
   readonly #parts: CompilerParts;
-  readonly #routes = new WeakMap<RouteDocument, Map<string, BuiltResource>>();
+  readonly #routes: RouteCache = new WeakMap();
 
   constructor(parts: CompilerParts) {
     this.#parts = parts;
@@ -42,15 +45,15 @@ export class SubjectCompiler {
 
 class SubjectCompilation {
   readonly #parts: CompilerParts;
-  readonly #routeCache: WeakMap<RouteDocument, Map<string, BuiltResource>>;
+  readonly #routeCache: RouteCache;
   readonly #state: DocumentState;
   readonly #subject: Subject;
   readonly #key: SubjectKey;
   readonly #manifest = new ManifestBuilder();
   /** Settings of the owner looked at last, where no Route with policies of its own matched: most of its Routes have the same. */
-  #last: { readonly side: KindSide; readonly owner: SubjectKey; readonly callerRoute: string; readonly hash: Buffer } | null = null;
+  #last: { readonly side: KindSide; readonly owner: SubjectKey; readonly callerRoute: string; readonly built: BuiltResource | null } | null = null;
 
-  constructor(parts: CompilerParts, routeCache: WeakMap<RouteDocument, Map<string, BuiltResource>>, state: DocumentState, subject: Subject) {
+  constructor(parts: CompilerParts, routeCache: RouteCache, state: DocumentState, subject: Subject) {
     this.#parts = parts;
     this.#routeCache = routeCache;
     this.#state = state;
@@ -83,7 +86,7 @@ class SubjectCompilation {
   #service(): void {
     const service = this.#state.services.get(this.#subject.name);
     if (!service) return;
-    const settings = this.#settings('provider', { owner: this.#key });
+    const settings = hashOf(this.#settings('provider', { owner: this.#key }));
     const pathRules = this.#pathRules(service.pathRules);
     for (const [portName, { port, protocol }] of Object.entries(service.ports)) {
       this.#add(EntryType.ENTRY_TYPE_INBOUND, portName, { $case: 'inbound', value: { portName, port, protocol: protocol ?? 'http', settings, pathRules } });
@@ -96,7 +99,7 @@ class SubjectCompilation {
   #gateway(): void {
     const gateway = this.#state.gateways.get(this.#subject.name);
     if (!gateway) return;
-    const settings = this.#settings('provider', { owner: this.#key });
+    const settings = hashOf(this.#settings('provider', { owner: this.#key }));
     const pathRules = this.#pathRules(gateway.pathRules);
     for (const [name, listener] of Object.entries(gateway.listeners)) {
       this.#add(EntryType.ENTRY_TYPE_LISTENER, name, {
@@ -122,7 +125,7 @@ class SubjectCompilation {
       return ['', ...routesOf(this.#state, owner).map(({ name }) => name)].flatMap((name) => {
         const usual = this.#callerSettings(owner, name, '');
         const here = this.#callerSettings(owner, name, route.name);
-        return here.equals(usual) ? [] : [{ service, route: name, settings: here }];
+        return here?.hash === usual?.hash ? [] : [{ service, route: name, settings: hashOf(here) }];
       });
     });
   }
@@ -133,44 +136,43 @@ class SubjectCompilation {
     const owner: SubjectKey = `service/${name}`;
     this.#add(EntryType.ENTRY_TYPE_DESTINATION, name, {
       $case: 'destination',
-      value: { service: name, ports: destinationPorts(service), settings: this.#callerSettings(owner, '', ''), pathRules: this.#pathRules(service.pathRules) },
+      value: { service: name, ports: destinationPorts(service), settings: hashOf(this.#callerSettings(owner, '', '')), pathRules: this.#pathRules(service.pathRules) },
     });
     for (const route of routesOf(this.#state, owner)) this.#route(route, Scope.SCOPE_OUTBOUND, this.#callerSettings(owner, route.name, ''), []);
   }
 
-  #callerSettings(owner: SubjectKey, route: string, callerRoute: string): Buffer {
+  #callerSettings(owner: SubjectKey, route: string, callerRoute: string): BuiltResource | null {
     return this.#settings('caller', { owner, route, caller: this.#key, callerRoute });
   }
 
-  /** Hash of the settings at a spot, which become part of the manifest; empty where nothing is set. */
-  #settings(side: KindSide, { owner, route = '', caller = '', callerRoute = '' }: Partial<Spot> & Pick<Spot, 'owner'>): Buffer {
+  /** The settings at a spot, which become part of the manifest; null where nothing is set. */
+  #settings(side: KindSide, { owner, route = '', caller = '', callerRoute = '' }: Partial<Spot> & Pick<Spot, 'owner'>): BuiltResource | null {
     const named = route !== '' && this.#state.policies.namesRoute(owner, route);
     const last = this.#last;
-    if (!named && last?.side === side && last.owner === owner && last.callerRoute === callerRoute) return last.hash;
+    if (!named && last?.side === side && last.owner === owner && last.callerRoute === callerRoute) return last.built;
     const resolved = this.#parts.resolver.resolve(this.#state, side, { owner, route: named ? route : '', caller, callerRoute });
     const built = this.#parts.settings.build(resolved);
     if (built !== null) this.#manifest.addSettings(built);
-    const hash = built?.hashBytes ?? noBytes;
-    if (!named) this.#last = { side, owner, callerRoute, hash };
-    return hash;
+    if (!named) this.#last = { side, owner, callerRoute, built };
+    return built;
   }
 
-  #route(route: RouteDocument, scope: Scope, settings: Buffer, callerOverrides: readonly CallerOverride[]): void {
+  #route(route: RouteDocument, scope: Scope, settings: BuiltResource | null, callerOverrides: readonly CallerOverride[]): void {
     const name = `${scopeNames[scope] ?? ''}/${route.gateway ?? route.service ?? ''}/${route.name}`;
     this.#manifest.add(EntryType.ENTRY_TYPE_ROUTE, name, this.#routeResource(route, scope, settings, callerOverrides));
   }
 
-  #routeResource(route: RouteDocument, scope: Scope, settings: Buffer, callerOverrides: readonly CallerOverride[]): BuiltResource {
-    const build = (): BuiltResource => this.#parts.resources.build({ $case: 'route', value: wireRoute(route, scope, { settings, callerOverrides }) });
+  #routeResource(route: RouteDocument, scope: Scope, settings: BuiltResource | null, callerOverrides: readonly CallerOverride[]): BuiltResource {
+    const build = (): BuiltResource => this.#parts.resources.build({ $case: 'route', value: wireRoute(route, scope, { settings: hashOf(settings), callerOverrides }) });
     if (callerOverrides.length > 0) return build();
-    let known = this.#routeCache.get(route);
-    if (!known) this.#routeCache.set(route, known = new Map());
-    const key = `${scope}${settings.toString('latin1')}`;
-    let made = known.get(key);
+    let scopes = this.#routeCache.get(route);
+    if (!scopes) this.#routeCache.set(route, scopes = []);
+    const known = scopes[scope] ??= new Map();
+    let made = known.get(settings);
     if (!made) {
       // One per distinct settings of its callers; after many edits the old ones only take room.
       if (known.size >= 64) known.clear();
-      known.set(key, made = build());
+      known.set(settings, made = build());
     }
     return made;
   }
@@ -183,6 +185,10 @@ class SubjectCompilation {
   #add(type: EntryType, name: string, body: Parameters<ResourceStore['build']>[0]): void {
     this.#manifest.add(type, name, this.#parts.resources.build(body));
   }
+}
+
+function hashOf(settings: BuiltResource | null): Buffer {
+  return settings?.hashBytes ?? noBytes;
 }
 
 const scopeNames: Readonly<Record<number, string>> = { [Scope.SCOPE_INBOUND]: 'inbound', [Scope.SCOPE_OUTBOUND]: 'outbound', [Scope.SCOPE_GATEWAY]: 'gateway' };
