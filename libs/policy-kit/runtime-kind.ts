@@ -42,11 +42,12 @@ export interface FilterContext {
   /** Where live state (buckets, windows) survives snapshots: the same key and shape answer the same object. */
   readonly live: LiveState;
   /**
-   * Zeroed memory that every data thread sees, under an owner key of its own like `live.keep`. Absent where there is one
-   * data thread, or none is offered: the filter then uses memory of its own. Times kept in it are of `clock`, whose
-   * monotonic origin must then be the same in every thread.
+   * Zeroed memory that every data thread sees, under an owner key of its own like `live.keep`: asked for each time the
+   * filter is built, there when the first request comes. Absent where there is one data thread, or none is offered: the
+   * filter then uses memory of its own. Times kept in it are of `clock`, whose monotonic origin is then the same in every
+   * thread.
    */
-  shared?(key: string, shape: string, bytes: number): SharedArrayBuffer;
+  shared?(key: string, shape: string, bytes: number): SharedMemory;
   /** Index into `Exchange.slots` reserved for this filter. */
   slot(): number;
   /** The filter's bit for `wantsRequestBody` and `wantsResponseBody`. */
@@ -62,6 +63,12 @@ export interface FilterContext {
    * data thread cannot write files: the filter then refuses the snapshot. The same target answers the same writer.
    */
   openLog?(target: LogFile): (line: string) => void;
+}
+
+/** Memory that several threads see. */
+export interface SharedMemory {
+  /** Throws before the snapshot that asked for it is ready to serve. */
+  readonly buffer: SharedArrayBuffer;
 }
 
 /** A file of log lines, rotated by size. */

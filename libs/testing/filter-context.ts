@@ -2,7 +2,7 @@ import type { Clock } from '@remora/core/clock';
 import { seededRandom, type Random } from '@remora/core/random';
 import type { Reason } from '@remora/errors/reason';
 import type { Answer, Exchange, Side } from '@remora/policy-kit/exchange';
-import type { FilterContext, FilterTimers, LiveState, LogFile } from '@remora/policy-kit/runtime-kind';
+import type { FilterContext, FilterTimers, LiveState, LogFile, SharedMemory } from '@remora/policy-kit/runtime-kind';
 import { ManualClock } from './manual-clock.ts';
 
 /** A FilterContext in memory: time, timers, randomness and live state belong to the test, counts and lines are kept. */
@@ -18,7 +18,7 @@ export class TestFilterContext implements FilterContext {
   readonly counts = new Map<string, number>();
   readonly lines: string[] = [];
   readonly kind: string;
-  shared?: (key: string, shape: string, bytes: number) => SharedArrayBuffer;
+  shared?: (key: string, shape: string, bytes: number) => SharedMemory;
   #slots = 0;
 
   constructor(kind: string, options: TestContextOptions = {}) {
@@ -65,7 +65,7 @@ export interface TestContextOptions {
   readonly side?: Side;
   readonly scope?: string;
   readonly live?: LiveState;
-  readonly shared?: (key: string, shape: string, bytes: number) => SharedArrayBuffer;
+  readonly shared?: (key: string, shape: string, bytes: number) => SharedMemory;
 }
 
 /** Keeps everything for ever: what a test asks for again under the same key and shape is the same object. */

@@ -1,6 +1,6 @@
 import { buildEntryMatch, type ExchangeTest } from '@remora/policy-kit/entry-match';
 import type { Exchange } from '@remora/policy-kit/exchange';
-import type { FilterContext } from '@remora/policy-kit/runtime-kind';
+import type { FilterContext, SharedMemory } from '@remora/policy-kit/runtime-kind';
 import { emptyDecision, type Algorithm, type Decision } from './algorithm.ts';
 import { CellTable } from './cell-table.ts';
 import { createGcra } from './gcra.ts';
@@ -27,7 +27,9 @@ export class Limit {
     this.algorithm = createAlgorithm(settings);
     this.#applies = buildEntryMatch(settings.match);
     this.#readKey = createKeyReader(settings.key, settings.keyRule, `${this.pointer}/key`);
-    this.#counts = context.live.keep(...ownerOf(settings, context), () => new Counts(settings, context));
+    const owner = ownerOf(settings, context);
+    const memory = context.shared?.(...owner, CellTable.bytesFor(settings.maxKeys)) ?? null;
+    this.#counts = context.live.keep(...owner, () => new Counts(settings, context, memory));
     this.waiting = this.#counts.waiting;
   }
 
@@ -70,10 +72,8 @@ class Counts {
   readonly #draw: () => number;
   #table: CellTable | null = null;
 
-  constructor(settings: LimitSettings, context: FilterContext) {
-    const bytes = CellTable.bytesFor(settings.maxKeys);
-    const [key, shape] = ownerOf(settings, context);
-    this.#make = () => new CellTable(context.shared?.(key, shape, bytes) ?? new ArrayBuffer(bytes), settings.maxKeys);
+  constructor(settings: LimitSettings, context: FilterContext, memory: SharedMemory | null) {
+    this.#make = () => new CellTable(memory?.buffer ?? new ArrayBuffer(CellTable.bytesFor(settings.maxKeys)), settings.maxKeys);
     this.#draw = () => context.random.next();
   }
 

@@ -50,10 +50,10 @@ describe('what is kept over snapshots', () => {
 
   test('data threads share the count where the engine offers shared memory', () => {
     const buffers = new Map<string, SharedArrayBuffer>();
-    const shared = (key: string, _shape: string, bytes: number): SharedArrayBuffer => {
+    const shared = (key: string, _shape: string, bytes: number): { buffer: SharedArrayBuffer } => {
       const buffer = buffers.get(key) ?? new SharedArrayBuffer(bytes);
       buffers.set(key, buffer);
-      return buffer;
+      return { buffer };
     };
     const clock = new ManualClock();
     expect(verdicts(build({ perIp: { requests: 2, per: '1m', key: ['clientAddress'] } }, { clock, shared }), 2)).toEqual(['pass', 'pass']);

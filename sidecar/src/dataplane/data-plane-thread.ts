@@ -17,6 +17,7 @@ import { Cluster } from './cluster.ts';
 import type { BoundListener, EndpointUpdate, ListenerSpec, PrepareError, PrepareResult } from './data-plane.ts';
 import { Engine, type RefusalSink } from './engine.ts';
 import type { ExchangeRun } from './exchange-run.ts';
+import { sharedPrefix } from './filter-context.ts';
 import { WheelFilterTimers } from './filter-timers.ts';
 import type { Generation } from './generation.ts';
 import { buildGeneration } from './generation-builder.ts';
@@ -31,6 +32,7 @@ import { BuildError, PlaceBuilder } from './place-builder.ts';
 import type { ResolvedTarget } from './places.ts';
 import { RequestIds } from './request-ids.ts';
 import { SeriesRows } from './series-rows.ts';
+import type { SharedMemories } from './shared-memories.ts';
 import type { ThreadContext } from './thread-context.ts';
 import { TimerWheels } from './timer-wheel.ts';
 import { transplantWorks } from './transplant-test.ts';
@@ -54,7 +56,8 @@ export interface DataPlaneThreadOptions {
   readonly connectionsMax: number;
   /** Opens connections to upstreams; `net.connect` by default. */
   readonly dial?: (options: net.NetConnectOpts) => net.Socket;
-  readonly shared?: (key: string, shape: string, bytes: number) => SharedArrayBuffer;
+  /** Present where several threads share memory. */
+  readonly shared?: SharedMemories;
 }
 
 export interface GatewayBinding {
@@ -105,7 +108,7 @@ export class DataPlaneThread {
         count: (name, by) => this.#count(name, by),
         log: (line) => options.log.add(line),
         ...(options.logFiles && { openLog: (target: LogFile) => (options.logFiles as LogFiles).open(target) }),
-        ...(options.shared && { shared: options.shared }),
+        ...(options.shared && { shared: (id: string, bytes: number) => (options.shared as SharedMemories).want(id, bytes) }),
       },
       live: this.#live,
       connector: (call, response) => this.#connect(call, response),
@@ -206,6 +209,7 @@ export class DataPlaneThread {
         clusterFor: (service) => this.#cluster(service),
         appFor: (portName) => this.#apps.target(portName),
       }));
+      await this.#options.shared?.granted();
       const bindings = await this.#bindListeners(generation);
       this.#prepared.set(candidate.hash, { generation, bindings });
       return { ok: true, buildMs: performance.now() - began };
@@ -246,7 +250,7 @@ export class DataPlaneThread {
   }
 
   /** One reference changes, between two turns. */
-  swap(hash: string, version: Version): { readonly warming: readonly string[]; readonly listeners: readonly BoundListener[] } {
+  swap(hash: string, version: Version): { readonly warming: readonly string[]; readonly listeners: readonly BoundListener[]; readonly memories: readonly string[] } {
     const prepared = this.#prepared.get(hash);
     if (prepared === undefined) throw new Error(`snapshot ${hash} is not prepared`);
     this.#prepared.delete(hash);
@@ -259,7 +263,7 @@ export class DataPlaneThread {
     this.#live.sweep();
     for (const binding of bindings) this.#replaceBinding(binding);
     if (this.#options.gateway !== undefined) this.#unbindMissing(generation);
-    return { warming: [], listeners: this.boundListeners() };
+    return { warming: [], listeners: this.boundListeners(), memories: this.#live.keysUnder(sharedPrefix) };
   }
 
   #unbindMissing(generation: Generation): void {

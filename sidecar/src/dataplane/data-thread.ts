@@ -5,10 +5,13 @@ import type { RefusalReport } from './refusal-batch.ts';
 import { packResources } from './resource-pack.ts';
 import { seriesBytes, type SeriesName } from './series-rows.ts';
 import type { SeriesSource } from './series-sums.ts';
+import type { MemoryGrant, MemoryWish } from './shared-memories.ts';
 import type { FromWorker, ToWorker, WorkerAnswers, WorkerRequest, WorkerStart } from './worker-messages.ts';
 
 export interface DataThreadEvents {
   onRefusals(report: RefusalReport): void;
+  /** Memory that the thread wants to share with the others. */
+  onMemory(wishes: readonly MemoryWish[]): readonly MemoryGrant[];
   /** Once, unless the thread was closed. */
   onDeath(cause: string): void;
 }
@@ -66,6 +69,9 @@ export class DataThread {
         return;
       case 'refusals':
         this.#events.onRefusals(message.report);
+        return;
+      case 'memory':
+        this.tell({ op: 'memory', grants: this.#events.onMemory(message.wishes) });
         return;
       case 'series':
         message.names.forEach((name, i) => {

@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parentPort, workerData } from 'node:worker_threads';
-import { systemClock, systemTimers } from '@remora/core/clock';
+import { systemTimers } from '@remora/core/clock';
 import { systemRandom } from '@remora/core/random';
 import { runtimeKinds } from '../kinds.ts';
 import { DataPlaneThread } from './data-plane-thread.ts';
@@ -9,6 +9,8 @@ import { LogLines } from './log-lines.ts';
 import { writeToStandardOutput } from './standard-output.ts';
 import { RefusalBatch } from './refusal-batch.ts';
 import { SeriesRows } from './series-rows.ts';
+import { SharedMemories } from './shared-memories.ts';
+import { threadClock } from './thread-clock.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
 import { WorkerRequests } from './worker-requests.ts';
 
@@ -23,21 +25,23 @@ function runDataWorker(start: WorkerStart): void {
   const after = (delayMs: number, run: () => void): void => void systemTimers.after(delayMs, run);
   const refusals = new RefusalBatch((report) => post({ kind: 'refusals', report }), after);
   const series = new SeriesRows(start.seriesMemory, (from, names) => post({ kind: 'series', from, names }));
+  const memories = start.sharesMemory ? new SharedMemories((wishes) => post({ kind: 'memory', wishes })) : null;
   const thread = new DataPlaneThread({
     nodeId: start.nodeId,
     kinds: new Map([...runtimeKinds].filter(([name]) => !start.withoutKinds.includes(name))),
-    clock: systemClock,
+    clock: threadClock(start.monotonicOriginMs),
     timers: systemTimers,
     random: systemRandom,
     refusals,
     log: new LogLines(writeToStandardOutput, after),
     ...(start.logFolder !== '' && { logFiles: new LogFiles(start.logFolder, start.index, after) }),
     series,
+    ...(memories && { shared: memories }),
     reusePort: start.reusePort,
     connectionsMax: start.connectionsMax,
     ...(start.gateway && { gateway: start.gateway }),
   });
-  const requests = new WorkerRequests(thread, () => refusals.flush());
+  const requests = new WorkerRequests(thread, () => refusals.flush(), memories);
   port.on('message', ({ id, request }: ToWorker) => {
     requests.answer(request).then(
       (value) => {

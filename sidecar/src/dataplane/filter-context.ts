@@ -2,7 +2,7 @@ import type { Clock } from '@remora/core/clock';
 import type { Random } from '@remora/core/random';
 import type { Reason } from '@remora/errors/reason';
 import type { Answer, Side } from '@remora/policy-kit/exchange';
-import type { FilterContext, FilterTimers, LiveState, LogFile } from '@remora/policy-kit/runtime-kind';
+import type { FilterContext, FilterTimers, LiveState, LogFile, SharedMemory } from '@remora/policy-kit/runtime-kind';
 
 /** What all filters of a thread share. */
 export interface FilterHost {
@@ -14,7 +14,7 @@ export interface FilterHost {
   /** Present where log files may be written. */
   readonly openLog?: (target: LogFile) => (line: string) => void;
   /** Present where several threads share memory. */
-  readonly shared?: (key: string, shape: string, bytes: number) => SharedArrayBuffer;
+  readonly shared?: (id: string, bytes: number) => SharedMemory;
 }
 
 export interface FilterPlace {
@@ -37,7 +37,7 @@ export class PlaceFilterContext implements FilterContext {
   readonly scope: string;
   readonly live: LiveState;
   readonly bodyBit: number;
-  readonly shared?: (key: string, shape: string, bytes: number) => SharedArrayBuffer;
+  readonly shared?: (key: string, shape: string, bytes: number) => SharedMemory;
   readonly openLog?: (target: LogFile) => (line: string) => void;
   readonly #host: FilterHost;
   readonly #kind: string;
@@ -55,7 +55,9 @@ export class PlaceFilterContext implements FilterContext {
     this.scope = place.scope;
     this.live = place.live;
     this.bodyBit = 1 << place.index;
-    if (host.shared !== undefined) this.shared = host.shared;
+    const { shared } = host;
+    // Kept like other live state: two filters of one owner use the same, and it goes with the last generation that asks for it.
+    if (shared !== undefined) this.shared = (key, shape, bytes) => this.live.keep(`${sharedPrefix}${key}`, shape, () => shared(`${key}\0${shape}`, bytes));
     if (host.openLog !== undefined) this.openLog = host.openLog;
   }
 
@@ -85,4 +87,6 @@ export class SlotCounter {
   }
 }
 
+/** Of the live-state keys under which shared memory is kept. */
+export const sharedPrefix = 'shared/';
 const noFields: Answer['fields'] = Object.freeze([]);

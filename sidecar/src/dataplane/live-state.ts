@@ -42,6 +42,11 @@ export class LiveStates {
     for (const [key, { users }] of this.#entries) if (users <= 0) this.#entries.delete(key);
   }
 
+  /** What follows `prefix` in the keys that begin with it, shape included. */
+  keysUnder(prefix: string): string[] {
+    return [...this.#entries.keys()].filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
+  }
+
   get size(): number {
     return this.#entries.size;
   }

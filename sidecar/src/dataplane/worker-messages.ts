@@ -4,6 +4,7 @@ import type { BoundListener, EndpointUpdate, ListenerSpec, PrepareResult, Reques
 import type { GatewayBinding } from './data-plane-thread.ts';
 import type { RefusalReport } from './refusal-batch.ts';
 import type { SeriesName } from './series-rows.ts';
+import type { MemoryGrant, MemoryWish } from './shared-memories.ts';
 
 /** What a data worker is started with. */
 export interface WorkerStart {
@@ -16,6 +17,10 @@ export interface WorkerStart {
   readonly gateway: GatewayBinding | null;
   /** Where policies may log to files; '' for nowhere. */
   readonly logFolder: string;
+  /** Several threads share the counts of policies. */
+  readonly sharesMemory: boolean;
+  /** Origin of the monotonic time of all data threads. */
+  readonly monotonicOriginMs: number;
   /** Rows of this worker (series-rows.ts). */
   readonly seriesMemory: SharedArrayBuffer;
   /** [0]: longest stall of the event loop in microseconds since the control thread last took it. */
@@ -45,6 +50,8 @@ export type WorkerRequest =
   | { readonly op: 'describe' }
   | { readonly op: 'drain'; readonly deadlineMs: number }
   | { readonly op: 'close' }
+  /** Answers a wish for memory. */
+  | { readonly op: 'memory'; readonly grants: readonly MemoryGrant[] }
   /** Answers at once: everything the worker posted before has then arrived. */
   | { readonly op: 'flush' };
 
@@ -52,7 +59,8 @@ export type WorkerRequest =
 export interface WorkerAnswers {
   readonly listen: readonly BoundListener[];
   readonly prepare: PrepareResult;
-  readonly swap: { readonly warming: readonly string[] };
+  /** `memories`: ids of the shared memory that the thread uses from now on. */
+  readonly swap: { readonly warming: readonly string[]; readonly memories: readonly string[] };
   readonly discard: null;
   readonly relabel: null;
   readonly endpoints: null;
@@ -60,6 +68,7 @@ export interface WorkerAnswers {
   readonly describe: object;
   readonly drain: number;
   readonly close: null;
+  readonly memory: null;
   readonly flush: null;
 }
 
@@ -73,5 +82,6 @@ export type FromWorker =
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'failed'; readonly id: number; readonly message: string }
   | { readonly kind: 'refusals'; readonly report: RefusalReport }
+  | { readonly kind: 'memory'; readonly wishes: readonly MemoryWish[] }
   /** Rows from `from` on have these names. */
   | { readonly kind: 'series'; readonly from: number; readonly names: readonly SeriesName[] };

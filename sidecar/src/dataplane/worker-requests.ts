@@ -2,20 +2,23 @@ import type { Candidate } from '@remora/snapshot/candidate';
 import type { DataPlaneThread } from './data-plane-thread.ts';
 import { explainRequest } from './explain-request.ts';
 import { unpackResources } from './resource-pack.ts';
+import type { SharedMemories } from './shared-memories.ts';
 import type { CandidateParts, WorkerAnswers, WorkerRequest } from './worker-messages.ts';
 
 /** Answers the control thread's requests. Keeps the bytes of resources that the current and the prepared snapshots reach. */
 export class WorkerRequests {
   readonly #thread: DataPlaneThread;
   readonly #flush: () => void;
+  readonly #memories: SharedMemories | null;
   #resources = new Map<string, Uint8Array>();
   /** Resources by snapshot, prepared or current. */
   readonly #reached = new Map<string, ReadonlyMap<string, Uint8Array>>();
   #current = '';
 
-  constructor(thread: DataPlaneThread, flush: () => void) {
+  constructor(thread: DataPlaneThread, flush: () => void, memories: SharedMemories | null) {
     this.#thread = thread;
     this.#flush = flush;
+    this.#memories = memories;
   }
 
   async answer(request: WorkerRequest): Promise<WorkerAnswers[WorkerRequest['op']]> {
@@ -26,10 +29,10 @@ export class WorkerRequests {
       case 'prepare':
         return this.#prepare(request.candidate);
       case 'swap': {
-        const { warming } = thread.swap(request.hash, request.version);
+        const { warming, memories } = thread.swap(request.hash, request.version);
         this.#current = request.hash;
         this.#keepOnly();
-        return { warming };
+        return { warming, memories };
       }
       case 'discard':
         thread.discard(request.hash);
@@ -50,6 +53,9 @@ export class WorkerRequests {
       case 'close':
         thread.close();
         this.#flush();
+        return null;
+      case 'memory':
+        this.#memories?.grant(request.grants);
         return null;
       case 'flush':
         this.#flush();
