@@ -32,13 +32,15 @@ async function demo(): Promise<number> {
   const supervisor = createSupervisor();
   process.on('exit', () => supervisor.killAll());
   const folder = await mkdtemp(path.join(tmpdir(), 'remora-demo-'));
-  const narrator = createNarrator((text) => process.stdout.write(text), process.stdout.isTTY && process.env['NO_COLOR'] === undefined);
+  // What a step still does after Ctrl-C is nobody's concern.
+  const tell = (text: string): void => void (interrupted.signal.aborted || process.stdout.write(text));
+  const narrator = createNarrator(tell, process.stdout.isTTY && process.env['NO_COLOR'] === undefined);
   try {
     const fleet = createFleet({ supervisor, folder, ports: await choosePorts(!options.once) });
     return await tellStory({ fleet, supervisor, narrator, stayUp: !options.once, signal: interrupted.signal });
   } finally {
     await supervisor.stopAll();
-    if (options.keep) narrator.say(`data and snapshots are in ${folder}`);
+    if (options.keep) process.stdout.write(`data and snapshots are in ${folder}\n`);
     else await rm(folder, { recursive: true, force: true });
   }
 }
