@@ -416,7 +416,7 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
     else if (run === null && this.#heads.waiting) {
       this.#heads.clear();
       this.#refuseSlow();
-    } else if (run === null) this.#link.end();
+    } else if (run === null) this.#linger();
     else if (this.#link.congested) {
       run.clientGone();
       this.#link.abort();
