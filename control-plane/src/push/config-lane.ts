@@ -124,12 +124,13 @@ export class ConfigLane {
   }
 
   /** Null: it answers nothing that is out. A refusal may come before Commit. */
-  nack(version: Version, hash: string): ConfigTarget | null {
+  nack(version: Version, hash: string): { readonly target: ConfigTarget; readonly kind: 'update' | 'unchanged' } | null {
     const flight = this.#inFlight;
     if (!flight || compareVersions(flight.target.version, version) !== 0) return null;
     if (hash !== '' && hash !== flight.target.content.hash) return null;
     this.#inFlight = null;
-    return flight.target;
+    if (flight.kind === 'unchanged') this.#greeted = false;
+    return { target: flight.target, kind: flight.kind };
   }
 
   /** After NACK `guard`: nothing until the content differs or the guards are granted. */
@@ -178,8 +179,9 @@ export class ConfigLane {
   #begin(nowMs: number, mayBegin: (content: Content) => boolean): string | null {
     const target = this.#target;
     if (!target) return null;
-    if (target.content.hash === this.appliedHash) return this.#beginUnchanged(target, nowMs);
-    if (this.#held(target, nowMs) || !mayBegin(target.content)) return null;
+    if (this.#held(target, nowMs)) return null;
+    if (target.content.hash === this.appliedHash && !this.#sendFull) return this.#beginUnchanged(target, nowMs);
+    if (!mayBegin(target.content)) return null;
     this.#greeted = true;
     const base = this.#sendFull ? null : this.appliedContent;
     const plan = this.#plans.between(base, target.content);

@@ -261,6 +261,21 @@ describe('a refusal', () => {
     expect(sidecar.enforced()).toEqual(['b']);
   });
 
+  test.each([
+    ['resync: it gets everything again', NackClass.NACK_CLASS_RESYNC, 1], ['invalid: later', NackClass.NACK_CLASS_INVALID, 0], ['transient: later', NackClass.NACK_CLASS_TRANSIENT, 0],
+  ])('of an Unchanged as %s', (_, nack, begins) => {
+    const { fixture, sidecar, hub } = started();
+    fixture.disconnect(sidecar);
+    const before = sidecar.begins.length;
+    sidecar.answer = (lane) => (lane === 'config' && sidecar.begins.length === before ? { nack } : 'ack');
+    fixture.connect(sidecar);
+    expect(sidecar.begins.length - before).toBe(begins);
+    sidecar.answer = () => 'ack';
+    fixture.live(3_000, sidecar);
+    expect(hub.sidecar('web-1')).toMatchObject({ phase: 'in-sync', lastRefusal: null });
+    expect(sidecar.enforced()).toEqual(['a']);
+  });
+
   test('ends the wait for the entry at once', async () => {
     const { fixture, sidecar, hub } = started();
     fixture.connect({ nodeId: 'web-2', subject: web }).answer = () => 'silent';

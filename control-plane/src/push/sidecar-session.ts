@@ -148,7 +148,7 @@ export class SidecarSession {
     this.vitals.cpuShare = finite(heartbeat.cpuShare);
     this.vitals.stallMs = finite(heartbeat.stallMs);
     const before = this.#visible();
-    this.vitals.warming = heartbeat.warming.slice(0, 64);
+    this.vitals.warming = boundedNames(heartbeat.warming);
     this.appReady = heartbeat.appReady;
     this.staleSinceMs = safeNumber(heartbeat.staleSinceMs);
     this.#believe(heartbeat.config, heartbeat.state);
@@ -216,7 +216,7 @@ export class SidecarSession {
     const acked = this.config.ack(fromWireVersion(ack.version), ack.hash.toString('hex'), ack.persisted);
     if (!acked) return false;
     const now = clock.monotonicMs();
-    this.vitals.warming = ack.warming.slice(0, 64);
+    this.vitals.warming = boundedNames(ack.warming);
     accepted.confirm(this.subject, this.facts.build.id, { hash: acked.target.content.hash, version: acked.target.version });
     if (!acked.target.fallback) {
       if (this.refusal && this.refusal.lane === 'config') this.refusal = null;
@@ -247,15 +247,16 @@ export class SidecarSession {
 
   #onConfigNack(nack: Nack): RefusalStatus | null {
     const { refusals, clock } = this.#context;
-    const target = this.config.nack(fromWireVersion(nack.version), nack.hash.toString('hex'));
-    if (!target) return null;
+    const refused = this.config.nack(fromWireVersion(nack.version), nack.hash.toString('hex'));
+    if (!refused) return null;
+    const { target, kind } = refused;
     const refusal = refusalStatus(nack, { lane: 'config', version: target.version, hash: target.content.hash }, clock.wallMs());
     this.refusal = refusal;
     const guards = refusal.errors.map(({ code }) => code);
-    if (refusal.class === 'invalid') {
+    if (refusal.class === 'invalid' && kind === 'update') {
       refusals.remember(this.facts.build.id, target.content.hash, refusal);
       this.#refuseEntries(target, refusal);
-    } else if (refusal.class === 'guard' && !(guards.length > 0 && guards.every((guard) => target.grants.includes(guard)))) {
+    } else if (refusal.class === 'guard' && kind === 'update' && !(guards.length > 0 && guards.every((guard) => target.grants.includes(guard)))) {
       this.config.waitForGrant(target.content.hash, guards.length > 0 ? guards : ['']);
       this.#refuseEntries(target, refusal);
     } else if (refusal.class !== 'resync' || !this.config.resync()) {
@@ -273,11 +274,12 @@ export class SidecarSession {
   #onStateNack(nack: Nack): RefusalStatus | null {
     const { clock, random } = this.#context;
     const version = fromWireVersion(nack.version);
-    const view = this.state.nack(version);
-    if (!view) return null;
+    const refused = this.state.nack(version);
+    if (!refused) return null;
+    const { view, kind } = refused;
     const refusal = refusalStatus(nack, { lane: 'state', version, hash: view.hash }, clock.wallMs());
     this.refusal ??= refusal;
-    if (refusal.class === 'invalid' || refusal.class === 'guard') {
+    if (kind === 'update' && (refusal.class === 'invalid' || refusal.class === 'guard')) {
       this.state.refuse(view.hash);
       this.entries.stateRefused(clock.monotonicMs(), refusal);
     } else if (refusal.class !== 'resync' || !this.state.resync()) {
@@ -340,6 +342,10 @@ export class SidecarSession {
 }
 
 const emptyView = viewOfSets(new Map());
+
+function boundedNames(names: readonly string[]): readonly string[] {
+  return names.slice(0, 64).map((name) => name.slice(0, 253));
+}
 
 function finite(value: number): number {
   return Number.isFinite(value) ? value : 0;

@@ -4,6 +4,7 @@ import type { PushLimits } from './push-limits.ts';
 import type { StateMessage, StateMessages } from './state-messages.ts';
 
 interface InFlight extends StateMessage {
+  readonly kind: 'update' | 'unchanged';
   readonly sinceMs: number;
 }
 
@@ -78,7 +79,7 @@ export class StateLane {
     if (view.hash === this.appliedHash) return this.#greet(view, nowMs);
     if (view.hash === this.#refusedHash) return null;
     const message = this.#messages.update(this.acked, view, this.appliedVersion);
-    this.#inFlight = { ...message, sinceMs: nowMs };
+    this.#inFlight = { ...message, kind: 'update', sinceMs: nowMs };
     return { bytes: message.bytes, starts: 'state/update' };
   }
 
@@ -97,12 +98,13 @@ export class StateLane {
     return { before, now: flight.view };
   }
 
-  /** Null: it answers nothing that is out. Otherwise the view that was refused. */
-  nack(version: Version): EndpointView | null {
+  /** Null: it answers nothing that is out. Otherwise what was refused. */
+  nack(version: Version): { readonly view: EndpointView; readonly kind: 'update' | 'unchanged' } | null {
     const flight = this.#inFlight;
     if (!flight || compareVersions(flight.version, version) !== 0) return null;
     this.#inFlight = null;
-    return flight.view;
+    if (flight.kind === 'unchanged') this.#greeted = false;
+    return { view: flight.view, kind: flight.kind };
   }
 
   /** Everything again, after NACK `resync`. Answers false for the third in a row, which is to be treated as `transient`. */
@@ -132,7 +134,7 @@ export class StateLane {
     if (this.#greeted) return null;
     this.#greeted = true;
     const message = this.#messages.unchanged(view, this.appliedVersion);
-    this.#inFlight = { ...message, sinceMs: nowMs };
+    this.#inFlight = { ...message, kind: 'unchanged', sinceMs: nowMs };
     return { bytes: message.bytes, starts: 'state/unchanged' };
   }
 }

@@ -1,0 +1,34 @@
+import { observe } from '@remora/telemetry/histogram';
+import { expect, test } from 'vitest';
+import { createPushMetrics } from '../push/push-metrics.ts';
+import { createControlPlaneMetrics } from './control-plane-metrics.ts';
+
+test('the Prometheus page shows what the hub counts, each time it is read', async () => {
+  const metrics = createPushMetrics();
+  const page = createControlPlaneMetrics({
+    hub: { metrics, sidecars: () => [] },
+    instances: { counts: () => ({ leases: 3, suspect: 1, draining: 0 }) },
+    telemetry: { sizes: () => ({ series: 7, seriesMax: 10, overflowedSeries: 0, refusals: 0, batches: 5, rejectedBatches: 0, historyBytes: 0, droppedRows: 0 }) },
+    processMetrics: false,
+  });
+  metrics.bytesSentTotal = 1_000;
+  metrics.nacksTotal.set('config/invalid', 2);
+  for (const ms of [10, 20, 300]) observe(metrics.propagationMs, ms);
+  const lines = (await page.text()).split('\n');
+  expect(lines).toEqual(expect.arrayContaining([
+    'remora_push_bytes_sent_total 1000',
+    'remora_push_nacks_total{lane="config",class="invalid"} 2',
+    'remora_instances_suspect 1',
+    'remora_telemetry_batches_total 5',
+    'remora_sidecars{phase="offline"} 0',
+    '# TYPE remora_push_propagation_seconds histogram',
+    'remora_push_propagation_seconds_bucket{le="0.016"} 1',
+    'remora_push_propagation_seconds_bucket{le="0.032"} 2',
+    'remora_push_propagation_seconds_bucket{le="+Inf"} 3',
+    'remora_push_propagation_seconds_sum 0.33',
+    'remora_push_propagation_seconds_count 3',
+  ]));
+  metrics.bytesSentTotal = 1_500;
+  expect(await page.text()).toContain('remora_push_bytes_sent_total 1500');
+  expect(page.contentType).toMatch(/^text\/plain/);
+});
