@@ -36,19 +36,35 @@ describe('retry budget', () => {
         }
       }
       expect(budget.live).toBe(live);
-      expect(floorUsed).toBeLessThanOrEqual(minPerSecond + (nowMs - 1000) * minPerSecond / 1000 + 1e-6);
+      expect(floorUsed).toBeLessThanOrEqual(10 * minPerSecond + (nowMs - 1000) * minPerSecond / 1000 + 1e-6);
     }));
   });
 
   test('with a floor, a quiet destination gets its retries per second', () => {
     const budget = new RetryBudget({ ratio: 0.2, minPerSecond: 3 });
     budget.began();
-    const granted = Array.from({ length: 50 }, (_, i) => budget.take(i * 100)).filter(Boolean).length;
-    expect(granted).toBe(3 + 14);
+    const granted = Array.from({ length: 500 }, (_, i) => budget.take(i * 100)).filter(Boolean).length;
+    expect(granted).toBe(30 + 149);
+  });
+
+  test('an instance that dies with several calls of a quiet destination costs none of them its retry', () => {
+    const budget = new RetryBudget({ ratio: 0.2, minPerSecond: 3 });
+    const kill = (nowMs: number): boolean[] => Array.from({ length: 4 }, () => budget.take(nowMs));
+    for (let i = 0; i < 4; i += 1) budget.began();
+    expect(kill(0)).toEqual([true, true, true, true]);
+    for (let i = 0; i < 4; i += 1) budget.returned();
+    expect(kill(2000)).toEqual([true, true, true, true]);
+  });
+
+  test('keeps no more than ten seconds of its floor', () => {
+    const budget = new RetryBudget({ ratio: 0, minPerSecond: 2 });
+    const granted = (nowMs: number): number => Array.from({ length: 100 }, () => budget.take(nowMs)).filter(Boolean).length;
+    expect([granted(0), granted(5000), granted(3_600_000)]).toEqual([20, 10, 20]);
   });
 
   test('a step back of the clock grants nothing', () => {
     const budget = new RetryBudget({ ratio: 0, minPerSecond: 1 });
+    for (let i = 0; i < 9; i += 1) budget.take(5000);
     expect([budget.take(5000), budget.take(1000), budget.take(1500)]).toEqual([true, false, false]);
   });
 });

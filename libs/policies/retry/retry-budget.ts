@@ -1,11 +1,14 @@
 /**
  * How many retries a destination may get, so that they cannot turn a failure into an overload: as many at a time as a
- * share of the live requests, and a small number per second beside that, so that quiet services retry too (Finagle,
- * Linkerd). Pure: time is given, in monotonic milliseconds.
+ * share of the live requests, and a small number per second beside that, so that quiet services retry too. What is not used
+ * of that number is kept for 10 s: an instance that dies takes several calls at once with it, seldom one per third of a
+ * second (the reserve of Finagle's and Linkerd's RetryBudget, `minRetriesPerSecond` times `ttl`). Pure: time is given, in
+ * monotonic milliseconds.
  */
 export class RetryBudget {
   readonly #ratio: number;
   readonly #minPerSecond: number;
+  readonly #tokensMax: number;
   #live = 0;
   #retrying = 0;
   #tokens: number;
@@ -14,7 +17,8 @@ export class RetryBudget {
   constructor(options: { readonly ratio: number; readonly minPerSecond: number }) {
     this.#ratio = options.ratio;
     this.#minPerSecond = options.minPerSecond;
-    this.#tokens = options.minPerSecond;
+    this.#tokensMax = options.minPerSecond * keptSeconds;
+    this.#tokens = this.#tokensMax;
   }
 
   get live(): number {
@@ -43,10 +47,13 @@ export class RetryBudget {
 
   #takeToken(nowMs: number): boolean {
     const gained = Math.max(0, nowMs - this.#filledAt) * this.#minPerSecond / 1000;
-    this.#tokens = Math.min(this.#minPerSecond, this.#tokens + gained);
+    this.#tokens = Math.min(this.#tokensMax, this.#tokens + gained);
     this.#filledAt = nowMs;
     if (this.#tokens < 1) return false;
     this.#tokens -= 1;
     return true;
   }
 }
+
+/** How long an unused retry of `minPerSecond` is kept. */
+const keptSeconds = 10;
