@@ -17,6 +17,8 @@ export class HeadReader {
   readonly #kind: HeadKind;
   readonly #arena: HeadArena;
   #limits: HeadLimits;
+  /** After `scanTooLarge`: whether it was the number of fields rather than their bytes. */
+  tooManyFields = false;
   #partial: PartialHead | null = null;
 
   constructor(kind: HeadKind, arena: HeadArena, limits: HeadLimits) {
@@ -59,7 +61,7 @@ export class HeadReader {
       return verdict;
     }
     spare[this.#kind] = scanner;
-    return verdict === scanComplete ? this.#finish(scanner, bytes, at, at + scanner.length) : verdict;
+    return verdict === scanComplete ? this.#finish(scanner, bytes, at, at + scanner.length) : this.#notRead(scanner, verdict);
   }
 
   #readOn(partial: PartialHead, bytes: Uint8Array, at: number, to: number): ScanVerdict {
@@ -73,7 +75,12 @@ export class HeadReader {
     if (verdict === scanIncomplete) return verdict;
     this.#partial = null;
     spare[this.#kind] = scanner;
-    return verdict === scanComplete ? this.#finish(scanner, partial.bytes, 0, at + scanner.length - before) : verdict;
+    return verdict === scanComplete ? this.#finish(scanner, partial.bytes, 0, at + scanner.length - before) : this.#notRead(scanner, verdict);
+  }
+
+  #notRead(scanner: HeadScanner, verdict: ScanVerdict): ScanVerdict {
+    this.tooManyFields = verdict === scanTooLarge && scanner.rowCount >= this.#limits.fieldsMax;
+    return verdict;
   }
 
   #finish(scanner: HeadScanner, bytes: Uint8Array, from: number, used: number): ScanVerdict {

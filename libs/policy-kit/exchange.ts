@@ -155,6 +155,8 @@ export class Exchange {
   bytesIn = 0;
   bytesOut = 0;
   attempts = 0;
+  /** The limit on time that ended the last attempt; null where none did. */
+  limit: CallLimit | null = null;
   /** Endpoint of the last attempt, `host:port`. */
   upstream = '';
   destination = '';
@@ -171,6 +173,13 @@ export class Exchange {
   proceed(_token: number): void {}
   /** Ends the exchange with an answer after WAIT. Replaced by the engine. */
   answer(_token: number, _answer: Answer): void {}
+}
+
+/** A limit on time that a call ran into. */
+export interface CallLimit {
+  /** Field of the `timeout` section, e.g. `/request`; '' where the caller's own deadline was shorter. */
+  readonly pointer: string;
+  readonly detail: string;
 }
 
 const noValues: readonly string[] = Object.freeze([]);

@@ -31,13 +31,21 @@ export const noSettings: EffectiveSettings = Object.freeze({ hash: '', sections:
  * else all of the section. At most 16, without repetition.
  */
 export function policiesBehind(origins: readonly SectionOrigin[], pointer: string): readonly string[] {
+  const field = policiesOfField(origins, pointer);
+  return field.length > 0 ? field : distinct(origins);
+}
+
+/** The same where nothing but the field itself counts: empty where it has its default. */
+export function policiesOfField(origins: readonly SectionOrigin[], pointer: string): readonly string[] {
   let nearest: SectionOrigin | null = null;
   for (const origin of origins) {
     if (covers(origin.pointer, pointer) && origin.pointer.length >= (nearest?.pointer.length ?? 0)) nearest = origin;
   }
-  if (nearest) return [nearest.policy];
-  const below = origins.filter((origin) => covers(pointer, origin.pointer));
-  return [...new Set((below.length > 0 ? below : origins).map((origin) => origin.policy))].slice(0, 16);
+  return nearest ? [nearest.policy] : distinct(origins.filter((origin) => covers(pointer, origin.pointer)));
+}
+
+function distinct(origins: readonly SectionOrigin[]): readonly string[] {
+  return [...new Set(origins.map((origin) => origin.policy))].slice(0, 16);
 }
 
 /** Whether `pointer` is `above` or inside of it. */

@@ -1,7 +1,7 @@
 import { reasons, type Reason } from '@remora/errors/reason';
 import type { Head } from '@remora/http/head';
 import type { MessageHead } from '@remora/http/message-head';
-import type { Call, Sink, Source } from '@remora/policy-kit/exchange';
+import type { Call, CallLimit, Sink, Source } from '@remora/policy-kit/exchange';
 import { choose } from './balancer.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { Tier } from './cluster.ts';
@@ -44,6 +44,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     this.#startedAt = this.#thread.turn.now();
     this.#requestEnded = call.head.bodyLength === 0;
     call.x.attempts++;
+    call.x.limit = null;
     const candidate = choose(tiers, call.avoid, this.#thread.random, this.#startedAt);
     if (candidate === null) {
       this.#failLater(reasons.noHealthyUpstream);
@@ -185,11 +186,13 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
   fire(): void {
     if (this.#phase === over) return;
     const now = this.#thread.turn.now();
-    const reason = this.#expired(now);
-    if (reason === null) {
+    const expired = this.#expired(now);
+    if (expired === null) {
       this.#armNext(now);
       return;
     }
+    const { reason } = expired;
+    this.call.x.limit = expired;
     const connection = this.#release();
     if (reason === reasons.connectTimeout) this.#pool?.connectFailed(now);
     connection?.abandon();
@@ -211,17 +214,25 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     return at;
   }
 
-  #expired(now: number): Reason | null {
+  #expired(now: number): Expired | null {
     const { call } = this;
+    const deadline = now >= call.deadlineAt;
+    const streamOver = call.maxStreamMs > 0 && now >= this.#startedAt + call.maxStreamMs;
     if (this.#phase === streaming) {
-      if (call.maxStreamMs > 0 && now >= this.#startedAt + call.maxStreamMs) return reasons.maxStream;
-      if (now >= call.deadlineAt) return reasons.maxStream;
-      return call.idleTimeoutMs > 0 && now >= this.#activeAt + call.idleTimeoutMs ? reasons.streamIdle : null;
+      if (streamOver) return expired(reasons.maxStream, '/maxStream', call.maxStreamMs);
+      if (deadline) return callerDeadline(reasons.maxStream);
+      return call.idleTimeoutMs > 0 && now >= this.#activeAt + call.idleTimeoutMs ? expired(reasons.streamIdle, '/idle', call.idleTimeoutMs) : null;
     }
-    if (this.#phase === connecting && call.connectTimeoutMs > 0 && now >= this.#connectingSince + call.connectTimeoutMs) return reasons.connectTimeout;
+    if (this.#phase === connecting && call.connectTimeoutMs > 0 && now >= this.#connectingSince + call.connectTimeoutMs) {
+      return expired(reasons.connectTimeout, '/connect', call.connectTimeoutMs);
+    }
     const headersAt = call.headersTimeoutMs > 0 ? this.#startedAt + call.headersTimeoutMs : Infinity;
-    const streamAt = call.maxStreamMs > 0 ? this.#startedAt + call.maxStreamMs : Infinity;
-    return now >= Math.min(headersAt, streamAt, call.deadlineAt) ? reasons.upstreamTimeout : null;
+    // The layers shorten the limit on headers to what the caller still waits: then both have passed, and the deadline is the cause.
+    if (deadline && call.deadlineAt <= headersAt) return callerDeadline(reasons.upstreamTimeout);
+    if (streamOver) return expired(reasons.upstreamTimeout, '/maxStream', call.maxStreamMs);
+    if (now < headersAt) return null;
+    const perTry = call.perTryTimeoutMs > 0 && call.headersTimeoutMs === call.perTryTimeoutMs;
+    return expired(reasons.upstreamTimeout, perTry ? '/perTry' : '/request', call.headersTimeoutMs);
   }
 
   // --- the end ----------------------------------------------------------------------------------------------------
@@ -270,6 +281,18 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     }
     return connection;
   }
+}
+
+interface Expired extends CallLimit {
+  readonly reason: Reason;
+}
+
+function expired(reason: Reason, pointer: string, ms: number): Expired {
+  return { reason, pointer, detail: `the limit of ${Math.round(ms)} ms has passed` };
+}
+
+function callerDeadline(reason: Reason): Expired {
+  return { reason, pointer: '', detail: 'the caller said that it would not wait any longer (x-remora-deadline or grpc-timeout)' };
 }
 
 type Phase = typeof waiting | typeof connecting | typeof awaitingHead | typeof streaming | typeof over;

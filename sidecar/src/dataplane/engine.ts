@@ -5,7 +5,7 @@ import { headerId } from '@remora/http/header-ids';
 import { MessageHead } from '@remora/http/message-head';
 import type { Answer } from '@remora/policy-kit/exchange';
 import { undecided } from '@remora/router/route-table';
-import { policiesBehind } from '@remora/snapshot/effective-settings';
+import { policiesBehind, policiesOfField, type EffectiveSection, type EffectiveSettings } from '@remora/snapshot/effective-settings';
 import { dateField, encodeAnswer, type EncodedAnswer } from './answer-encoding.ts';
 import { clientAddress } from './client-address.ts';
 import { defaultConnectionLimits, type ConnectionLimits } from './connection-limits.ts';
@@ -301,6 +301,11 @@ export class Engine {
     return { reason, status: reason.status, fields: noFields, body: null, contentType: '', detail, kind: '', pointer: '' };
   }
 
+  /** Of a limit that the data path itself enforces: `pointer` leads to its field in the kind's section. */
+  limitAnswer(reason: Reason, kind: string, pointer: string, detail: string): Answer {
+    return { ...this.answerFor(reason, detail), kind, pointer };
+  }
+
   filterFailed(kind: string, error: unknown): Answer {
     const detail = error instanceof Error ? error.message : String(error);
     this.#options.count('filter_failed');
@@ -312,7 +317,7 @@ export class Engine {
       requestId: run.requestId,
       trusted: run.connection.trusted,
       grpc: isGrpc(run.head),
-      policy: policyOf(run.pin.place, answer),
+      policy: policyOf(run, answer),
       version: run.pin.configVersion,
       hop: this.#options.nodeId,
       wallMs: this.thread.clock.wallMs(),
@@ -345,7 +350,7 @@ export class Engine {
       responseFlag: answer.reason.flag,
       kind: answer.kind,
       pointer: answer.pointer,
-      policy: policyOf(pin.place, answer),
+      policy: policyOf(run, answer),
       configVersion: pin.configVersion,
       configHash: pin.configHash,
       detail: answer.detail.slice(0, shownMax),
@@ -387,11 +392,17 @@ function isGrpc(head: MessageHead): boolean {
   return head.has(contentTypeHeader) && head.valueAt(contentTypeHeader, 0).startsWith('application/grpc');
 }
 
-/** Which policies decided, by the pointer of the refusal; '' where none did. */
-function policyOf(place: Place, { kind, pointer }: Answer): string {
+/** Which policies decided, by the pointer of the refusal; '' where none did. Limits of the data path that no policy sets are defaults. */
+function policyOf(run: ExchangeRun, { kind, pointer, reason }: Answer): string {
   if (kind === '') return '';
-  const section = place.settings.sections.find((one) => one.kind === kind);
-  return section === undefined ? '' : policiesBehind(section.origins, pointer).join(', ');
+  const section = sectionOf(run.pin.place.settings, kind) ?? (run.caller === null ? undefined : sectionOf(run.caller.settings, kind));
+  if (section === undefined) return '';
+  const policies = reason.origin === 'policy' ? policiesBehind(section.origins, pointer) : policiesOfField(section.origins, pointer);
+  return policies.join(', ');
+}
+
+function sectionOf({ sections }: EffectiveSettings, kind: string): EffectiveSection | undefined {
+  return sections.find((one) => one.kind === kind);
 }
 
 export function emptyPlace(side: Place['side']): Place {

@@ -19,6 +19,8 @@ export class ExchangeRun extends Exchange implements Source {
   declare pin: PlacePin;
   /** What the inbound port or gateway listener chose; null on the outbound side. */
   route: ProviderRoute | null = null;
+  /** Where the call went, with the settings that limit it; null before. */
+  caller: CallerPlace | null = null;
   /** Delays of filters that have not fired: they go with the exchange. */
   timers: ExchangeTimer | null = null;
   readonly #engine: Engine;
@@ -94,6 +96,7 @@ export class ExchangeRun extends Exchange implements Source {
   /** Sends the call through the layers. */
   dispatch(caller: CallerPlace, target: Target): void {
     this.destination = target.service;
+    this.caller = caller;
     const joint = this.wantsRequestBody === 0 || this.head.bodyLength === 0 ? null : new BodyJoint();
     const call = new UpstreamCall(this, joint ?? this, target);
     const response = new ResponseSink(this);
@@ -155,9 +158,9 @@ export class ExchangeRun extends Exchange implements Source {
     this.#bodySink?.trailers(head);
   }
 
-  /** The client broke its request, or is too slow with it. */
-  requestFailed(reason: Reason, detail = ''): void {
-    this.refuse(this.#engine.answerFor(reason, detail));
+  /** The client broke its request, or is too slow with it. `limit`: the field of `requestLimits` that it exceeds. */
+  requestFailed(reason: Reason, detail: string, limit = ''): void {
+    this.refuse(limit === '' ? this.#engine.answerFor(reason, detail) : this.#engine.limitAnswer(reason, 'requestLimits', limit, detail));
   }
 
   /** What was queued for the client has been written. */
@@ -211,7 +214,9 @@ export class ExchangeRun extends Exchange implements Source {
   onReset(reason: Reason): void {
     if (this.#ended) return;
     this.#responseSource = null;
-    this.refuse(this.#engine.answerFor(reason, ''));
+    const { limit } = this;
+    if (limit === null) this.refuse(this.#engine.answerFor(reason, ''));
+    else this.refuse(this.#engine.limitAnswer(reason, limit.pointer === '' ? '' : 'timeout', limit.pointer, limit.detail));
   }
 
   // --- answers made here ------------------------------------------------------------------------------------------

@@ -219,14 +219,15 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
     this.#headRequest = false;
     this.#headSent = false;
     const reason = verdict === scanTooLarge ? reasons.headersTooLarge : verdict === scanVersion ? reasons.versionNotSupported : reasons.badRequest;
-    this.#failUnread(reason);
+    const limit = this.#heads.tooManyFields ? '/headerCount' : '/headerBytes';
+    this.#failUnread(reason, verdict === scanTooLarge ? limit : '');
   }
 
   /** Answers a request that was not read. */
-  #failUnread(reason: Reason): void {
+  #failUnread(reason: Reason, limit: string): void {
     const run = this.#engine.makeRun(this, null);
     this.#run = run;
-    run.refuse(this.#engine.answerFor(reason, ''));
+    run.requestFailed(reason, '', limit);
   }
 
   onEnd(): void {
@@ -406,6 +407,10 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
 
   fire(): void {
     const now = this.#now();
+    if (this.#lingering && this.#stillSending(now)) {
+      this.#arm(lingerMs);
+      return;
+    }
     const left = this.#timeLeft(now);
     if (left > 0) {
       if (left < Infinity) this.#arm(left);
@@ -422,7 +427,7 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
       this.#link.abort();
     } else {
       this.#closing = true;
-      run.requestFailed(reasons.requestTimeout);
+      run.requestFailed(reasons.requestTimeout, 'the body does not come as fast as it must', this.#tooSlow(now) ? '/minBodyRate' : '/bodyTimeout');
     }
   }
 
@@ -430,7 +435,7 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
     this.#closing = true;
     this.#requestDone = false;
     this.#headSent = false;
-    this.#failUnread(reasons.requestTimeout);
+    this.#failUnread(reasons.requestTimeout, '/headerTimeout');
   }
 
   /** Milliseconds until something is too late; not positive: it is. Infinity: nothing is awaited from the client. */
@@ -444,9 +449,14 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
     }
     if (this.#link.congested) return limits.idleTimeoutMs > 0 ? limits.idleTimeoutMs - quiet : Infinity;
     if (this.#requestDone || !this.#bodyWanted) return limits.idleTimeoutMs > 0 ? limits.idleTimeoutMs : Infinity;
-    const spent = now - this.#bodySince;
-    if (limits.bodyRateMin > 0 && spent > bodyCheckMs && this.#bodyBytes * 1000 < limits.bodyRateMin * spent) return 0;
+    if (this.#tooSlow(now)) return 0;
     return limits.bodyTimeoutMs > 0 ? Math.min(limits.bodyTimeoutMs - quiet, bodyCheckMs) : Infinity;
+  }
+
+  #tooSlow(now: number): boolean {
+    const { bodyRateMin } = this.#limits;
+    const spent = now - this.#bodySince;
+    return bodyRateMin > 0 && spent > bodyCheckMs && this.#bodyBytes * 1000 < bodyRateMin * spent;
   }
 }
 

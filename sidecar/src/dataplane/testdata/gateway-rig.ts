@@ -4,6 +4,7 @@ import type { Clock } from '@remora/core/clock';
 import { CandidateBuilder } from '@remora/testing/candidate-builder';
 import type { Candidate } from '@remora/snapshot/candidate';
 import { requestLimitsAuthoring } from '@remora/policy-request-limits/compile';
+import { retryAuthoring } from '@remora/policy-retry/compile';
 import { timeoutAuthoring } from '@remora/policy-timeout/compile';
 import { effectiveSection } from '@remora/testing/effective-section';
 import type { JsonObject } from '@remora/core/canonical-json';
@@ -19,6 +20,8 @@ export interface RigOptions {
   /** Sections as authored, over their defaults. */
   readonly limits?: JsonObject;
   readonly timeouts?: JsonObject;
+  /** Absent: no retry kind. */
+  readonly retries?: JsonObject;
   readonly trustedProxies?: readonly string[];
   readonly sections?: readonly DeepPartial<Section>[];
   readonly routes?: readonly (DeepPartial<Route> & { readonly name: string })[];
@@ -49,10 +52,10 @@ export class GatewayRig {
   }
 
   candidate(options: Partial<RigOptions> = {}): Candidate {
-    const { limits, timeouts, trustedProxies, sections, routes } = { ...this.#options, ...options };
+    const { limits, timeouts, retries, trustedProxies, sections, routes } = { ...this.#options, ...options };
     const builder = new CandidateBuilder({ kind: 'gateway', name: 'edge' }).fleet({ trustedProxies: [...(trustedProxies ?? [])] });
     const provider = builder.settings(...[...(sections ?? []), section(requestLimitsAuthoring, limits ?? {})].sort((a, b) => ((a.kind ?? '') < (b.kind ?? '') ? -1 : 1)));
-    const caller = builder.settings(section(timeoutAuthoring, timeouts ?? {}));
+    const caller = builder.settings(...(retries ? [section(retryAuthoring, retries)] : []), section(timeoutAuthoring, timeouts ?? {}));
     builder.listener({ name: 'plain', settings: provider }).destination({ service: 'app', settings: caller });
     const all = routes ?? [{ name: 'all', match: { path: { kind: { $case: 'prefix', value: '/' } } } } as const];
     for (const route of all) builder.route({ action: { $case: 'forward', value: { targets: [{ service: 'app', weight: 1 }] } }, settings: provider, ...route });
@@ -98,5 +101,6 @@ export function endpointAt(port: number): DeepPartial<Endpoint> {
 
 function section(authoring: AuthoringKind, values: JsonObject): DeepPartial<Section> {
   const { minFormat, body } = authoring.compile(effectiveSection(authoring, values));
-  return { kind: authoring.name, minFormat, body: Buffer.from(body) };
+  const origins = Object.keys(values).sort().map((field) => ({ pointer: `/${field}`, policy: `sets-${field}` }));
+  return { kind: authoring.name, minFormat, body: Buffer.from(body), origins };
 }
