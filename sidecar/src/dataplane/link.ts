@@ -1,6 +1,7 @@
 import net from 'node:net';
 import { allocateText, type TextBuffer } from '@remora/http/byte-text';
-import type { OutputSlabs } from './output-slabs.ts';
+import { copyBytes } from '@remora/http/received-head';
+import type { OutputSlab, OutputSlabs } from './output-slabs.ts';
 import type { Turn } from './turn.ts';
 
 /** The connection's codec. Called within a turn; the link ends the turn. */
@@ -45,8 +46,9 @@ export class Link {
 
   readonly #context: LinkContext;
   readonly #socket: net.Socket;
-  #out: TextBuffer | null = null;
-  #outLength = 0;
+  #slab: OutputSlab | null = null;
+  #outFrom = 0;
+  #outEnd = 0;
   #dirty = false;
   #paused = false;
   #endAfterFlush = false;
@@ -118,48 +120,62 @@ export class Link {
 
   /** Room for `bytes` more bytes of output, from `outAt`; then `wrote`. */
   reserve(bytes: number): TextBuffer {
-    if (this.#out !== null && this.#out.length - this.#outLength < bytes) this.flush();
-    this.#out ??= this.#context.slabs.take(bytes);
-    return this.#out;
+    const slab = this.#slab;
+    if (slab !== null) {
+      if (slab.top === this.#outEnd && slab.bytes.length - slab.top >= bytes) return slab.bytes;
+      this.flush();
+    }
+    const next = this.#context.slabs.take(bytes);
+    next.open++;
+    this.#slab = next;
+    this.#outFrom = next.top;
+    this.#outEnd = next.top;
+    this.#markDirty();
+    return next.bytes;
   }
 
   get outAt(): number {
-    return this.#outLength;
+    return this.#outEnd;
   }
 
   /** Output now ends at `end`. */
   wrote(end: number): void {
-    this.#outLength = end;
-    if (!this.#dirty) {
-      this.#dirty = true;
-      this.#context.turn.dirty(this);
-    }
+    this.#outEnd = end;
+    (this.#slab as OutputSlab).top = end;
   }
 
   /** Copies bytes to the output. False: hold back until `onDrain`. */
   send(bytes: Uint8Array, at: number, to: number): boolean {
     const length = to - at;
     const out = this.reserve(length);
-    out.set(at === 0 && to === bytes.length ? bytes : bytes.subarray(at, to), this.#outLength);
-    this.wrote(this.#outLength + length);
-    if (this.#outLength > flushAt) this.flush();
+    copyBytes(bytes, at, to, out, this.#outEnd);
+    this.wrote(this.#outEnd + length);
+    if (length > flushAt) this.flush();
     return !this.congested;
   }
 
   /** Writes what was gathered. Called at the end of the turn. */
   flush(): void {
     this.#dirty = false;
-    const out = this.#out;
-    const length = this.#outLength;
-    this.#out = null;
-    this.#outLength = 0;
-    if (out !== null && length > 0 && !this.closed) {
-      if (!this.#socket.write(out.subarray(0, length))) this.congested = true;
-      if (this.#socket.writableLength === 0) this.#context.slabs.give(out);
-    } else if (out !== null) {
-      this.#context.slabs.give(out);
-    }
+    const slab = this.#slab;
+    this.#slab = null;
+    if (slab !== null) this.#write(slab);
     if (this.#endAfterFlush && !this.closed) this.#socket.end();
+  }
+
+  #write(slab: OutputSlab): void {
+    if (this.closed || this.#outEnd === this.#outFrom || this.#socket.destroyed) {
+      this.#context.slabs.written(slab, true);
+      return;
+    }
+    if (!this.#socket.write(slab.bytes.subarray(this.#outFrom, this.#outEnd))) this.congested = true;
+    this.#context.slabs.written(slab, this.#socket.writableLength === 0);
+  }
+
+  #markDirty(): void {
+    if (this.#dirty) return;
+    this.#dirty = true;
+    this.#context.turn.dirty(this);
   }
 
   pause(): void {
@@ -177,10 +193,7 @@ export class Link {
   /** Ends our side after what is gathered; reading goes on. */
   end(): void {
     this.#endAfterFlush = true;
-    if (!this.#dirty) {
-      this.#dirty = true;
-      this.#context.turn.dirty(this);
-    }
+    this.#markDirty();
   }
 
   /** Closes at once; queued output is lost. */
@@ -228,7 +241,7 @@ interface HandleOwner {
   _handle: unknown;
 }
 
-/** Above this, gathered output is written before the turn ends. */
+/** A piece above this is written at once: more of them would only fill memory. */
 const flushAt = 16 * 1024;
 
 function readInto(buffer: TextBuffer, holder: { readonly link: Link | null }): object {

@@ -1,31 +1,54 @@
 import { allocateText, type TextBuffer } from '@remora/http/byte-text';
 
+/** Memory that connections gather output in, one region behind the other, so that what a loop of the thread writes is close together. */
+export interface OutputSlab {
+  readonly bytes: TextBuffer;
+  /** Where the next region begins. */
+  top: number;
+  /** Regions that are not written yet. */
+  open: number;
+  /** A socket still holds bytes of it: it is not filled again, the garbage collector takes it when they are written. */
+  held: boolean;
+}
+
 /**
- * Buffers for what is about to be written. A slab comes back only when the kernel has taken its bytes; otherwise the socket keeps it
- * and the garbage collector takes it later, so no queued write is ever overwritten.
+ * Slabs for output. One is filled again only when the kernel has taken everything that was in it, so no queued write is ever
+ * overwritten (exchange.md section 2); a slow reader costs a slab, never correctness.
  */
 export class OutputSlabs {
-  readonly #small: TextBuffer[] = [];
-  readonly #large: TextBuffer[] = [];
+  #current: OutputSlab = makeSlab(usualBytes);
+  readonly #large: OutputSlab[] = [];
 
-  /** At least `bytes` long. */
-  take(bytes: number): TextBuffer {
-    if (bytes <= smallBytes) return this.#small.pop() ?? allocateText(smallBytes);
-    if (bytes <= largeBytes) return this.#large.pop() ?? allocateText(largeBytes);
-    return allocateText(bytes);
+  /** A slab with room for `bytes` from its top; the caller opens a region. */
+  take(bytes: number): OutputSlab {
+    if (bytes > usualBytes / 2) {
+      const known = bytes <= largeBytes ? this.#large.pop() : undefined;
+      return known ?? makeSlab(Math.max(bytes, largeBytes));
+    }
+    if (this.#current.bytes.length - this.#current.top < bytes) this.#current = makeSlab(usualBytes);
+    return this.#current;
   }
 
-  give(slab: TextBuffer): void {
-    if (slab.length === smallBytes) {
-      if (this.#small.length < keptMax) this.#small.push(slab);
-    } else if (slab.length === largeBytes && this.#large.length < keptMax) {
+  /** A region was written; `taken`: by the kernel, all of it. */
+  written(slab: OutputSlab, taken: boolean): void {
+    slab.open--;
+    if (!taken) slab.held = true;
+    if (slab.open > 0) return;
+    if (slab === this.#current) {
+      if (slab.held) this.#current = makeSlab(usualBytes);
+      else slab.top = 0;
+    } else if (!slab.held && slab.bytes.length === largeBytes && this.#large.length < largeKept) {
+      slab.top = 0;
       this.#large.push(slab);
     }
   }
 }
 
-/** A head with a small body. */
-const smallBytes = 16 * 1024;
+function makeSlab(size: number): OutputSlab {
+  return { bytes: allocateText(size), top: 0, open: 0, held: false };
+}
+
+const usualBytes = 64 * 1024;
 /** One read with its chunk framing. */
 const largeBytes = 65 * 1024;
-const keptMax = 16;
+const largeKept = 8;

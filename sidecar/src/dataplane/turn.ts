@@ -1,9 +1,13 @@
 import type { Clock } from '@remora/core/clock';
 
 /**
- * One turn of a data thread: from a callback of the event loop until everything it caused is done. What was written to a connection
- * during a turn goes out in one write at its end, and what may not happen inside a call (a source producing, an attempt
- * failing) happens then. Every entry point into the engine (reads, timers, messages, promises of filters) ends with `end()`.
+ * One turn of a data thread: from a callback of the event loop until everything it caused is done. What may not happen inside a call
+ * (a source producing, an attempt failing) happens at its end. Every entry point into the engine (reads, timers, messages, promises of
+ * filters) ends with `end()`.
+ *
+ * What was written during turns goes out in `setImmediate`, the one hook behind all sockets that are ready in this round of the loop: writes that
+ * follow each other closely find their reader awake. Writing at the end of each turn instead, with JavaScript between the writes,
+ * cost 4 to 6 µs of system time more per request, nearly all of it for waking up the peer again and again.
  */
 export class Turn {
   readonly #clock: Clock;
@@ -14,6 +18,16 @@ export class Turn {
   #outputCount = 0;
   #ending = false;
   #now = -1;
+  #flushing = false;
+  readonly #flush = (): void => {
+    this.#flushing = false;
+    for (let i = 0; i < this.#outputCount; i++) {
+      const output = this.#outputs[i] as Flushable;
+      this.#outputs[i] = null;
+      output.flush();
+    }
+    this.#outputCount = 0;
+  };
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -33,6 +47,9 @@ export class Turn {
   /** `output` has something to write. */
   dirty(output: Flushable): void {
     this.#outputs[this.#outputCount++] = output;
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(this.#flush);
   }
 
   end(): void {
@@ -46,12 +63,6 @@ export class Turn {
           work.runLater();
         }
         this.#laterCount = 0;
-        for (let i = 0; i < this.#outputCount; i++) {
-          const output = this.#outputs[i] as Flushable;
-          this.#outputs[i] = null;
-          output.flush();
-        }
-        this.#outputCount = 0;
       } while (this.#laterCount > 0);
     } finally {
       this.#ending = false;
