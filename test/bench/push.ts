@@ -93,11 +93,12 @@ async function restart(controlPlane: RunningControlPlane, clients: Clients, name
   const { byService } = await clients.ask('counts') as { byService: Record<string, { bytesMax: number }> };
   const most = Math.max(...Object.values(byService).map(({ bytesMax }) => bytesMax));
   const inSync = seconds(connected['ms']);
+  const judged = name === '1,000';
   return {
     controlPlane: next,
     rows: [
       { what: `start of the control plane on its data, until it listens`, value: seconds(startMs), unit: 's', bar: '', ok: null },
-      { what: `${name} reconnect at once after a restart: all in sync`, value: inSync, unit: 's', bar: '≤ 5 s', ok: inSync <= 5 },
+      { what: `${name} reconnect at once after a restart: all in sync`, value: inSync, unit: 's', bar: judged ? '≤ 5 s' : '', ok: judged ? inSync <= 5 : null },
       { what: `${name} reconnect at once after a restart: message bytes to each, at most`, value: most, unit: 'B', bar: '≤ 300 B', ok: most <= 300 },
     ],
   };

@@ -1,7 +1,7 @@
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { Clock, Timer, Timers } from '@remora/core/clock';
 import { Endpoint, type EndpointSet } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
-import { RecordWriter, type RecordStore } from '../push/record-writer.ts';
+import { promptPace, RecordWriter, type RecordStore } from '../push/record-writer.ts';
 import { ChangeNotices } from './change-notices.ts';
 import type { InstanceLease, InstanceRegistry } from './instance-registry.ts';
 import { defaultLeaseLimits, type LeaseLimits } from './lease-limits.ts';
@@ -61,7 +61,7 @@ class LeaseRegistry implements RunningInstanceRegistry {
   constructor(deps: InstanceRegistryDeps) {
     this.#clock = deps.clock;
     this.#limits = { ...defaultLeaseLimits, ...deps.limits };
-    this.#writer = new RecordWriter({ store: deps.store, timers: deps.timers, onError: (error) => deps.onStoreError?.(error) });
+    this.#writer = new RecordWriter({ store: deps.store, timers: deps.timers, onError: (error) => deps.onStoreError?.(error), pace: promptPace });
     this.#notices = new ChangeNotices({ clock: deps.clock, timers: deps.timers, windowMs: this.#limits.coalesceMs });
     this.#startedAtMs = deps.clock.monotonicMs();
     this.#lastSweepMs = this.#startedAtMs;

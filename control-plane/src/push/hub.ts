@@ -18,7 +18,7 @@ import type { Enforcement, PublishedUpdate, PushEvent, SidecarStatus } from './p
 import { defaultPushLimits, type PushLimits } from './push-limits.ts';
 import { countOne, createPushMetrics, type PushMetrics } from './push-metrics.ts';
 import { QueryBroker, type Question } from './query-broker.ts';
-import { RecordWriter } from './record-writer.ts';
+import { lazyPace, promptPace, RecordWriter } from './record-writer.ts';
 import { RefusalMemory } from './refusal-memory.ts';
 import { SidecarDirectory } from './sidecar-directory.ts';
 import { readHello, type SidecarFacts } from './sidecar-facts.ts';
@@ -40,7 +40,8 @@ export class Hub implements RunningPushHub, ConnectionOwner {
   readonly #deps: PushHubDeps;
   readonly #limits: PushLimits;
   readonly #context: HubContext;
-  readonly #writer: RecordWriter;
+  readonly #prompt: RecordWriter;
+  readonly #lazy: RecordWriter;
   readonly #directory: SidecarDirectory;
   readonly #broker: QueryBroker;
   readonly #turns: FanOut<SyncConnection>;
@@ -61,9 +62,11 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     const { clock, timers, store } = deps;
     this.#deps = deps;
     this.#limits = { ...defaultPushLimits, ...deps.limits };
-    this.#writer = new RecordWriter({ store, timers, onError: (error) => deps.onStoreError?.(error) });
+    const onError = (error: unknown): void => deps.onStoreError?.(error);
+    this.#prompt = new RecordWriter({ store, timers, onError, pace: promptPace });
+    this.#lazy = new RecordWriter({ store, timers, onError, pace: lazyPace });
     this.#context = this.#createContext();
-    this.#directory = new SidecarDirectory({ store, writer: this.#writer, max: this.#limits.rememberedMax, maxAgeMs: this.#limits.rememberedForMs });
+    this.#directory = new SidecarDirectory({ store, writer: this.#lazy, max: this.#limits.rememberedMax, maxAgeMs: this.#limits.rememberedForMs });
     this.#broker = new QueryBroker({ timers, limits: this.#limits, metrics: this.metrics, mayAttach: (stream, nodeId, incarnation) => this.#mayAsk(stream, nodeId, incarnation) });
     this.#turns = new FanOut({ serve: (connection) => this.#serve(connection), soon: deps.soon, perTurn: this.#limits.streamsPerTurn });
     this.#beats = new FanOut({ serve: (connection) => this.#beat(connection), soon: deps.soon, perTurn: this.#limits.streamsPerTurn });
@@ -154,7 +157,8 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     this.#broker.close();
     this.#context.barrier.close();
     this.#context.ledger.close();
-    this.#writer.flush();
+    this.#prompt.flush();
+    this.#lazy.flush();
   }
 
   nowMs(): number {
@@ -409,7 +413,6 @@ export class Hub implements RunningPushHub, ConnectionOwner {
   #createContext(): HubContext {
     const { clock, timers, random, store, registry, identity } = this.#deps;
     const limits = this.#limits;
-    const writer = this.#writer;
     const ledger = new EnforcementLedger({ timers, entriesMax: limits.enforcementsMax, membersMax: limits.enforcementMembersMax });
     ledger.onSettled = (entry, outcome) => this.#emit({
       type: outcome === 'enforced' ? 'revision-enforced' : 'revision-refused', at: this.#isoNow(), version: entry.version,
@@ -422,8 +425,8 @@ export class Hub implements RunningPushHub, ConnectionOwner {
       messages: new EncodedMessages(limits.chunkCacheBytes),
       plans: new DeltaPlans(),
       stateMessages: new StateMessages(() => this.#nextStateVersion(), limits.stateMessageBytes),
-      refusals: new RefusalMemory({ store, writer, max: limits.refusalsRemembered }),
-      accepted: new AcceptedManifests({ store, writer, max: limits.acceptedRemembered }),
+      refusals: new RefusalMemory({ store, writer: this.#prompt, max: limits.refusalsRemembered }),
+      accepted: new AcceptedManifests({ store, writer: this.#lazy, max: limits.acceptedRemembered }),
       barrier: new DrainBarrier(timers),
       emit: (event) => this.#emit(event),
     };

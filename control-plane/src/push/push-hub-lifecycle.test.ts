@@ -52,7 +52,7 @@ describe('a restart of the control plane', () => {
 
   test('remembers sidecars that are not there, also after a crash', () => {
     const { fixture, sidecar } = started();
-    fixture.time.advance(1_000);
+    fixture.live(6_000, sidecar);
     fixture.crash();
     fixture.publish({ 'service/web': { resources: ['b'] } });
     expect(fixture.hub.sidecars()).toMatchObject([{ nodeId: 'web-1', connected: false, phase: 'offline', config: { applied: { index: 41 }, desired: { index: 42 }, inSync: false } }]);

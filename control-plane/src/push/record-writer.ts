@@ -4,10 +4,20 @@ import type { Store } from '../store/store.ts';
 
 export type RecordStore = Pick<Store, 'records' | 'putRecords'>;
 
-/** Long enough that a push to thousands is over before what it changed is written. */
-const flushAfterMs = 1_000;
-const perBatch = 64;
-const betweenBatchesMs = 100;
+/** How long the last value of a key may wait, and how much is written at once. */
+export interface WritePace {
+  readonly afterMs: number;
+  readonly perBatch: number;
+  readonly betweenMs: number;
+}
+
+/** For what nobody else remembers: leases, refusals. */
+export const promptPace: WritePace = { afterMs: 250, perBatch: 256, betweenMs: 50 };
+/**
+ * For what sidecars tell again when they come back. A push to thousands is over before what it changed is written, and a
+ * fleet that is edited all the time costs a few hundred records a second.
+ */
+export const lazyPace: WritePace = { afterMs: 5_000, perBatch: 64, betweenMs: 250 };
 
 /**
  * Collects small durable records and writes them behind, the last value of each key only, a few hundred at a time so
@@ -17,11 +27,13 @@ export class RecordWriter {
   readonly #store: RecordStore;
   readonly #timers: Timers;
   readonly #onError: (error: unknown) => void;
+  readonly #pace: WritePace;
   readonly #pending = new Map<string, Map<string, () => JsonObject | null>>();
   #timer: Timer | null = null;
 
   /** A batch that cannot be written stays pending and is tried again. */
-  constructor(deps: { readonly store: RecordStore; readonly timers: Timers; readonly onError: (error: unknown) => void }) {
+  constructor(deps: { readonly store: RecordStore; readonly timers: Timers; readonly onError: (error: unknown) => void; readonly pace: WritePace }) {
+    this.#pace = deps.pace;
     this.#store = deps.store;
     this.#timers = deps.timers;
     this.#onError = deps.onError;
@@ -35,7 +47,7 @@ export class RecordWriter {
       this.#pending.set(namespace, records);
     }
     records.set(key, read);
-    this.#arm(flushAfterMs);
+    this.#arm(this.#pace.afterMs);
   }
 
   /** Writes everything now. */
@@ -49,7 +61,7 @@ export class RecordWriter {
     this.#timer ??= this.#timers.after(delayMs, () => {
       this.#timer = null;
       const written = this.#writeBatch();
-      if (this.#pending.size > 0) this.#arm(written ? betweenBatchesMs : flushAfterMs * 5);
+      if (this.#pending.size > 0) this.#arm(written ? this.#pace.betweenMs : this.#pace.afterMs * 5);
     });
   }
 
@@ -57,7 +69,7 @@ export class RecordWriter {
     for (const [namespace, records] of this.#pending) {
       const batch = new Map<string, JsonObject | null>();
       for (const [key, read] of records) {
-        if (batch.size === perBatch) break;
+        if (batch.size === this.#pace.perBatch) break;
         batch.set(key, read());
       }
       try {
