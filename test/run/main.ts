@@ -20,6 +20,7 @@ interface Stage {
 
 const stages: readonly Stage[] = [
   { name: 'unit tests, per workspace', command: ['nx', 'run-many', '-t', 'test', '--parallel=2', '--outputStyle=static'], reports: 'per-project' },
+  { name: 'bundles, which the end-to-end tests run', command: ['node', 'deploy/bundle.ts'], reports: null },
   {
     name: 'repository checks, end to end, simulator',
     command: ['vitest', 'run', '--config', 'vitest.whole.config.ts', '--reporter=default', '--reporter=json', '--outputFile.json=dist/test-results/whole.json'],
