@@ -78,7 +78,20 @@ export function createPolicySchema(kinds: ReadonlyMap<string, AuthoringKind>): z
     const written = sectionsOf(policy);
     const bounded = (policy.bounds ?? []).map(({ field }) => field.split('/')[1] ?? '');
     if (policy.from !== undefined) checkFrom(policy.from, policy.target, [...written, ...bounded], kinds, context);
-  }, acrossFields('target', 'from', 'bounds'));
+  }, acrossFields('target', 'from', 'bounds')).superRefine((policy, context) => {
+    if (policy.target.route !== undefined) checkRouteFields(policy as PolicyDocument, kinds, context);
+  }, acrossFields('target'));
+}
+
+/** What acts before a Route is known would be accepted and do nothing. */
+function checkRouteFields(policy: PolicyDocument, kinds: ReadonlyMap<string, AuthoringKind>, context: z.RefinementCtx): void {
+  for (const name of sectionsOf(policy)) {
+    const section: unknown = policy[name];
+    if (typeof section !== 'object' || section === null) continue;
+    for (const field of kinds.get(name)?.listenerOnly ?? []) {
+      if (Object.hasOwn(section, field)) issue(context, 'not-available', `${field} holds for a whole ${policy.target.gateway === undefined ? 'port' : 'listener'}, before a Route is known`, 'a policy whose target is the service or gateway', [name, field]);
+    }
+  }
 }
 
 function checkFrom(from: FromDocument, target: TargetDocument, written: readonly string[], kinds: ReadonlyMap<string, AuthoringKind>, context: z.RefinementCtx): void {

@@ -22,6 +22,11 @@ export interface AuthoringKind {
   readonly format: number;
   /** Strict object of the section without `enabled` and `enforcement`, which the model adds to every kind. */
   readonly schema: z.ZodObject;
+  /**
+   * Fields that hold for a whole listener or inbound port, because they act before a Route is known: a policy whose target
+   * is a Route is refused where it sets one. Names of top-level fields.
+   */
+  readonly listenerOnly?: readonly string[];
   /** Values of fields that no level sets. Same shape as the section; maps have no default entries. */
   readonly defaults: JsonObject;
   /** Defaults of each entry of a named map, by pointer pattern: `/limits/*` → {burst: 1}. */

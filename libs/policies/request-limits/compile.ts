@@ -11,6 +11,7 @@ export const requestLimitsAuthoring: AuthoringKind = {
   shadow: true,
   format: 1,
   schema: requestLimitsSchema,
+  listenerOnly: Object.keys(requestLimitsSchema.shape).filter((field) => field !== 'bodyBytes'),
   defaults: requestLimitsDefaults,
   compile: (effective) => ({ minFormat: 1, body: RequestLimits.encode(toMessage(effective as unknown as EffectiveRequestLimits)).finish() }),
 };
