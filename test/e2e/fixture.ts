@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { rmSync } from 'node:fs';
 import { stop } from '../processes/child.ts';
-import { startControlPlane, startSidecar, type ControlPlaneOptions, type RunningControlPlane, type RunningSidecar } from '../processes/remora.ts';
+import { startControlPlane, startSidecar, type ControlPlaneOptions, type RunningControlPlane, type RunningSidecar, type SidecarOptions } from '../processes/remora.ts';
 import { until } from '../processes/until.ts';
 
 export interface App {
@@ -23,7 +23,7 @@ export class Fixture {
     return started;
   }
 
-  async sidecar(flags: readonly string[], options: { readonly folder?: string; readonly adminPort?: number } = {}): Promise<RunningSidecar> {
+  async sidecar(flags: readonly string[], options: SidecarOptions = {}): Promise<RunningSidecar> {
     const started = await startSidecar(flags, { bundled: true, ...options });
     this.#sidecars.push(started);
     return started;

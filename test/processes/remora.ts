@@ -24,8 +24,8 @@ export interface RunningSidecar {
 }
 
 /** Runs the sources, or the bundles in `dist/` where `bundled` says so. */
-function program(name: 'control-plane' | 'sidecar', bundled: boolean): string[] {
-  return [process.execPath, bundled ? path.join(root, `dist/remora-${name}.mjs`) : path.join(root, name, 'src/main.ts')];
+function program(name: 'control-plane' | 'sidecar', bundled: boolean, nodeFlags: readonly string[] = []): string[] {
+  return [process.execPath, ...nodeFlags, bundled ? path.join(root, `dist/remora-${name}.mjs`) : path.join(root, name, 'src/main.ts')];
 }
 
 async function untilEvent(start: (onLine: (line: string) => void) => ChildProcess, event: string): Promise<{ readonly child: ChildProcess; readonly line: Record<string, unknown> }> {
@@ -73,9 +73,21 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   };
 }
 
-export async function startSidecar(flags: readonly string[], options: { readonly core?: number; readonly bundled?: boolean; readonly folder?: string; readonly adminPort?: number } = {}): Promise<RunningSidecar> {
+export interface SidecarOptions {
+  readonly core?: number;
+  readonly bundled?: boolean;
+  readonly folder?: string;
+  readonly adminPort?: number;
+  /** Flags for Node itself. */
+  readonly nodeFlags?: readonly string[];
+  /** Runs the command through another one, such as one that sets limits. */
+  readonly wrap?: (command: readonly string[]) => readonly string[];
+}
+
+export async function startSidecar(flags: readonly string[], options: SidecarOptions = {}): Promise<RunningSidecar> {
   const folder = options.folder ?? mkdtempSync(path.join(tmpdir(), 'remora-bench-'));
-  const command = [...program('sidecar', options.bundled ?? false), '--data-dir', folder, '--admin-port', String(options.adminPort ?? 0), ...flags];
+  const plain = [...program('sidecar', options.bundled ?? false, options.nodeFlags), '--data-dir', folder, '--admin-port', String(options.adminPort ?? 0), ...flags];
+  const command = options.wrap?.(plain) ?? plain;
   const started = performance.now();
   const { child, line } = await untilEvent((onLine) => startPinned(options.core ?? null, command, { onLine }), 'listening');
   const ports: Record<string, number> = {};

@@ -114,6 +114,11 @@ export class Link {
     return this.#socket.localPort ?? 0;
   }
 
+  /** Bytes that the kernel has not taken yet. */
+  get unsent(): number {
+    return this.closed ? 0 : this.#socket.writableLength;
+  }
+
   get paused(): boolean {
     return this.#paused;
   }

@@ -58,6 +58,8 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
   #keepAliveAsked = false;
   #headRequest = false;
   #since = 0;
+  /** What the kernel had not taken when lingering was looked at last. */
+  #unsent = 0;
   #bodyBytes = 0;
   #bodySince = 0;
 
@@ -429,6 +431,17 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
       this.#closing = true;
       run.requestFailed(reasons.requestTimeout, 'the body does not come as fast as it must', this.#tooSlow(now) ? '/minBodyRate' : '/bodyTimeout');
     }
+  }
+
+  /** The client takes its last answer slowly: lingering begins when it has all of it, or has taken nothing for the idle timeout. */
+  #stillSending(now: number): boolean {
+    const { unsent } = this.#link;
+    if (unsent !== this.#unsent) {
+      this.#unsent = unsent;
+      this.#since = now;
+      return true;
+    }
+    return unsent > 0 && (this.#limits.idleTimeoutMs <= 0 || now - this.#since < this.#limits.idleTimeoutMs);
   }
 
   #refuseSlow(): void {
