@@ -79,7 +79,7 @@ export function createPolicySchema(kinds: ReadonlyMap<string, AuthoringKind>): z
     const bounded = (policy.bounds ?? []).map(({ field }) => field.split('/')[1] ?? '');
     if (policy.from !== undefined) checkFrom(policy.from, policy.target, [...written, ...bounded], kinds, context);
   }, acrossFields('target', 'from', 'bounds')).superRefine((policy, context) => {
-    if (policy.target.route !== undefined) checkRouteFields(policy as PolicyDocument, kinds, context);
+    if (policy.target.route !== undefined) checkRouteFields(policy, kinds, context);
   }, acrossFields('target'));
 }
 
