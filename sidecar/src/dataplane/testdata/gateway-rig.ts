@@ -8,6 +8,7 @@ import { retryAuthoring } from '@remora/policy-retry/compile';
 import { timeoutAuthoring } from '@remora/policy-timeout/compile';
 import { effectiveSection } from '@remora/testing/effective-section';
 import type { JsonObject } from '@remora/core/canonical-json';
+import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { runtimeKinds } from '../../kinds.ts';
 import type { RefusalRecord } from '../data-plane.ts';
@@ -26,6 +27,7 @@ export interface RigOptions {
   readonly sections?: readonly DeepPartial<Section>[];
   readonly routes?: readonly (DeepPartial<Route> & { readonly name: string })[];
   readonly clock?: Clock;
+  readonly kinds?: ReadonlyMap<string, RuntimeKind<unknown>>;
 }
 
 /** Tests only: a gateway with one listener in front of one service, everything under `/`. */
@@ -38,7 +40,7 @@ export class GatewayRig {
 
   private constructor(options: RigOptions) {
     this.#options = options;
-    this.plane = new LocalDataPlane({ nodeId: 'edge-1', kinds: runtimeKinds, ...(options.clock && { clock: options.clock }) });
+    this.plane = new LocalDataPlane({ nodeId: 'edge-1', kinds: options.kinds ?? runtimeKinds, ...(options.clock && { clock: options.clock }) });
     this.plane.onRefusal((refusal) => this.refusals.push(refusal));
   }
 
