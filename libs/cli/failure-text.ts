@@ -24,8 +24,15 @@ function problemDetails(problem: ApiProblem['problem'], style: Style): string {
   const guards = problem['guards'];
   if (Array.isArray(guards)) text += guardText(guards as GuardRefusal[], style);
   const referrers = problem['referrers'];
-  if (Array.isArray(referrers)) text += referrers.map((one) => `  referred to by ${style.name(String(one))}\n`).join('');
+  if (Array.isArray(referrers)) text += (referrers as Referrer[]).map(({ from, pointer, to }) => `  ${style.name(from)} refers to ${style.name(to)} at ${pointer}\n`).join('');
   return text;
+}
+
+/** A document that names one to be deleted, and where. */
+interface Referrer {
+  readonly from: string;
+  readonly pointer: string;
+  readonly to: string;
 }
 
 /** What a guard said: which, for whom, and how to insist. */

@@ -182,6 +182,40 @@ describe('the loop', () => {
       expect(before.body.fields).toMatchObject([{ value: '10s', winner: { policy: 'base' } }]);
     });
 
+    test('as of a revision or a time; what is past retention is gone', async () => {
+      const asked = async (at: string): Promise<ReturnType<ApiFixture['call']>> => api.call('GET', `/v1/explain?service=payments&caller=orders&field=/timeout/request&at=${encodeURIComponent(at)}`);
+      const first = new Date().toISOString();
+      await expect.poll(() => Date.now()).toBeGreaterThan(Date.parse(first));
+      await api.apply('kind: Policy\nname: base\ntarget: {}\ntimeout: {request: 20s}\n');
+      expect((await asked(first)).body).toMatchObject({ revision: 1, fields: [{ value: '10s' }] });
+      expect((await asked(new Date().toISOString())).body).toMatchObject({ revision: 2, fields: [{ value: '20s' }] });
+      expect((await asked('2000-01-01T00:00:00Z')).body).toMatchObject({ code: 'gone', status: 410 });
+      expect((await asked('99')).body).toMatchObject({ code: 'not-found', status: 404 });
+      expect((await asked('yesterday')).body).toMatchObject({ code: 'bad-parameter' });
+      expect((await api.call('POST', '/v1/explain', { body: { service: 'orders', at: first, request: { path: '/' } } })).body).toMatchObject({ revision: 1 });
+    });
+
+    test('past retention every way into the past answers 410', async () => {
+      await connect('edge-1', edge);
+      await api.apply(limit, '?wait=applied');
+      await api.apply(limit.replace('requests: 1', 'requests: 2'), '?wait=applied');
+      expect(api.controlPlane.store.compact({ minAgeMs: 0, minEntries: 1, nowMs: Date.now() + 1_000 })).toBe(2);
+      for (const path of ['/v1/revisions/1', '/v1/revisions/1/diff', '/v1/revisions/3/diff?against=1', '/v1/sidecars/edge-1/snapshot?at=1', '/v1/explain?gateway=edge&at=1']) {
+        expect((await api.call('GET', path)).body, path).toMatchObject({ status: 410, detail: expect.stringContaining('the oldest kept is 3') });
+      }
+      for (const path of ['/v1/revisions/1/revert', '/v1/restore-to/1']) expect((await api.call('POST', path)).body, path).toMatchObject({ status: 410 });
+      expect((await api.call('GET', '/v1/sidecars/edge-1/snapshot?at=3')).status).toBe(200);
+    });
+
+    test('says which name does not exist, and the nearest that does', async () => {
+      const detail = async (query: string): Promise<string> => (await api.call('GET', `/v1/explain?${query}`)).body.detail;
+      expect(await detail('service=paymets')).toBe('there is no service paymets; did you mean payments?');
+      expect(await detail('gateway=edge&route=shp')).toBe('gateway edge has no route shp; did you mean shop?');
+      expect(await detail('service=payments&caller=ordrs')).toBe('there is no service ordrs; did you mean orders?');
+      expect(await detail('service=orders&caller=gateway/edge&callerRoute=nope')).toBe('gateway edge has no route nope');
+      expect(await detail('service=orders&field=/tiemout/request')).toBe('field: there is no policy kind tiemout; did you mean /timeout?');
+    });
+
     test('finds the place of a request with the router that sidecars run', async () => {
       await api.apply('kind: Policy\nname: slow\ntarget: {service: orders, route: orders-admin}\ntimeout: {request: 30s}\n');
       const ask = (path: string, more: object = {}): ReturnType<ApiFixture['call']> => api.call('POST', '/v1/explain', { body: { gateway: 'edge', request: { path, authority: 'shop.example' }, ...more } });

@@ -4,6 +4,7 @@ import { addApiOptions } from '../session.ts';
 import type { Runner, Session } from '../session.ts';
 import { CommandFailure } from '../command-failure.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { pastMoment } from '../past-moment.ts';
 import type { ExplainAnswer, FieldExplanation } from '../api-shapes.ts';
 import type { Style } from '../style.ts';
 import { valueText } from '../write-text.ts';
@@ -29,7 +30,7 @@ export function addExplain(program: Command, run: Runner): void {
     .option('--caller <name>', 'as this service (or gateway/NAME) calls it')
     .option('--caller-route <name>', 'where a gateway calls: of this route of it')
     .option('--field <pointer>', 'only what is at or under this pointer, e.g. /timeout/request')
-    .option('--at <revision>', 'as of a revision')
+    .option('--at <moment>', 'as of a revision, or of a time such as 14:02, 30m (ago) or 2027-01-31T14:02:00Z')
     .action(run<ExplainOptions>(explain));
   addApiOptions(command);
 }
@@ -38,7 +39,8 @@ async function explain(session: Session, options: ExplainOptions): Promise<void>
   if ((options.service === undefined) === (options.gateway === undefined)) {
     throw new CommandFailure(exitCodes.usage, 'name one service or gateway: --service NAME or --gateway NAME');
   }
-  const { service, gateway, route, field, at } = options;
+  const { service, gateway, route, field } = options;
+  const at = pastMoment(options.at, session.terminal.now());
   const caller = options.caller === undefined || options.caller.includes('/') ? options.caller : `service/${options.caller}`;
   const answer = (await session.api.call({ method: 'GET', path: '/v1/explain', query: { service, gateway, route, caller, callerRoute: options.callerRoute, field, at } })).body as ExplainAnswer;
   session.answer(answer, () => explanationText(answer, session.style));

@@ -1,16 +1,19 @@
 import { subjectKey } from '@remora/core/subject';
 import type { Subject } from '@remora/core/subject';
+import { suggest } from '@remora/core/suggest';
+import { kindOrder } from '@remora/policy-kit/order';
 import { z } from 'zod';
 import type { Planned } from '../../compile/planner.ts';
 import type { Place } from '../../resolve/effective.ts';
-import type { Resolver } from '../../resolve/resolver.ts';
 import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
-import { nameParameter, revisionNumber } from '../parameters.ts';
+import { nameParameter } from '../parameters.ts';
 import { readJsonBody } from '../json-body.ts';
+import { missingPlaceText } from '../missing-place.ts';
 import { ApiError } from '../problem.ts';
 import { findRequestPlace } from '../request-place.ts';
+import { atParameter, findEntry, revisionAt } from '../revision-at.ts';
 import { explanationShape, requestExplanationShape } from '../shapes/explain-shape.ts';
 
 const subjectText = z.string().regex(/^((service|gateway)\/)?[^/]{1,253}$/, { error: 'expected NAME, service/NAME or gateway/NAME' });
@@ -30,10 +33,13 @@ function explainPlace(ports: ApiPorts): ApiRoute {
       field: z.string().regex(/^\/.{1,1000}$/, { error: 'expected a JSON pointer such as /retry/retries' }).optional(),
       caller: subjectText.optional().describe('As this service (or gateway/NAME) calls it'),
       callerRoute: nameParameter.optional().describe('The gateway\'s route, where a gateway calls'),
-      at: revisionNumber.optional().describe('As of a revision'),
+      at: atParameter.optional().describe('As of a revision, or of a time'),
     }),
     answers: { 200: { description: 'All fields, or those at or below `field`', schema: explanationShape } }, problems: ['not-found', 'not-ready', 'history-gone'],
-    handle: ({ query }) => ({ status: 200, body: { revision: query.at ?? ports.store.head().index, ...explanation(stateAt(ports, query.at).resolver, placeOf(query), query.field) } }),
+    handle({ query }) {
+      const { revision, state } = stateAt(ports, query.at);
+      return { status: 200, body: { revision, ...explanation(state, placeOf(query), query.field) } };
+    },
   });
 }
 
@@ -41,7 +47,7 @@ const askedBody = z.strictObject({
   service: nameParameter.optional(),
   gateway: nameParameter.optional(),
   caller: subjectText.optional(),
-  at: z.int().min(0).optional(),
+  at: z.union([z.int().min(0), z.iso.datetime({ offset: true })], { error: 'expected a revision such as 41, or a time such as 2027-01-31T14:02:00Z' }).optional(),
   request: z.strictObject({
     method: z.string().regex(/^[A-Z][A-Z-]{0,31}$/, { error: 'expected a method such as GET' }).default('GET'),
     authority: z.string().max(300).default('').describe('As the client names it in Host'),
@@ -59,38 +65,48 @@ function explainRequest(ports: ApiPorts): ApiRoute {
     answers: { 200: { description: 'The place, and the explanation of all its fields', schema: requestExplanationShape } }, problems: ['not-found', 'not-ready', 'history-gone'],
     handle(call) {
       const asked = readJsonBody(askedBody, call.body);
-      const state = stateAt(ports, asked.at);
+      const { revision, state } = stateAt(ports, asked.at);
       const { owner } = placeOf(asked);
       const { port, ...request } = asked.request;
       const found = findRequestPlace(state, owner, { ...request, ...(port === undefined ? {} : { port }) });
       const place = placeOf({ ...asked, ...(found.route === '' ? {} : { route: found.route }) });
       const targets = found.targets.map((target) => ({
         ...target,
-        ...explanation(state.resolver, placeOf({ service: target.service, ...(target.route === '' ? {} : { route: target.route }), caller: subjectKey(owner), ...(found.route === '' ? {} : { callerRoute: found.route }) })),
+        ...explanation(state, placeOf({ service: target.service, ...(target.route === '' ? {} : { route: target.route }), caller: subjectKey(owner), ...(found.route === '' ? {} : { callerRoute: found.route }) })),
       }));
-      return { status: 200, body: { revision: asked.at ?? ports.store.head().index, ...found, ...explanation(state.resolver, place), targets } };
+      return { status: 200, body: { revision, ...found, ...explanation(state, place), targets } };
     },
   });
 }
 
-function explanation(resolver: Resolver, place: Place, field?: string): { place: Place; sections: object[]; fields: readonly object[] } {
+function explanation(state: Planned, place: Place, field?: string): { place: Place; sections: object[]; fields: readonly object[] } {
+  const { resolver } = state;
+  checkField(field);
   const fields = resolver.explain(place, field);
-  if (fields === null) throw new ApiError('not-found', `there is no such place: ${placeText(place)}`);
+  if (fields === null) throw new ApiError('not-found', missingPlaceText(state.state, place));
   return { place, sections: resolver.effective(place).map(({ kind, value, shadow }) => ({ kind, value, shadow })), fields };
 }
 
+/** A field of a kind that does not exist would look like one that nobody sets. */
+function checkField(field: string | undefined): void {
+  const kind = field?.split('/')[1];
+  if (kind === undefined || kindOrder.some(({ name }) => name === kind)) return;
+  const near = suggest(kind, kindOrder.map(({ name }) => name));
+  throw new ApiError('bad-parameter', `field: there is no policy kind ${kind.slice(0, 60)}${near === undefined ? '' : `; did you mean /${near}?`}`);
+}
+
 /** The current state, or that after a revision (understood anew: rare, and never on the write path). */
-function stateAt(ports: ApiPorts, revision: number | undefined): Planned {
-  const state = ports.writePath.state();
-  if (revision === undefined) {
+function stateAt(ports: ApiPorts, at: number | string | undefined): { readonly revision: number; readonly state: Planned } {
+  if (at === undefined) {
+    const state = ports.writePath.state();
     if (state.kind !== 'ready') throw new ApiError('not-ready', state.kind === 'broken' ? 'the documents in the store cannot be compiled by this build' : 'the control plane is starting');
-    return state.planned;
+    return { revision: ports.store.head().index, state: state.planned };
   }
-  const entry = ports.store.entry(revision);
-  if (!entry) throw new ApiError('not-found', `there is no revision ${revision}, or it is past retention`);
+  const entry = findEntry(ports, revisionAt(ports, at));
+  const revision = entry.version.index;
   const result = ports.planner.plan(null, ports.store.documents(entry.version), []);
   if (!result.ok) throw new ApiError('not-ready', `the documents of revision ${revision} cannot be compiled by this build`, { violations: result.violations });
-  return result.planned;
+  return { revision, state: result.planned };
 }
 
 function placeOf(query: { service?: string | undefined; gateway?: string | undefined; route?: string | undefined; caller?: string | undefined; callerRoute?: string | undefined }): Place {
@@ -106,8 +122,4 @@ function placeOf(query: { service?: string | undefined; gateway?: string | undef
 
 function subjectOf(text: string): Subject {
   return { kind: text.startsWith('gateway/') ? 'gateway' : 'service', name: text.slice(text.indexOf('/') + 1) };
-}
-
-function placeText({ owner, route, caller }: Place): string {
-  return `${owner.kind}/${owner.name}${route === undefined ? '' : `, route ${route}`}${caller ? `, called by ${caller.kind}/${caller.name}` : ''}`;
 }

@@ -1,6 +1,6 @@
 import { parseDurationMs } from '@remora/core/units';
 import { z } from 'zod';
-import type { DocumentChange, DocumentKey, LogEntry, StoredDocument } from '../../store/store.ts';
+import type { DocumentChange, DocumentKey, StoredDocument } from '../../store/store.ts';
 import { diffOf } from '../../write/document-diff.ts';
 import { intendedChanges } from '../../write/intended-changes.ts';
 import { apiRoute } from '../api-route.ts';
@@ -8,6 +8,7 @@ import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
 import { limitParameter, revisionNumber, wholeNumber } from '../parameters.ts';
 import { ApiError } from '../problem.ts';
+import { findEntry } from '../revision-at.ts';
 import { enforcementAnswer, revisionAnswer } from '../revision-answer.ts';
 import { enforcementShape, revisionDiffShape, revisionListShape, revisionShape } from '../shapes/revision-shape.ts';
 import { writeAnswerShape } from '../shapes/write-shape.ts';
@@ -99,14 +100,6 @@ function restoreRoute(ports: ApiPorts): ApiRoute {
     problems: ['not-found', 'history-gone', 'documents-refused', 'guard', 'plan-differs'],
     handle: (call) => answerWrite(ports, call, { kind: 'restore-to', index: call.params.n, documents: documentsAfter(ports, call.params.n) }),
   });
-}
-
-function findEntry(ports: ApiPorts, index: number): LogEntry {
-  const entry = ports.store.entry(index);
-  if (entry) return entry;
-  const retainedFrom = ports.store.retainedFrom();
-  if (index > 0 && index < retainedFrom) throw new ApiError('gone', `revision ${index} is past retention; the oldest kept is ${retainedFrom}`);
-  throw new ApiError('not-found', `there is no revision ${index}; the newest is ${ports.store.head().index}`);
 }
 
 function documentsAfter(ports: ApiPorts, index: number): ReadonlyMap<DocumentKey, StoredDocument> {

@@ -4,8 +4,9 @@ import type { SidecarStatus } from '../../push/push-hub.ts';
 import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
-import { limitParameter, nameParameter, revisionNumber } from '../parameters.ts';
+import { limitParameter, nameParameter } from '../parameters.ts';
 import { ApiError } from '../problem.ts';
+import { atParameter, revisionAt } from '../revision-at.ts';
 import { entryTypeName } from '../entry-type-name.ts';
 import { sidecarHistoryShape, sidecarListShape, sidecarShape, snapshotShape } from '../shapes/sidecar-shape.ts';
 
@@ -54,7 +55,7 @@ function snapshotRoute(ports: ApiPorts): ApiRoute {
     params,
     query: z.object({
       version: z.string().regex(/^\d{1,15}\.\d{1,15}$/, { error: 'expected a version such as 1763792000.41' }).optional().describe('Epoch and index, as a sidecar says them'),
-      at: z.union([revisionNumber, z.iso.datetime({ offset: true })], { error: 'expected a revision such as 41, or a time such as 2027-01-31T14:02:00Z' }).optional().describe('A revision, or a time'),
+      at: atParameter.optional(),
     }),
     answers: { 200: { description: 'The decoded snapshot', schema: snapshotShape } }, problems: ['not-found', 'gone', 'history-gone'],
     handle({ params: { id }, query }) {
@@ -86,7 +87,6 @@ function historyRoute(ports: ApiPorts): ApiRoute {
 /** null: what is applied now. */
 function wantedRevision(ports: ApiPorts, query: { readonly version?: string | undefined; readonly at?: number | string | undefined }): number | null {
   if (query.version !== undefined && query.at !== undefined) throw new ApiError('bad-parameter', 'expected either version or at');
-  if (typeof query.at === 'number') return query.at;
   if (query.at !== undefined) return revisionAt(ports, query.at);
   if (query.version === undefined) return null;
   const [epoch = 0, index = 0] = query.version.split('.').map(Number);
@@ -107,19 +107,6 @@ function manifestOf(ports: ApiPorts, sidecar: SidecarStatus, revision: number): 
   const hash = ports.store.manifestAt(revision, sidecar.subject);
   if (hash === null) throw new ApiError('not-found', `revision ${revision} has nothing for ${sidecar.subject}`);
   return hash;
-}
-
-/** The newest revision at a time. */
-function revisionAt(ports: ApiPorts, at: string): number {
-  const atMs = Date.parse(at);
-  for (let before: number | undefined; ; ) {
-    const page = ports.store.entries({ limit: 200, ...(before === undefined ? {} : { before }) });
-    const found = page.find((entry) => Date.parse(entry.at) <= atMs);
-    if (found) return found.version.index;
-    const last = page.at(-1);
-    if (!last) throw new ApiError('gone', `nothing is kept from ${at}`);
-    before = last.version.index;
-  }
 }
 
 function decodeEntries(ports: ApiPorts, hash: string): object[] {
