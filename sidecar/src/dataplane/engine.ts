@@ -126,7 +126,7 @@ export class Engine {
     const { spec } = connection.binding;
     const { head } = run;
     if (spec.side === 'gateway') this.#takeFromOutside(run, connection);
-    else if (head.has(deadlineHeader)) readDeadline(run);
+    else if (head.has(deadlineHeader)) readDeadline(run, spec.side === 'inbound' ? inboundGraceMs : 0);
     if (run.connection.trusted && head.has(forwardedForHeader)) run.clientAddress = clientAddress(head, run.clientAddress, generation.trusted);
     if (spec.side === 'outbound') this.#startOutbound(run, generation, spec.destination ?? '');
     else this.#startProvider(run, generation, this.#portOf(connection.binding));
@@ -138,7 +138,7 @@ export class Engine {
     if (!trusted) {
       removeOutsideHeaders(head);
       head.remove(requestIdHeader);
-    } else if (head.has(deadlineHeader)) readDeadline(run);
+    } else if (head.has(deadlineHeader)) readDeadline(run, 0);
     connection.forwarded ??= forwardedFields(peerAddress, tls);
     addForwardedFields(head, connection.forwarded, trusted);
   }
@@ -381,11 +381,11 @@ function unknownDetail(generation: Generation, authority: string): string {
   return `${authority || 'no host'} is not among the declared destinations${pass}`;
 }
 
-/** Milliseconds that the caller still waits. It only ever shortens what is set here. */
-function readDeadline(run: ExchangeRun): void {
+/** Milliseconds that the caller still waits, and so many more. It only ever shortens what is set here. */
+function readDeadline(run: ExchangeRun, graceMs: number): void {
   const text = run.head.valueAt(deadlineHeader, 0);
   const ms = text.length > 0 && text.length <= 10 ? Number(text) : NaN;
-  if (Number.isInteger(ms) && ms >= 0) run.deadlineAt = Math.min(run.deadlineAt, run.startedAt + ms);
+  if (Number.isInteger(ms) && ms >= 0) run.deadlineAt = Math.min(run.deadlineAt, run.startedAt + ms + graceMs);
 }
 
 function isGrpc(head: MessageHead): boolean {
@@ -413,6 +413,11 @@ export const noNetworks = new NetworkSet();
 const noLabel = Object.freeze({ version: '', hash: '' });
 const noFields: Answer['fields'] = Object.freeze([]);
 const shownMax = 512;
+/**
+ * The caller's own sidecar knows whose limit it is, and breaks the connection off when it gives up: it should be the one to answer.
+ * The deadline is enforced here for callers that are gone without a word.
+ */
+const inboundGraceMs = 100;
 const deadlineHeader = headerId('x-remora-deadline');
 const requestIdHeader = headerId('x-request-id');
 const forwardedForHeader = headerId('x-forwarded-for');

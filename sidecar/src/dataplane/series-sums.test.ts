@@ -1,0 +1,70 @@
+import { bucketOf } from '@remora/telemetry/histogram';
+import { expect, it } from 'vitest';
+import { SeriesRows, overflowName, rowsMax } from './series-rows.ts';
+import { SeriesSums } from './series-sums.ts';
+
+const sourceOf = (rows: SeriesRows): { values: Float64Array; names: typeof rows.names } => ({ values: new Float64Array(rows.memory), names: rows.names });
+
+it('adds up the rows of all threads, and keeps those of the dead', () => {
+  const sums = new SeriesSums();
+  const threads = [new SeriesRows(), new SeriesRows()];
+  threads.forEach((rows, i) => sums.setSource(i, sourceOf(rows)));
+  threads[0]?.row('gateway', 'other', '').began();
+  for (const rows of threads) {
+    const row = rows.row('inbound', 'orders', '');
+    row.began();
+    row.began();
+    row.ended(200, 10, 100, 200, 1);
+  }
+  const expected = { side: 'inbound', route: 'orders', requests: 2, statusClasses: [0, 0, 2, 0, 0, 0], bytesIn: 200, bytesOut: 400, retries: 2 };
+  const before = sums.read().find(({ route }) => route === 'orders');
+  expect(before).toMatchObject({ ...expected, active: 2, latency: { sum: 20, max: 10 } });
+  expect(before?.codes).toEqual(new Map([[200, 2]]));
+  expect(before?.latency.counts[bucketOf(10)]).toBe(2);
+  sums.retire(0);
+  expect(sums.read().find(({ route }) => route === 'orders')).toMatchObject({ ...expected, active: 1 });
+  expect(sums.read().find(({ route }) => route === 'other')).toBeUndefined();
+});
+
+it('counts what does not fit in the overflow series of its side', () => {
+  const rows = new SeriesRows();
+  const sums = new SeriesSums();
+  sums.setSource(0, sourceOf(rows));
+  for (let i = 0; i < rowsMax + 10; i++) {
+    const row = rows.row('outbound', `route-${i}`, 'd');
+    row.began();
+    row.ended(500 + (i % 40), 1, 0, 0, 0);
+  }
+  const readings = sums.read();
+  expect(readings).toHaveLength(rowsMax - 2);
+  expect(readings.find(({ route, side }) => side === 'outbound' && route === overflowName)?.requests).toBe(13);
+});
+
+it('keeps at most 32 codes of a series, and counts the classes of all', () => {
+  const rows = new SeriesRows();
+  const row = rows.row('inbound', '', '');
+  for (let code = 400; code < 450; code++) {
+    row.began();
+    row.ended(code, 1, 0, 0, 0);
+  }
+  row.began();
+  row.ended(0, 1, 0, 0, 0);
+  const sums = new SeriesSums();
+  sums.setSource(0, sourceOf(rows));
+  const [reading] = sums.read();
+  expect(reading?.codes.size).toBe(32);
+  expect(reading?.statusClasses).toEqual([1, 0, 0, 0, 50, 0]);
+});
+
+it('says why requests were refused, by series and policy, bounded', () => {
+  const sums = new SeriesSums();
+  sums.setSource(0, sourceOf(new SeriesRows()));
+  const count = { side: 'inbound', route: 'r', destination: '', reason: 'rate-limited', kind: 'rateLimit', policy: 'p', shadow: false, count: 2 };
+  const rows = new SeriesRows();
+  sums.setSource(0, sourceOf(rows));
+  rows.row('inbound', 'r', '').began();
+  sums.addRefusals([count, count, { ...count, shadow: true }]);
+  expect(sums.read()[0]?.refusals).toEqual([
+    { reason: 'rate-limited', kind: 'rateLimit', policy: 'p', shadow: false, count: 4 }, { reason: 'rate-limited', kind: 'rateLimit', policy: 'p', shadow: true, count: 2 },
+  ]);
+});

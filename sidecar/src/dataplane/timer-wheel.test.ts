@@ -1,0 +1,105 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ManualTimers } from '@remora/testing/manual-timers';
+import { TimerWheels, WheelNode } from './timer-wheel.ts';
+
+class Probe extends WheelNode {
+  firedAt: number[] = [];
+  readonly #timers: ManualTimers;
+  readonly #onFire: () => void;
+
+  constructor(timers: ManualTimers, onFire: () => void = () => {}) {
+    super();
+    this.#timers = timers;
+    this.#onFire = onFire;
+  }
+
+  fire(): void {
+    this.firedAt.push(this.#timers.clock.monotonicMs());
+    this.#onFire();
+  }
+}
+
+function setUp(): { timers: ManualTimers; wheels: TimerWheels; now: () => number } {
+  const timers = new ManualTimers();
+  return { timers, wheels: new TimerWheels(timers.clock, timers, () => {}), now: () => timers.clock.monotonicMs() };
+}
+
+describe('TimerWheels', () => {
+  it('fires never before the time, and at most one slot after it', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.tuple(fc.nat(300), fc.oneof(fc.nat(50), fc.nat(2000), fc.nat(200_000))), { minLength: 1, maxLength: 12 }), async (plan) => {
+        const { timers, wheels, now } = setUp();
+        const armed: { probe: Probe; due: number; slot: number }[] = [];
+        for (const [wait, delay] of plan) {
+          await timers.advance(wait);
+          const probe = new Probe(timers);
+          wheels.arm(probe, delay);
+          armed.push({ probe, due: now() + delay, slot: delay < 1000 ? 4 : 128 });
+        }
+        await timers.advance(201_000);
+        for (const { probe, due, slot } of armed) {
+          expect(probe.firedAt).toHaveLength(1);
+          const late = (probe.firedAt[0] ?? 0) - due;
+          expect(late).toBeGreaterThanOrEqual(0);
+          // One slot, and the millisecond that system timers are rounded up by.
+          expect(late).toBeLessThanOrEqual(slot + 1);
+        }
+        expect(wheels.size).toBe(0);
+        expect(timers.size).toBe(0);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('wakes nobody while nothing is armed', async () => {
+    const { timers, wheels } = setUp();
+    const probe = new Probe(timers);
+    wheels.arm(probe, 20);
+    expect(timers.size).toBe(1);
+    wheels.cancel(probe);
+    await timers.advance(10);
+    expect(timers.size).toBe(0);
+    expect(probe.firedAt).toEqual([]);
+  });
+
+  it('lets a firing timer cancel, arm and re-arm others of its slot', async () => {
+    const { timers, wheels } = setUp();
+    const cancelled = new Probe(timers);
+    const later = new Probe(timers);
+    const again: Probe = new Probe(timers, () => {
+      wheels.cancel(cancelled);
+      wheels.arm(later, 8);
+      if (again.firedAt.length < 3) wheels.arm(again, 8);
+    });
+    wheels.arm(again, 8);
+    wheels.arm(cancelled, 8);
+    await timers.advance(100);
+    expect(again.firedAt).toHaveLength(3);
+    expect(cancelled.firedAt).toEqual([]);
+    expect(later.firedAt).toHaveLength(3);
+  });
+
+  it('arming again moves a timer', async () => {
+    const { timers, wheels } = setUp();
+    const probe = new Probe(timers);
+    wheels.arm(probe, 10);
+    wheels.arm(probe, 5000);
+    await timers.advance(4900);
+    expect(probe.firedAt).toEqual([]);
+    await timers.advance(400);
+    expect(probe.firedAt).toHaveLength(1);
+  });
+
+  it('fires once after the thread stood still for many turns of the wheel', async () => {
+    const { timers, wheels } = setUp();
+    const probes = [5, 900, 3000, 64_000].map((delay) => {
+      const probe = new Probe(timers);
+      wheels.arm(probe, delay);
+      return probe;
+    });
+    timers.clock.advance(1_000_000);
+    await timers.advance(300);
+    expect(probes.map(({ firedAt }) => firedAt.length)).toEqual([1, 1, 1, 1]);
+  });
+});
