@@ -6,6 +6,7 @@ import { docsRoutes } from './routes/docs-routes.ts';
 import { eventRoutes } from './routes/event-routes.ts';
 import { explainRoutes } from './routes/explain-routes.ts';
 import { healthRoutes } from './routes/health-routes.ts';
+import { policyStatusRoute } from './routes/policy-status-route.ts';
 import { revisionRoutes } from './routes/revision-routes.ts';
 import { schemaRoutes } from './routes/schema-routes.ts';
 import { sidecarRoutes } from './routes/sidecar-routes.ts';
@@ -16,6 +17,7 @@ import { whyRoutes } from './routes/why-routes.ts';
 export function apiRoutes(ports: ApiPorts & { readonly metricsText: () => Promise<string> }): readonly ApiRoute[] {
   const routes: ApiRoute[] = [
     ...documentRoutes(ports),
+    policyStatusRoute(ports),
     ...applyRoutes(ports),
     ...revisionRoutes(ports),
     ...sidecarRoutes(ports),

@@ -84,6 +84,14 @@ describe('apply', () => {
     expect(await api.apply(one('foreign'), '?owner=team')).toMatchObject({ outcome: 'committed', changes: [{ action: 'updated', fields: [], owner: { before: '', after: 'team' } }] });
   });
 
+  test('answers about thousands of documents are bounded, and say how many there were', async () => {
+    const many = (port: number): string => Array.from({ length: 1_500 }, (_, n) => `{kind: Service, name: s${n}, ports: {http: {port: ${port}, protocol: http}}}\n---\n`).join('');
+    expect(await api.apply(many(1))).toMatchObject({ changeCount: 1_500, changes: { length: 1_000 }, revision: { documentCount: 1_500, documents: { length: 1_000 } } });
+    await api.apply(many(2));
+    expect((await api.call('GET', '/v1/revisions')).body.items).toMatchObject([{ documentCount: 1_500, documents: { length: 20 } }, { documentCount: 1_500, documents: { length: 20 } }]);
+    for (const query of ['', '?against=1']) expect((await api.call('GET', `/v1/revisions/2/diff${query}`)).body).toMatchObject({ changeCount: 1_500, changes: { length: 1_000 } });
+  });
+
   test('an idempotency key does a thing once, and only that thing', async () => {
     const send = (body: string): ReturnType<ApiFixture['call']> => api.call('POST', '/v1/apply', { body, headers: { 'idempotency-key': 'deploy-17' } });
     expect((await send(mesh)).body).toMatchObject({ outcome: 'committed' });

@@ -94,13 +94,20 @@ describe('the loop', () => {
     expect(await api.apply(limit, '?dryRun')).toMatchObject({ outcome: 'dry-run', sidecars: [{ nodeId: 'edge-1' }], sidecarCount: 1 });
   });
 
-  test('a refusal is told by the write, the revision and the sidecar, with its pointer', async () => {
+  test('a refusal is told by the write, the revision, the sidecar and the policy, with its pointer', async () => {
     let refuse = false;
+    const status = async (name: string): Promise<ReturnType<ApiFixture['call']>> => api.call('GET', `/v1/policies/${name}/status`);
     await connect('edge-1', edge, (lane) => (refuse && lane === 'config' ? { nack: NackClass.NACK_CLASS_INVALID, errors: [{ resource: 'settings', kind: 'rateLimit', pointer: '/limits/perIp', code: 'unknown-kind', message: 'this build does not know rateLimit', policies: ['limit'] }] } : 'ack'));
     refuse = true;
     const answer = await api.apply(limit, '?wait=applied&timeout=5s');
     expect(answer.enforcement).toMatchObject({ counts: { refused: 1 }, sidecars: [{ outcome: 'refused', refusal: { class: 'invalid', errors: [{ kind: 'rateLimit', pointer: '/limits/perIp', policies: ['limit'] }] } }] });
     expect((await api.call('GET', '/v1/sidecars?phase=refused')).body).toMatchObject({ total: 1, counts: { refused: 1 }, items: [{ nodeId: 'edge-1', lastRefusal: { class: 'invalid' } }] });
+    expect((await status('limit')).body).toMatchObject({
+      policy: 'limit', revision: 2, refusedByCount: 1, enforcement: { total: 1, refused: 1 },
+      refusedBy: [{ nodeId: 'edge-1', subject: 'gateway/edge', connected: true, refusal: { class: 'invalid', errors: [{ pointer: '/limits/perIp', policies: ['limit'] }] } }],
+    });
+    expect((await status('base')).body).toMatchObject({ revision: 1, refusedBy: [], refusedByCount: 0 });
+    expect((await status('limt')).body).toMatchObject({ code: 'not-found', suggestion: 'limit' });
     refuse = false;
     expect((await api.call('POST', `/v1/revisions/${answer.revision.revision}/revert?wait=applied`)).body.enforcement).toMatchObject({ done: true, counts: { applied: 1 } });
   });

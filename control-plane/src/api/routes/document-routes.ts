@@ -1,5 +1,4 @@
 import type { JsonObject } from '@remora/core/canonical-json';
-import { suggest } from '@remora/core/suggest';
 import { z } from 'zod';
 import type { DocumentKey, StoredDocument } from '../../store/store.ts';
 import { etagOf } from '../../write/intended-changes.ts';
@@ -7,6 +6,7 @@ import { WriteError } from '../../write/write-error.ts';
 import { apiRoute } from '../api-route.ts';
 import type { ApiCall, ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
+import { findDocument } from '../find-document.ts';
 import { limitParameter, listParameter, nameParameter } from '../parameters.ts';
 import { ApiError, countText } from '../problem.ts';
 import { documentListShape, writeAnswerShape } from '../shapes/write-shape.ts';
@@ -131,14 +131,6 @@ function reservedRoutes({ plural, kind }: Kind): ApiRoute[] {
       ...(path.includes('{name}') ? { params: nameParams } : {}), answers: {}, problems: ['not-available'], handle: refuse,
     });
   return [of('GET', `/v1/${plural}`, 'list'), of('GET', `/v1/${plural}/{name}`, 'get'), of('PUT', `/v1/${plural}/{name}`, 'put'), of('DELETE', `/v1/${plural}/{name}`, 'delete')];
-}
-
-function findDocument(ports: ApiPorts, kind: string, name: string): StoredDocument {
-  const documents = ports.store.documents();
-  const stored = documents.get(`${kind}/${name}`);
-  if (stored) return stored;
-  const near = suggest(name, [...documents.keys()].filter((key) => key.startsWith(`${kind}/`)).map((key) => key.slice(kind.length + 1)));
-  throw new ApiError('not-found', `there is no ${kind}/${name}${near ? `; did you mean ${near}?` : ''}`, near ? { facts: { suggestion: near } } : {});
 }
 
 function storedAnswer(stored: StoredDocument): object {

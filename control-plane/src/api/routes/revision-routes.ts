@@ -9,13 +9,16 @@ import type { ApiPorts } from '../api-ports.ts';
 import { limitParameter, revisionNumber, wholeNumber } from '../parameters.ts';
 import { ApiError } from '../problem.ts';
 import { findEntry } from '../revision-at.ts';
-import { enforcementAnswer, revisionAnswer } from '../revision-answer.ts';
+import { documentsListed, enforcementAnswer, revisionAnswer } from '../revision-answer.ts';
 import { enforcementShape, revisionDiffShape, revisionListShape, revisionShape } from '../shapes/revision-shape.ts';
 import { writeAnswerShape } from '../shapes/write-shape.ts';
 import { answerWrite, writeQuery } from '../write-call.ts';
 
 const params = z.object({ n: revisionNumber.describe('Number of a revision') });
 const writeHeaders = { 'Idempotency-Key': 'Names this request: sent again, it is not done again', 'X-Remora-Author': 'Who writes, percent-encoded' };
+
+/** Documents whose differences are in one answer; `changeCount` is the whole number. */
+const changesMax = 1_000;
 
 export function revisionRoutes(ports: ApiPorts): ApiRoute[] {
   return [listRoute(ports), getRoute(ports), diffRoute(ports), enforcementRoute(ports), revertRoute(ports), restoreRoute(ports)];
@@ -40,7 +43,7 @@ function listRoute(ports: ApiPorts): ApiRoute {
       });
       const page = entries.slice(0, query.limit);
       const next = entries.length > query.limit ? String(page.at(-1)?.version.index) : null;
-      return { status: 200, body: { items: page.map(revisionAnswer), next, head: ports.store.head(), retainedFrom: ports.store.retainedFrom() } };
+      return { status: 200, body: { items: page.map((entry) => revisionAnswer(entry, documentsListed)), next, head: ports.store.head(), retainedFrom: ports.store.retainedFrom() } };
     },
   });
 }
@@ -61,9 +64,8 @@ function diffRoute(ports: ApiPorts): ApiRoute {
     answers: { 200: { description: 'Differences by document', schema: revisionDiffShape } }, problems: ['not-found', 'history-gone'],
     handle({ params: { n }, query: { against } }) {
       const entry = findEntry(ports, n);
-      if (against === undefined) return { status: 200, body: { from: n - 1, to: n, changes: entry.changes.map(diffOf) } };
-      const [before, after] = [documentsAfter(ports, against), documentsAfter(ports, n)];
-      return { status: 200, body: { from: against, to: n, changes: changesBetween(before, after, ports).map(diffOf) } };
+      const changes = against === undefined ? entry.changes : changesBetween(documentsAfter(ports, against), documentsAfter(ports, n), ports);
+      return { status: 200, body: { from: against ?? n - 1, to: n, changes: changes.slice(0, changesMax).map(diffOf), changeCount: changes.length } };
     },
   });
 }

@@ -25,7 +25,7 @@ export const revisionShape = shape('Revision', z.object({
   message: z.string(),
   kind: z.enum(['documents', 'revert', 'restore-to', 'grant', 'format', 'restored']),
   of: z.int().optional().describe('The revision that a revert undid, or a restore went back to'),
-  documents: z.array(z.object({ document: z.string(), action: z.enum(['created', 'updated', 'deleted']) })).describe('At most 1,000; `documentCount` is the whole number'),
+  documents: z.array(z.object({ document: z.string(), action: z.enum(['created', 'updated', 'deleted']) })).describe('At most 1,000, in a list 20; `documentCount` is the whole number'),
   documentCount: z.int(),
   grants: z.array(grantShape),
 }));
@@ -40,7 +40,8 @@ export const revisionListShape = shape('RevisionList', z.object({
 export const revisionDiffShape = shape('RevisionDiff', z.object({
   from: z.int(),
   to: z.int(),
-  changes: z.array(documentDiffShape),
+  changes: z.array(documentDiffShape).describe('At most 1,000'),
+  changeCount: z.int(),
 }));
 
 export const refusalShape = shape('SidecarRefusal', z.object({
