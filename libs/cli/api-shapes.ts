@@ -1,3 +1,4 @@
+import type { policyStatusShape } from '@remora/control-plane/api/shapes/policy-status-shape';
 import type { documentDiffShape, enforcementShape, fieldChangeShape, refusalShape, revisionListShape, revisionDiffShape, revisionShape } from '@remora/control-plane/api/shapes/revision-shape';
 import type { sidecarHistoryShape, sidecarShape, snapshotShape } from '@remora/control-plane/api/shapes/sidecar-shape';
 import type { storedDocumentShape, writeAnswerShape } from '@remora/control-plane/api/shapes/write-shape';
@@ -13,6 +14,7 @@ export type RefusalAnswer = (typeof refusalShape)['_output'];
 export type RevisionAnswer = (typeof revisionShape)['_output'];
 export type RevisionListAnswer = (typeof revisionListShape)['_output'];
 export type RevisionDiffAnswer = (typeof revisionDiffShape)['_output'];
+export type PolicyStatusAnswer = (typeof policyStatusShape)['_output'];
 export type DocumentAnswer = (typeof storedDocumentShape)['_output'];
 export type SidecarAnswer = (typeof sidecarShape)['_output'];
 export type SnapshotAnswer = (typeof snapshotShape)['_output'];

@@ -5,7 +5,7 @@ import type { Style } from './style.ts';
 
 /** What a write did, or at a dry run would do, for a person. */
 export function writeText(answer: WriteAnswer, style: Style): string {
-  const text = differencesText(answer.changes, style) + guardsText(answer, style);
+  const text = differencesText(answer.changes, style, answer.changeCount) + guardsText(answer, style);
   if (answer.outcome === 'dry-run') return text + dryRunText(answer, style);
   if (answer.revision === null) return `${text}${style.faint('everything is as given already: no revision made, nothing sent')}\n`;
   const repeated = answer.outcome === 'repeated' ? style.faint(' (made by an earlier request with this key)') : '';
@@ -45,11 +45,12 @@ function touchedText(answer: WriteAnswer, style: Style): string {
 
 const marks = { created: '+', updated: '~', deleted: '-' } as const;
 
-/** One line per document, and below it one per field that differs in meaning. */
-export function differencesText(changes: readonly DocumentDifference[], style: Style): string {
-  return changes
+/** One line per document, and below it one per field that differs in meaning. `count`: of all, where an answer has but the first. */
+export function differencesText(changes: readonly DocumentDifference[], style: Style, count = changes.length): string {
+  const lines = changes
     .map((change) => `${paintMark(change.action, style)} ${style.name(change.document)} ${change.action}${ownerText(change)}\n${change.action === 'updated' ? fieldsText(change.fields ?? [], style) : ''}`)
     .join('');
+  return count > changes.length ? `${lines}${style.faint(`and ${count - changes.length} more documents`)}\n` : lines;
 }
 
 function paintMark(action: DocumentDifference['action'], style: Style): string {

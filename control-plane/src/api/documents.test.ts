@@ -101,4 +101,15 @@ describe('documents', () => {
     });
     expect((await api.call('GET', '/v1/services/orders')).status).toBe(200);
   });
+
+  test('several documents are deleted together, whatever names what, or none of them', async () => {
+    await api.apply(`${service('orders')}${service('web', 'dependsOn: [orders]\n')}kind: Policy\nname: p\ntarget: {service: orders}\nfrom: {service: web}\ntimeout: {request: 3s}\n`);
+    const remove = (...documents: string[]): ReturnType<ApiFixture['call']> => api.call('POST', '/v1/delete?message=away', { body: { documents } });
+    expect((await remove('Service/orders', 'Service/web')).body).toMatchObject({ code: 'referred', referrers: expect.arrayContaining([expect.objectContaining({ from: 'Policy/p' })]) });
+    expect((await remove('Service/orders', 'Service/nobody')).body).toMatchObject({ code: 'not-found', detail: expect.stringContaining('Service/nobody') });
+    expect((await api.call('GET', '/v1/services')).body.total).toBe(2);
+    expect((await remove('Service/orders', 'Policy/p', 'Service/web', 'Policy/p')).body).toMatchObject({ outcome: 'committed', changeCount: 3, revision: { revision: 2, message: 'away' } });
+    expect((await remove()).body).toMatchObject({ code: 'bad-parameter' });
+    expect((await remove('orders')).body).toMatchObject({ code: 'bad-parameter', violations: [{ pointer: '/documents/0' }] });
+  });
 });

@@ -15,7 +15,7 @@ export type Intent =
       /** Documents that must be as last read; the ETag of each, '' where it must not exist yet, '*' where it must. */
       readonly match?: ReadonlyMap<DocumentKey, readonly string[]>;
     }
-  | { readonly kind: 'delete'; readonly keys: readonly DocumentKey[]; readonly match?: ReadonlyMap<DocumentKey, readonly string[]> }
+  | { readonly kind: 'delete'; /** No key twice. */ readonly keys: readonly DocumentKey[]; readonly match?: ReadonlyMap<DocumentKey, readonly string[]> }
   | { readonly kind: 'revert'; readonly entry: LogEntry }
   | { readonly kind: 'restore-to'; readonly index: number; readonly documents: ReadonlyMap<DocumentKey, StoredDocument> };
 

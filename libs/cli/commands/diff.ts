@@ -36,7 +36,7 @@ async function diffRevisions(session: Session, options: DiffOptions, from: strin
   const number = revisionNumber(to ?? from);
   const query = { against: to === undefined ? undefined : revisionNumber(from) };
   const answer = (await session.api.call({ method: 'GET', path: `/v1/revisions/${number}/diff`, query })).body as RevisionDiffAnswer;
-  session.answer(answer, () => differencesText(answer.changes, session.style) || 'no differences\n');
+  session.answer(answer, () => differencesText(answer.changes, session.style, answer.changeCount) || 'no differences\n');
   return differs(options, answer.changes);
 }
 

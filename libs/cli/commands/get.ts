@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import type { JsonObject } from '@remora/core/canonical-json';
 import { stringify } from 'yaml';
-import type { DocumentAnswer, Page, SidecarAnswer } from '../api-shapes.ts';
+import type { DocumentAnswer, Page, PolicyStatusAnswer } from '../api-shapes.ts';
 import { documentKinds, documentPath, parseDocumentNames, parseKind } from '../document-kinds.ts';
-import type { DocumentKind, DocumentName } from '../document-kinds.ts';
+import type { DocumentKind } from '../document-kinds.ts';
 import { targetText } from '../document-text.ts';
 import { readPages } from '../pages.ts';
 import { refusalLines } from '../refusal-text.ts';
@@ -29,7 +29,7 @@ export function addGet(program: Command, run: Runner): void {
     .argument('[name...]', 'names')
     .option('-l, --label <key=value>', 'only documents with this label; may be given several times', collect)
     .option('--owner <set>', 'only documents of this owner set')
-    .option('--status', 'with names: also which sidecars refused a snapshot because of the document')
+    .option('--status', 'with names of policies: also which sidecars refuse a snapshot because of one')
     .action(
       run<GetOptions>(async (session, options, args) => {
         const [kind = '', ...names] = args;
@@ -62,30 +62,28 @@ function listText(session: Session, found: readonly DocumentAnswer[]): string {
 
 interface ShownDocument {
   readonly document: JsonObject;
-  /** Only with `--status`. */
-  readonly refusedBy?: readonly SidecarAnswer[];
+  /** Only with `--status`, and only of a Policy. */
+  readonly status?: PolicyStatusAnswer;
 }
 
 async function showDocuments(session: Session, words: readonly string[], options: GetOptions): Promise<void> {
-  const sidecars = options.status === true ? await readPages<SidecarAnswer>(session.api, { path: '/v1/sidecars', cursor: 'after' }) : null;
   const found: ShownDocument[] = [];
   for (const name of parseDocumentNames(words)) {
     const document = (await session.api.call({ method: 'GET', path: documentPath(name) })).body as JsonObject;
-    found.push(sidecars === null ? { document } : { document, refusedBy: sidecars.filter((one) => refusedBecauseOf(one, name)) });
+    const asked = options.status === true && name.kind.kind === 'Policy';
+    found.push(asked ? { document, status: (await session.api.call({ method: 'GET', path: `${documentPath(name)}/status` })).body as PolicyStatusAnswer } : { document });
   }
-  const values = found.map((one) => (one.refusedBy === undefined ? one.document : one));
+  const values = found.map((one) => (one.status === undefined ? one.document : one));
   session.answer(values.length === 1 ? values[0] : { items: values }, () => found.map((one) => documentText(one, session.style)).join('---\n'));
 }
 
-/** Whether what the sidecar refused last, and refuses still, names the policy. */
-function refusedBecauseOf(sidecar: SidecarAnswer, name: DocumentName): boolean {
-  if (name.kind.kind !== 'Policy' || sidecar.phase !== 'refused' || sidecar.lastRefusal === null) return false;
-  return sidecar.lastRefusal.errors.some((error) => error.policies.includes(name.name));
-}
-
-function documentText({ document, refusedBy }: ShownDocument, style: Style): string {
+function documentText({ document, status }: ShownDocument, style: Style): string {
   const text = stringify(document, { lineWidth: 0 });
-  if (refusedBy === undefined) return text;
-  if (refusedBy.length === 0) return `${text}${style.good('# no sidecar refuses it')}\n`;
-  return text + refusedBy.map((one) => `# ${style.name(one.nodeId)} (${one.subject}) ${refusalLines(one.lastRefusal, style).replaceAll('\n      ', '\n#   ')}`).join('');
+  if (status === undefined) return text;
+  const { refusedBy, refusedByCount, enforcement, revision } = status;
+  const enforced = enforcement === null ? '' : `, enforced by ${enforcement.applied} of ${enforcement.total}`;
+  const head = `${text}# revision ${revision}${enforced}\n`;
+  if (refusedByCount === 0) return `${head}${style.good('# no sidecar refuses it')}\n`;
+  const lines = refusedBy.map((one) => `# ${style.name(one.nodeId)} (${one.subject}) ${refusalLines(one.refusal, style).replaceAll('\n      ', '\n#   ')}`);
+  return `${head}${lines.join('')}${refusedByCount > lines.length ? `# and ${refusedByCount - lines.length} more\n` : ''}`;
 }

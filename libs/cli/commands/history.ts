@@ -66,12 +66,12 @@ function documentsCell(one: RevisionAnswer): string {
 
 async function showRevision(session: Session, number: number): Promise<void> {
   const revision = (await session.api.call({ method: 'GET', path: `/v1/revisions/${number}` })).body as RevisionAnswer;
-  const { changes } = (await session.api.call({ method: 'GET', path: `/v1/revisions/${number}/diff` })).body as RevisionDiffAnswer;
+  const { changes, changeCount } = (await session.api.call({ method: 'GET', path: `/v1/revisions/${number}/diff` })).body as RevisionDiffAnswer;
   const enforcement = await readEnforcement(session.api, number);
   session.answer({ ...revision, changes, enforcement }, () => {
     const head = `revision ${revision.revision} by ${revision.author}, ${revision.at} (${ageText(revision.at, session.terminal.now())}), ${kindText(revision)}\n`;
     const message = revision.message === '' ? '' : `    ${revision.message}\n`;
-    return session.style.strong(head) + message + differencesText(changes, session.style) + (enforcement === null ? '' : enforcementText(enforcement, session.style));
+    return session.style.strong(head) + message + differencesText(changes, session.style, changeCount) + (enforcement === null ? '' : enforcementText(enforcement, session.style));
   });
 }
 

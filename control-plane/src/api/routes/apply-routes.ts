@@ -2,12 +2,18 @@ import { z } from 'zod';
 import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
+import type { DocumentKey } from '../../store/store.ts';
+import { readJsonBody } from '../json-body.ts';
 import { writeAnswerShape } from '../shapes/write-shape.ts';
 import { violationShape } from '../shapes/violation-shape.ts';
 import { answerWrite, readBody, readSomeDocuments, writeQuery } from '../write-call.ts';
 
 const applyBytes = 64 * 1024 * 1024;
 const ownerSet = z.string().regex(/^[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?$/, { error: 'expected letters, digits, . _ / - (at most 128)' });
+
+const deleteBody = z.strictObject({
+  documents: z.array(z.string().max(300).regex(/^[A-Z][A-Za-z]{0,39}\/[^/]+$/, { error: 'expected kind and name, such as Policy/baseline' })).min(1).max(10_000),
+});
 
 export function applyRoutes(ports: ApiPorts): ApiRoute[] {
   return [
@@ -27,6 +33,19 @@ export function applyRoutes(ports: ApiPorts): ApiRoute[] {
         const documents = call.query.prune === undefined ? readSomeDocuments(ports, call) : readBody(ports, call);
         const { owner, prune } = call.query;
         return answerWrite(ports, call, { kind: 'apply', documents, ...(owner === undefined ? {} : { owner }), ...(prune === undefined ? {} : { prune }) });
+      },
+    }),
+    apiRoute({
+      method: 'POST', path: '/v1/delete', operationId: 'deleteDocuments', tag: 'Writes', summary: 'Deletes several documents as one revision',
+      description: 'All or nothing, in no order: documents that only name each other go together.',
+      query: writeQuery,
+      headers: { 'Idempotency-Key': 'Names this request: sent again, it is not done again', 'X-Remora-Author': 'Who writes, percent-encoded' },
+      body: { kind: 'json', maxBytes: 4 * 1024 * 1024, description: 'Their names', schema: deleteBody },
+      answers: { 200: { description: 'Done, or what would be done', schema: writeAnswerShape } },
+      problems: ['not-found', 'referred', 'guard', 'plan-differs', 'unknown-guard', 'idempotency-key-reused'],
+      async handle(call) {
+        const { documents } = readJsonBody(deleteBody, call.body);
+        return answerWrite(ports, call, { kind: 'delete', keys: [...new Set(documents)] as DocumentKey[] });
       },
     }),
     apiRoute({
