@@ -19,6 +19,9 @@ export interface EdgeOptions {
   readonly flags?: readonly string[];
   /** Further documents. */
   readonly documents?: string;
+  /** Flags for Node itself. */
+  readonly nodeFlags?: readonly string[];
+  /** Runs the gateway through another command, such as one that sets limits. */
   readonly wrap?: (command: readonly string[]) => readonly string[];
 }
 
@@ -34,7 +37,9 @@ export async function startEdge(fixture: Fixture, options: EdgeOptions): Promise
     '{kind: Route, name: all, gateway: edge, match: {path: {prefix: /}}, to: [{service: orders}]}',
     ...(options.documents === undefined ? [] : [options.documents]),
   ].join('\n---\n'));
-  const gateway = await fixture.sidecar(['--gateway', 'edge', '--control-plane', controlPlane.push, ...(options.flags ?? [])], options.wrap ? { wrap: options.wrap } : {});
+  const gateway = await fixture.sidecar(['--gateway', 'edge', '--control-plane', controlPlane.push, ...(options.flags ?? [])], {
+    ...(options.wrap && { wrap: options.wrap }), ...(options.nodeFlags && { nodeFlags: options.nodeFlags }),
+  });
   const port = await until('the gateway listens', () => gatewayPort(gateway), (found) => found > 0);
   return {
     controlPlane, gateway, port,
@@ -83,7 +88,7 @@ export function residentOf(running: RunningSidecar): number {
 
 /** A clean request succeeds. */
 export async function cleanRequest(port: number, path = '/clean'): Promise<Answer> {
-  const answer = await ask({ port, path });
+  const answer = await ask({ port, path, headers: { connection: 'close' } });
   if (answer.status !== 200) throw new Error(`a clean request got ${answer.status} ${answer.error} ${answer.body.slice(0, 500)}`);
   return answer;
 }

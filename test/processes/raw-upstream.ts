@@ -47,8 +47,13 @@ export class RawUpstream {
     return this.received.split('\r\n\r\n').length - 1;
   }
 
-  async close(): Promise<void> {
+  /** Ends every connection. */
+  drop(): void {
     for (const socket of this.#open) socket.destroy();
+  }
+
+  async close(): Promise<void> {
+    this.drop();
     this.#server.close();
     await once(this.#server, 'close');
   }
