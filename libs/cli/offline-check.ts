@@ -16,6 +16,8 @@ export function checkOffline(input: DocumentInput): readonly Violation[] {
   const { documents, violations } = model.validateDocuments(input.documents);
   const planner = createPlanner({ kinds: authoringKinds, wireKinds, model });
   const found = [...input.violations, ...violations];
+  // A wrong path or an empty template in a pipeline must not look like success.
+  if (found.length === 0 && input.documents.length === 0) return [{ pointer: '', code: 'no-document', message: 'the input has no document' }];
   if (found.length > 0) {
     const beside = violationsBeside(planner, { previous: null, documents: new Map() }, { loaded: input.documents, valid: documents, lost: input.violations.length > 0 });
     return input.withSources([...found, ...beside]);

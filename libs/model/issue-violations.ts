@@ -74,7 +74,8 @@ function translateUnion(schema: z.ZodType, one: Extract<Issue, { code: 'invalid_
 function sizeViolation(one: Extract<Issue, { code: 'too_small' | 'too_big' }>, pointer: string): Violation {
   const low = one.code === 'too_small';
   const bound = String(low ? one.minimum : one.maximum);
-  const unit = one.origin === 'string' ? ' characters' : one.origin === 'array' ? ' entries' : '';
+  const single = bound === '1';
+  const unit = one.origin === 'string' ? (single ? ' character' : ' characters') : one.origin === 'array' ? (single ? ' entry' : ' entries') : '';
   const text = `${low ? 'at least' : 'at most'} ${bound}${unit}`;
   const code = unit === '' ? 'out-of-range' : low ? 'too-few' : 'too-many';
   return violation(pointer, code, unit === '' ? `must be ${text}` : `must have ${text}`, text);

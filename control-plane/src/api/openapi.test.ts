@@ -2,7 +2,9 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { RouteOptions } from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { expectGolden } from '@remora/testing/golden';
+import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { loadDocuments } from '@remora/model/load-documents';
 import { createApiServer, fastifyPath } from './server.ts';
 import { statusOfProblem } from './openapi.ts';
 import { startApi } from './testdata/api-fixture.ts';
@@ -89,13 +91,37 @@ describe('pages beside the API', () => {
 
   test('every kind of document has a JSON Schema that accepts what the API accepts', async () => {
     const { items } = (await api.call('GET', '/v1/schemas')).body;
-    expect(items.length).toBe(5);
+    expect(items.length).toBe(6);
     for (const { path } of items) {
       const answer = await api.call('GET', path);
       expect(answer.headers['content-type']).toBe('application/schema+json');
       expect(new Ajv2020({ strict: false, validateFormats: false }).compile(answer.body)).toBeTypeOf('function');
     }
     expect((await api.call('GET', '/v1/schemas/Polcy')).body).toMatchObject({ code: 'not-found', detail: expect.stringContaining('Policy') });
+  });
+
+  test('one schema for files of several kinds: what the examples say it accepts, mistakes it does not', async () => {
+    const answer = await api.call('GET', '/v1/schemas/document');
+    const check = new Ajv2020({ strict: false, validateFormats: false, allErrors: true }).compile(answer.body);
+    const examples = join(import.meta.dirname, '../../../deploy');
+    const files = globSync(['examples/*/*.yaml', 'demo/documents/*.yaml'], { cwd: examples });
+    let read = 0;
+    for (const file of files) {
+      const { documents } = loadDocuments([{ name: file, bytes: readFileSync(join(examples, file)) }]);
+      for (const { value } of documents) {
+        // Ajv reads own properties of ordinary objects.
+        const plain: unknown = JSON.parse(JSON.stringify(value));
+        const accepted = (await api.call('POST', '/v1/validate', { body: JSON.stringify(value), type: 'application/json' })).body;
+        const local = (accepted.violations ?? []).every(({ code }: { code: string }) => code.startsWith('unknown-') && code !== 'unknown-field');
+        if (local) expect(check(plain), `${file}: ${JSON.stringify(check.errors)}`).toBe(true);
+        read += 1;
+      }
+    }
+    expect(read).toBeGreaterThan(20);
+    expect(check({ kind: 'Policy', name: 'p', target: {}, timeout: { requst: '1s' } })).toBe(false);
+    expect(check({ kind: 'Service', name: 'p', ports: { http: { port: 'x', protocol: 'http' } } })).toBe(false);
+    expect(check({ kind: 'Plicy', name: 'p', target: {} })).toBe(false);
+    expect(check({ name: 'p' })).toBe(false);
   });
 
   test('liveness, readiness and metrics', async () => {

@@ -110,7 +110,7 @@ export class ReferenceCheck {
 function unknown(document: string, pointer: string, what: string, name: string, known: Iterable<string>): Violation {
   const names = [...known];
   const suggestion = suggest(name, names);
-  const expected = names.length === 0 ? `there is no ${what} yet` : names.length <= 12 ? `one of ${names.sort().join(', ')}` : undefined;
+  const expected = names.length === 0 ? `a ${what}; there is none yet` : names.length <= 12 ? `one of ${names.sort().join(', ')}` : undefined;
   return {
     document, pointer, code: `unknown-${what}`, message: `there is no ${what} ${name}`,
     ...(expected === undefined ? {} : { expected }), ...(suggestion === undefined ? {} : { suggestion }),
