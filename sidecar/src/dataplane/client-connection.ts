@@ -260,10 +260,16 @@ export class ClientConnection extends WheelNode implements LinkOwner {
     attempt?.onConnectionLost(this.#connected, failed);
   }
 
-  /** Gives up the attempt; its consumer knows already. */
+  /**
+   * Gives up the attempt; its consumer knows already. The peer must see that: to a sidecar an orderly end after a complete request is a half-close, and
+   * its app would go on working for nobody.
+   */
   abandon(): void {
     this.#attempt = null;
-    this.close();
+    this.pool.notIdle(this);
+    // A reset waits for a connection that is still being made.
+    if (this.#connected) this.#link.abort();
+    else this.#link.destroy();
   }
 
   close(): void {

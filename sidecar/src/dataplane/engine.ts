@@ -308,7 +308,7 @@ export class Engine {
 
   filterFailed(kind: string, error: unknown): Answer {
     const detail = error instanceof Error ? error.message : String(error);
-    this.#options.count('filter_failed');
+    this.#options.count(`${kind}_failed`);
     return { ...this.answerFor(reasons.filterFailed, detail), kind };
   }
 

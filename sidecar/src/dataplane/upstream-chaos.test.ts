@@ -150,6 +150,15 @@ describe('limits of a call', () => {
     await gateway.untilNothingIsLeft();
   });
 
+  it('what is given up is reset, so that the instance does not work on for nobody', async () => {
+    const { up, end } = await setUp(firstThenEcho(() => {}), { timeouts: { request: '60ms' } });
+    end.send(get());
+    expect((await end.message('response', 1))?.head.status).toBe(504);
+    const instance = await up.connection(1);
+    await instance.untilClosed();
+    expect(instance.state).toBe('reset');
+  });
+
   it('silence within the answer breaks it off; a slow stream lives on', async () => {
     const { end, gateway } = await setUp(firstThenEcho((one) => {
       one.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');
