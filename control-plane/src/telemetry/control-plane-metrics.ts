@@ -3,6 +3,7 @@ import { collectDefaultMetrics, Counter, Gauge, Registry, type Metric } from 'pr
 import type { RunningInstanceRegistry } from '../instances/create-instance-registry.ts';
 import type { PushMetrics } from '../push/push-metrics.ts';
 import type { PushHub } from '../push/push-hub.ts';
+import type { FleetTotals } from './fleet-totals.ts';
 import type { TelemetryHub } from './telemetry-hub.ts';
 
 /** The control plane's own figures for Prometheus. Other parts may register theirs in `registry`. */
@@ -16,7 +17,7 @@ export interface ControlPlaneMetrics {
 export interface MetricsSources {
   readonly hub: Pick<PushHub, 'sidecars'> & { readonly metrics: PushMetrics };
   readonly instances: Pick<RunningInstanceRegistry, 'counts'>;
-  readonly telemetry: Pick<TelemetryHub, 'sizes'>;
+  readonly telemetry: Pick<TelemetryHub, 'sizes' | 'totals'>;
   /** Also memory, event-loop lag and garbage collection of this process. */
   readonly processMetrics: boolean;
 }
@@ -28,6 +29,7 @@ export function createControlPlaneMetrics(sources: MetricsSources): ControlPlane
   sidecarMetrics(registry, sources.hub);
   instanceMetrics(registry, sources.instances);
   telemetryMetrics(registry, sources.telemetry);
+  fleetMetrics(registry, sources.telemetry.totals);
   return { registry, contentType: registry.contentType, text: () => registry.metrics() };
 }
 
@@ -47,8 +49,8 @@ function pushMetrics(registry: Registry, metrics: PushMetrics): void {
   labelled(registry, { name: 'remora_push_updates_total', help: 'Updates that were started, by lane and kind.', labels: ['lane', 'kind'] }, metrics.pushesTotal);
   labelled(registry, { name: 'remora_push_nacks_total', help: 'Updates that sidecars refused, by lane and class.', labels: ['lane', 'class'] }, metrics.nacksTotal);
   labelled(registry, { name: 'remora_push_rejections_total', help: 'Streams that were turned away, by code.', labels: ['code'] }, metrics.rejectionsTotal);
-  histogram(registry, 'remora_push_propagation_seconds', 'Commit of a log entry until a sidecar that had to change confirmed it.', metrics.propagationMs);
-  histogram(registry, 'remora_push_endpoint_propagation_seconds', 'Change of an endpoint set until a caller confirmed it.', metrics.endpointPropagationMs);
+  histogram(registry, 'remora_push_propagation_seconds', 'Commit of a log entry until a sidecar that had to change confirmed it.', () => [{ labels: {}, source: metrics.propagationMs }]);
+  histogram(registry, 'remora_push_endpoint_propagation_seconds', 'Change of an endpoint set until a caller confirmed it.', () => [{ labels: {}, source: metrics.endpointPropagationMs }]);
 }
 
 function sidecarMetrics(registry: Registry, hub: Pick<PushHub, 'sidecars'>): void {
@@ -77,6 +79,28 @@ function telemetryMetrics(registry: Registry, telemetry: MetricsSources['telemet
   counter(registry, 'remora_telemetry_rejected_batches_total', 'Batches that could not be used.', () => telemetry.sizes().rejectedBatches);
   counter(registry, 'remora_telemetry_overflowed_series_total', 'Times a series fell into the overflow series.', () => telemetry.sizes().overflowedSeries);
   counter(registry, 'remora_telemetry_dropped_rows_total', 'Rows that found their slot full.', () => telemetry.sizes().droppedRows);
+}
+
+/** What sidecars reported, counted from the start of this process; per route and instance sidecars offer it themselves. */
+function fleetMetrics(registry: Registry, totals: FleetTotals): void {
+  const requests = new Counter({
+    name: 'remora_fleet_requests_total', help: 'Requests that sidecars reported, as the side that saw them.', labelNames: ['subject', 'side', 'class'], registers: [registry],
+    collect() {
+      this.reset();
+      for (const { subject, side, classes } of totals.subjects()) for (let i = 0; i < classes.length; i++) if ((classes[i] ?? 0) > 0) this.inc({ subject, side, class: i === 0 ? 'none' : `${i}xx` }, classes[i]);
+    },
+  });
+  requests.reset();
+  const refusals = new Counter({
+    name: 'remora_fleet_refusals_total', help: 'Refusals that sidecars reported; shadow: verdicts of sections in shadow, whose requests passed.',
+    labelNames: ['reason', 'kind', 'policy', 'shadow'], registers: [registry],
+    collect() {
+      this.reset();
+      for (const { reason, kind, policy, shadow, count } of totals.refusals()) this.inc({ reason, kind, policy, shadow: String(shadow) }, count);
+    },
+  });
+  refusals.reset();
+  histogram(registry, 'remora_fleet_request_seconds', 'Time of requests that sidecars reported, by the side that saw them.', () => [...totals.latency()].map(([side, source]) => ({ labels: { side }, source })));
 }
 
 function gauge(registry: Registry, name: string, help: string, read: () => number): void {
@@ -117,19 +141,28 @@ function labelled(registry: Registry, spec: { readonly name: string; readonly he
 }
 
 /** prom-client has no histogram with given counts: this is the shape that its registry reads. */
-function histogram(registry: Registry, name: string, help: string, source: Histogram): void {
+function histogram(registry: Registry, name: string, help: string, sources: () => readonly LabelledHistogram[]): void {
+  const type = 'histogram';
   const metric = {
-    name, help, type: 'histogram', aggregator: 'sum',
-    get() {
-      const cumulative = toPrometheusBuckets(source.counts);
-      const count = cumulative.at(-1) ?? 0;
-      const buckets = prometheusBoundsMs.map((bound, i) => ({ metricName: `${name}_bucket`, labels: { le: bound / 1_000 }, value: cumulative[i] ?? 0 }));
-      return Promise.resolve({
-        name, help, type: 'histogram', aggregator: 'sum',
-        values: [...buckets, { metricName: `${name}_bucket`, labels: { le: '+Inf' }, value: count }, { metricName: `${name}_sum`, labels: {}, value: source.sum / 1_000 }, { metricName: `${name}_count`, labels: {}, value: count }],
-      });
-    },
+    name, help, type, aggregator: 'sum',
+    get: () => Promise.resolve({ name, help, type, aggregator: 'sum', values: sources().flatMap((one) => samplesOf(name, one)) }),
     reset() {},
   };
   registry.registerMetric(metric as unknown as Metric);
+}
+
+interface LabelledHistogram {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly source: Histogram;
+}
+
+function samplesOf(name: string, { labels, source }: LabelledHistogram): readonly { metricName: string; labels: Readonly<Record<string, string | number>>; value: number }[] {
+  const cumulative = toPrometheusBuckets(source.counts);
+  const count = cumulative.at(-1) ?? 0;
+  return [
+    ...prometheusBoundsMs.map((bound, i) => ({ metricName: `${name}_bucket`, labels: { ...labels, le: bound / 1_000 }, value: cumulative[i] ?? 0 })),
+    { metricName: `${name}_bucket`, labels: { ...labels, le: '+Inf' }, value: count },
+    { metricName: `${name}_sum`, labels, value: source.sum / 1_000 },
+    { metricName: `${name}_count`, labels, value: count },
+  ];
 }

@@ -4,6 +4,7 @@ import type { Batch, Event, Refusal, Series } from '@remora/proto/gen/remora/tel
 import { differenceOf, isEmpty, readCumulative } from './cumulative-counts.ts';
 import { ReasonCatalogue } from './reason-catalogue.ts';
 import { RefusalStore } from './refusal-store.ts';
+import { FleetTotals } from './fleet-totals.ts';
 import { overflow, SeriesCatalogue, type SeriesIdentity } from './series-catalogue.ts';
 import type {
   RefusalQuery, Reporter, StoredEvent, StoredRefusal, TelemetryHub, TelemetryQuery, TelemetrySizes, TelemetrySummary, TopQuery, TopRow,
@@ -69,6 +70,7 @@ class Ingest implements TelemetryHub {
   readonly #limits: TelemetryLimits;
   readonly #series: SeriesCatalogue;
   readonly #reasons = new ReasonCatalogue();
+  readonly totals: FleetTotals = new FleetTotals(this.#reasons);
   readonly #history: TrafficHistory;
   readonly #refusals: RefusalStore;
   readonly #sources = new Map<string, Source>();
@@ -181,7 +183,9 @@ class Ingest implements TelemetryHub {
 
   #count(identity: SeriesIdentity, series: Series, counts: TrafficCounts, at: { readonly now: number; readonly span: number }): void {
     const id = this.#series.idOf(identity, Number(series.active), at.now);
-    if (isEmpty(counts) || this.#history.add(at.now, id, at.span, counts)) return;
+    if (isEmpty(counts)) return;
+    this.totals.add(identity, counts);
+    if (this.#history.add(at.now, id, at.span, counts)) return;
     // The slot is full: the totals stay right in the overflow series, which is there already.
     this.#history.add(at.now, this.#series.idOf({ nodeId: overflow, subject: identity.subject, side: identity.side, route: overflow, destination: '' }, 0, at.now), at.span, counts);
   }

@@ -1,4 +1,5 @@
 import type { PeerFacts } from '@remora/identity/node-identity';
+import type { FleetTotals } from './fleet-totals.ts';
 import type { Batch } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
 
 /**
@@ -20,6 +21,8 @@ export interface TelemetryHub {
   reporters(): readonly Reporter[];
   /** Series and refusals kept, and what was dropped because a bound was reached. */
   sizes(): TelemetrySizes;
+  /** Sums since the control plane started, for Prometheus. */
+  readonly totals: FleetTotals;
   close(): void;
 }
 
