@@ -19,6 +19,8 @@ export interface EdgeOptions {
   readonly flags?: readonly string[];
   /** Further documents. */
   readonly documents?: string;
+  /** Of the gateway's data. */
+  readonly folder?: string;
   /** Flags for Node itself. */
   readonly nodeFlags?: readonly string[];
   /** Runs the gateway through another command, such as one that sets limits. */
@@ -38,7 +40,7 @@ export async function startEdge(fixture: Fixture, options: EdgeOptions): Promise
     ...(options.documents === undefined ? [] : [options.documents]),
   ].join('\n---\n'));
   const gateway = await fixture.sidecar(['--gateway', 'edge', '--control-plane', controlPlane.push, ...(options.flags ?? [])], {
-    ...(options.wrap && { wrap: options.wrap }), ...(options.nodeFlags && { nodeFlags: options.nodeFlags }),
+    ...(options.folder !== undefined && { folder: options.folder }), ...(options.wrap && { wrap: options.wrap }), ...(options.nodeFlags && { nodeFlags: options.nodeFlags }),
   });
   const port = await until('the gateway listens', () => gatewayPort(gateway), (found) => found > 0);
   return {
