@@ -174,11 +174,12 @@ export class ConfigClient {
   /** Enforces the newest usable snapshot of the disk, with its endpoints. Never rejects because of what the disk holds. */
   async restore(): Promise<RestoreReport> {
     const { disk, build } = this.#options;
-    const [{ candidates, problems }, endpoints, { notes, problem }] = await Promise.all([disk.load(), disk.loadEndpoints(), disk.loadNotes()]);
+    const [{ candidates, problems, newestWrittenMs }, endpoints, { notes, problem }] = await Promise.all([disk.load(), disk.loadEndpoints(), disk.loadNotes()]);
     const found: DiskProblem[] = [...problems];
     for (const each of [endpoints.problem, problem]) if (each) found.push(each);
+    // Notes follow a second behind; a snapshot came from somebody too.
+    this.#lastContactMs = Math.max(notes?.lastContactMs ?? 0, newestWrittenMs ?? 0);
     if (notes) {
-      this.#lastContactMs = notes.lastContactMs;
       this.#incarnation = Math.max(this.#incarnation, notes.incarnation + 1);
       // Another build may understand what this one's predecessor refused.
       this.#refusals = new RefusalMemory(notes.refused.filter((each) => each.build === build.id).map((each) => each.hash));

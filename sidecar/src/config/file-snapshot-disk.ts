@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Subject } from '@remora/core/subject';
 import type { Candidate } from '@remora/snapshot/candidate';
@@ -21,6 +21,7 @@ export class FileSnapshotDisk implements SnapshotDisk {
   async load(): Promise<LoadedSnapshots> {
     const candidates: Candidate[] = [];
     const problems: DiskProblem[] = [];
+    let newestWrittenMs = 0;
     for (const file of ['snapshot.current', 'snapshot.previous']) {
       const read = await this.#read(file);
       if (read.problem) problems.push(read.problem);
@@ -28,9 +29,12 @@ export class FileSnapshotDisk implements SnapshotDisk {
       const candidate = recordToCandidate(read.record);
       const problem = candidate ? this.#checkSubject(file, candidate) : { file, code: 'not-a-snapshot', message: 'the file holds no snapshot' };
       if (problem) problems.push(problem);
-      else if (candidate) candidates.push(candidate);
+      else if (candidate) {
+        candidates.push(candidate);
+        newestWrittenMs ||= Math.floor((await stat(this.#path(file))).mtimeMs);
+      }
     }
-    return { candidates, problems };
+    return { candidates, problems, ...(newestWrittenMs > 0 ? { newestWrittenMs } : {}) };
   }
 
   async writeCandidate(candidate: Candidate): Promise<void> {

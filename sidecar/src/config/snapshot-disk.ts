@@ -22,6 +22,8 @@ export interface SnapshotDisk {
 export interface LoadedSnapshots {
   readonly candidates: readonly Candidate[];
   readonly problems: readonly DiskProblem[];
+  /** Unix ms at which the newest usable snapshot was written: there was contact then. Absent where there is none. */
+  readonly newestWrittenMs?: number;
 }
 
 export interface DiskProblem {
