@@ -5,12 +5,14 @@ import { unpackResources } from './resource-pack.ts';
 import type { SharedMemories } from './shared-memories.ts';
 import type { CandidateParts, WorkerAnswers, WorkerRequest } from './worker-messages.ts';
 
-/** Answers the control thread's requests. Keeps the bytes of resources that the current and the prepared snapshots reach. */
+/**
+ * Answers the control thread's requests. Keeps the bytes of resources by the snapshots that reach them: when a snapshot is neither current nor
+ * prepared any more, what only it reached is gone with its map. Nothing here walks over a snapshot without pausing.
+ */
 export class WorkerRequests {
   readonly #thread: DataPlaneThread;
   readonly #flush: () => void;
   readonly #memories: SharedMemories | null;
-  #resources = new Map<string, Uint8Array>();
   /** Resources by snapshot, prepared or current. */
   readonly #reached = new Map<string, ReadonlyMap<string, Uint8Array>>();
   #current = '';
@@ -31,7 +33,7 @@ export class WorkerRequests {
       case 'swap': {
         const { warming, memories } = thread.swap(request.hash, request.version);
         this.#current = request.hash;
-        this.#keepOnly();
+        for (const hash of this.#reached.keys()) if (hash !== request.hash) this.#reached.delete(hash);
         return { warming, memories };
       }
       case 'discard':
@@ -72,37 +74,43 @@ export class WorkerRequests {
     return result;
   }
 
-  /** A snapshot that will not be current: what only it reaches goes. */
+  /** A snapshot that will not be current. */
   #forget(hash: string): void {
-    if (hash === this.#current) return;
-    this.#reached.delete(hash);
-    this.#resources = new Map([...this.#reached.values()].flatMap((resources) => [...resources]));
+    if (hash !== this.#current) this.#reached.delete(hash);
   }
 
   async #collect(parts: CandidateParts): Promise<Map<string, Uint8Array>> {
-    let slice = 0;
+    const sent = new Map<string, Uint8Array>();
+    let work = 0;
     for (const pack of parts.packs) {
-      for (const [hash, bytes] of unpackResources(pack)) this.#resources.set(hash, bytes);
-      await turn();
+      for (const [hash, bytes] of unpackResources(pack)) {
+        sent.set(hash, bytes);
+        if (++work % entriesPerSlice === 0) await turn();
+      }
     }
     const hashes = Buffer.from(parts.hashes);
     const resources = new Map<string, Uint8Array>();
     for (let at = 0; at < hashes.length; at += 32) {
       const hash = hashes.toString('hex', at, at + 32);
-      const bytes = this.#resources.get(hash);
+      const bytes = sent.get(hash) ?? this.#find(hash);
+      // What is missing is reported by the decoding, with its name.
       if (bytes !== undefined) resources.set(hash, bytes);
-      if (++slice % 4096 === 0) await turn();
+      if (++work % entriesPerSlice === 0) await turn();
     }
     return resources;
   }
 
-  /** Forgets what neither the current snapshot nor one that is still prepared reaches. */
-  #keepOnly(): void {
-    const current = this.#reached.get(this.#current) ?? new Map<string, Uint8Array>();
-    for (const hash of this.#reached.keys()) if (hash !== this.#current) this.#reached.delete(hash);
-    this.#resources = new Map(current);
+  #find(hash: string): Uint8Array | undefined {
+    for (const resources of this.#reached.values()) {
+      const bytes = resources.get(hash);
+      if (bytes !== undefined) return bytes;
+    }
+    return undefined;
   }
 }
+
+/** About 2 ms of work. */
+const entriesPerSlice = 2048;
 
 function turn(): Promise<void> {
   return new Promise((resolve) => {
