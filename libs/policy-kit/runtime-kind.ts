@@ -56,6 +56,11 @@ export interface FilterContext {
   refuse(reason: Reason, pointer: string, detail: string, fields?: Answer['fields']): Answer;
   /** Counts what the kind wants counted; names are constants `kind_event`. */
   count(name: string, by?: number): void;
+  /**
+   * The counter of one such name, for what is counted often: asked for while the filter is built, then one addition for
+   * each event.
+   */
+  counter(name: string): (by?: number) => void;
   /** Lines of the access log and the like; bounded, dropped and counted at the bound. */
   log(line: string): void;
   /**

@@ -49,6 +49,10 @@ export class TestFilterContext implements FilterContext {
     this.counts.set(name, (this.counts.get(name) ?? 0) + by);
   }
 
+  counter(name: string): (by?: number) => void {
+    return (by) => this.count(name, by);
+  }
+
   log(line: string): void {
     this.lines.push(line);
   }

@@ -39,7 +39,7 @@ test('reason codes are unique over the product', () => {
   expect(codes.filter((code, i) => codes.indexOf(code) !== i)).toEqual([]);
 });
 
-describe.each(folders)('$kind', ({ folder, kind: name, files, readme, valid, invalid }) => {
+describe.each(folders)('$kind', ({ folder, kind: name, files, readme, source, valid, invalid }) => {
   const authoring = authoringKinds.get(name) as AuthoringKind;
   const runtime = runtimeKinds.get(name) as RuntimeKind<unknown>;
   const place = built.find((one) => one.name === name);
@@ -60,6 +60,13 @@ describe.each(folders)('$kind', ({ folder, kind: name, files, readme, valid, inv
     expect(fieldsOf(authoring.schema).filter((field) => !table.includes(`\`${field}\``))).toEqual([]);
     const codes = readme.split('## Reason codes')[1] ?? '';
     expect(runtime.reasons.filter((reason) => !codes.includes(`\`${reason.code}\``) || !codes.includes(reason.flag)).map((reason) => reason.code)).toEqual([]);
+  });
+
+  test('has a page with every counter, and no other', () => {
+    const metrics = readme.split('\n## Metrics\n')[1]?.split('\n## ')[0] ?? '';
+    const listed = metrics.includes(`remora_policy_events_total{kind="${name}"}`) ? [...metrics.matchAll(/^\| `(\w+)` \|/gm)].map(([, event]) => `${name}_${event ?? ''}`) : [];
+    const counted = [...source.matchAll(/\.count(?:er)?\('(\w+)'/g)].map(([, counter = '']) => counter);
+    expect(new Set(listed)).toEqual(new Set(counted));
   });
 
   test('says the same of itself everywhere', () => {

@@ -10,6 +10,8 @@ export interface PolicyFolder {
   readonly kind: string;
   readonly files: readonly string[];
   readonly readme: string;
+  /** Its own code, without tests: everything in the folder itself. */
+  readonly source: string;
   /** Sections that are accepted, by name of their file. */
   readonly valid: ReadonlyMap<string, JsonObject>;
   readonly invalid: ReadonlyMap<string, JsonObject>;
@@ -24,11 +26,13 @@ export function readPolicyFolders(): PolicyFolder[] {
 function readFolder(folder: string): PolicyFolder {
   const at = path.join(root, folder);
   const readme = path.join(at, 'README.md');
+  const sources = readdirSync(at).filter((name) => name.endsWith('.ts') && !name.includes('.test.') && !name.includes('.bench.'));
   return {
     folder,
     kind: folder.replaceAll(/-(.)/g, (_match, letter: string) => letter.toUpperCase()),
     files: readdirSync(at, { recursive: true, encoding: 'utf8' }),
     readme: existsSync(readme) ? readFileSync(readme, 'utf8') : '',
+    source: sources.map((name) => readFileSync(path.join(at, name), 'utf8')).join('\n'),
     valid: readSections(path.join(at, 'testdata/valid')),
     invalid: readSections(path.join(at, 'testdata/invalid')),
   };

@@ -165,6 +165,7 @@ export class Sidecar {
         appReady: () => this.#readiness.ready,
         rssBytes: () => this.#environment.processFacts.rssBytes(),
         refusalCount: () => this.#refusals.total,
+        policyEvents: () => this.#dataPlane.readPolicyEvents(),
         threadDeaths: () => this.#threadDeaths,
       }),
       drain: () => void this.drain(),

@@ -23,14 +23,23 @@ function createFilter(settings: FaultSettings, context: FilterContext): EdgeFilt
   const injectors = settings.faults.map((entry): Injector => ({ entry, applies: buildEntryMatch(entry.match) }));
   const endsAt = Math.max(...settings.faults.map((entry) => entry.untilMs));
   const delays = new Delays(context.slot());
+  const counters: Counters = {
+    aborted: context.counter('fault_aborted'), delayed: context.counter('fault_delayed'), delaySkipped: context.counter('fault_delay_skipped'),
+  };
   return {
     kind: 'fault',
     request(x) {
       const nowMs = context.clock.wallMs();
-      return nowMs >= endsAt ? null : inject(x, injectors, nowMs, delays, context);
+      return nowMs >= endsAt ? null : inject(x, injectors, nowMs, delays, counters, context);
     },
     complete: (x) => delays.end(x),
   };
+}
+
+interface Counters {
+  readonly aborted: () => void;
+  readonly delayed: () => void;
+  readonly delaySkipped: () => void;
 }
 
 /** Requests that are held back now, each marked in its slot: it may end, by its client, before the delay does. */
@@ -58,7 +67,7 @@ class Delays {
 }
 
 /** Every entry throws its own dice: the longest delay counts, and the first abort. */
-function inject(x: Exchange, injectors: readonly Injector[], nowMs: number, delays: Delays, context: FilterContext): Verdict {
+function inject(x: Exchange, injectors: readonly Injector[], nowMs: number, delays: Delays, counters: Counters, context: FilterContext): Verdict {
   let delayMs = 0;
   let abort: Answer | null = null;
   for (const { entry, applies } of injectors) {
@@ -66,8 +75,8 @@ function inject(x: Exchange, injectors: readonly Injector[], nowMs: number, dela
     if (entry.delay !== null && entry.delay.ms > delayMs && hits(entry.delay.ratio, context)) delayMs = entry.delay.ms;
     if (entry.abort !== null && abort === null && hits(entry.abort.ratio, context)) abort = refuse(entry.name, entry.abort.status, context);
   }
-  if (abort !== null) context.count('fault_aborted');
-  return delayMs > 0 ? delay(x, delayMs, abort, delays, context) : abort;
+  if (abort !== null) counters.aborted();
+  return delayMs > 0 ? delay(x, delayMs, abort, delays, counters, context) : abort;
 }
 
 function hits(ratio: number, context: FilterContext): boolean {
@@ -78,16 +87,16 @@ function refuse(name: string, status: number, context: FilterContext): Answer {
   return { ...context.refuse(faultInjected, `/faults/${name}/abort`, `fault ${name} answers ${status}`), status };
 }
 
-function delay(x: Exchange, delayMs: number, abort: Answer | null, delays: Delays, context: FilterContext): Verdict {
+function delay(x: Exchange, delayMs: number, abort: Answer | null, delays: Delays, counters: Counters, context: FilterContext): Verdict {
   if (context.shadow) {
-    context.count('fault_delayed');
+    counters.delayed();
     return abort;
   }
   if (!delays.begin(x)) {
-    context.count('fault_delay_skipped');
+    counters.delaySkipped();
     return abort;
   }
-  context.count('fault_delayed');
+  counters.delayed();
   context.timers.after(delayMs, (waited, token) => {
     delays.end(waited);
     if (abort === null) waited.proceed(token);

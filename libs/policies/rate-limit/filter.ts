@@ -22,7 +22,12 @@ function createFilter(settings: RateLimitSettings, context: FilterContext): Edge
   const limits = settings.limits.map((limit) => new Limit(limit, context));
   const write = createWriter(settings.headerStyle, limits);
   const delays = settings.limits.some((limit) => limit.algorithm === 'leakyBucket');
-  const slots: Slots = { standings: write === null ? -1 : context.slot(), waiting: delays ? context.slot() : -1 };
+  const slots: Slots = {
+    standings: write === null ? -1 : context.slot(),
+    waiting: delays ? context.slot() : -1,
+    delayed: context.counter('rateLimit_delayed'),
+    queueFull: context.counter('rateLimit_queue_full'),
+  };
   const filter: EdgeFilter = { kind: 'rateLimit', request: (x) => decide(x, limits, slots, context) };
   if (delays) filter.complete = (x) => stopWaiting(x, slots);
   if (write !== null) {
@@ -34,12 +39,14 @@ function createFilter(settings: RateLimitSettings, context: FilterContext): Edge
   return filter;
 }
 
-/** Indexes into the exchange's slots; -1: not needed. */
+/** Indexes into the exchange's slots, -1: not needed; and counters. */
 interface Slots {
   /** What the response will say. */
   readonly standings: number;
   /** The limit that holds the request back. */
   readonly waiting: number;
+  readonly delayed: () => void;
+  readonly queueFull: () => void;
 }
 
 /**
@@ -91,12 +98,12 @@ function pass(x: Exchange, limit: Limit, slots: Slots, context: FilterContext): 
   const { waitMs } = limit.decision;
   if (waitMs < 1 || context.shadow) return null;
   if (limit.waiting.count >= waitingMax) {
-    context.count('rateLimit_queue_full');
+    slots.queueFull();
     return refuse(limit, context);
   }
   limit.waiting.count += 1;
   x.slots[slots.waiting] = limit;
-  context.count('rateLimit_delayed');
+  slots.delayed();
   context.timers.after(waitMs, (waited, token) => {
     stopWaiting(waited, slots);
     waited.proceed(token);

@@ -21,8 +21,10 @@ function makeRetryLayer(settings: RetrySettings, context: FilterContext): Layer 
     return id;
   });
   const budget = keepBudget(settings, context);
+  const attempted = context.counter('retry_attempted');
+  const budgetExhausted = context.counter('retry_budget_exhausted');
   return (next) => {
-    const plan = { settings, context, budget, headerIds, next };
+    const plan = { settings, context, budget, headerIds, next, attempted, budgetExhausted };
     return (call, response) => {
       const retrying = new RetryCall(plan, call, response);
       retrying.begin();

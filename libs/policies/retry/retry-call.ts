@@ -14,6 +14,9 @@ import type { RetrySettings } from './wire.ts';
 export interface RetryPlan {
   readonly settings: RetrySettings;
   readonly context: FilterContext;
+  /** Counters. */
+  readonly attempted: () => void;
+  readonly budgetExhausted: () => void;
   readonly budget: RetryBudget;
   readonly headerIds: readonly number[];
   readonly next: Dispatch;
@@ -157,13 +160,13 @@ export class RetryCall implements Sink, AttemptOwner {
     if (nowMs + delayMs >= this.#endsAt()) return false;
     this.#returnRetry();
     if (!budget.take(nowMs)) {
-      context.count('retry_budget_exhausted');
+      this.plan.budgetExhausted();
       return false;
     }
     this.#holdsRetry = true;
     this.#retriesLeft -= 1;
     this.#current = null;
-    context.count('retry_attempted');
+    this.plan.attempted();
     context.timers.after(delayMs, (x, token) => {
       if (!this.#over && x.token === token) this.#dispatch(this.#nextCall(failed.call));
     }, this.#call.x, this.#call.x.token);

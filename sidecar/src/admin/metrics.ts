@@ -12,6 +12,8 @@ export interface MetricSources {
   readonly appReady: () => boolean;
   readonly rssBytes: () => number;
   readonly refusalCount: () => number;
+  /** What policy kinds counted, by `kind_event`. */
+  readonly policyEvents: () => ReadonlyMap<string, number>;
   /** Data threads that died and were replaced. */
   readonly threadDeaths: () => number;
 }
@@ -41,6 +43,7 @@ export const metricTable: readonly MetricRow[] = [
   { name: 'remora_request_duration_milliseconds', type: 'histogram', help: 'From the request head to the end of the answer.', read: readLatencies },
   { name: 'remora_refusals_total', type: 'counter', help: 'Requests that Remora refused or gave up on, by reason; shadow verdicts apart.', read: readRefusals },
   { name: 'remora_retries_total', type: 'counter', help: 'Attempts beyond the first.', read: perSeries((reading) => reading.retries) },
+  { name: 'remora_policy_events_total', type: 'counter', help: 'What policy kinds count, by kind and event: see Metrics on the page of each; `failed`: its filter threw.', read: readPolicyEvents },
   { name: 'remora_received_bytes_total', type: 'counter', help: 'Body bytes of requests.', read: perSeries((reading) => reading.bytesIn) },
   { name: 'remora_sent_bytes_total', type: 'counter', help: 'Body bytes of answers.', read: perSeries((reading) => reading.bytesOut) },
   { name: 'remora_active_requests', type: 'gauge', help: 'Requests in flight.', read: perSeries((reading) => reading.active) },
@@ -114,6 +117,14 @@ function readRefusals(series: readonly SeriesReading[]): Sample[] {
   return series.flatMap((reading) => reading.refusals.map(({ reason, kind, policy, shadow, count }) => ({
     value: count, labels: { ...places(reading), reason, kind, policy, shadow: String(shadow) },
   })));
+}
+
+/** Counters are named `kind_event`; kinds have no underscore, and what did not fit has no kind. */
+function readPolicyEvents(_series: readonly SeriesReading[], sources: MetricSources): Sample[] {
+  return [...sources.policyEvents()].map(([name, value]) => {
+    const at = name.indexOf('_');
+    return { value, labels: at <= 0 ? { kind: '', event: name } : { kind: name.slice(0, at), event: name.slice(at + 1) } };
+  });
 }
 
 function readDropped(_series: readonly SeriesReading[], sources: MetricSources): Sample[] {

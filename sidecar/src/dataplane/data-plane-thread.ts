@@ -80,7 +80,6 @@ export class DataPlaneThread {
   readonly #bindings = new Map<string, ListenerBinding>();
   readonly #prepared = new Map<string, PreparedGeneration>();
   readonly #decodeCache = new DecodeCache();
-  readonly #counters = new Map<string, number>();
   #transplant: boolean | null = null;
 
   constructor(options: DataPlaneThreadOptions) {
@@ -97,7 +96,7 @@ export class DataPlaneThread {
     };
     this.engine = new Engine({
       thread: this.#thread, nodeId: options.nodeId, requestIds: new RequestIds(), series: options.series, refusals: options.refusals,
-      count: (name) => this.#count(name, 1),
+      count: (name) => options.series.events.count(name, 1),
       connectionsMax: options.connectionsMax,
     });
     this.#places = new PlaceBuilder({
@@ -105,7 +104,8 @@ export class DataPlaneThread {
         clock: options.clock,
         timers: new WheelFilterTimers(this.#thread.wheels),
         random: options.random,
-        count: (name, by) => this.#count(name, by),
+        count: (name, by) => options.series.events.count(name, by),
+        counter: (name) => options.series.events.counter(name),
         log: (line) => options.log.add(line),
         ...(options.logFiles && { openLog: (target: LogFile) => (options.logFiles as LogFiles).open(target) }),
         ...(options.shared && { shared: (id: string, bytes: number) => (options.shared as SharedMemories).want(id, bytes) }),
@@ -114,11 +114,6 @@ export class DataPlaneThread {
       connector: (call, response) => this.#connect(call, response),
       recordShadow: (x: Exchange, answer: Answer) => this.engine.recordRefusal(x as ExchangeRun, answer, true),
     });
-  }
-
-  /** Names are constants of the code: as many as the code has. */
-  #count(name: string, by: number): void {
-    this.#counters.set(name, (this.#counters.get(name) ?? 0) + by);
   }
 
   get series(): SeriesRows {
@@ -339,7 +334,7 @@ export class DataPlaneThread {
         ({ address, active, open, idle: idle.length, waiting, down: downUntil > this.#options.clock.monotonicMs() })),
       endpoints: Object.fromEntries([...this.#clusters].map(([service, { endpoints, known }]) =>
         [service, { known, endpoints: endpoints.map(({ id, ports, labels, weight, backup, suspect, draining }) => ({ id, ports: Object.fromEntries(ports), labels, weight, backup, suspect, draining })) }])),
-      counters: Object.fromEntries(this.#counters),
+      counters: Object.fromEntries(this.#options.series.events.toMap()),
       logLinesDropped: this.#options.log.dropped + (this.#options.logFiles?.dropped ?? 0),
     };
   }
@@ -378,8 +373,8 @@ function prepareError(error: unknown): PrepareError {
   return { resource: 'manifest', kind: '', pointer: '', code: 'cannot-build', message: error instanceof Error ? error.message : String(error), policies: [] };
 }
 
-/** Longest piece of work between two looks at the sockets. */
-const sliceMs = 8;
+/** Longest piece of work between two looks at the sockets; collecting its garbage may take as long again. */
+const sliceMs = 4;
 
 function pause(): Promise<void> {
   return new Promise((resolve) => {

@@ -33,6 +33,8 @@ export interface DataPlane {
   onWorkerDeath(handler: (worker: number, cause: string) => void): void;
   /** Adds up the rows of all workers: cumulative values of every series. */
   readSeries(): readonly SeriesReading[];
+  /** What policy kinds counted, by `kind_event`: cumulative, over all workers. */
+  readPolicyEvents(): ReadonlyMap<string, number>;
   /** Longest stall of a data thread since the last call, in milliseconds. */
   takeStallMs(): number;
 }

@@ -10,6 +10,7 @@ export interface FilterHost {
   readonly timers: FilterTimers;
   readonly random: Random;
   count(name: string, by: number): void;
+  counter(name: string): (by?: number) => void;
   log(line: string): void;
   /** Present where log files may be written. */
   readonly openLog?: (target: LogFile) => (line: string) => void;
@@ -71,6 +72,10 @@ export class PlaceFilterContext implements FilterContext {
 
   count(name: string, by = 1): void {
     this.#host.count(name, by);
+  }
+
+  counter(name: string): (by?: number) => void {
+    return this.#host.counter(name);
   }
 
   log(line: string): void {

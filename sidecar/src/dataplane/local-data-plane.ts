@@ -114,6 +114,10 @@ export class LocalDataPlane implements DataPlane {
     return this.#sums.read();
   }
 
+  readPolicyEvents(): ReadonlyMap<string, number> {
+    return this.#sums.readEvents();
+  }
+
   takeStallMs(): number {
     return 0;
   }

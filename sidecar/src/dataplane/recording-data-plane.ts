@@ -94,6 +94,10 @@ export class RecordingDataPlane implements DataPlane {
     return this.series;
   }
 
+  readPolicyEvents(): ReadonlyMap<string, number> {
+    return new Map();
+  }
+
   takeStallMs(): number {
     return 0;
   }

@@ -1,5 +1,6 @@
 import { bucketCount, bucketOf } from '@remora/telemetry/histogram';
 import type { Side } from '@remora/policy-kit/exchange';
+import { addEvents, eventBytes, PolicyEvents } from './policy-events.ts';
 
 /**
  * Figures of one thread by (side, route, destination), as rows of one shared array: the data thread is the only writer, the control thread
@@ -10,6 +11,8 @@ export class SeriesRows {
   readonly memory: SharedArrayBuffer;
   /** What each row counts, in the order of the rows: sent to the control thread as they are made. */
   readonly names: SeriesName[] = [];
+  /** What policies count, behind the rows. */
+  readonly events: PolicyEvents;
   readonly #values: Float64Array;
   readonly #rows = new Map<string, SeriesRow>();
   readonly #onNames: (from: number, names: readonly SeriesName[]) => void;
@@ -19,6 +22,7 @@ export class SeriesRows {
     this.memory = memory;
     this.#onNames = onNames;
     this.#values = new Float64Array(memory);
+    this.events = new PolicyEvents(memory, rowsBytes);
     for (const side of ['inbound', 'outbound', 'gateway'] as const) this.#add({ side, route: overflowName, destination: '' });
   }
 
@@ -137,6 +141,11 @@ export function addRow(values: Float64Array, index: number, sum: SeriesSum): voi
   for (let i = 0; i < bucketCount; i++) sum.buckets[i] = (sum.buckets[i] ?? 0) + read(bucketsAt + i);
 }
 
+/** Adds what policies counted in a thread's memory, by name. */
+export function addPolicyEvents(values: Float64Array, sums: Map<string, number>): void {
+  addEvents(values.buffer as SharedArrayBuffer, rowsBytes, sums);
+}
+
 export const overflowName = '_overflow';
 export const rowsMax = 1024;
 const codesMax = 32;
@@ -151,4 +160,6 @@ const codesAt = 13;
 const bucketsAt = codesAt + 2 * codesMax;
 const rowLength = bucketsAt + bucketCount;
 
-export const seriesBytes = rowsMax * rowLength * 8;
+const rowsBytes = rowsMax * rowLength * 8;
+
+export const seriesBytes = rowsBytes + eventBytes;

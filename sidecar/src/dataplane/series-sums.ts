@@ -1,6 +1,6 @@
 import type { SeriesReading } from './data-plane.ts';
 import type { RefusalCount } from './refusal-batch.ts';
-import { addRow, emptySum, type SeriesName, type SeriesSum } from './series-rows.ts';
+import { addPolicyEvents, addRow, emptySum, type SeriesName, type SeriesSum } from './series-rows.ts';
 
 /** One thread's rows, as the control thread reads them. */
 export interface SeriesSource {
@@ -14,6 +14,8 @@ export class SeriesSums {
   /** What threads that died had counted. */
   readonly #past = new Map<string, { readonly name: SeriesName; readonly sum: SeriesSum }>();
   readonly #refusals = new Map<string, RefusalCount>();
+  /** What policies counted in threads that died. */
+  readonly #pastEvents = new Map<string, number>();
 
   setSource(thread: number, source: SeriesSource): void {
     this.#sources.set(thread, source);
@@ -25,6 +27,7 @@ export class SeriesSums {
     if (source === undefined) return;
     this.#sources.delete(thread);
     addSource(source, this.#past);
+    addPolicyEvents(source.values, this.#pastEvents);
     for (const { sum } of this.#past.values()) sum.active = 0;
   }
 
@@ -44,6 +47,13 @@ export class SeriesSums {
     const known = this.#refusals.get(key);
     if (known !== undefined) known.count += count;
     else this.#refusals.set(key, { side, route: '_overflow', destination: '', reason: '_overflow', kind: '', policy: '', shadow, count });
+  }
+
+  /** What policies counted, by name. */
+  readEvents(): ReadonlyMap<string, number> {
+    const sums = new Map(this.#pastEvents);
+    for (const { values } of this.#sources.values()) addPolicyEvents(values, sums);
+    return sums;
   }
 
   read(): readonly SeriesReading[] {

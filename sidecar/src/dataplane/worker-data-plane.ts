@@ -296,6 +296,10 @@ export class WorkerDataPlane implements DataPlane {
     return this.#sums.read();
   }
 
+  readPolicyEvents(): ReadonlyMap<string, number> {
+    return this.#sums.readEvents();
+  }
+
   takeStallMs(): number {
     return Math.max(0, ...[...this.#threads.values()].map((thread) => thread.takeStallMs()));
   }
