@@ -70,6 +70,16 @@ describe('timeout', () => {
     expect(call.deadlineAt).toBe(x.startedAt + ms);
   });
 
+  test.each([['250m', 30, '220m'], ['2S', 30, '1970m'], ['10m', 30, '1m']])('grpc-timeout %s is told on after %i ms as %s', (text, spentMs, told) => {
+    const { last } = drive({}, { headers: { 'grpc-timeout': text } }, spentMs);
+    expect(last.lines.filter((line) => line.startsWith('grpc-timeout'))).toEqual([`grpc-timeout: ${told}`]);
+  });
+
+  test('grpc-timeout of many years stays within eight digits', () => {
+    const { last } = drive({}, { headers: { 'grpc-timeout': '99999999H' } });
+    expect(last.lines.find((line) => line.startsWith('grpc-timeout'))).toMatch(/^grpc-timeout: \d{1,8}[HMSm]$/);
+  });
+
   test.each(['123456789S', '5', 'S', '5s', '-1S'])('grpc-timeout %s is no timeout', (text) => {
     expect(drive({}, { headers: { 'grpc-timeout': text } }).call.deadlineAt).toBe(Number.POSITIVE_INFINITY);
   });
