@@ -44,7 +44,7 @@ function page(rows: readonly { readonly name: string; readonly type: string; rea
     '`npm run golden`. `GET /metrics` of the API (port 8600) answers them in Prometheus\' format, beside the usual `process_…` and `nodejs_…`',
     'figures of `prom-client`. With `--otlp-endpoint` the same figures are sent over OTLP.',
     '',
-    'Requests are not here: sidecars offer their own ([metrics-sidecar.md](metrics-sidecar.md)), and the last hour of the fleet is at',
+    'Requests are here by subject (`remora_fleet_…`); sidecars offer theirs by route and destination ([metrics-sidecar.md](metrics-sidecar.md)). The last hour is at',
     '`/v1/telemetry/…` and in `remora top`. What to watch, and the alerts: [operations.md](operations.md).',
     '',
     '| name | type | labels | what it says |',
