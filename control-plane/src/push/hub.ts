@@ -232,8 +232,9 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     this.#byNode.set(nodeId, connection);
     const siblings = this.#bySubject.get(session.subject) ?? new Set();
     this.#bySubject.set(session.subject, siblings.add(connection));
-    this.#beat(connection);
+    // Its answer comes with its turn; until there is anything to answer with, a heartbeat says that somebody is here.
     if (this.#context.content.published) this.#turns.mark(connection);
+    else this.#beat(connection);
     if (hello.leaving) this.leaving(connection, session, 0);
   }
 
