@@ -73,6 +73,9 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   };
 }
 
+/** As the unit file and the image have it. */
+const sidecarEnvironment = { MALLOC_ARENA_MAX: '1' };
+
 export interface SidecarOptions {
   readonly core?: number;
   readonly bundled?: boolean;
@@ -89,7 +92,7 @@ export async function startSidecar(flags: readonly string[], options: SidecarOpt
   const plain = [...program('sidecar', options.bundled ?? false, options.nodeFlags), '--data-dir', folder, '--admin-port', String(options.adminPort ?? 0), ...flags];
   const command = options.wrap?.(plain) ?? plain;
   const started = performance.now();
-  const { child, line } = await untilEvent((onLine) => startPinned(options.core ?? null, command, { onLine }), 'listening');
+  const { child, line } = await untilEvent((onLine) => startPinned(options.core ?? null, command, { onLine, env: sidecarEnvironment }), 'listening');
   const ports: Record<string, number> = {};
   for (const [name, value] of Object.entries(line)) {
     const port = typeof value === 'number' ? value : Number(/:(\d+)$/.exec(String(value))?.[1]);
