@@ -47,6 +47,7 @@ const cases: readonly Case[] = [
     name: 'apply-unreadable', args: ['apply', '-f', 'unreadable.yaml'],
     script: problem(422, 'documents-refused', { violations: [{ document: 'Service/web', source: 'request:2', pointer: '/ports/http/prot', code: 'unknown-field', message: 'there is no field "prot" here', suggestion: 'port' }] }),
   },
+  { name: 'apply-nothing-readable', args: ['apply', '-f', '-'], stdin: 'kind: [', script: problem(422, 'documents-refused', { violations: [{ pointer: '', code: 'no-document', message: 'the input has no document' }] }) },
   { name: 'apply-guard', args: ['apply', '-f', 'good.yaml'], script: problem(409, 'guard', { detail: 'gateway/edge had 1 routes and would have none', guards: [{ guard: 'empties-routes', subject: 'gateway/edge', message: 'gateway/edge had 1 routes and would have none' }] }) },
   { name: 'apply-server-failed', args: ['apply', '-f', 'good.yaml'], script: problem(500, 'internal', {}) },
   { name: 'apply-missing-file', args: ['apply', '-f', 'nowhere.yaml'] },

@@ -34,7 +34,9 @@ export function loadInput(files: readonly DocumentFile[]): DocumentInput {
     withSourcesIn(refusal) {
       const found = refusal.problem['violations'];
       if (!Array.isArray(found)) return refusal;
-      return new ApiProblem(refusal.status, { ...refusal.problem, violations: [...violations, ...withSources(found as Violation[])] });
+      // Where nothing could be read, nothing was sent: that it is missing there is no news.
+      const news = (found as Violation[]).filter(({ code }) => violations.length === 0 || code !== 'no-document');
+      return new ApiProblem(refusal.status, { ...refusal.problem, violations: [...violations, ...withSources(news)] });
     },
   };
 }

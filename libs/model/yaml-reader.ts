@@ -85,10 +85,11 @@ function convert(document: Document.Parsed, lines: LineCounter, bounds: YamlBoun
 function syntaxProblem(error: YAMLError, lines: LineCounter): YamlProblem {
   const { line, col } = lines.linePos(error.pos[0]);
   // The composer recurses over nested collections and reports the end of the stack as an error of the text.
-  if (error.message.includes('call stack')) return { pointer: '', code: 'too-deep', message: `line ${line}: is nested too deeply`, line };
+  if (error.message.includes('call stack')) return { pointer: '', code: 'too-deep', message: 'is nested too deeply', line };
   const duplicate = error.code === 'DUPLICATE_KEY';
   const message = duplicate ? 'the same key stands twice in one map' : error.message.replace(/\s+/g, ' ').slice(0, 200);
-  return { pointer: '', code: duplicate ? 'duplicate-key' : 'invalid-yaml', message: `line ${line}, column ${col}: ${message}`, line };
+  // The line is in the source of the violation: here it would count from the last document marker.
+  return { pointer: '', code: duplicate ? 'duplicate-key' : 'invalid-yaml', message: `column ${col}: ${message}`, line };
 }
 
 class BoundReached extends Error {}
