@@ -190,6 +190,20 @@ describe('a client that', () => {
 });
 
 describe('draining', () => {
+  it('answers what was on its way on idle connections, and tells it to go', async () => {
+    const { gateway } = await setUp();
+    const end = await connect(gateway.port);
+    end.send(get('/1'));
+    await end.message('response', 1);
+    const drained = gateway.plane.drain(10_000);
+    end.send(get('/2'));
+    expect((await end.message('response', 2))?.head.status).toBe(200);
+    expect(end.text.slice(end.text.lastIndexOf('HTTP/1.1'))).toContain('connection: close\r\n');
+    await end.untilClosed();
+    end.close();
+    expect(await drained).toEqual({ cut: 0 });
+  });
+
   it('finishes what runs, tells clients to go, and takes nobody new', async () => {
     let finish = (): void => {};
     const { gateway } = await setUp({}, async (one) => {

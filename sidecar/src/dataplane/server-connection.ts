@@ -362,13 +362,14 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
     this.#arm(lingerMs);
   }
 
-  /** Closes when the exchange under way has completed; at once where there is none. */
+  /**
+   * Closes when the exchange under way has completed. An idle connection is closed after a while of quiet: a request that is on its way
+   * now is still answered, and told to go elsewhere.
+   */
   drain(): void {
-    this.#closing = true;
-    if (this.#run === null && !this.#lingering) {
-      if (this.#heads.waiting) return;
-      this.#linger();
-    }
+    if (this.#run !== null || this.#lingering || this.#heads.waiting) return;
+    this.#since = this.#now();
+    this.#arm(drainQuietMs);
   }
 
   destroy(): void {
@@ -458,6 +459,7 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
     if (this.#lingering) return lingerMs - quiet;
     if (this.#run === null) {
       if (this.#heads.waiting) return limits.headerTimeoutMs > 0 ? limits.headerTimeoutMs - quiet : Infinity;
+      if (this.binding.draining) return drainQuietMs - quiet;
       return limits.idleTimeoutMs > 0 ? limits.idleTimeoutMs - quiet : Infinity;
     }
     if (this.#link.congested) return limits.idleTimeoutMs > 0 ? limits.idleTimeoutMs - quiet : Infinity;
@@ -479,6 +481,7 @@ function firstByteMs(limits: ConnectionLimits): number {
 }
 
 const lingerMs = 1000;
+const drainQuietMs = 500;
 const bodyCheckMs = 5000;
 const continueBytes = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
 const infoFraming: ResponseFraming = { bodiless: true, chunkedAllowed: true, connectionLine: noConnectionLine };
