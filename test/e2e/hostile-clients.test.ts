@@ -282,7 +282,16 @@ describe('hostile clients', () => {
     await until('descriptors are given back', () => descriptorsOf(edge.gateway) - pooled, (count) => count <= idleDescriptors + 4);
     const grownMiB = residentOf(edge.gateway) - idleMiB;
     process.stdout.write(`resident memory after all of it: ${grownMiB.toFixed(1)} MiB more than before\n`);
-    expect(grownMiB).toBeLessThan(64);
+    // Garbage that is not collected yet is part of it; what counts is that the same again adds nothing.
+    expect(grownMiB).toBeLessThan(112);
+    for (let round = 0; round < 2; round++) {
+      const clients = await Promise.all(Array.from({ length: 1_000 }, open));
+      for (const client of clients) client.write('GET /round HTTP/1.1\r\nhost: a\r\n\r\n');
+      await Promise.all(clients.map((client) => client.until('its answer', (answer) => answer.endsWith('ok /round'), 30_000)));
+      for (const client of clients) client.destroy();
+      await untilQuiet(edge.gateway);
+    }
+    expect(residentOf(edge.gateway) - idleMiB - grownMiB).toBeLessThan(24);
     expect(edge.gateway.process.exitCode).toBeNull();
   });
 });

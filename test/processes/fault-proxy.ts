@@ -108,18 +108,15 @@ class Pair {
   async #pass(bytes: Buffer, to: Socket): Promise<void> {
     let at = 0;
     while (at < bytes.length && !to.destroyed) {
-      switch (this.fault) {
-        case 'black-hole':
-          await pause(50);
-          break;
-        case 'drip':
-          to.write(bytes.subarray(at, ++at));
-          await pause(1_000);
-          break;
-        default:
-          if (this.fault === 'latency') await pause(150);
-          to.write(bytes.subarray(at));
-          at = bytes.length;
+      if (this.fault === 'black-hole') {
+        await pause(50);
+      } else if (this.fault === 'drip') {
+        to.write(bytes.subarray(at, ++at));
+        await pause(1_000);
+      } else {
+        if (this.fault === 'latency') await pause(150);
+        to.write(bytes.subarray(at));
+        at = bytes.length;
       }
     }
   }

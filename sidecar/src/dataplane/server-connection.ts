@@ -94,7 +94,7 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
   onRead(bytes: TextBuffer, length: number): void {
     if (this.#lingering) return;
     if (this.#held === null) {
-      this.#feed(bytes, 0, length);
+      this.#feed(bytes, 0, length, false);
       return;
     }
     // The one read that was under way when reading paused.
@@ -102,21 +102,24 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
     this.#link.pause();
   }
 
-  #feed(bytes: TextBuffer, from: number, to: number): void {
+  /** `own`: the bytes are ours, and may be kept as they are. */
+  #feed(bytes: TextBuffer, from: number, to: number, own: boolean): void {
     this.#feeding = true;
     let at = from;
     while (at < to && !this.#lingering) {
       if (this.#run === null) at = this.#readHead(bytes, at, to);
       else if (this.#requestDone || !(this.#bodyWanted || this.#ignoringBody)) {
-        this.#hold(bytes, at, to);
+        this.#hold(bytes, at, to, own);
         break;
       } else at = this.#readBody(this.#run, bytes, at, to);
     }
     this.#feeding = false;
   }
 
-  #hold(bytes: TextBuffer, at: number, to: number): void {
-    this.#held = asText(Buffer.from(bytes.subarray(at, to)));
+  /** Copied once for each read, not once for each of the pipelined requests in it. */
+  #hold(bytes: TextBuffer, at: number, to: number, own: boolean): void {
+    const rest = bytes.subarray(at, to);
+    this.#held = asText(own ? rest : Buffer.from(rest));
     if (!this.#requestDone) this.#link.pause();
   }
 
@@ -126,7 +129,7 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
       if (this.#run !== null && (this.#requestDone || !(this.#bodyWanted || this.#ignoringBody))) return;
       const held = this.#held;
       this.#held = null;
-      this.#feed(held, 0, held.length);
+      this.#feed(held, 0, held.length, true);
     }
     if (this.#held !== null || this.#lingering || this.#feeding) return;
     this.#link.resume();
