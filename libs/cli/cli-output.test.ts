@@ -48,6 +48,11 @@ const cases: readonly Case[] = [
     script: problem(422, 'documents-refused', { violations: [{ document: 'Service/web', source: 'request:2', pointer: '/ports/http/prot', code: 'unknown-field', message: 'there is no field "prot" here', suggestion: 'port' }] }),
   },
   { name: 'apply-nothing-readable', args: ['apply', '-f', '-'], stdin: 'kind: [', script: problem(422, 'documents-refused', { violations: [{ pointer: '', code: 'no-document', message: 'the input has no document' }] }) },
+  { name: 'apply-unreadable-prune', args: ['apply', '-f', '-', '--prune', 'team'], stdin: 'kind: [', script: problem(422, 'empty-prune', { detail: 'nothing given would delete everything of team' }) },
+  {
+    name: 'apply-wait-many-pending', args: ['apply', '-f', 'good.yaml', '--wait'],
+    script: write({ ...written, enforcement: { ...enforced, done: false, counts: { ...enforced.counts, total: 60, applied: 0, refused: 1, pending: 59 }, sidecars: Array.from({ length: 60 }, (_, n) => ({ nodeId: `n-${n}`, subject: 'service/orders', outcome: n === 59 ? 'refused' : 'pending', elapsedMs: 0, refusal: null })) } }),
+  },
   { name: 'apply-guard', args: ['apply', '-f', 'good.yaml'], script: problem(409, 'guard', { detail: 'gateway/edge had 1 routes and would have none', guards: [{ guard: 'empties-routes', subject: 'gateway/edge', message: 'gateway/edge had 1 routes and would have none' }] }) },
   { name: 'apply-server-failed', args: ['apply', '-f', 'good.yaml'], script: problem(500, 'internal', {}) },
   { name: 'apply-missing-file', args: ['apply', '-f', 'nowhere.yaml'] },

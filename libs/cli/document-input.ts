@@ -33,7 +33,10 @@ export function loadInput(files: readonly DocumentFile[]): DocumentInput {
     withSources,
     withSourcesIn(refusal) {
       const found = refusal.problem['violations'];
-      if (!Array.isArray(found)) return refusal;
+      if (!Array.isArray(found)) {
+        // What the rest would do is of no interest before all of it can be read.
+        return violations.length === 0 || refusal.status >= 500 ? refusal : new ApiProblem(422, { code: 'documents-refused', title: 'The documents cannot be read', status: 422, violations });
+      }
       // Where nothing could be read, nothing was sent: that it is missing there is no news.
       const news = (found as Violation[]).filter(({ code }) => violations.length === 0 || code !== 'no-document');
       return new ApiProblem(refusal.status, { ...refusal.problem, violations: [...violations, ...withSources(news)] });

@@ -31,9 +31,13 @@ export function enforcementExitCode(enforcement: EnforcementAnswer): ExitCode {
   return refused > 0 || pending > 0 ? exitCodes.notEnforced : exitCodes.ok;
 }
 
-function stragglersText(enforcement: EnforcementAnswer, style: Style): string {
-  return enforcement.sidecars
-    .filter((one) => one.outcome !== 'applied')
-    .map((one) => `  ${style.name(one.nodeId)} (${one.subject}) ${one.refusal === null ? `${one.outcome}\n` : refusalLines(one.refusal, style)}`)
-    .join('');
+/** Sidecars named for a person; programs get all of them. */
+const stragglersMax = 50;
+/** What needs somebody first. */
+const urgency = ['refused', 'pending', 'offline', 'superseded'];
+
+function stragglersText({ sidecars }: EnforcementAnswer, style: Style): string {
+  const stragglers = sidecars.filter(({ outcome }) => outcome !== 'applied').sort((a, b) => urgency.indexOf(a.outcome) - urgency.indexOf(b.outcome));
+  const lines = stragglers.slice(0, stragglersMax).map((one) => `  ${style.name(one.nodeId)} (${one.subject}) ${one.refusal === null ? `${one.outcome}\n` : refusalLines(one.refusal, style)}`);
+  return lines.join('') + (stragglers.length > lines.length ? style.faint(`  and ${stragglers.length - lines.length} more; -o json names all\n`) : '');
 }

@@ -51,6 +51,11 @@ const cases: readonly BadInput[] = [
   { name: 'control-characters-in-author', method: 'POST', url: '/v1/apply', body: service, headers: { 'x-remora-author': 'a%1b[31m' } },
   { name: 'two-places', url: '/v1/explain?service=a&gateway=b' },
   { name: 'no-such-place', url: '/v1/explain?service=nobody' },
+  { name: 'no-such-event-type', url: '/v1/events?type=revision,sidecar-refusd' },
+  { name: 'bad-subject', url: '/v1/sidecars?subject=orders' },
+  { name: 'no-such-kind-of-field', url: '/v1/explain?service=a&field=/tiemout' },
+  { name: 'bad-at', url: '/v1/explain?service=a&at=14:02' },
+  { name: 'bad-name-to-delete', method: 'POST', url: '/v1/delete', body: '{"documents":["orders"],"doc":1}', type: 'application/json' },
   { name: 'no-such-sidecar', url: '/v1/sidecars/nobody' },
 ];
 

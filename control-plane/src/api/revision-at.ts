@@ -4,8 +4,13 @@ import type { ApiPorts } from './api-ports.ts';
 import { revisionNumber } from './parameters.ts';
 import { ApiError } from './problem.ts';
 
+const expected = 'expected a revision such as 41, or a time such as 2027-01-31T14:02:00Z';
+const instant = z.iso.datetime({ offset: true, error: expected });
+
 /** `?at=41` or `?at=2027-01-31T14:02:00Z`. */
-export const atParameter = z.union([revisionNumber, z.iso.datetime({ offset: true })], { error: 'expected a revision such as 41, or a time such as 2027-01-31T14:02:00Z' }).describe('A revision, or a time');
+export const atParameter = z.union([revisionNumber, instant], { error: expected }).describe('A revision, or a time');
+/** The same in a JSON body. */
+export const atField = z.union([z.int().min(0), instant], { error: expected });
 
 /** The revision that `at` names; the newest one then, where it is a time. Throws `gone` where nothing is kept from that time. */
 export function revisionAt(ports: ApiPorts, at: number | string): number {

@@ -126,7 +126,7 @@ describe('over real sockets', () => {
     });
 
     test('only of the types asked for', async () => {
-      const stream = await openEvents(port, '', '?type=sidecar-connected,nothing');
+      const stream = await openEvents(port, '', '?type=sidecar-connected,sidecar-refused');
       await api.apply(service('a'));
       api.controlPlane.events.publish('sidecar-connected', { nodeId: 'n1' });
       expect((await stream.next()).event).toBe('sidecar-connected');

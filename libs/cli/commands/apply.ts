@@ -69,5 +69,5 @@ export async function sendInput(session: Session, options: ApplyOptions, input: 
     if (error instanceof ApiProblem) throw input.withSourcesIn(error);
     throw error;
   }
-  throw new ApiProblem(422, { code: 'documents-refused', title: 'The documents cannot be read.', status: 422, violations: input.violations });
+  throw new ApiProblem(422, { code: 'documents-refused', title: 'The documents cannot be read', status: 422, violations: input.violations });
 }

@@ -58,7 +58,7 @@ export function addRun(program: Command, run: Runner): void {
 async function runEmbedded(session: Session, options: RunOptions): Promise<ExitCode> {
   if (options.file.includes('-')) throw new CommandFailure(exitCodes.usage, 'run reads files and folders, which it can read again; not standard input');
   const input = loadInput(await readDocumentFiles(options.file, session.terminal));
-  if (input.violations.length > 0) throw new ApiProblem(422, { title: 'The documents cannot be read.', violations: input.violations });
+  if (input.violations.length > 0) throw new ApiProblem(422, { title: 'The documents cannot be read', violations: input.violations });
   const parts: ChildPart[] = [];
   const stopping = stopSignal(session);
   const dataDir = await mkdtemp(join(tmpdir(), 'remora-run-'));
@@ -144,7 +144,7 @@ const reloadWaitMs = 10_000;
 async function reload(session: Session, options: RunOptions, api: ApiClient): Promise<void> {
   try {
     const input = loadInput(await readDocumentFiles(options.file, session.terminal));
-    if (input.violations.length > 0) throw new ApiProblem(422, { title: 'The documents cannot be read; nothing was changed.', violations: input.violations });
+    if (input.violations.length > 0) throw new ApiProblem(422, { title: 'The documents cannot be read; nothing was changed', violations: input.violations });
     const answer = await applyInput(api, input, reloadWaitMs);
     if (answer.enforcement === null) return;
     session.terminal.out(session.format === 'table' ? `${enforcementLine(answer.enforcement, session.style)}\n` : `${JSON.stringify({ event: 'applied', revision: answer.revision?.revision, enforcement: answer.enforcement.counts })}\n`);

@@ -1,4 +1,6 @@
+import { suggest } from '@remora/core/suggest';
 import { z } from 'zod';
+import type { PushEvent } from '../../push/push-hub.ts';
 import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
@@ -6,6 +8,8 @@ import type { FeedEvent } from '../event-feed.ts';
 import { listParameter } from '../parameters.ts';
 import { ApiError } from '../problem.ts';
 
+/** Types of events, beside `gap`, which every listener gets. */
+const eventTypes = ['revision', 'revision-enforced', 'revision-refused', 'sidecar-connected', 'sidecar-disconnected', 'sidecar-refused', 'sidecar-in-sync'] as const satisfies readonly (PushEvent['type'] | 'revision')[];
 const listenersMax = 256;
 /** Bytes that may wait for one listener; beyond, it is told that it missed events. */
 const queuedBytesMax = 256 * 1024;
@@ -16,11 +20,12 @@ export function eventRoutes(ports: ApiPorts): ApiRoute[] {
     apiRoute({
       method: 'GET', path: '/v1/events', operationId: 'events', tag: 'Events', summary: 'What happens, as server-sent events',
       description: 'Revisions, sidecars connecting and leaving, refusals, enforcement. `Last-Event-ID` goes on after an event; where events were missed, an event `gap` says so and the listener should read the state anew.',
-      query: z.object({ type: listParameter.describe('Only these types, separated by commas') }),
+      query: z.object({ type: listParameter.describe(`Only these types, separated by commas: ${eventTypes.join(', ')}`) }),
       headers: { 'Last-Event-ID': 'Id of the last event seen' },
       answers: { 200: { description: 'Never ends', contentType: 'text/event-stream' } }, problems: ['too-many-listeners'],
       handle({ query, header, reply }) {
         if (ports.events.listeners() >= listenersMax) throw new ApiError('too-many-listeners', `${listenersMax} listeners are connected already`);
+        checkTypes(query.type);
         const types = new Set(query.type);
         reply.hijack();
         const socket = reply.raw;
@@ -36,6 +41,16 @@ export function eventRoutes(ports: ApiPorts): ApiRoute[] {
       },
     }),
   ];
+}
+
+/** A misspelt type would be a stream on which nothing ever comes. */
+function checkTypes(types: readonly string[]): void {
+  for (const type of types) {
+    if ((eventTypes as readonly string[]).includes(type)) continue;
+    const near = suggest(type, eventTypes);
+    const message = `there is no type ${type.slice(0, 60)}${near === undefined ? '' : `; did you mean ${near}?`}`;
+    throw new ApiError('bad-parameter', `type: ${message}`, { violations: [{ document: 'query', pointer: '/type', code: 'bad-parameter', message, expected: `one of ${eventTypes.join(', ')}` }] });
+  }
 }
 
 interface Listener {

@@ -13,7 +13,7 @@ import { readJsonBody } from '../json-body.ts';
 import { missingPlaceText } from '../missing-place.ts';
 import { ApiError } from '../problem.ts';
 import { findRequestPlace } from '../request-place.ts';
-import { atParameter, findEntry, revisionAt } from '../revision-at.ts';
+import { atField, atParameter, findEntry, revisionAt } from '../revision-at.ts';
 import { explanationShape, requestExplanationShape } from '../shapes/explain-shape.ts';
 
 const subjectText = z.string().regex(/^((service|gateway)\/)?[^/]{1,253}$/, { error: 'expected NAME, service/NAME or gateway/NAME' });
@@ -47,7 +47,7 @@ const askedBody = z.strictObject({
   service: nameParameter.optional(),
   gateway: nameParameter.optional(),
   caller: subjectText.optional(),
-  at: z.union([z.int().min(0), z.iso.datetime({ offset: true })], { error: 'expected a revision such as 41, or a time such as 2027-01-31T14:02:00Z' }).optional(),
+  at: atField.optional(),
   request: z.strictObject({
     method: z.string().regex(/^[A-Z][A-Z-]{0,31}$/, { error: 'expected a method such as GET' }).default('GET'),
     authority: z.string().max(300).default('').describe('As the client names it in Host'),

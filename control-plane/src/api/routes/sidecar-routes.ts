@@ -23,7 +23,7 @@ function listRoute(ports: ApiPorts): ApiRoute {
     query: z.object({
       limit: limitParameter(5_000, 500),
       after: nameParameter.optional().describe('`next` of the page before'),
-      subject: z.string().max(300).optional().describe('`service/orders` or `gateway/edge`'),
+      subject: z.string().max(300).regex(/^(service|gateway)\/./, { error: 'expected service/NAME or gateway/NAME' }).optional().describe('`service/orders` or `gateway/edge`'),
       phase: z.enum(['in-sync', 'pending', 'refused', 'offline', 'orphaned', 'draining']).optional(),
     }),
     answers: { 200: { description: 'One page, by node id', schema: sidecarListShape } },
