@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import path from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -61,7 +61,11 @@ ${policies}`);
   const metricsOf = async (url: string): Promise<string> => await (await fetch(url)).text();
 
   test('who set the limit on time that a request ran into, though the callee has a sidecar too', async () => {
-    await start('{kind: Policy, name: patience, target: {service: orders}, timeout: {request: 300ms}}');
+    await start(`
+{kind: Policy, name: patience, target: {service: orders}, timeout: {request: 300ms}}
+---
+{kind: Policy, name: log, target: {gateway: edge}, accessLog: {output: file, fields: {from: "\${header.origin}"}}}
+`);
     for (const nth of [1, 2, 3]) {
       const answer = await get(`/slow/${nth}`);
       expect(answer.status).toBe(504);
@@ -69,6 +73,11 @@ ${policies}`);
       const why = await until('the reason is known', () => json(`${controlPlane.api}/v1/why/${requestId}`), (told) => JSON.stringify(told).includes('upstream-timeout'));
       expect(JSON.stringify(why)).toContain('"policy":"patience"');
       expect(JSON.stringify(why)).toContain('"pointer":"/timeout/request"');
+    }
+    const log = path.join(gateway.folder, 'logs', 'access.log');
+    const lines = await until('the log is written', () => Promise.resolve(existsSync(log) ? readFileSync(log, 'utf8').split('\n').filter((line) => line.includes('/slow/')) : []), (found) => found.length === 3);
+    for (const line of lines) {
+      expect(JSON.parse(line)).toMatchObject({ status: 504, reason: 'upstream-timeout', flag: 'UT', policyKind: 'timeout', policyField: '/request', route: 'all', from: 'https://web.example' });
     }
   });
 
