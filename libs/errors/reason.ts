@@ -48,5 +48,5 @@ export const reasons = {
   draining: reason('draining', 503, 'DC', 'internal', 'never', 'This instance is about to stop.'),
   starting: reason('no-configuration', 503, 'NC', 'internal', 'never', 'No configuration has been received yet.'),
   filterFailed: reason('filter-failed', 500, 'FAULT', 'internal', 'never', 'A policy could not decide.'),
-  loop: reason('loop-detected', 508, 'DPE', 'internal', 'never', 'The request passed this sidecar before.'),
+  loop: reason('loop-detected', 508, 'DPE', 'internal', 'never', 'The request goes round in circles.'),
 } as const satisfies Record<string, Reason>;

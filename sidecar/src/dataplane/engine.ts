@@ -13,6 +13,7 @@ import type { RefusalRecord } from './data-plane.ts';
 import { ExchangeRun } from './exchange-run.ts';
 import { WheelFilterTimers } from './filter-timers.ts';
 import type { Generation } from './generation.ts';
+import { HopList } from './hop-list.ts';
 import type { ListenerBinding } from './listener-binding.ts';
 import { addForwardedFields, forwardedFields, removeOutsideHeaders } from './outside-headers.ts';
 import { pinFor, type CallerRoute, type Destination, type GatewayTarget, type Place, type ProviderPort, type ProviderRoute, type RespondAction, type RewritePlan, type WeightedTarget } from './places.ts';
@@ -47,12 +48,15 @@ export class Engine {
   #generation: Generation | null = null;
   #connections = 0;
   readonly #timers: WheelFilterTimers;
+  readonly #hops: Readonly<Record<Place['side'], HopList>>;
   readonly #noPlaces: Readonly<Record<'inbound' | 'outbound' | 'gateway', Place>>;
 
   constructor(options: EngineOptions) {
     this.thread = options.thread;
     this.#options = options;
     this.#timers = new WheelFilterTimers(options.thread.wheels);
+    const { nodeId } = options;
+    this.#hops = { inbound: new HopList(nodeId, 'inbound'), outbound: new HopList(nodeId, 'outbound'), gateway: new HopList(nodeId, 'gateway') };
     this.#noPlaces = { inbound: emptyPlace('inbound'), outbound: emptyPlace('outbound'), gateway: emptyPlace('gateway') };
   }
 
@@ -128,6 +132,10 @@ export class Engine {
     if (spec.side === 'gateway') this.#takeFromOutside(run, connection);
     else if (head.has(deadlineHeader)) readDeadline(run, spec.side === 'inbound' ? inboundGraceMs : 0);
     if (run.connection.trusted && head.has(forwardedForHeader)) run.clientAddress = clientAddress(head, run.clientAddress, generation.trusted);
+    if (!this.#hops[spec.side].pass(head)) {
+      run.refuse(this.answerFor(reasons.loop, 'it came back here again and again: some address on its way leads here'));
+      return;
+    }
     if (spec.side === 'outbound') this.#startOutbound(run, generation, spec.destination ?? '');
     else this.#startProvider(run, generation, this.#portOf(connection.binding));
   }

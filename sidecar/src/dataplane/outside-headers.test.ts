@@ -19,6 +19,10 @@ it('takes away what only Remora and its gateways may say, in every alias', () =>
   ])).toEqual(['x-other', 'x-remoraless', 'x_own']);
 });
 
+it('leaves the way that a request has come, so that circles end', () => {
+  expect(after([['X-Remora-Hop', '01234567'], ['x_remora_hop', '1'], ['x-remora-attempt', '1']])).toEqual(['x-remora-hop']);
+});
+
 it('begins the account of the client, or goes on with a trusted one', () => {
   const fields = forwardedFields('9.9.9.9', false);
   const head = buildRequestHead({ method: 'GET', authority: '', target: '/', headers: { 'x-forwarded-for': ['1.1.1.1', '2.2.2.2'], 'x-forwarded-proto': 'https' } });

@@ -41,7 +41,7 @@ export function addForwardedFields(head: MessageHead, fields: ForwardedFields, t
 
 function isReserved(name: string): boolean {
   const plain = name.replaceAll(/[_.]/g, '-');
-  return plain.startsWith('x-remora-') || (plain !== name && strangersMayNotSetNames.has(plain));
+  return (plain.startsWith('x-remora-') && name !== hopName) || (plain !== name && strangersMayNotSetNames.has(plain));
 }
 
 function isSeparator(byte: number): boolean {
@@ -53,8 +53,10 @@ const forwardedProtoHeader = headerId('x-forwarded-proto');
 const strangersMayNotSet = [
   forwardedForHeader, forwardedProtoHeader, headerId('x-forwarded-host'), headerId('x-forwarded-port'), headerId('forwarded'),
   headerId('x-forwarded-client-cert'), headerId('x-remora-reason'), headerId('x-remora-origin'), headerId('x-remora-deadline'),
-  headerId('x-remora-attempt'), headerId('x-remora-hop'),
+  headerId('x-remora-attempt'),
 ];
+/** Kept, so that a circle through this gateway is found (hop-list.ts). */
+const hopName = 'x-remora-hop';
 const strangersMayNotSetNames: ReadonlySet<string> = new Set(strangersMayNotSet.map(headerName));
 const httpField = makeField('x-forwarded-proto', 'http');
 const httpsField = makeField('x-forwarded-proto', 'https');
