@@ -92,6 +92,25 @@ describe('apply', () => {
     for (const query of ['', '?against=1']) expect((await api.call('GET', `/v1/revisions/2/diff${query}`)).body).toMatchObject({ changeCount: 1_500, changes: { length: 1_000 } });
   });
 
+  test('a new bound that documents break lists all of them; the correction may be in the same apply', async () => {
+    await api.apply(mesh);
+    const own = (value: string): string => `kind: Policy\nname: own\ntarget: {service: orders}\nfrom: {gateway: edge}\ntimeout: {request: ${value}}\n`;
+    await api.apply(own('2m'));
+    const bound = 'kind: Policy\nname: house\ntarget: {}\nbounds: [{field: /timeout/request, max: 30s}]\n';
+    const refused = await api.call('POST', '/v1/apply', { body: bound });
+    expect(refused.body.violations).toMatchObject([
+      { document: 'Policy/base', pointer: '/timeout/request', code: 'bound-broken', message: expect.stringContaining('is 60s, at most 30s is allowed (bound 0 of Policy/house') },
+      { document: 'Policy/own', pointer: '/timeout/request', code: 'bound-broken', message: expect.stringContaining('is 2m') },
+    ]);
+    expect(head()).toBe(2);
+    expect(await api.apply(`${bound}---\n${own('20s')}---\n${timeout('30s')}`)).toMatchObject({ outcome: 'committed', changeCount: 3 });
+    expect((await api.call('POST', '/v1/apply', { body: own('31s') })).status).toBe(422);
+    // Only editing the policy that bounds lifts it.
+    expect((await api.call('POST', '/v1/apply?force=bounds', { body: own('31s') })).body).toMatchObject({ code: 'unknown-guard' });
+    await api.apply(bound.replace('30s', '40s'));
+    expect(await api.apply(own('31s'))).toMatchObject({ outcome: 'committed' });
+  });
+
   test('an idempotency key does a thing once, and only that thing', async () => {
     const send = (body: string): ReturnType<ApiFixture['call']> => api.call('POST', '/v1/apply', { body, headers: { 'idempotency-key': 'deploy-17' } });
     expect((await send(mesh)).body).toMatchObject({ outcome: 'committed' });
