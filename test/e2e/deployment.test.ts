@@ -3,6 +3,8 @@ import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { exitCode as controlPlaneCode } from '@remora/control-plane/bootstrap';
+import { exitCodes as sidecarCodes } from '@remora/sidecar/bootstrap';
 import { parseAllDocuments } from 'yaml';
 import { describe, expect, test } from 'vitest';
 import { describeWith } from '@remora/testing/requirement';
@@ -19,6 +21,18 @@ describeWith('systemd-analyze', 'systemd units', (command) => {
     writeFileSync(file, readFileSync(path.join(deploy, 'systemd', unit), 'utf8'));
     const { stdout, stderr } = await run(command, ['verify', '--man=no', file]);
     expect(`${stdout}${stderr}`.split('\n').filter((line) => line.includes('remora'))).toEqual([]);
+  });
+});
+
+describe('exit codes in systemd units', () => {
+  const prevented = (unit: string): number[] => (/^RestartPreventExitStatus=(.*)$/m.exec(readFileSync(path.join(deploy, 'systemd', unit), 'utf8'))?.[1] ?? '').split(' ').map(Number);
+
+  test('a control plane is not started again after wrong settings or a store that it cannot use, and is after what can pass', () => {
+    expect(prevented('remora-control-plane.service')).toEqual([controlPlaneCode.usage, controlPlaneCode.cannotStart]);
+  });
+
+  test('a sidecar is not started again after wrong settings, and is where a port was taken or nothing was there to enforce', () => {
+    expect(prevented('remora-sidecar@.service')).toEqual([sidecarCodes.usage]);
   });
 });
 
