@@ -227,8 +227,8 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
       return expired(reasons.connectTimeout, '/connect', call.connectTimeoutMs);
     }
     const headersAt = call.headersTimeoutMs > 0 ? this.#startedAt + call.headersTimeoutMs : Infinity;
-    // The layers shorten the limit on headers to what the caller still waits: then both have passed, and the deadline is the cause.
-    if (deadline && call.deadlineAt <= headersAt) return callerDeadline(reasons.upstreamTimeout);
+    // The layers shorten the limit on headers to what the caller still waits, by a clock that is up to a turn ahead of ours: the deadline is the cause.
+    if (now >= Math.min(headersAt, call.deadlineAt) && call.deadlineAt <= headersAt + turnMs) return callerDeadline(reasons.upstreamTimeout);
     if (streamOver) return expired(reasons.upstreamTimeout, '/maxStream', call.maxStreamMs);
     if (now < headersAt) return null;
     const perTry = call.perTryTimeoutMs > 0 && call.headersTimeoutMs === call.perTryTimeoutMs;
@@ -294,6 +294,9 @@ function expired(reason: Reason, pointer: string, ms: number): Expired {
 function callerDeadline(reason: Reason): Expired {
   return { reason, pointer: '', detail: 'the caller said that it would not wait any longer (x-remora-deadline or grpc-timeout)' };
 }
+
+/** A turn is rarely longer: two instants of one turn may look this far apart. */
+const turnMs = 25;
 
 type Phase = typeof waiting | typeof connecting | typeof awaitingHead | typeof streaming | typeof over;
 const waiting = 0;
