@@ -25,14 +25,18 @@ export function addWhy(program: Command, run: Runner): void {
 function whyText(answer: WhyAnswer, style: Style, nowMs: number): string {
   const silence = answer.silent.length === 0 ? '' : `${style.warn(`did not answer: ${answer.silent.join(', ')}`)}\n`;
   if (answer.refusals.length === 0) return `no sidecar knows of a refusal of ${answer.requestId}; each keeps its last 1,000\n${silence}`;
-  return answer.refusals.map((hop) => hopText(hop, style, nowMs)).join('') + silence;
+  // What decided first: verdicts in shadow let the request pass, and a hop whose caller went away only followed.
+  const weight = ({ shadow, status }: Hop): number => (shadow ? 2 : status === 0 ? 1 : 0);
+  return answer.refusals.toSorted((a, b) => weight(a) - weight(b)).map((hop) => hopText(hop, style, nowMs)).join('') + silence;
 }
 
-function hopText(hop: WhyAnswer['refusals'][number], style: Style, nowMs: number): string {
-  const verdict = hop.shadow ? style.warn('would have been refused (shadow)') : style.bad(`refused with ${hop.status}`);
+type Hop = WhyAnswer['refusals'][number];
+
+function hopText(hop: Hop, style: Style, nowMs: number): string {
+  const verdict = hop.shadow ? style.warn('would have been refused (shadow)') : style.bad(hop.status === 0 ? 'broken off without an answer' : `refused with ${hop.status}`);
   const facts: [string, string][] = [
     ['reason', `${hop.reason}${hop.responseFlag === '' ? '' : ` (flag ${hop.responseFlag})`}`],
-    ['policy', hop.kind === '' ? hop.policy : `${hop.policy}, kind ${hop.kind}`],
+    ['policy', hop.kind === '' ? hop.policy : `${hop.policy === '' ? 'none, the default holds' : hop.policy}, kind ${hop.kind}`],
     ['field', hop.pointer],
     ['revision', hop.revision === null ? '' : `${hop.revision} by ${hop.author ?? 'unknown'}, ${ageText(hop.revisionAt, nowMs)}${hop.message === null || hop.message === '' ? '' : `: ${hop.message}`}`],
     ['snapshot', `revision ${hop.snapshot} was in force`],

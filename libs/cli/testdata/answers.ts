@@ -88,6 +88,8 @@ export const explanation: ExplainAnswer = {
   ],
 };
 
+const nobody = { kind: '', policy: '', pointer: '', revision: null, revisionAt: null, author: null, message: null };
+
 export const whyAnswer: WhyAnswer = {
   requestId: '7f3a',
   refusals: [{
@@ -96,4 +98,17 @@ export const whyAnswer: WhyAnswer = {
     pointer: '/rateLimit/limits/perPage', snapshot: 9, snapshotHash: 'aa', revision: 8, revisionAt: '2026-11-22T11:30:00.000Z', author: 'dora', message: 'orders are precious',
   }],
   silent: ['web-1'],
+};
+
+/** A verdict in shadow, a hop whose caller went away, and the one that decided by a default. */
+export const whyHops: WhyAnswer = {
+  requestId: '7f3b',
+  refusals: [
+    ...whyAnswer.refusals.map((hop) => ({ ...hop, shadow: true, status: 0 })),
+    ...whyAnswer.refusals.map((hop) => ({ ...hop, ...nobody, status: 0, reason: 'downstream-reset', responseFlag: 'DC', detail: '' })),
+    ...whyAnswer.refusals.map((hop) => ({
+      ...hop, ...nobody, nodeId: 'edge-1', subject: 'gateway/edge', side: 'gateway', status: 504, reason: 'upstream-timeout', responseFlag: 'UT', detail: 'the limit of 15000 ms has passed', kind: 'timeout', pointer: '/timeout/request',
+    })),
+  ],
+  silent: [],
 };
