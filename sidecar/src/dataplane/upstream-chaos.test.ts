@@ -166,8 +166,8 @@ describe('limits of a call', () => {
       const timer = setInterval(() => {
         one.send('1\r\nx\r\n');
         if (++sent === 8) clearInterval(timer);
-      }, 40);
-    }), { timeouts: { idle: '150ms' } });
+      }, 100);
+    }), { timeouts: { idle: '600ms' } });
     end.send(get());
     await end.untilClosed();
     expect(end.state).toBe('reset');
