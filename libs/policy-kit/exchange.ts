@@ -144,6 +144,9 @@ export class Exchange {
   /** Changes at each WAIT and at the end; a stale token makes `proceed` and `answer` no-ops. */
   token = 0;
 
+  /** Path and authority as they were before the route rewrote them: what the client asked for; null where they were not rewritten. */
+  askedPath: string | null = null;
+  askedAuthority: string | null = null;
   requestId = '';
   /** Client address after trusted proxies were considered. */
   clientAddress = '';

@@ -82,7 +82,7 @@ export const variableCatalogue = {
   'request.method': { scopes: 'all', what: 'Method.' },
   'request.scheme': { scopes: 'all', what: '`http` or `https`, as the client used it.' },
   'request.host': { scopes: 'all', what: 'Host (and port) that the client asked for, lower case.' },
-  'request.path': { scopes: 'all', what: 'Canonical path, without query.' },
+  'request.path': { scopes: 'all', what: 'Canonical path that the client asked for, without query.' },
   'request.query': { scopes: 'all', what: 'Raw query, without `?`.' },
   'request.target': { scopes: 'all', what: 'Path and query.' },
   'path.': { scopes: 'all', what: 'A variable of the route\'s path: `{id}` of a template, a named group of a regex.' },
@@ -113,6 +113,7 @@ export const variableCatalogue = {
   'bytes.out': { scopes: ['log'], number: true, what: 'Body bytes sent to the client.' },
   attempts: { scopes: ['log'], number: true, what: 'Upstream attempts.' },
   upstream: { scopes: ['log'], what: 'Endpoint of the last attempt, `host:port`.' },
+  'upstream.path': { scopes: ['log'], what: 'Path that went upstream, where the route rewrote it; else empty.' },
   destination: { scopes: ['log'], what: 'Service that the request went to.' },
 } as const satisfies Record<string, VariableFacts>;
 

@@ -47,6 +47,19 @@ describe('compileTemplate', () => {
     expect(evaluate('${response.status} ${response.header.etag} ${duration} ${attempts} ${reason.code}', 'log')).toBe('404 "x" 12.346 2 ');
   });
 
+  test('the request is what the client asked for, also where the route rewrote it', () => {
+    const parsed = parseTemplate('${request.host} ${request.path} ${request.target} ${upstream.path}', 'log');
+    if (!parsed.ok) throw new Error(parsed.error);
+    const evaluator = compileTemplate(parsed.parts);
+    const x = makeExchange(step, { clock });
+    expect(evaluator(x)).toBe('shop.example:8080 /orders/7 /orders/7?v=1&v=a%20b ');
+    x.askedPath = x.head.path;
+    x.head.setTarget('/7', 'v=1&v=a%20b');
+    x.askedAuthority = x.head.authority;
+    x.head.setAuthority('orders');
+    expect(evaluator(x)).toBe('shop.example:8080 /orders/7 /orders/7?v=1&v=a%20b /7');
+  });
+
   test('every variable of the catalogue has a reader', () => {
     for (const name of Object.keys(variableCatalogue)) {
       const text = `\${${name}${name.endsWith('.') ? 'x' : ''}}`;

@@ -74,10 +74,10 @@ const readers: Readonly<Record<VariableName, MakeReader>> = {
   'request.id': () => (x) => x.requestId,
   'request.method': () => (x) => x.head.method,
   'request.scheme': () => (x) => x.head.scheme,
-  'request.host': () => (x) => x.head.authority,
-  'request.path': () => (x) => x.head.path,
+  'request.host': () => (x) => x.askedAuthority ?? x.head.authority,
+  'request.path': () => (x) => x.askedPath ?? x.head.path,
   'request.query': () => (x) => x.head.query,
-  'request.target': () => (x) => x.head.target,
+  'request.target': () => (x) => (x.askedPath === null ? x.head.target : x.askedPath + x.head.target.slice(x.head.path.length)),
   'path.': (argument) => compilePathVariable(argument),
   'header.': (argument) => compileHeader(argument),
   'query.': (argument) => (x) => joinValues((nth) => queryValueAt(x.head.query, argument, nth)),
@@ -106,6 +106,7 @@ const readers: Readonly<Record<VariableName, MakeReader>> = {
   'bytes.out': () => (x) => String(x.bytesOut),
   attempts: () => (x) => String(x.attempts),
   upstream: () => (x) => x.upstream,
+  'upstream.path': () => (x) => (x.askedPath === null ? '' : x.head.path),
   destination: () => (x) => x.destination,
 };
 

@@ -37,7 +37,8 @@ export function compilePaths(paths: readonly string[]): ExchangeTest | null {
   if (paths.length === 0) return null;
   const exact = new Set(paths.filter((path) => !path.endsWith('/*')));
   const stems = paths.filter((path) => path.endsWith('/*')).map((path) => path.slice(0, -2));
-  return ({ head: { path } }) => {
+  return ({ askedPath, head }) => {
+    const path = askedPath ?? head.path;
     if (exact.has(path)) return true;
     for (const stem of stems) {
       if (path.startsWith(stem) && (path.length === stem.length || path.charCodeAt(stem.length) === 0x2f)) return true;

@@ -15,6 +15,7 @@ export const standardFields: ReadonlyMap<string, string> = new Map([
   ['route', '${route}'],
   ['destination', '${destination}'],
   ['upstream', '${upstream}'],
+  ['upstreamPath', '${upstream.path}'],
   ['attempts', '${attempts}'],
   ['reason', '${reason.code}'],
   ['flag', '${reason.flag}'],

@@ -1,12 +1,18 @@
 import type { ExchangeRun } from './exchange-run.ts';
 import type { RewritePlan } from './places.ts';
 
-/** What a route does to host and path before the request goes on. The result is canonical again: its parts are. */
+/** What a route does to host and path before the request goes on; what the client asked for is kept for records. The result is canonical again: its parts are. */
 export function rewriteRequest(run: ExchangeRun, plan: RewritePlan): void {
   const { head } = run;
   const path = rewrittenPath(run, plan);
-  if (path !== head.path) head.setPath(path);
-  if (plan.rewrite.host !== '') head.setAuthority(plan.rewrite.host);
+  if (path !== head.path) {
+    run.askedPath = head.path;
+    head.setPath(path);
+  }
+  if (plan.rewrite.host !== '' && plan.rewrite.host !== head.authority) {
+    run.askedAuthority = head.authority;
+    head.setAuthority(plan.rewrite.host);
+  }
 }
 
 export function rewrittenPath(run: ExchangeRun, { rewrite, prefix }: RewritePlan): string {
