@@ -8,7 +8,7 @@ import { startControlPlane, startSidecar, type RunningControlPlane } from '../pr
 
 /** A write's answer → the first request that shows it, through two sidecars; and the same with many sidecars until all enforce it. */
 export const run: Bench = async ({ quick, flags }) => {
-  const rows = [...await throughTwoSidecars(quick ? 10 : 30), ...await withManySidecars(Number(flags['sidecars'] ?? (quick ? 6 : 30)), quick ? 10 : 30)];
+  const rows = [...await throughTwoSidecars(quick ? 10 : 30), ...await withManySidecars(Number(flags['sidecars'] ?? (quick ? 6 : 30)), quick ? 10 : 100)];
   return { bench: 'edit', machine: describeMachine(), rows };
 };
 
@@ -70,12 +70,12 @@ async function throughTwoSidecars(edits: number): Promise<BenchRow[]> {
 
 async function withManySidecars(sidecars: number, edits: number): Promise<BenchRow[]> {
   const app = await startApp();
-  const controlPlane = await startControlPlane({ core: 0 });
+  const controlPlane = await startControlPlane();
   await controlPlane.apply(documents(app.port));
   const running: ChildProcess[] = [];
   const ports: number[] = [];
   for (let i = 0; i < sidecars; i++) {
-    const sidecar = await startSidecar(['--service', 'callee', '--control-plane', controlPlane.push, '--app', `127.0.0.1:${app.port}`, '--inbound', '0', '--outbound', '0'], { core: 1 });
+    const sidecar = await startSidecar(['--service', 'callee', '--control-plane', controlPlane.push, '--app', `127.0.0.1:${app.port}`, '--inbound', '0', '--outbound', '0']);
     running.push(sidecar.process);
     ports.push(sidecar.ports['inbound'] ?? sidecar.ports['inbound/http'] ?? 0);
   }

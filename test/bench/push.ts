@@ -15,7 +15,7 @@ const services = 1_000;
 export const run: Bench = async ({ quick, flags }) => {
   const counts = flags['sidecars'] === undefined ? [1_000, 5_000] : [Number(flags['sidecars'])];
   const rows: BenchRow[] = [];
-  for (const count of counts) rows.push(...await withSidecars(count, quick ? 10 : 30, flags['bundled'] !== undefined));
+  for (const count of counts) rows.push(...await withSidecars(count, quick ? 10 : 100, flags['bundled'] !== undefined));
   return { bench: 'push', machine: describeMachine(), rows };
 };
 
