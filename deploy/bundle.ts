@@ -21,7 +21,7 @@ const targets: readonly Target[] = [
 ];
 
 /** A data thread's program inside the bundle: the bundle itself, which looks at what it was started as. */
-const workerFile = 'sidecar/src/dataplane/data-worker.ts';
+const workerFile = 'sidecar/src/threads/data-worker.ts';
 
 function entryOf(target: Target): string {
   if (!target.workers) return target.start;

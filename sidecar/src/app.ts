@@ -8,7 +8,7 @@ import { ConfigClient } from './config/config-client.ts';
 import type { LinkStatus } from './config/control-link.ts';
 import { GatewayListeners } from './config/gateway-listeners.ts';
 import { advertisedPorts, planListeners } from './config/listener-plan.ts';
-import type { BoundListener, DataPlane, RefusalRecord, RequestQuestion } from './dataplane/data-plane.ts';
+import type { BoundListener, DataPlane, RefusalRecord, RequestQuestion } from './threads/data-plane.ts';
 import { joinHostPort } from './settings/build-settings.ts';
 import type { SidecarSettings } from './settings/sidecar-settings.ts';
 import type { SidecarEnvironment } from './sidecar-environment.ts';

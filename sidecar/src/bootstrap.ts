@@ -106,7 +106,7 @@ async function productionEnvironment(settings: SidecarSettings, log: SidecarEnvi
     pause: () => nextTurn(),
     disk: new FileSnapshotDisk(settings.dataDir, settings.subject),
     startDataPlane: async () => {
-      const { WorkerDataPlane } = await import('./dataplane/worker-data-plane.ts');
+      const { WorkerDataPlane } = await import('./threads/worker-data-plane.ts');
       return WorkerDataPlane.start({ workers: settings.workers, subject: settings.subject, withoutKinds: settings.withoutKinds, nodeId, logFolder: path.join(settings.dataDir, 'logs') });
     },
     loadConnectors: async () => {

@@ -12,7 +12,7 @@ import { EndpointSet } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import { CandidateBuilder } from '@remora/testing/candidate-builder';
 import { effectiveSection } from '@remora/testing/effective-section';
 import { afterEach, describe, expect, test } from 'vitest';
-import { LocalDataPlane } from './dataplane/local-data-plane.ts';
+import { LocalDataPlane } from './threads/local-data-plane.ts';
 import { runtimeKinds } from './kinds.ts';
 
 /** The kinds in a running data plane: a gateway before instances of one service, everything on loopback sockets. */

@@ -5,7 +5,7 @@ import type { AppProbe } from './config/app-readiness.ts';
 import type { ProcessFacts } from './config/config-client.ts';
 import type { ControlConnector } from './config/control-stream.ts';
 import type { SnapshotDisk } from './config/snapshot-disk.ts';
-import type { DataPlane } from './dataplane/data-plane.ts';
+import type { DataPlane } from './threads/data-plane.ts';
 import type { Log } from './telemetry/log.ts';
 import type { TelemetryConnector } from './telemetry/telemetry-stream.ts';
 

@@ -8,8 +8,8 @@
 import { parseArgs } from 'node:util';
 import { EndpointSet } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import { CandidateBuilder } from '@remora/testing/candidate-builder';
-import { LocalDataPlane } from '@remora/sidecar/dataplane/local-data-plane';
-import { WorkerDataPlane } from '@remora/sidecar/dataplane/worker-data-plane';
+import { LocalDataPlane } from '@remora/sidecar/threads/local-data-plane';
+import { WorkerDataPlane } from '@remora/sidecar/threads/worker-data-plane';
 import { runtimeKinds } from '@remora/sidecar/kinds';
 import { defaultSections } from './default-sections.ts';
 

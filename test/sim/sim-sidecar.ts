@@ -1,7 +1,7 @@
 import type { Version } from '@remora/core/version';
 import type { Subject } from '@remora/core/subject';
 import { ConfigClient } from '@remora/sidecar/config/config-client';
-import { RecordingDataPlane } from '@remora/sidecar/dataplane/recording-data-plane';
+import { RecordingDataPlane } from '@remora/sidecar/threads/recording-data-plane';
 import { runtimeKinds } from '@remora/sidecar/kinds';
 import { buildIdentity } from '@remora/snapshot/build';
 import { SimDisk } from './sim-disk.ts';

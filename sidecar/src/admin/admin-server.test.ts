@@ -7,7 +7,7 @@ import { expectGolden } from '@remora/testing/golden';
 import { settle } from '@remora/testing/manual-timers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { snapshot } from '../config/testdata/client-fixture.ts';
-import type { RefusalRecord } from '../dataplane/data-plane.ts';
+import type { RefusalRecord } from '../threads/data-plane.ts';
 import { SidecarFixture } from '../testdata/sidecar-fixture.ts';
 import { AdminServer } from './admin-server.ts';
 import { metricsPage } from './metrics.ts';

@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import type { RequestQuestion } from '../dataplane/data-plane.ts';
+import type { RequestQuestion } from '../threads/data-plane.ts';
 import { isLoopback, joinHostPort } from '../settings/build-settings.ts';
 import type { HostPort } from '../settings/sidecar-settings.ts';
 import { itemsMax, type Inspection } from './inspection.ts';

@@ -3,7 +3,7 @@ import { formatVersion } from '@remora/core/version';
 import { decodeEndpointSet } from '@remora/snapshot/decode-endpoints';
 import type { EffectiveSettings } from '@remora/snapshot/effective-settings';
 import type { ConfigClient } from '../config/config-client.ts';
-import type { BoundListener, DataPlane, RefusalRecord, RequestQuestion } from '../dataplane/data-plane.ts';
+import type { BoundListener, DataPlane, RefusalRecord, RequestQuestion } from '../threads/data-plane.ts';
 import type { RefusalRing } from '../telemetry/refusal-ring.ts';
 import type { TelemetryStatus } from '../telemetry/telemetry-sender.ts';
 

@@ -1,7 +1,7 @@
 import { prometheusBoundsMs, toPrometheusBuckets } from '@remora/telemetry/histogram';
 import type { Metric } from 'prom-client';
 import type { ConfigStatus } from '../config/config-client.ts';
-import type { SeriesReading } from '../dataplane/data-plane.ts';
+import type { SeriesReading } from '../threads/data-plane.ts';
 import { boundSeries } from '../telemetry/series-bound.ts';
 import type { TelemetryStatus } from '../telemetry/telemetry-sender.ts';
 

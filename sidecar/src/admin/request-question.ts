@@ -1,4 +1,4 @@
-import type { RequestQuestion } from '../dataplane/data-plane.ts';
+import type { RequestQuestion } from '../threads/data-plane.ts';
 
 export type QuestionResult =
   | { readonly ok: true; readonly question: RequestQuestion }

@@ -6,7 +6,7 @@ import { DecodeCache } from '@remora/snapshot/decode-cache';
 import { checkGuards, summarize } from '@remora/snapshot/guards';
 import type { SnapshotError } from '@remora/snapshot/snapshot-error';
 import type { Snapshot } from '@remora/snapshot/snapshot';
-import type { DataPlane } from '../dataplane/data-plane.ts';
+import type { DataPlane } from '../threads/data-plane.ts';
 import type { Operation, OperationTracer } from '../telemetry/operation-tracer.ts';
 import type { AppliedConfig } from './applied-config.ts';
 import type { SnapshotKeeper } from './snapshot-keeper.ts';

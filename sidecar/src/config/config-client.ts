@@ -8,7 +8,7 @@ import type { Candidate } from '@remora/snapshot/candidate';
 import type { RuntimeKinds } from '@remora/snapshot/decode';
 import type { Snapshot } from '@remora/snapshot/snapshot';
 import type { SnapshotError } from '@remora/snapshot/snapshot-error';
-import type { DataPlane } from '../dataplane/data-plane.ts';
+import type { DataPlane } from '../threads/data-plane.ts';
 import { noTracer, type OperationTracer } from '../telemetry/operation-tracer.ts';
 import type { AppliedConfig } from './applied-config.ts';
 import { CoalescedWriter } from './coalesced-writer.ts';

@@ -1,7 +1,7 @@
 import type { Timer, Timers } from '@remora/core/clock';
 import type { Snapshot } from '@remora/snapshot/snapshot';
 import type { SnapshotError } from '@remora/snapshot/snapshot-error';
-import type { BoundListener, DataPlane, ListenerSpec } from '../dataplane/data-plane.ts';
+import type { BoundListener, DataPlane, ListenerSpec } from '../threads/data-plane.ts';
 import type { SidecarSettings } from '../settings/sidecar-settings.ts';
 import type { Log } from '../telemetry/log.ts';
 import { planListeners } from './listener-plan.ts';

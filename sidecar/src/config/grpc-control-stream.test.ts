@@ -5,7 +5,7 @@ import { PushService, type ControlMessage, type Query, type QueryReply, type Sid
 import type { Batch, BatchAck } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
 import { buildIdentity } from '@remora/snapshot/build';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { RecordingDataPlane } from '../dataplane/recording-data-plane.ts';
+import { RecordingDataPlane } from '../threads/recording-data-plane.ts';
 import { grpcTelemetryConnector } from '../telemetry/grpc-telemetry-stream.ts';
 import { TelemetrySender } from '../telemetry/telemetry-sender.ts';
 import { ConfigClient } from './config-client.ts';

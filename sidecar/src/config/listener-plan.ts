@@ -1,5 +1,5 @@
 import type { Snapshot } from '@remora/snapshot/snapshot';
-import type { BoundListener, ListenerSpec } from '../dataplane/data-plane.ts';
+import type { BoundListener, ListenerSpec } from '../threads/data-plane.ts';
 import { partnerOf } from '../settings/build-settings.ts';
 import type { HostPort, SidecarSettings } from '../settings/sidecar-settings.ts';
 

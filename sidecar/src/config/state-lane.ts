@@ -3,7 +3,7 @@ import { EndpointSet as WireSet } from '@remora/proto/gen/remora/snapshot/v1/sna
 import type { ControlMessage, SidecarMessage, State, Unchanged } from '@remora/proto/gen/remora/push/v1/push';
 import { checkEndpointSet } from '@remora/snapshot/decode-endpoints';
 import type { SnapshotError } from '@remora/snapshot/snapshot-error';
-import type { DataPlane } from '../dataplane/data-plane.ts';
+import type { DataPlane } from '../threads/data-plane.ts';
 import { problem } from './config-applier.ts';
 import type { StoredEndpoints } from './snapshot-disk.ts';
 import { fromWireVersion, lanes, nackClasses, toWireHash, toWireVersion, type NackClass } from './wire-codes.ts';

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { systemClock } from '@remora/core/clock';
 import { bucketCount } from '@remora/telemetry/histogram';
 import { expect, test, vi } from 'vitest';
-import type { SeriesReading } from '../dataplane/data-plane.ts';
+import type { SeriesReading } from '../threads/data-plane.ts';
 import { startOtlpExport } from './otlp-export.ts';
 
 interface Sent {

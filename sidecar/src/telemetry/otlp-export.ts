@@ -9,7 +9,7 @@ import { BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
 import type { Clock } from '@remora/core/clock';
 import { subjectKey, type Subject } from '@remora/core/subject';
 import { toProtoHistogram } from '@remora/telemetry/histogram';
-import type { SeriesReading } from '../dataplane/data-plane.ts';
+import type { SeriesReading } from '../threads/data-plane.ts';
 import type { Operation, OperationTracer } from './operation-tracer.ts';
 import { boundSeries, seriesMax } from './series-bound.ts';
 

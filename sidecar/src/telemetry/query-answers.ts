@@ -1,7 +1,7 @@
 import type { Query } from '@remora/proto/gen/remora/push/v1/push';
 import { questionFromJson } from '../admin/request-question.ts';
 import type { Inspection } from '../admin/inspection.ts';
-import type { RequestQuestion } from '../dataplane/data-plane.ts';
+import type { RequestQuestion } from '../threads/data-plane.ts';
 
 /** Answers a question of the control plane as JSON text. Rejects with one sentence. */
 export async function answerQuery(query: Query, inspection: Inspection, defaultSide: RequestQuestion['side']): Promise<string> {

@@ -1,4 +1,4 @@
-import type { RefusalRecord } from '../dataplane/data-plane.ts';
+import type { RefusalRecord } from '../threads/data-plane.ts';
 
 export const refusalsKept = 1_000;
 

@@ -1,5 +1,5 @@
 import { createHistogram, mergeHistogram } from '@remora/telemetry/histogram';
-import type { SeriesReading } from '../dataplane/data-plane.ts';
+import type { SeriesReading } from '../threads/data-plane.ts';
 
 export const seriesMax = 1_000;
 export const overflowRoute = '_overflow';

@@ -3,7 +3,7 @@ import type { QueryReply } from '@remora/proto/gen/remora/push/v1/push';
 import type { Batch } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
 import { ManualTimers } from '@remora/testing/manual-timers';
 import { describe, expect, test } from 'vitest';
-import type { RefusalRecord, SeriesReading } from '../dataplane/data-plane.ts';
+import type { RefusalRecord, SeriesReading } from '../threads/data-plane.ts';
 import { RefusalRing, refusalsKept } from './refusal-ring.ts';
 import { boundSeries, overflowRoute } from './series-bound.ts';
 import { TelemetrySender } from './telemetry-sender.ts';

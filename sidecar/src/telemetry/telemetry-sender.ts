@@ -4,7 +4,7 @@ import type { Subject } from '@remora/core/subject';
 import type { Query } from '@remora/proto/gen/remora/push/v1/push';
 import type { Batch, Event } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
 import { Backoff } from '../config/backoff.ts';
-import type { RefusalRecord, SeriesReading } from '../dataplane/data-plane.ts';
+import type { RefusalRecord, SeriesReading } from '../threads/data-plane.ts';
 import { boundSeries } from './series-bound.ts';
 import type { TelemetryConnector, TelemetryStream } from './telemetry-stream.ts';
 import { toWireRefusal, toWireSeries } from './wire-telemetry.ts';

@@ -1,6 +1,6 @@
 import type { Refusal, Series } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
 import { toProtoHistogram } from '@remora/telemetry/histogram';
-import type { RefusalRecord, SeriesReading } from '../dataplane/data-plane.ts';
+import type { RefusalRecord, SeriesReading } from '../threads/data-plane.ts';
 
 export const codesMax = 32;
 export const reasonsMax = 256;

@@ -3,7 +3,7 @@ import { seededRandom } from '@remora/core/random';
 import { Sidecar } from '../app.ts';
 import { MemoryDisk } from '../config/testdata/memory-disk.ts';
 import { ScriptedControlPlane } from '../config/testdata/scripted-control-plane.ts';
-import { RecordingDataPlane } from '../dataplane/recording-data-plane.ts';
+import { RecordingDataPlane } from '../threads/recording-data-plane.ts';
 import { readSettings } from '../settings/read-settings.ts';
 import type { SidecarSettings } from '../settings/sidecar-settings.ts';
 import type { SidecarEnvironment } from '../sidecar-environment.ts';

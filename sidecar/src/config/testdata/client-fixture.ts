@@ -5,7 +5,7 @@ import { ManualTimers, settle } from '@remora/testing/manual-timers';
 import { WireError, type RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { buildIdentity } from '@remora/snapshot/build';
 import type { Candidate } from '@remora/snapshot/candidate';
-import { RecordingDataPlane } from '../../dataplane/recording-data-plane.ts';
+import { RecordingDataPlane } from '../../threads/recording-data-plane.ts';
 import { ConfigClient, type ConfigClientOptions } from '../config-client.ts';
 import { MemoryDisk } from './memory-disk.ts';
 import { ScriptedControlPlane } from './scripted-control-plane.ts';

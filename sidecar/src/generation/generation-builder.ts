@@ -1,0 +1,277 @@
+import { NetworkSet } from '@remora/core/network-set';
+import { parseIpNetwork } from '@remora/core/ip-address';
+import { makeField } from '@remora/http/header-ids';
+import { MessageHead } from '@remora/http/message-head';
+import { compileRouteTableSliced, type RouteEntry, type RouteTable } from '@remora/router/route-table';
+import { RouteError } from '@remora/router/route-error';
+import type { RouteDefinition } from '@remora/snapshot/route-definition';
+import type { CallDestination, GatewayListener, InboundPort, Snapshot } from '@remora/snapshot/snapshot';
+import type { Cluster } from '../upstream/cluster.ts';
+import { connectionLimitsOf } from '../listener/connection-limits.ts';
+import type { Generation } from './generation.ts';
+import { BuildError, type PlaceBuilder } from './place-builder.ts';
+import {
+  ResolvedTarget, type CallerPlace, type CallerRoute, type Destination, type GatewayTarget, type ProviderAction, type ProviderPort,
+  type ProviderRoute, type RewritePlan, type SnapshotLabel, type WeightedTarget,
+} from './places.ts';
+
+export interface GenerationInputs {
+  readonly snapshot: Snapshot;
+  readonly label: SnapshotLabel;
+  readonly places: PlaceBuilder;
+  readonly clusterFor: (service: string) => Cluster;
+  /** The app behind an inbound port, as a cluster of one; empty where this sidecar was given none. */
+  readonly appFor: (portName: string) => ResolvedTarget;
+}
+
+/** Builds what a snapshot means, in steps: the caller goes on or pauses between them. Throws BuildError. */
+export function* buildGeneration(inputs: GenerationInputs): Generator<void, Generation> {
+  const { snapshot, places } = inputs;
+  const keys = new Set<string>();
+  places.begin(keys);
+  const routes = new RoutesByOwner();
+  for (const [i, route] of snapshot.routes.entries()) {
+    routes.add(route);
+    if (i % 1024 === 1023) yield;
+  }
+  const destinations = new Map<string, Destination>();
+  const byAuthority = new Map<string, Destination>();
+  for (const destination of snapshot.destinations.values()) {
+    yield* buildDestination(inputs, destination, routes, { destinations, byAuthority });
+    yield;
+  }
+  const inbound = new Map<string, ProviderPort>();
+  for (const port of snapshot.inbounds.values()) inbound.set(port.name, yield* buildInbound(inputs, port, routes));
+  const listeners = new Map<string, ProviderPort>();
+  for (const listener of snapshot.listeners.values()) listeners.set(listener.name, yield* buildListener(inputs, listener, routes, destinations));
+  return {
+    hash: snapshot.hash,
+    snapshot,
+    label: inputs.label,
+    trusted: trustedNetworks(snapshot),
+    inbound,
+    listeners,
+    byAuthority,
+    unknownPlace: places.provider('outbound', snapshot.subject.name, '', { hash: '', sections: [] }),
+    liveKeys: keys,
+  };
+}
+
+class RoutesByOwner {
+  readonly #routes = new Map<string, RouteDefinition[]>();
+
+  add(route: RouteDefinition): void {
+    const key = `${route.scope}/${route.owner}`;
+    const known = this.#routes.get(key);
+    if (known === undefined) this.#routes.set(key, [route]);
+    else known.push(route);
+  }
+
+  of(scope: RouteDefinition['scope'], owner: string): readonly RouteDefinition[] {
+    return this.#routes.get(`${scope}/${owner}`) ?? [];
+  }
+}
+
+// --- destinations ---------------------------------------------------------------------------------------------------
+
+function* buildDestination(
+  inputs: GenerationInputs, definition: CallDestination, all: RoutesByOwner, into: { destinations: Map<string, Destination>; byAuthority: Map<string, Destination> },
+): Generator<void, void> {
+  const { destinations, byAuthority } = into;
+  const { service } = definition;
+  const http = definition.ports.filter(({ protocol }) => protocol === 'http' || protocol === 'grpc');
+  const usual = defaultPort(http);
+  const routes = all.of('outbound', service);
+  for (const port of http) {
+    const destination = yield* buildDestinationPort(inputs, definition, port.name, routes);
+    destinations.set(`${service}\0${port.name}`, destination);
+    byAuthority.set(`${service}:${port.port}`, destination);
+    if (port.name !== usual) continue;
+    destinations.set(`${service}\0`, destination);
+    byAuthority.set(service, destination);
+    // What HTTP clients write for a name without port when they act as if it were one.
+    if (!http.some((other) => other.port === 80)) byAuthority.set(`${service}:80`, destination);
+  }
+}
+
+/** `http`, or the only one. */
+function defaultPort(ports: readonly { readonly name: string }[]): string {
+  return ports.find(({ name }) => name === 'http')?.name ?? (ports.length === 1 ? (ports[0]?.name ?? '') : '');
+}
+
+function* buildDestinationPort(
+  inputs: GenerationInputs, definition: CallDestination, portName: string, routes: readonly RouteDefinition[],
+): Generator<void, Destination> {
+  const { places, snapshot } = inputs;
+  const cluster = inputs.clusterFor(definition.service);
+  const side = snapshot.subject.kind === 'gateway' ? 'gateway' : 'outbound';
+  const callerRoute = (route: RouteDefinition | null): CallerRoute => {
+    const name = route?.name ?? '';
+    const settings = route?.settings ?? definition.settings;
+    return {
+      caller: places.caller(side, definition.service, name, settings, snapshot.subject.name),
+      targets: subsetTargets(route, cluster, portName),
+      place: places.provider('outbound', definition.service, name, { hash: `caller:${settings.hash}`, sections: settings.sections }),
+    };
+  };
+  const table = yield* buildTable(routes.filter((route) => appliesTo(route, portName)), callerRoute);
+  return {
+    service: definition.service,
+    cluster,
+    pathRules: definition.pathRules ?? snapshot.fleet.pathRules,
+    table,
+    fallback: callerRoute(null),
+  };
+}
+
+function subsetTargets(route: RouteDefinition | null, cluster: Cluster, portName: string): readonly WeightedTarget[] {
+  if (route === null || route.action.kind !== 'forward' || route.action.targets.length === 0) {
+    return [{ target: new ResolvedTarget(cluster, portName, []), weight: 1 }];
+  }
+  return route.action.targets.map(({ labels, weight, port }) => ({ target: new ResolvedTarget(cluster, port || portName, labels), weight }));
+}
+
+function appliesTo(route: RouteDefinition, port: string): boolean {
+  return route.ports.length === 0 || route.ports.includes(port);
+}
+
+// --- the own ports --------------------------------------------------------------------------------------------------
+
+function* buildInbound(inputs: GenerationInputs, port: InboundPort, all: RoutesByOwner): Generator<void, ProviderPort> {
+  const { snapshot, places } = inputs;
+  const service = snapshot.subject.name;
+  const app = inputs.appFor(port.name);
+  const toApp = (rewrite: RewritePlan | null): ProviderAction => ({ kind: 'app', rewrite, caller: places.appCaller(service), target: app });
+  const table = yield* buildTable(
+    all.of('inbound', service).filter((route) => appliesTo(route, port.name)),
+    (route): ProviderRoute => ({
+      place: places.provider('inbound', service, route.name, route.settings),
+      action: ownAction(route) ?? toApp(rewriteOf(route)),
+    }),
+  );
+  return {
+    name: port.name,
+    limits: connectionLimitsOf(port.settings),
+    pathRules: port.pathRules ?? snapshot.fleet.pathRules,
+    table,
+    fallback: { place: places.provider('inbound', service, '', port.settings), action: toApp(null) },
+    hosts: [],
+  };
+}
+
+function* buildListener(
+  inputs: GenerationInputs, listener: GatewayListener, all: RoutesByOwner, destinations: ReadonlyMap<string, Destination>,
+): Generator<void, ProviderPort> {
+  const { snapshot, places } = inputs;
+  const gateway = snapshot.subject.name;
+  const fallbackPlace = places.provider('gateway', gateway, '', listener.settings);
+  const httpsPort = [...snapshot.listeners.values()].find(({ protocol }) => protocol === 'https')?.port ?? 0;
+  const routes = listener.redirectToHttps ? [] : all.of('gateway', gateway).filter((route) => appliesTo(route, listener.name));
+  const table = yield* buildTable(routes, (route): ProviderRoute => ({
+    place: places.provider('gateway', gateway, route.name, route.settings),
+    action: ownAction(route) ?? { kind: 'forward', rewrite: rewriteOf(route), targets: gatewayTargets(inputs, route, destinations) },
+  }));
+  return {
+    name: listener.name,
+    limits: connectionLimitsOf(listener.settings),
+    pathRules: listener.pathRules ?? snapshot.fleet.pathRules,
+    table,
+    fallback: { place: fallbackPlace, action: listener.redirectToHttps ? { kind: 'httpsRedirect', port: httpsPort } : { kind: 'none' } },
+    hosts: listener.hosts,
+  };
+}
+
+function gatewayTargets(inputs: GenerationInputs, route: RouteDefinition, destinations: ReadonlyMap<string, Destination>): readonly GatewayTarget[] {
+  if (route.action.kind !== 'forward') return [];
+  return route.action.targets.map((target) => {
+    const destination = destinations.get(`${target.service}\0${target.port}`);
+    if (destination === undefined) {
+      throw routeFailure(route, '/to', 'unknown-destination', `${target.service}${target.port && ` port ${target.port}`} is not among the destinations`);
+    }
+    const port = (destination.fallback.targets[0] as WeightedTarget).target.port;
+    return {
+      target: new ResolvedTarget(destination.cluster, port, target.labels),
+      weight: target.weight,
+      destination,
+      overrides: callerOverrides(inputs, route, target.service),
+    };
+  });
+}
+
+function callerOverrides({ places, snapshot }: GenerationInputs, route: RouteDefinition, service: string): ReadonlyMap<string, CallerPlace> | null {
+  const own = route.callerOverrides.filter((override) => override.service === service);
+  if (own.length === 0) return null;
+  return new Map(own.map((override) => [
+    override.route, places.caller('gateway', service, override.route, override.settings, `${snapshot.subject.name}/${route.name}`),
+  ]));
+}
+
+// --- parts ----------------------------------------------------------------------------------------------------------
+
+/** What is answered here; null where the request goes on. */
+function ownAction({ action, match }: RouteDefinition): ProviderAction | null {
+  switch (action.kind) {
+    case 'forward':
+      return null;
+    case 'redirect':
+      return {
+        kind: 'redirect', status: action.status, scheme: action.scheme, host: action.host, port: action.port, keepQuery: action.keepQuery,
+        rewrite: action.rewrite === null ? null : { rewrite: action.rewrite, prefix: match.path?.kind === 'prefix' ? match.path.value : '' },
+      };
+    case 'respond': {
+      const fields = action.headers.map(({ name, value }) => makeField(name, value));
+      if (action.contentType !== '') fields.push(makeField('content-type', action.contentType));
+      fields.push(makeField('x-remora-origin', 'remora'));
+      return {
+        kind: 'respond',
+        delayMs: action.delayMs,
+        response() {
+          const head = new MessageHead();
+          head.status = action.status;
+          head.bodyLength = action.body.length;
+          for (const field of fields) head.put(field);
+          return { head, body: action.body };
+        },
+      };
+    }
+  }
+}
+
+function rewriteOf({ rewrite, match }: RouteDefinition): RewritePlan | null {
+  return rewrite === null ? null : { rewrite, prefix: match.path?.kind === 'prefix' ? match.path.value : '' };
+}
+
+function* buildTable<T>(routes: readonly RouteDefinition[], make: (route: RouteDefinition) => T): Generator<void, RouteTable<T>> {
+  const entries: RouteEntry<T>[] = [];
+  for (const route of routes) {
+    entries.push({ name: route.name, priority: route.priority, match: route.match, value: make(route) });
+    if (entries.length % 64 === 0) yield;
+  }
+  try {
+    return yield* compileRouteTableSliced(entries);
+  } catch (error) {
+    if (!(error instanceof RouteError)) throw error;
+    const route = routes.find(({ name }) => name === error.route);
+    throw new BuildError({
+      resource: route?.id ?? error.route, kind: '', pointer: error.pointer, code: error.code, message: error.message, policies: [],
+    });
+  }
+}
+
+function routeFailure(route: RouteDefinition, pointer: string, code: string, message: string): BuildError {
+  return new BuildError({ resource: route.id, kind: '', pointer, code, message, policies: [] });
+}
+
+function trustedNetworks({ fleet }: Snapshot): NetworkSet {
+  const set = new NetworkSet();
+  fleet.trustedProxies.forEach((text, index) => {
+    const network = parseIpNetwork(text);
+    if (network === null) {
+      throw new BuildError({
+        resource: 'mesh', kind: '', pointer: `/trustedProxies/${index}`, code: 'invalid-value', message: `${text} is not a network`, policies: [],
+      });
+    }
+    set.add(network, index);
+  });
+  return set;
+}

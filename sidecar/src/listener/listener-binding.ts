@@ -1,0 +1,124 @@
+import net from 'node:net';
+import type { ConnectionFacts } from '@remora/policy-kit/exchange';
+import type { ListenerSpec } from '../threads/data-plane.ts';
+import type { Engine } from '../pipeline/engine.ts';
+import { Link } from '../io/link.ts';
+import { ServerConnection } from './server-connection.ts';
+
+export interface BindingOptions {
+  readonly transplant: boolean;
+  /** SO_REUSEPORT: several threads listen on the same port. */
+  readonly reusePort: boolean;
+}
+
+/** A listening socket and its connections. */
+export class ListenerBinding {
+  readonly spec: ListenerSpec;
+  /** The port in use, also where 0 was asked for. */
+  port = 0;
+  draining = false;
+  /** Refused at accept: above the listener's or the thread's bounds. */
+  refused = 0;
+  accepted = 0;
+  readonly #engine: Engine;
+  readonly #options: BindingOptions;
+  readonly #connections = new Set<ServerConnection>();
+  #server: net.Server | null = null;
+  #whenEmpty: (() => void) | null = null;
+
+  constructor(engine: Engine, spec: ListenerSpec, options: BindingOptions) {
+    this.#engine = engine;
+    this.spec = spec;
+    this.#options = options;
+  }
+
+  /** Rejects with the system's error where the port cannot be bound. */
+  listen(port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true });
+      this.#server = server;
+      server.once('error', reject);
+      server.on('connection', (socket) => this.#accept(socket));
+      server.listen({ host: this.spec.host, port, backlog: 4096, reusePort: this.#options.reusePort }, () => {
+        server.removeListener('error', reject);
+        // Later errors are of single accepts (EMFILE among them): the listener itself goes on.
+        server.on('error', () => {
+          this.refused++;
+        });
+        this.port = (server.address() as net.AddressInfo).port;
+        resolve(this.port);
+      });
+    });
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  get busy(): number {
+    let busy = 0;
+    for (const connection of this.#connections) if (connection.busy) busy++;
+    return busy;
+  }
+
+  #accept(socket: net.Socket): void {
+    if (this.draining || !this.#engine.admits(this)) {
+      this.refused++;
+      socket.on('error', () => {});
+      socket.destroy();
+      return;
+    }
+    this.accepted++;
+    const connection = new ServerConnection(this.#engine, this, peerOf(socket, this.port));
+    this.#connections.add(connection);
+    this.#engine.opened();
+    connection.attach(Link.accepted(socket, this.#engine.thread.links, connection, this.#options.transplant));
+    this.#engine.thread.turn.end();
+  }
+
+  closed(connection: ServerConnection): void {
+    if (!this.#connections.delete(connection)) return;
+    this.#engine.gone();
+    if (this.#connections.size === 0) this.#whenEmpty?.();
+  }
+
+  /** No new connections; those that are open close after their exchange. Resolves when all are gone. */
+  drain(): Promise<void> {
+    this.draining = true;
+    this.#server?.close();
+    this.#server = null;
+    for (const connection of this.#connections) connection.drain();
+    this.#engine.thread.turn.end();
+    if (this.#connections.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#whenEmpty = resolve;
+    });
+  }
+
+  /** Closes everything; answers how many exchanges were cut. */
+  close(): number {
+    const { busy } = this;
+    this.draining = true;
+    this.#server?.close();
+    this.#server = null;
+    for (const connection of this.#connections) connection.destroy();
+    return busy;
+  }
+}
+
+function peerOf(socket: net.Socket, localPort: number): ConnectionFacts {
+  return {
+    peerAddress: plainAddress(socket.remoteAddress ?? ''),
+    peerPort: socket.remotePort ?? 0,
+    localPort,
+    tls: false,
+    serverName: '',
+    principal: '',
+    trusted: false,
+  };
+}
+
+/** IPv4 addresses of dual-stack sockets without their prefix. */
+function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
+}

@@ -1,0 +1,492 @@
+import { reasons, type Reason } from '@remora/errors/reason';
+import {
+  BodyReader, bodyBad, bodyData, bodyEnd, bodyLast, bodyMore, bodyTooLarge, bodyTrailers,
+} from '@remora/http/body-reader';
+import { asText, type TextBuffer } from '@remora/http/byte-text';
+import { HeadReader } from '@remora/http/head-reader';
+import {
+  connectionClose, connectionKeepAlive, scanComplete, scanIncomplete, scanTooLarge, scanVersion, unknownExpectation, type ScanVerdict,
+} from '@remora/http/head-scanner';
+import { closeLine, headSizeMax, keepAliveLine, noConnectionLine, writeResponseHead, type ResponseFraming } from '@remora/http/head-writer';
+import type { MessageHead } from '@remora/http/message-head';
+import type { ConnectionFacts } from '@remora/policy-kit/exchange';
+import { sendChunk, sendLastChunk } from '../upstream/client-connection.ts';
+import type { ConnectionLimits } from './connection-limits.ts';
+import type { Engine } from '../pipeline/engine.ts';
+import type { ExchangeRun } from '../pipeline/exchange-run.ts';
+import type { Link, LinkOwner } from '../io/link.ts';
+import type { ListenerBinding } from './listener-binding.ts';
+import type { ForwardedFields } from '../pipeline/outside-headers.ts';
+import type { ServerStream } from './server-stream.ts';
+import { WheelNode } from '../io/timer-wheel.ts';
+
+/**
+ * An HTTP/1.1 connection from a client: one exchange at a time, the next one when it has completed. Pipelined requests wait in the buffer
+ * they came in, at most one read, and reading pauses.
+ */
+export class ServerConnection extends WheelNode implements LinkOwner, ServerStream {
+  readonly binding: ListenerBinding;
+  facts: ConnectionFacts;
+  /** What `facts` were made by: they follow the current snapshot. */
+  factsOf: object | null = null;
+  /** What a gateway adds for this client. */
+  forwarded: ForwardedFields | null = null;
+  readonly #engine: Engine;
+  #link!: Link;
+  readonly #heads: HeadReader;
+  readonly #bodies: BodyReader;
+  #limits: ConnectionLimits;
+  /** The generation that they come from. */
+  #limitsOf: object | null;
+  #run: ExchangeRun | null = null;
+  #requests = 0;
+  /** Input that cannot be used yet. */
+  #held: TextBuffer | null = null;
+  #feeding = false;
+  #bodyWanted = false;
+  #ignoringBody = false;
+  #requestDone = true;
+  #continueDue = false;
+  #readEnded = false;
+  /** The current response must be the last. */
+  #closing = false;
+  /** Nothing is answered any more: what still comes is dropped until the client closes. */
+  #lingering = false;
+  #headSent = false;
+  #chunked = false;
+  #http10 = false;
+  #keepAliveAsked = false;
+  #headRequest = false;
+  #since = 0;
+  /** What the kernel had not taken when lingering was looked at last. */
+  #unsent = 0;
+  #bodyBytes = 0;
+  #bodySince = 0;
+
+  constructor(engine: Engine, binding: ListenerBinding, facts: ConnectionFacts) {
+    super();
+    this.#engine = engine;
+    this.binding = binding;
+    this.facts = facts;
+    this.#limits = engine.limitsOf(binding);
+    this.#limitsOf = engine.generation;
+    this.#heads = new HeadReader('request', engine.thread.arena, this.#limits.head);
+    this.#bodies = new BodyReader(engine.thread.arena, this.#limits.head);
+  }
+
+  attach(link: Link): void {
+    this.#link = link;
+    this.#since = this.#now();
+    this.#arm(this.#limits.idleTimeoutMs > 0 ? Math.min(this.#limits.idleTimeoutMs, firstByteMs(this.#limits)) : firstByteMs(this.#limits));
+  }
+
+  /** An exchange is under way. */
+  get busy(): boolean {
+    return this.#run !== null;
+  }
+
+  get requestEnded(): boolean {
+    return this.#requestDone;
+  }
+
+  // --- input ------------------------------------------------------------------------------------------------------
+
+  onRead(bytes: TextBuffer, length: number): void {
+    if (this.#lingering) return;
+    if (this.#held === null) {
+      this.#feed(bytes, 0, length, false);
+      return;
+    }
+    // The one read that was under way when reading paused.
+    this.#held = asText(Buffer.concat([this.#held, bytes.subarray(0, length)]));
+    this.#link.pause();
+  }
+
+  /** `own`: the bytes are ours, and may be kept as they are. */
+  #feed(bytes: TextBuffer, from: number, to: number, own: boolean): void {
+    this.#feeding = true;
+    let at = from;
+    while (at < to && !this.#lingering) {
+      if (this.#run === null) at = this.#readHead(bytes, at, to);
+      else if (this.#requestDone || !(this.#bodyWanted || this.#ignoringBody)) {
+        this.#hold(bytes, at, to, own);
+        break;
+      } else at = this.#readBody(this.#run, bytes, at, to);
+    }
+    this.#feeding = false;
+  }
+
+  /** Copied once for each read, not once for each of the pipelined requests in it. */
+  #hold(bytes: TextBuffer, at: number, to: number, own: boolean): void {
+    const rest = bytes.subarray(at, to);
+    this.#held = asText(own ? rest : Buffer.from(rest));
+    if (!this.#requestDone) this.#link.pause();
+  }
+
+  /** Goes on with held input, where it can be used now. */
+  #feedHeld(): void {
+    while (this.#held !== null && !this.#feeding && !this.#lingering) {
+      if (this.#run !== null && (this.#requestDone || !(this.#bodyWanted || this.#ignoringBody))) return;
+      const held = this.#held;
+      this.#held = null;
+      this.#feed(held, 0, held.length, true);
+    }
+    if (this.#held !== null || this.#lingering || this.#feeding) return;
+    this.#link.resume();
+    if (this.#readEnded) this.#inputEnded();
+  }
+
+  #readHead(bytes: TextBuffer, at: number, to: number): number {
+    const fresh = !this.#heads.waiting;
+    if (fresh && this.#limitsOf !== this.#engine.generation) this.#refreshLimits();
+    const verdict = this.#heads.read(bytes, at, to);
+    if (verdict === scanIncomplete) {
+      if (fresh) this.#headBegan();
+      return to;
+    }
+    if (verdict !== scanComplete) {
+      this.#refuseHead(verdict);
+      return to;
+    }
+    const { used } = this.#heads;
+    this.#begin(this.#heads.take());
+    return used;
+  }
+
+  #refreshLimits(): void {
+    this.#limitsOf = this.#engine.generation;
+    this.#limits = this.#engine.limitsOf(this.binding);
+    this.#heads.setLimits(this.#limits.head);
+  }
+
+  #begin(head: MessageHead): void {
+    const { minorVersion, connection, bodyLength } = head;
+    this.#requests++;
+    head.expectContinue &&= minorVersion === 1;
+    this.#http10 = minorVersion === 0;
+    this.#keepAliveAsked = this.#http10 && (connection & connectionKeepAlive) !== 0;
+    this.#closing = this.#http10 ? !this.#keepAliveAsked : (connection & connectionClose) !== 0;
+    if (this.#requests >= this.#limits.requestsPerConnectionMax || this.binding.draining) this.#closing = true;
+    this.#headRequest = head.method === 'HEAD';
+    this.#headSent = false;
+    this.#bodyWanted = false;
+    this.#ignoringBody = false;
+    this.#continueDue = head.expectContinue;
+    this.#bodySince = 0;
+    this.#bodies.start(bodyLength < 0 ? 'chunked' : 'length', bodyLength);
+    this.#requestDone = this.#bodies.done;
+    const run = this.#engine.makeRun(this, head);
+    this.#run = run;
+    if ((connection & unknownExpectation) !== 0) run.refuse(this.#engine.answerFor(reasons.expectationFailed, ''));
+    else if (head.method === 'CONNECT' || head.protocol !== '') {
+      // What follows is not HTTP.
+      this.#closing = true;
+      run.refuse(this.#engine.answerFor(reasons.notImplemented, ''));
+    } else this.#engine.start(run, this);
+  }
+
+  #readBody(run: ExchangeRun, bytes: TextBuffer, at: number, to: number): number {
+    const bodies = this.#bodies;
+    const event = bodies.read(bytes, at, to);
+    this.#continueDue = false;
+    switch (event) {
+      case bodyMore:
+        break;
+      case bodyData:
+        this.#bodyBytes += bodies.dataEnd - bodies.dataAt;
+        if (!this.#ignoringBody) this.#bodyWanted = run.bodyData(bytes, bodies.dataAt, bodies.dataEnd, false);
+        break;
+      case bodyLast:
+        this.#requestDone = true;
+        if (!this.#ignoringBody) run.bodyData(bytes, bodies.dataAt, bodies.dataEnd, true);
+        break;
+      case bodyEnd:
+      case bodyTrailers:
+        this.#requestDone = true;
+        if (this.#ignoringBody) break;
+        if (bodies.trailers === null) run.bodyData(bytes, at, at, true);
+        else run.bodyTrailers(bodies.trailers);
+        break;
+      case bodyBad:
+      case bodyTooLarge:
+        this.#closing = true;
+        run.requestFailed(event === bodyBad ? reasons.badRequest : reasons.headersTooLarge, 'the body is not framed as it says');
+        return to;
+    }
+    this.#since = this.#now();
+    return bodies.used;
+  }
+
+  #refuseHead(verdict: ScanVerdict): void {
+    this.#closing = true;
+    this.#requestDone = false;
+    this.#http10 = false;
+    this.#headRequest = false;
+    this.#headSent = false;
+    const reason = verdict === scanTooLarge ? reasons.headersTooLarge : verdict === scanVersion ? reasons.versionNotSupported : reasons.badRequest;
+    const limit = this.#heads.tooManyFields ? '/headerCount' : '/headerBytes';
+    this.#failUnread(reason, verdict === scanTooLarge ? limit : '');
+  }
+
+  /** Answers a request that was not read. */
+  #failUnread(reason: Reason, limit: string): void {
+    const run = this.#engine.makeRun(this, null);
+    this.#run = run;
+    run.requestFailed(reason, '', limit);
+  }
+
+  onEnd(): void {
+    this.#readEnded = true;
+    if (this.#held === null) this.#inputEnded();
+  }
+
+  /** FIN: after a complete request it is a half-close, and the answer still goes out (RFC 9112 section 9.6). */
+  #inputEnded(): void {
+    this.#closing = true;
+    const run = this.#run;
+    if (run === null) {
+      if (this.#heads.waiting) this.#link.destroy();
+      else this.#link.end();
+    } else if (!this.#requestDone) {
+      run.clientGone();
+      this.#link.destroy();
+    }
+  }
+
+  onDrain(): void {
+    this.#since = this.#now();
+    this.#run?.writable();
+  }
+
+  onClosed(): void {
+    this.#engine.thread.wheels.cancel(this);
+    const run = this.#run;
+    this.#run = null;
+    this.#held = null;
+    run?.clientGone();
+    this.binding.closed(this);
+  }
+
+  // --- ServerStream -----------------------------------------------------------------------------------------------
+
+  demandBody(): void {
+    if (this.#bodyWanted || this.#requestDone || this.#ignoringBody) return;
+    this.#bodyWanted = true;
+    if (this.#continueDue && this.#held === null) {
+      this.#continueDue = false;
+      this.#link.send(continueBytes, 0, continueBytes.length);
+    }
+    this.#bodyBegan();
+    if (!this.#feeding) this.#engine.thread.turn.later(this);
+  }
+
+  ignoreBody(): void {
+    if (this.#requestDone) return;
+    // What is not read cannot be told from the next request: this one is the last.
+    this.#closing = true;
+    this.#ignoringBody = true;
+    if (!this.#feeding) this.#engine.thread.turn.later(this);
+  }
+
+  runLater(): void {
+    if (this.#run !== null || this.#held !== null) this.#feedHeld();
+  }
+
+  sendInfo(head: MessageHead): void {
+    if (this.#http10 || this.#headSent) return;
+    const out = this.#link.reserve(headSizeMax(head));
+    const at = writeResponseHead(head, infoFraming, out, this.#link.outAt);
+    if (at >= 0) this.#link.wrote(at);
+  }
+
+  sendHead(head: MessageHead, end: boolean): boolean {
+    const bodiless = end || this.#headRequest || head.status === 204 || head.status === 304;
+    // A final answer before the request ended closes (CVE-2024-23326), and so does a body without length for HTTP/1.0.
+    if (!this.#requestDone || this.binding.draining) this.#closing = true;
+    const unknownLength = head.bodyLength < 0 && !bodiless;
+    if (unknownLength && this.#http10) this.#closing = true;
+    if (end && head.bodyLength < 0 && !this.#headRequest && head.status !== 304) head.bodyLength = 0;
+    this.#chunked = unknownLength && !this.#http10;
+    framing.bodiless = bodiless;
+    framing.chunkedAllowed = !this.#http10;
+    framing.connectionLine = this.#closing ? closeLine : this.#keepAliveAsked ? keepAliveLine : noConnectionLine;
+    const out = this.#link.reserve(headSizeMax(head));
+    const at = writeResponseHead(head, framing, out, this.#link.outAt);
+    if (at < 0) return false;
+    this.#link.wrote(at);
+    this.#headSent = true;
+    return true;
+  }
+
+  sendData(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
+    if (this.#headRequest) return true;
+    this.#since = this.#now();
+    if (this.#chunked) sendChunk(this.#link, bytes, at, to, end);
+    else if (to > at) this.#link.send(bytes, at, to);
+    if (!end && this.#link.congested) {
+      this.#writeStalled();
+      return false;
+    }
+    return true;
+  }
+
+  sendTrailers(head: MessageHead): void {
+    if (this.#chunked) sendLastChunk(this.#link, head);
+  }
+
+  abort(_reason: Reason): void {
+    this.#run = null;
+    this.#lingering = true;
+    // Behind a length or chunks a FIN is recognised as broken; an RST also where the end of the connection would end the body.
+    this.#link.flush();
+    this.#link.abort();
+  }
+
+  exchangeEnded(): void {
+    this.#run = null;
+    if (this.#lingering) return;
+    if (this.#closing || !this.#requestDone) {
+      this.#linger();
+      return;
+    }
+    this.#since = this.#now();
+    this.#armIdle();
+    if (this.#held !== null && !this.#feeding) this.#engine.thread.turn.later(this);
+  }
+
+  /** Closes our side, then waits a little for the client's: closing with unread input would make the kernel reset what we sent. */
+  #linger(): void {
+    this.#lingering = true;
+    this.#held = null;
+    this.#link.end();
+    this.#link.resume();
+    if (this.#readEnded) return;
+    this.#since = this.#now();
+    this.#arm(lingerMs);
+  }
+
+  /**
+   * Closes when the exchange under way has completed. An idle connection is closed after a while of quiet: a request that is on its way
+   * now is still answered, and told to go elsewhere.
+   */
+  drain(): void {
+    if (this.#run !== null || this.#lingering || this.#heads.waiting) return;
+    this.#since = this.#now();
+    this.#arm(drainQuietMs);
+  }
+
+  destroy(): void {
+    this.#link.destroy();
+  }
+
+  // --- time -------------------------------------------------------------------------------------------------------
+
+  #now(): number {
+    return this.#engine.thread.turn.now();
+  }
+
+  #arm(delayMs: number): void {
+    this.#engine.thread.wheels.arm(this, delayMs);
+  }
+
+  /** Usually armed from before: the timer compares when it fires. */
+  #armIdle(): void {
+    if (this.#limits.idleTimeoutMs > 0 && !this.#engine.thread.wheels.isArmed(this)) this.#arm(this.#limits.idleTimeoutMs);
+  }
+
+  #headBegan(): void {
+    this.#since = this.#now();
+    if (this.#limits.headerTimeoutMs > 0) this.#arm(this.#limits.headerTimeoutMs);
+  }
+
+  #bodyBegan(): void {
+    this.#since = this.#now();
+    if (this.#bodySince !== 0) return;
+    this.#bodySince = this.#since;
+    this.#bodyBytes = 0;
+    if (this.#limits.bodyTimeoutMs > 0) this.#arm(Math.min(this.#limits.bodyTimeoutMs, bodyCheckMs));
+  }
+
+  #writeStalled(): void {
+    if (this.#limits.idleTimeoutMs > 0 && !this.#engine.thread.wheels.isArmed(this)) this.#arm(this.#limits.idleTimeoutMs);
+  }
+
+  fire(): void {
+    const now = this.#now();
+    if (this.#lingering && this.#stillSending(now)) {
+      this.#arm(lingerMs);
+      return;
+    }
+    const left = this.#timeLeft(now);
+    if (left > 0) {
+      if (left < Infinity) this.#arm(left);
+      return;
+    }
+    const run = this.#run;
+    if (this.#lingering) this.#link.destroy();
+    else if (run === null && this.#heads.waiting) {
+      this.#heads.clear();
+      this.#refuseSlow();
+    } else if (run === null) this.#linger();
+    else if (this.#link.congested) {
+      run.clientGone();
+      this.#link.abort();
+    } else {
+      this.#closing = true;
+      run.requestFailed(reasons.requestTimeout, 'the body does not come as fast as it must', this.#tooSlow(now) ? '/minBodyRate' : '/bodyTimeout');
+    }
+  }
+
+  /** The client takes its last answer slowly: lingering begins when it has all of it, or has taken nothing for the idle timeout. */
+  #stillSending(now: number): boolean {
+    const { unsent } = this.#link;
+    if (unsent !== this.#unsent) {
+      this.#unsent = unsent;
+      this.#since = now;
+      return true;
+    }
+    return unsent > 0 && (this.#limits.idleTimeoutMs <= 0 || now - this.#since < this.#limits.idleTimeoutMs);
+  }
+
+  #refuseSlow(): void {
+    this.#closing = true;
+    this.#requestDone = false;
+    this.#headSent = false;
+    this.#failUnread(reasons.requestTimeout, '/headerTimeout');
+  }
+
+  /** Milliseconds until something is too late; not positive: it is. Infinity: nothing is awaited from the client. */
+  #timeLeft(now: number): number {
+    const limits = this.#limits;
+    const quiet = now - this.#since;
+    if (this.#lingering) return lingerMs - quiet;
+    if (this.#run === null) {
+      if (this.#heads.waiting) return limits.headerTimeoutMs > 0 ? limits.headerTimeoutMs - quiet : Infinity;
+      if (this.binding.draining) return drainQuietMs - quiet;
+      return limits.idleTimeoutMs > 0 ? limits.idleTimeoutMs - quiet : Infinity;
+    }
+    if (this.#link.congested) return limits.idleTimeoutMs > 0 ? limits.idleTimeoutMs - quiet : Infinity;
+    if (this.#requestDone || !this.#bodyWanted) return limits.idleTimeoutMs > 0 ? limits.idleTimeoutMs : Infinity;
+    if (this.#tooSlow(now)) return 0;
+    return limits.bodyTimeoutMs > 0 ? Math.min(limits.bodyTimeoutMs - quiet, bodyCheckMs) : Infinity;
+  }
+
+  #tooSlow(now: number): boolean {
+    const { bodyRateMin } = this.#limits;
+    const spent = now - this.#bodySince;
+    return bodyRateMin > 0 && spent > bodyCheckMs && this.#bodyBytes * 1000 < bodyRateMin * spent;
+  }
+}
+
+/** A new connection has this long for its first byte. */
+function firstByteMs(limits: ConnectionLimits): number {
+  return limits.headerTimeoutMs > 0 ? limits.headerTimeoutMs : 60_000;
+}
+
+const lingerMs = 1000;
+const drainQuietMs = 500;
+const bodyCheckMs = 5000;
+const continueBytes = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
+const infoFraming: ResponseFraming = { bodiless: true, chunkedAllowed: true, connectionLine: noConnectionLine };
+/** Filled for each head, read within the call. */
+const framing = { bodiless: false, chunkedAllowed: true, connectionLine: noConnectionLine };

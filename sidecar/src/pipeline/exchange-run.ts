@@ -1,0 +1,348 @@
+import { reasons, type Reason } from '@remora/errors/reason';
+import type { MessageHead } from '@remora/http/message-head';
+import { Exchange, WAIT, type Answer, type EdgeFilter, type Sink, type Source, type Target, type Verdict } from '@remora/policy-kit/exchange';
+import { BodyJoint } from './body-joint.ts';
+import type { Engine } from './engine.ts';
+import type { ExchangeTimer } from './filter-timers.ts';
+import type { CallerPlace, PlacePin, ProviderRoute } from '../generation/places.ts';
+import { ResponseSink } from './response-sink.ts';
+import type { SeriesRow } from '../records/series-rows.ts';
+import type { ServerStream } from '../listener/server-stream.ts';
+import { UpstreamCall } from '../upstream/upstream-call.ts';
+
+/**
+ * One exchange on its way: filters, call, response, end. Source of the request body for the layers; its ResponseSink is where the
+ * response ends. Whatever happens, it completes exactly once.
+ */
+export class ExchangeRun extends Exchange implements Source {
+  declare head: MessageHead;
+  declare pin: PlacePin;
+  /** What the inbound port or gateway listener chose; null on the outbound side. */
+  route: ProviderRoute | null = null;
+  /** Where the call went, with the settings that limit it; null before. */
+  caller: CallerPlace | null = null;
+  /** Delays of filters that have not fired: they go with the exchange. */
+  timers: ExchangeTimer | null = null;
+  readonly #engine: Engine;
+  #stream: ServerStream | null;
+  #ended = false;
+  /** Filters whose `request` has run, or had none to run. */
+  #passed = 0;
+  #waiting = false;
+  #headSent = false;
+  #bodySink: Sink | null = null;
+  #responseSource: Source | null = null;
+  #row: SeriesRow | null = null;
+
+  constructor(engine: Engine, stream: ServerStream, head: MessageHead) {
+    super();
+    this.#engine = engine;
+    this.#stream = stream;
+    this.head = head;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  // --- the request ------------------------------------------------------------------------------------------------
+
+  /** Runs the filters of the pin, then what the route says. */
+  begin(pin: PlacePin): void {
+    this.pin = pin;
+    this.slots = pin.slotCount === 0 ? noSlots : emptySlots(pin.slotCount);
+    this.#runFilters(0);
+  }
+
+  #runFilters(from: number): void {
+    const { filters } = this.pin;
+    for (let i = from; i < filters.length; i++) {
+      const filter = filters[i] as EdgeFilter;
+      this.#passed = i + 1;
+      if (filter.request === undefined) continue;
+      const verdict = this.#ask(filter);
+      if (verdict === null) continue;
+      if (verdict === WAIT) this.#waiting = true;
+      else this.refuse(verdict);
+      return;
+    }
+    this.#engine.route(this);
+  }
+
+  #ask(filter: EdgeFilter): Verdict {
+    try {
+      return filter.request?.(this) ?? null;
+    } catch (error) {
+      return this.#engine.filterFailed(filter.kind, error);
+    }
+  }
+
+  override proceed(token: number): void {
+    if (token !== this.token || !this.#waiting) return;
+    this.#waiting = false;
+    this.token++;
+    this.#runFilters(this.#passed);
+    this.#engine.thread.turn.end();
+  }
+
+  override answer(token: number, answer: Answer): void {
+    if (token !== this.token || this.#ended) return;
+    this.#waiting = false;
+    this.token++;
+    this.refuse(answer);
+    this.#engine.thread.turn.end();
+  }
+
+  /** Sends the call through the layers. */
+  dispatch(caller: CallerPlace, target: Target): void {
+    this.destination = target.service;
+    this.caller = caller;
+    const joint = this.wantsRequestBody === 0 || this.head.bodyLength === 0 ? null : new BodyJoint();
+    const call = new UpstreamCall(this, joint ?? this, target);
+    const response = new ResponseSink(this);
+    const sink = caller.dispatch(call, this.wantsResponseBody === 0 ? response : this.#responseChain(response));
+    if (this.#ended) return;
+    this.#bodySink = joint === null ? sink : this.#requestChain(joint, sink);
+  }
+
+  countIn(row: SeriesRow): void {
+    if (this.#row !== null) return;
+    this.#row = row;
+    row.began();
+  }
+
+  /** Filters that asked for the request body, the first one outermost. */
+  #requestChain(joint: BodyJoint, innermost: Sink): Sink {
+    const { filters } = this.pin;
+    let sink: Sink = joint.before(innermost);
+    for (let i = filters.length - 1; i >= 0; i--) {
+      const filter = filters[i] as EdgeFilter;
+      if ((this.wantsRequestBody & (1 << i)) !== 0 && filter.requestBody !== undefined) sink = filter.requestBody(this, sink);
+    }
+    sink.bind(this);
+    return sink;
+  }
+
+  /** Filters that asked for the response body: the last one sees it first. */
+  #responseChain(outermost: Sink): Sink {
+    const { filters } = this.pin;
+    let sink = outermost;
+    for (let i = 0; i < filters.length; i++) {
+      const filter = filters[i] as EdgeFilter;
+      if ((this.wantsResponseBody & (1 << i)) !== 0 && filter.responseBody !== undefined) sink = filter.responseBody(this, sink);
+    }
+    return sink;
+  }
+
+  // --- source of the request body: called by the layers -----------------------------------------------------------
+
+  resume(): void {
+    this.#stream?.demandBody();
+  }
+
+  stop(_reason: Reason): void {
+    this.#bodySink = null;
+    this.#stream?.ignoreBody();
+  }
+
+  // --- from the codec ---------------------------------------------------------------------------------------------
+
+  /** False: no more until `demandBody`. */
+  bodyData(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
+    this.bytesIn += to - at;
+    const sink = this.#bodySink;
+    return sink === null || sink.data(bytes, at, to, end);
+  }
+
+  bodyTrailers(head: MessageHead): void {
+    this.#bodySink?.trailers(head);
+  }
+
+  /** The client broke its request, or is too slow with it. `limit`: the field of `requestLimits` that it exceeds. */
+  requestFailed(reason: Reason, detail: string, limit = ''): void {
+    this.refuse(limit === '' ? this.#engine.answerFor(reason, detail) : this.#engine.limitAnswer(reason, 'requestLimits', limit, detail));
+  }
+
+  /** What was queued for the client has been written. */
+  writable(): void {
+    this.#responseSource?.resume();
+  }
+
+  /** The client is gone. */
+  clientGone(): void {
+    if (this.#ended) return;
+    this.#stream = null;
+    this.#dropCall(reasons.downstreamReset);
+    this.refusal ??= this.#engine.answerFor(reasons.downstreamReset, '');
+    this.#complete();
+  }
+
+  // --- from the response sink -------------------------------------------------------------------------------------
+
+  onBind(from: Source): void {
+    this.#responseSource = from;
+  }
+
+  onInfo(head: MessageHead): void {
+    if (!this.#ended && !this.#headSent) this.#stream?.sendInfo(head);
+  }
+
+  onHead(head: MessageHead, end: boolean): void {
+    if (this.#ended || this.#headSent) return;
+    this.answeredAt = this.#engine.thread.turn.now();
+    const failure = this.#runResponseHooks(head);
+    if (failure === null && this.#sendHead(head, end)) return;
+    this.#dropCall(reasons.filterFailed);
+    this.#sendAnswer(failure ?? this.#engine.answerFor(reasons.filterFailed, 'the response head cannot be written'));
+  }
+
+  onData(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
+    const stream = this.#stream;
+    if (this.#ended || stream === null || !this.#headSent) return true;
+    this.bytesOut += to - at;
+    const more = stream.sendData(bytes, at, to, end);
+    if (end) this.#complete();
+    return more;
+  }
+
+  onTrailers(head: MessageHead): void {
+    if (this.#ended || !this.#headSent) return;
+    this.#stream?.sendTrailers(head);
+    this.#complete();
+  }
+
+  onReset(reason: Reason): void {
+    if (this.#ended) return;
+    this.#responseSource = null;
+    const { limit } = this;
+    if (limit === null) this.refuse(this.#engine.answerFor(reason, ''));
+    else this.refuse(this.#engine.limitAnswer(reason, limit.pointer === '' ? '' : 'timeout', limit.pointer, limit.detail));
+  }
+
+  // --- answers made here ------------------------------------------------------------------------------------------
+
+  /** Ends what is under way, and answers where that is still possible. */
+  refuse(answer: Answer): void {
+    if (this.#ended) return;
+    this.#dropCall(answer.reason);
+    if (this.#headSent || answer.status === 0) {
+      this.refusal ??= answer;
+      this.#stream?.abort(answer.reason);
+      this.#complete();
+      return;
+    }
+    let shown = answer;
+    for (let i = this.#passed - 1; i >= 0; i--) shown = this.#rewriteAnswer(this.pin.filters[i] as EdgeFilter, shown);
+    this.#sendAnswer(shown);
+  }
+
+  #rewriteAnswer(filter: EdgeFilter, answer: Answer): Answer {
+    if (filter.answer === undefined) return answer;
+    try {
+      return filter.answer(this, answer);
+    } catch (error) {
+      return this.#engine.filterFailed(filter.kind, error);
+    }
+  }
+
+  #sendAnswer(answer: Answer): void {
+    if (answer.status >= 400) this.refusal = answer;
+    this.#engine.ensureRequestId(this);
+    const { head, body } = this.#engine.encode(this, answer);
+    this.sendOwn(head, body);
+  }
+
+  /** A response made here: through the hooks of the filters that have run, then out. */
+  sendOwn(head: MessageHead, body: Uint8Array): void {
+    this.answeredAt = this.#engine.thread.turn.now();
+    const failure = this.#runResponseHooks(head);
+    const sendsBody = body.length > 0 && this.head.method !== 'HEAD';
+    if (failure !== null || !this.#sendHead(head, !sendsBody)) {
+      this.refusal ??= failure;
+      this.#stream?.abort(reasons.filterFailed);
+      this.#complete();
+      return;
+    }
+    if (sendsBody) this.onData(body, 0, body.length, true);
+  }
+
+  // --- the response -----------------------------------------------------------------------------------------------
+
+  /** In reverse, by the filters whose `request` ran. Answers what went wrong. */
+  #runResponseHooks(head: MessageHead): Answer | null {
+    this.responseHead = head;
+    const { filters } = this.pin;
+    for (let i = this.#passed - 1; i >= 0; i--) {
+      const filter = filters[i] as EdgeFilter;
+      if (filter.response === undefined) continue;
+      try {
+        filter.response(this, head);
+      } catch (error) {
+        return this.#engine.filterFailed(filter.kind, error);
+      }
+    }
+    return null;
+  }
+
+  /** False where it cannot be written. */
+  #sendHead(head: MessageHead, end: boolean): boolean {
+    const stream = this.#stream;
+    if (stream === null) return true;
+    if (!stream.sendHead(head, end)) return false;
+    this.#headSent = true;
+    this.status = head.status;
+    if (end) this.#complete();
+    return true;
+  }
+
+  // --- the end ----------------------------------------------------------------------------------------------------
+
+  #dropCall(reason: Reason): void {
+    const sink = this.#bodySink;
+    const source = this.#responseSource;
+    this.#bodySink = null;
+    this.#responseSource = null;
+    if (sink !== null && this.#stream?.requestEnded !== true) sink.reset(reason);
+    source?.stop(reason);
+  }
+
+  #complete(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.token++;
+    this.#bodySink = null;
+    this.#responseSource = null;
+    const stream = this.#stream;
+    this.#stream = null;
+    this.endedAt = this.#engine.thread.turn.now();
+    for (let timer = this.timers; timer !== null; timer = timer.nextOfExchange) timer.cancel();
+    this.timers = null;
+    this.countIn(this.#engine.rowOf(this));
+    this.#row?.ended(this.status, this.endedAt - this.startedAt, this.bytesIn, this.bytesOut, this.attempts > 1 ? this.attempts - 1 : 0);
+    this.#runCompleteHooks();
+    if (this.refusal !== null) this.#engine.recordRefusal(this, this.refusal, false);
+    stream?.exchangeEnded();
+  }
+
+  /** Filters that only look at the end see every exchange; the others those that came to them. */
+  #runCompleteHooks(): void {
+    const { filters } = this.pin;
+    for (let i = 0; i < filters.length; i++) {
+      const filter = filters[i] as EdgeFilter;
+      if (filter.complete === undefined || (i >= this.#passed && filter.request !== undefined)) continue;
+      try {
+        filter.complete(this);
+      } catch (error) {
+        this.#engine.filterFailed(filter.kind, error);
+      }
+    }
+  }
+}
+
+function emptySlots(count: number): unknown[] {
+  const slots: unknown[] = [];
+  for (let i = 0; i < count; i++) slots.push(undefined);
+  return slots;
+}
+
+const noSlots: unknown[] = Object.freeze([]) as unknown as unknown[];

@@ -1,0 +1,96 @@
+import { canonicalPath } from '@remora/http/canonical-path';
+import { buildRequestHead } from '@remora/http/head-builder';
+import type { MessageHead } from '@remora/http/message-head';
+import { undecided, type RouteHit } from '@remora/router/route-table';
+import type { EffectiveSettings } from '@remora/snapshot/effective-settings';
+import type { RequestQuestion } from '../threads/data-plane.ts';
+import type { Generation } from '../generation/generation.ts';
+import type { CallerRoute, Destination, ProviderPort, ProviderRoute, WeightedTarget } from '../generation/places.ts';
+
+/** What would happen to a request on this generation, as JSON: path, route, policies in order, destinations with what they have. Sends nothing. */
+export function explainRequest(generation: Generation | null, question: RequestQuestion): object {
+  if (generation === null) return { outcome: 'refused', reason: 'no-configuration' };
+  let head: MessageHead;
+  try {
+    head = buildRequestHead({ method: question.method, authority: question.authority, target: question.path, headers: question.headers });
+  } catch (error) {
+    return { outcome: 'refused', reason: 'bad-request', detail: error instanceof Error ? error.message : String(error) };
+  }
+  const snapshot = { version: generation.label.version, hash: generation.hash };
+  if (question.side === 'outbound') return { snapshot, ...explainOutbound(generation, head) };
+  const ports = question.side === 'inbound' ? generation.inbound : generation.listeners;
+  const port = question.listener === undefined ? [...ports.values()][0] : ports.get(question.listener);
+  if (port === undefined) return { snapshot, outcome: 'refused', reason: 'no-route', detail: 'no such port or listener', known: [...ports.keys()] };
+  return { snapshot, listener: port.name, ...explainProvider(port, head) };
+}
+
+function explainProvider(port: ProviderPort, head: MessageHead): object {
+  const path = canonicalPath(head.path, port.pathRules);
+  if (path === '') return { outcome: 'refused', reason: 'bad-path' };
+  head.setPath(path);
+  const hit = port.table.match(head);
+  if (hit === undecided) return { path, outcome: 'refused', reason: 'bad-request', detail: 'a match could not be evaluated' };
+  const route: ProviderRoute = hit?.value ?? port.fallback;
+  return { path, route: route.place.route, variables: variablesOf(hit), policies: policiesOf(route.place.settings), ...explainAction(route, head) };
+}
+
+function explainAction({ action }: ProviderRoute, head: MessageHead): object {
+  switch (action.kind) {
+    case 'app':
+      return { outcome: 'app', targets: [describeTarget({ target: action.target, weight: 1 })] };
+    case 'forward':
+      return {
+        outcome: 'forward',
+        targets: action.targets.map((target) => ({
+          ...describeTarget(target), ...explainCaller(target.destination, head, (route) => target.overrides?.get(route)?.settings ?? null),
+        })),
+      };
+    case 'redirect':
+      return { outcome: 'redirect', status: action.status };
+    case 'httpsRedirect':
+      return { outcome: 'redirect', status: 308 };
+    case 'respond':
+      return { outcome: 'respond', status: action.response().head.status };
+    case 'none':
+      return { outcome: 'refused', reason: 'no-route' };
+  }
+}
+
+function explainOutbound(generation: Generation, head: MessageHead): object {
+  const destination = generation.byAuthority.get(head.authority);
+  if (destination === undefined) return { outcome: 'refused', reason: 'unknown-destination', known: [...generation.byAuthority.keys()].slice(0, 100) };
+  const path = canonicalPath(head.path, destination.pathRules);
+  if (path === '') return { outcome: 'refused', reason: 'bad-path' };
+  head.setPath(path);
+  return { path, outcome: 'forward', ...explainCaller(destination, head, () => null) };
+}
+
+function explainCaller(destination: Destination, head: MessageHead, override: (route: string) => EffectiveSettings | null): object {
+  const hit = destination.table.match(head);
+  if (hit === undecided) return { outcome: 'refused', reason: 'bad-request' };
+  const route: CallerRoute = hit?.value ?? destination.fallback;
+  return {
+    destination: destination.service,
+    destinationRoute: route.caller.route,
+    callerPolicies: policiesOf(override(route.caller.route) ?? route.caller.settings),
+    subsets: route.targets.map(describeTarget),
+  };
+}
+
+function describeTarget({ target, weight }: WeightedTarget): object {
+  return {
+    service: target.service,
+    port: target.port,
+    labels: target.labels,
+    weight,
+    endpoints: target.tiers.flatMap(({ candidates }, tier) => candidates.map(({ id, pool, weight: share }) => ({ id, address: pool.address, weight: share, tier }))),
+  };
+}
+
+function variablesOf(hit: RouteHit<unknown> | null): Record<string, string> {
+  return Object.fromEntries((hit?.pathNames ?? []).map((name, i) => [name, hit?.pathValues[i] ?? '']));
+}
+
+function policiesOf(settings: EffectiveSettings): object[] {
+  return settings.sections.map(({ kind, shadow, origins }) => ({ kind, shadow, policies: [...new Set(origins.map(({ policy }) => policy))] }));
+}

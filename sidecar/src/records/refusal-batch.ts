@@ -1,0 +1,81 @@
+import type { RefusalRecord } from '../threads/data-plane.ts';
+import type { RefusalSink } from '../pipeline/engine.ts';
+
+/**
+ * Refusals on their way to the control thread: posted together every `flushMs`, at most `batchMax` at a time; what is more than that is only
+ * counted. The counts by reason and policy are complete, whatever happens to the records.
+ */
+export class RefusalBatch implements RefusalSink {
+  readonly #post: (batch: RefusalReport) => void;
+  readonly #after: (delayMs: number, run: () => void) => void;
+  #records: RefusalRecord[] = [];
+  #dropped = 0;
+  #counts = new Map<string, RefusalCount>();
+  #scheduled = false;
+
+  constructor(post: (batch: RefusalReport) => void, after: (delayMs: number, run: () => void) => void) {
+    this.#post = post;
+    this.#after = after;
+  }
+
+  add(record: RefusalRecord): void {
+    this.#count(record);
+    if (this.#records.length < batchMax) this.#records.push(record);
+    else this.#dropped++;
+    this.#schedule();
+  }
+
+  flush(): void {
+    this.#scheduled = false;
+    if (this.#records.length === 0 && this.#dropped === 0) return;
+    const report: RefusalReport = { records: this.#records, dropped: this.#dropped, counts: [...this.#counts.values()] };
+    this.#records = [];
+    this.#dropped = 0;
+    this.#counts = new Map();
+    this.#post(report);
+  }
+
+  #count({ side, route, destination, reason, kind, policy, shadow }: RefusalRecord): void {
+    const key = `${side}\0${route}\0${destination}\0${reason}\0${kind}\0${policy}\0${String(shadow)}`;
+    const known = this.#counts.get(key);
+    if (known !== undefined) known.count++;
+    else if (this.#counts.size < countsMax) this.#counts.set(key, { side, route, destination, reason, kind, policy, shadow, count: 1 });
+    else this.#countOverflow(side, shadow);
+  }
+
+  #countOverflow(side: string, shadow: boolean): void {
+    const key = `${side}\0_overflow\0${String(shadow)}`;
+    const known = this.#counts.get(key);
+    if (known !== undefined) known.count++;
+    else this.#counts.set(key, { side, route: '_overflow', destination: '', reason: '_overflow', kind: '', policy: '', shadow, count: 1 });
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#after(flushMs, () => this.flush());
+  }
+}
+
+/** New since the last report. */
+export interface RefusalReport {
+  readonly records: readonly RefusalRecord[];
+  readonly dropped: number;
+  readonly counts: readonly RefusalCount[];
+}
+
+export interface RefusalCount {
+  readonly side: string;
+  readonly route: string;
+  readonly destination: string;
+  readonly reason: string;
+  readonly kind: string;
+  readonly policy: string;
+  readonly shadow: boolean;
+  count: number;
+}
+
+const flushMs = 50;
+/** A thread refuses at most this many with a record in 50 ms; the ring of the control thread holds 1,000 anyway. */
+const batchMax = 256;
+const countsMax = 1024;

@@ -1,0 +1,383 @@
+import net from 'node:net';
+import { performance } from 'node:perf_hooks';
+import type { Clock, Timers } from '@remora/core/clock';
+import type { Random } from '@remora/core/random';
+import { formatVersion, type Version } from '@remora/core/version';
+import { HeadArena } from '@remora/http/head-arena';
+import type { Call, Exchange, Answer, Sink } from '@remora/policy-kit/exchange';
+import type { LogFile, RuntimeKind } from '@remora/policy-kit/runtime-kind';
+import { decodeEndpointSet } from '@remora/snapshot/decode-endpoints';
+import { DecodeCache } from '@remora/snapshot/decode-cache';
+import { decodeInSlices } from '@remora/snapshot/decode';
+import type { Candidate } from '@remora/snapshot/candidate';
+import { AppTargets } from '../upstream/app-targets.ts';
+import { Attempt } from '../upstream/attempt.ts';
+import { ClientConnection } from '../upstream/client-connection.ts';
+import { Cluster } from '../upstream/cluster.ts';
+import type { BoundListener, EndpointUpdate, ListenerSpec, PrepareError, PrepareResult } from './data-plane.ts';
+import { Engine, type RefusalSink } from '../pipeline/engine.ts';
+import type { ExchangeRun } from '../pipeline/exchange-run.ts';
+import { sharedPrefix } from '../pipeline/filter-context.ts';
+import { WheelFilterTimers } from '../pipeline/filter-timers.ts';
+import type { Generation } from '../generation/generation.ts';
+import { buildGeneration } from '../generation/generation-builder.ts';
+import { makeReadBuffer } from '../io/link.ts';
+import { ListenError } from '../io/listen-error.ts';
+import { ListenerBinding } from '../listener/listener-binding.ts';
+import { LiveStates } from '../generation/live-state.ts';
+import type { LogFiles } from '../records/log-files.ts';
+import type { LogLines } from '../records/log-lines.ts';
+import { OutputSlabs } from '../io/output-slabs.ts';
+import { BuildError, PlaceBuilder } from '../generation/place-builder.ts';
+import type { ResolvedTarget } from '../generation/places.ts';
+import { RequestIds } from '../pipeline/request-ids.ts';
+import { SeriesRows } from '../records/series-rows.ts';
+import type { SharedMemories } from '../generation/shared-memories.ts';
+import type { ThreadContext } from '../io/thread-context.ts';
+import { TimerWheels } from '../io/timer-wheel.ts';
+import { transplantWorks } from '../io/transplant-test.ts';
+import { Turn } from '../io/turn.ts';
+import { UpstreamPool, defaultPoolLimits } from '../upstream/upstream-pool.ts';
+
+export interface DataPlaneThreadOptions {
+  readonly nodeId: string;
+  readonly kinds: ReadonlyMap<string, RuntimeKind<unknown>>;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly refusals: RefusalSink;
+  readonly log: LogLines;
+  /** Absent: policies cannot log to files. */
+  readonly logFiles?: LogFiles;
+  readonly series: SeriesRows;
+  /** Bind the listeners of a gateway's snapshots; without it only `listen` binds. */
+  readonly gateway?: GatewayBinding;
+  readonly reusePort: boolean;
+  readonly connectionsMax: number;
+  /** Opens connections to upstreams; `net.connect` by default. */
+  readonly dial?: (options: net.NetConnectOpts) => net.Socket;
+  /** Present where several threads share memory. */
+  readonly shared?: SharedMemories;
+}
+
+export interface GatewayBinding {
+  /** Where the listeners of the snapshot bind. */
+  readonly host: string;
+  /** Addresses to bind instead, by listener name; port 0 picks a free one. */
+  readonly listeners?: Readonly<Record<string, { readonly host: string; readonly port: number }>>;
+}
+
+/** The data path of one thread: engine, listeners, pools, generations. The same in a worker and in the thread of a test. */
+export class DataPlaneThread {
+  readonly engine: Engine;
+  readonly #options: DataPlaneThreadOptions;
+  readonly #thread: ThreadContext;
+  readonly #places: PlaceBuilder;
+  readonly #live = new LiveStates();
+  readonly #clusters = new Map<string, Cluster>();
+  readonly #pools = new Map<string, UpstreamPool>();
+  readonly #apps: AppTargets;
+  readonly #bindings = new Map<string, ListenerBinding>();
+  readonly #prepared = new Map<string, PreparedGeneration>();
+  readonly #decodeCache = new DecodeCache();
+  #transplant: boolean | null = null;
+
+  constructor(options: DataPlaneThreadOptions) {
+    this.#options = options;
+    this.#apps = new AppTargets((host, port) => this.#pool(host, port));
+    const turn = new Turn(options.clock);
+    this.#thread = {
+      clock: options.clock,
+      random: options.random,
+      turn,
+      wheels: new TimerWheels(options.clock, options.timers, () => turn.end()),
+      links: { dial: options.dial ?? net.connect, turn, slabs: new OutputSlabs(), readBuffer: makeReadBuffer() },
+      arena: new HeadArena(),
+    };
+    this.engine = new Engine({
+      thread: this.#thread, nodeId: options.nodeId, requestIds: new RequestIds(), series: options.series, refusals: options.refusals,
+      count: (name) => options.series.events.count(name, 1),
+      connectionsMax: options.connectionsMax,
+    });
+    this.#places = new PlaceBuilder({
+      host: {
+        clock: options.clock,
+        timers: new WheelFilterTimers(this.#thread.wheels),
+        random: options.random,
+        count: (name, by) => options.series.events.count(name, by),
+        counter: (name) => options.series.events.counter(name),
+        log: (line) => options.log.add(line),
+        ...(options.logFiles && { openLog: (target: LogFile) => (options.logFiles as LogFiles).open(target) }),
+        ...(options.shared && { shared: (id: string, bytes: number) => (options.shared as SharedMemories).want(id, bytes) }),
+      },
+      live: this.#live,
+      connector: (call, response) => this.#connect(call, response),
+      recordShadow: (x: Exchange, answer: Answer) => this.engine.recordRefusal(x as ExchangeRun, answer, true),
+    });
+  }
+
+  get series(): SeriesRows {
+    return this.#options.series;
+  }
+
+  /** The innermost dispatch: balance, pool, upstream. */
+  #connect(call: Call, response: Sink): Sink {
+    const attempt = new Attempt(call, response, this.#thread);
+    attempt.begin((call.target as ResolvedTarget).tiers);
+    return attempt;
+  }
+
+  // --- listeners --------------------------------------------------------------------------------------------------
+
+  /**
+   * Makes the listeners those of the list: what is bound stays, what is missing in it closes when its requests are done. Rejects naming
+   * the port that is in use; then everything is as before.
+   */
+  async listen(specs: readonly ListenerSpec[]): Promise<BoundListener[]> {
+    const made: ListenerBinding[] = [];
+    for (const spec of specs) {
+      if (spec.side === 'inbound' && spec.app !== undefined) this.#apps.set(spec.portName ?? '', spec.app);
+      if (this.#boundAs(spec) !== null) continue;
+      try {
+        made.push(await this.#bind(spec));
+      } catch (error) {
+        for (const binding of made) binding.close();
+        throw error;
+      }
+    }
+    for (const binding of made) this.#replaceBinding(binding);
+    const wanted = new Set(specs.map(({ name }) => name));
+    for (const [name, binding] of this.#bindings) {
+      if (wanted.has(name) || (this.#options.gateway !== undefined && binding.spec.side === 'gateway')) continue;
+      this.#bindings.delete(name);
+      void binding.drain();
+    }
+    return this.boundListeners().filter(({ name }) => wanted.has(name));
+  }
+
+  #boundAs({ name, host, port }: ListenerSpec): ListenerBinding | null {
+    const known = this.#bindings.get(name);
+    return known !== undefined && known.spec.host === host && (known.spec.port === port || known.port === port) ? known : null;
+  }
+
+  #replaceBinding(binding: ListenerBinding): void {
+    const replaced = this.#bindings.get(binding.spec.name);
+    this.#bindings.set(binding.spec.name, binding);
+    void replaced?.drain();
+  }
+
+  async #bind(spec: ListenerSpec): Promise<ListenerBinding> {
+    this.#transplant ??= await transplantWorks();
+    const binding = new ListenerBinding(this.engine, spec, { transplant: this.#transplant, reusePort: this.#options.reusePort });
+    try {
+      await binding.listen(spec.port);
+    } catch (error) {
+      throw new ListenError(spec, error);
+    }
+    return binding;
+  }
+
+  #pool(host: string, port: number): UpstreamPool {
+    const address = `${host}:${port}`;
+    let pool = this.#pools.get(address);
+    if (pool === undefined || pool.retired) {
+      pool = new UpstreamPool({ host, port }, defaultPoolLimits, (owner) => new ClientConnection(owner, this.#thread));
+      this.#pools.set(address, pool);
+    }
+    return pool;
+  }
+
+  // --- generations ------------------------------------------------------------------------------------------------
+
+  /** Decodes and builds in slices of at most `sliceMs`, binds new gateway listeners. Changes nothing that is served. */
+  async prepare(candidate: Candidate, hashesVerified: boolean): Promise<PrepareResult> {
+    const began = performance.now();
+    const decoded = await decodeInSlices(candidate, this.#options.kinds, {
+      cache: this.#decodeCache, hashesVerified, sliceMs, clock: this.#options.clock, pause,
+    });
+    if (!decoded.ok) return { ok: false, errors: decoded.errors };
+    try {
+      const generation = await this.#build(buildGeneration({
+        snapshot: decoded.snapshot,
+        label: { version: formatVersion(candidate.version), hash: candidate.hash },
+        places: this.#places,
+        clusterFor: (service) => this.#cluster(service),
+        appFor: (portName) => this.#apps.target(portName),
+      }));
+      await this.#options.shared?.granted();
+      const bindings = await this.#bindListeners(generation);
+      this.#prepared.set(candidate.hash, { generation, bindings });
+      return { ok: true, buildMs: performance.now() - began };
+    } catch (error) {
+      return { ok: false, errors: [prepareError(error)] };
+    }
+  }
+
+  async #build(steps: Generator<void, Generation>): Promise<Generation> {
+    let sliceEnd = performance.now() + sliceMs;
+    for (;;) {
+      const step = steps.next();
+      if (step.done === true) return step.value;
+      if (performance.now() < sliceEnd) continue;
+      await pause();
+      sliceEnd = performance.now() + sliceMs;
+    }
+  }
+
+  /** Where the data plane binds the listeners of a gateway itself: a port in use refuses the snapshot. */
+  async #bindListeners(generation: Generation): Promise<ListenerBinding[]> {
+    const { gateway } = this.#options;
+    if (gateway === undefined) return [];
+    const made: ListenerBinding[] = [];
+    for (const listener of generation.snapshot.listeners.values()) {
+      if (listener.protocol !== 'http') continue;
+      const { host, port } = gateway.listeners?.[listener.name] ?? { host: gateway.host, port: listener.port };
+      const spec: ListenerSpec = { name: `gateway/${listener.name}`, side: 'gateway', host, port, portName: listener.name };
+      if (this.#boundAs(spec) !== null) continue;
+      try {
+        made.push(await this.#bind(spec));
+      } catch (error) {
+        for (const binding of made) binding.close();
+        throw error;
+      }
+    }
+    return made;
+  }
+
+  /** One reference changes, between two turns. */
+  swap(hash: string, version: Version): { readonly warming: readonly string[]; readonly listeners: readonly BoundListener[]; readonly memories: readonly string[] } {
+    const prepared = this.#prepared.get(hash);
+    if (prepared === undefined) throw new Error(`snapshot ${hash} is not prepared`);
+    this.#prepared.delete(hash);
+    const { generation, bindings } = prepared;
+    generation.label = Object.freeze({ version: formatVersion(version), hash });
+    this.#live.retain(generation.liveKeys);
+    const previous = this.engine.generation;
+    this.engine.use(generation);
+    if (previous !== null) this.#live.release(previous.liveKeys);
+    this.#live.sweep();
+    for (const binding of bindings) this.#replaceBinding(binding);
+    if (this.#options.gateway !== undefined) this.#unbindMissing(generation);
+    return { warming: [], listeners: this.boundListeners(), memories: this.#live.keysUnder(sharedPrefix) };
+  }
+
+  #unbindMissing(generation: Generation): void {
+    for (const [name, binding] of this.#bindings) {
+      if (binding.spec.side !== 'gateway' || generation.listeners.has(binding.spec.portName ?? '')) continue;
+      this.#bindings.delete(name);
+      void binding.drain();
+    }
+  }
+
+  boundListeners(): BoundListener[] {
+    return [...this.#bindings.values()].map(({ spec, port }) => ({ name: spec.name, host: spec.host, port }));
+  }
+
+  discard(hash: string): void {
+    const prepared = this.#prepared.get(hash);
+    this.#prepared.delete(hash);
+    for (const binding of prepared?.bindings ?? []) binding.close();
+    this.#live.sweep();
+  }
+
+  relabel(version: Version): void {
+    const { generation } = this.engine;
+    if (generation !== null) generation.label = Object.freeze({ version: formatVersion(version), hash: generation.hash });
+  }
+
+  // --- endpoints --------------------------------------------------------------------------------------------------
+
+  #cluster(service: string): Cluster {
+    let cluster = this.#clusters.get(service);
+    if (cluster === undefined) {
+      cluster = new Cluster(service, (host, port) => this.#pool(host, port));
+      this.#clusters.set(service, cluster);
+    }
+    return cluster;
+  }
+
+  applyEndpoints(update: EndpointUpdate): void {
+    for (const bytes of update.sets) {
+      // The control thread checked the sets; what cannot be read leaves the service as it is.
+      const decoded = decodeEndpointSet(bytes);
+      if (decoded.ok) this.#cluster(decoded.set.service).apply(decoded.set);
+    }
+    for (const service of update.removed) this.#clusters.get(service)?.forget();
+    this.#retirePools();
+  }
+
+  /** Pools that no endpoint names close what is idle. */
+  #retirePools(): void {
+    const used = new Set<string>();
+    for (const cluster of this.#clusters.values()) for (const address of cluster.addresses()) used.add(address);
+    for (const address of this.#apps.addresses()) used.add(address);
+    for (const [address, pool] of this.#pools) {
+      if (used.has(address)) continue;
+      this.#pools.delete(address);
+      pool.retire();
+    }
+  }
+
+  // --- views and the end ------------------------------------------------------------------------------------------
+
+  describe(): object {
+    const { generation } = this.engine;
+    return {
+      snapshot: generation?.label ?? null,
+      connections: this.engine.connections,
+      timers: this.#thread.wheels.size,
+      liveStates: this.#live.size,
+      transplant: this.#transplant,
+      listeners: [...this.#bindings.values()].map(({ spec, port, connections, accepted, refused, draining }) =>
+        ({ name: spec.name, host: spec.host, port, connections, accepted, refused, draining })),
+      pools: [...this.#pools.values()].map(({ address, active, open, idle, waiting, downUntil }) =>
+        ({ address, active, open, idle: idle.length, waiting, down: downUntil > this.#options.clock.monotonicMs() })),
+      endpoints: Object.fromEntries([...this.#clusters].map(([service, { endpoints, known }]) =>
+        [service, { known, endpoints: endpoints.map(({ id, ports, labels, weight, backup, suspect, draining }) => ({ id, ports: Object.fromEntries(ports), labels, weight, backup, suspect, draining })) }])),
+      counters: Object.fromEntries(this.#options.series.events.toMap()),
+      logLinesDropped: this.#options.log.dropped + (this.#options.logFiles?.dropped ?? 0),
+    };
+  }
+
+  /** Inbound and gateway listeners stop accepting; answers how many exchanges were cut at the deadline. */
+  async drain(deadlineMs: number): Promise<number> {
+    const draining = [...this.#bindings.values()].filter(({ spec }) => spec.side !== 'outbound');
+    const deadline = Promise.withResolvers<'deadline'>();
+    const timer = this.#options.timers.after(deadlineMs, () => deadline.resolve('deadline'));
+    const outcome = await Promise.race([Promise.all(draining.map((binding) => binding.drain())), deadline.promise]);
+    timer.cancel();
+    return outcome === 'deadline' ? draining.reduce((cut, binding) => cut + binding.close(), 0) : 0;
+  }
+
+  close(): void {
+    for (const binding of this.#bindings.values()) binding.close();
+    for (const prepared of this.#prepared.values()) for (const binding of prepared.bindings) binding.close();
+    for (const pool of this.#pools.values()) pool.destroy();
+    this.#thread.wheels.close();
+    this.#options.log.flush();
+    this.#options.logFiles?.flush();
+  }
+}
+
+interface PreparedGeneration {
+  readonly generation: Generation;
+  /** New listeners, bound and waiting. */
+  readonly bindings: readonly ListenerBinding[];
+}
+
+function prepareError(error: unknown): PrepareError {
+  if (error instanceof BuildError) return error.error;
+  if (error instanceof ListenError) {
+    return { resource: error.spec.name, kind: '', pointer: '/port', code: 'listener-unavailable', message: error.message, policies: [] };
+  }
+  return { resource: 'manifest', kind: '', pointer: '', code: 'cannot-build', message: error instanceof Error ? error.message : String(error), policies: [] };
+}
+
+/** Longest piece of work between two looks at the sockets; collecting its garbage may take as long again. */
+const sliceMs = 4;
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}

@@ -1,0 +1,73 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { parentPort, workerData } from 'node:worker_threads';
+import { systemTimers } from '@remora/core/clock';
+import { systemRandom } from '@remora/core/random';
+import { runtimeKinds } from '../kinds.ts';
+import { DataPlaneThread } from './data-plane-thread.ts';
+import { LogFiles } from '../records/log-files.ts';
+import { LogLines } from '../records/log-lines.ts';
+import { writeToStandardOutput } from '../records/standard-output.ts';
+import { RefusalBatch } from '../records/refusal-batch.ts';
+import { SeriesRows } from '../records/series-rows.ts';
+import { SharedMemories } from '../generation/shared-memories.ts';
+import { threadClock } from '../io/thread-clock.ts';
+import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
+import { WorkerRequests } from './worker-requests.ts';
+
+/** The program of a data thread: an engine, and the control thread's requests to it. */
+function runDataWorker(start: WorkerStart): void {
+  const port = parentPort;
+  if (port === null) throw new Error('data-worker.ts runs in a worker thread');
+  const post = (message: FromWorker): void => {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker has no origin
+    port.postMessage(message);
+  };
+  const after = (delayMs: number, run: () => void): void => void systemTimers.after(delayMs, run);
+  const refusals = new RefusalBatch((report) => post({ kind: 'refusals', report }), after);
+  const series = new SeriesRows(start.seriesMemory, (from, names) => post({ kind: 'series', from, names }));
+  const memories = start.sharesMemory ? new SharedMemories((wishes) => post({ kind: 'memory', wishes })) : null;
+  const thread = new DataPlaneThread({
+    nodeId: start.nodeId,
+    kinds: new Map([...runtimeKinds].filter(([name]) => !start.withoutKinds.includes(name))),
+    clock: threadClock(start.monotonicOriginMs),
+    timers: systemTimers,
+    random: systemRandom,
+    refusals,
+    log: new LogLines(writeToStandardOutput, after),
+    ...(start.logFolder !== '' && { logFiles: new LogFiles(start.logFolder, start.index, after) }),
+    series,
+    ...(memories && { shared: memories }),
+    reusePort: start.reusePort,
+    connectionsMax: start.connectionsMax,
+    ...(start.gateway && { gateway: start.gateway }),
+  });
+  const requests = new WorkerRequests(thread, () => refusals.flush(), memories);
+  port.on('message', ({ id, request }: ToWorker) => {
+    requests.answer(request).then(
+      (value) => {
+        post({ kind: 'answer', id, value });
+        if (request.op === 'close') port.close();
+      },
+      (error: unknown) => post({ kind: 'failed', id, message: error instanceof Error ? error.message : String(error) }),
+    );
+  });
+  watchStalls(new Float64Array(start.stallMemory));
+  post({ kind: 'ready' });
+}
+
+/** Writes the longest stall of this thread where the control thread reads and clears it. */
+function watchStalls(memory: Float64Array): void {
+  const delays = monitorEventLoopDelay({ resolution: stallResolutionMs });
+  delays.enable();
+  setInterval(() => {
+    // A sleeping timer is late by up to its own period: that is no stall.
+    const stallMs = Math.max(0, delays.max / 1e6 - stallResolutionMs);
+    if (stallMs > (memory[0] ?? 0)) memory[0] = stallMs;
+    delays.reset();
+  }, stallReportMs).unref();
+}
+
+const stallResolutionMs = 20;
+const stallReportMs = 250;
+
+runDataWorker(workerData as WorkerStart);

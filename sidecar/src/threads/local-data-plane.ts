@@ -1,0 +1,124 @@
+import { systemClock, systemTimers, type Clock, type Timers } from '@remora/core/clock';
+import { systemRandom, type Random } from '@remora/core/random';
+import type { Version } from '@remora/core/version';
+import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
+import type { Candidate } from '@remora/snapshot/candidate';
+import type {
+  BoundListener, DataPlane, EndpointUpdate, ListenerSpec, PrepareResult, RefusalRecord, RequestQuestion, SeriesReading,
+} from './data-plane.ts';
+import { DataPlaneThread, type GatewayBinding } from './data-plane-thread.ts';
+import { clientConnectionsMax } from '../io/descriptor-reserve.ts';
+import { explainRequest } from '../pipeline/explain-request.ts';
+import { LogLines, type LogWriter } from '../records/log-lines.ts';
+import { RefusalBatch } from '../records/refusal-batch.ts';
+import { SeriesRows } from '../records/series-rows.ts';
+import { SeriesSums } from '../records/series-sums.ts';
+
+export interface LocalDataPlaneOptions {
+  readonly nodeId: string;
+  readonly kinds: ReadonlyMap<string, RuntimeKind<unknown>>;
+  readonly clock?: Clock;
+  readonly timers?: Timers;
+  readonly random?: Random;
+  /** Bind the listeners of a gateway's snapshots; without it only `listen` binds. */
+  readonly gateway?: GatewayBinding;
+  /** Where access-log lines go; nowhere by default. */
+  readonly writeLog?: LogWriter;
+}
+
+/** The data plane in the thread of its caller: the same engine without workers, for the simulator and tests. */
+export class LocalDataPlane implements DataPlane {
+  readonly #thread: DataPlaneThread;
+  readonly #refusals: RefusalBatch;
+  readonly #sums = new SeriesSums();
+  #onRefusal: (refusal: RefusalRecord) => void = () => {};
+
+  constructor(options: LocalDataPlaneOptions) {
+    const timers = options.timers ?? systemTimers;
+    const after = (delayMs: number, run: () => void): void => void timers.after(delayMs, run);
+    this.#refusals = new RefusalBatch(({ records, counts }) => {
+      this.#sums.addRefusals(counts);
+      for (const record of records) this.#onRefusal(record);
+    }, after);
+    const series = new SeriesRows();
+    this.#thread = new DataPlaneThread({
+      nodeId: options.nodeId,
+      kinds: options.kinds,
+      clock: options.clock ?? systemClock,
+      timers,
+      random: options.random ?? systemRandom,
+      refusals: this.#refusals,
+      log: new LogLines(options.writeLog ?? ((_, done) => done()), after),
+      series,
+      ...(options.gateway && { gateway: options.gateway }),
+      reusePort: false,
+      connectionsMax: clientConnectionsMax(),
+    });
+    this.#sums.setSource(0, { values: new Float64Array(series.memory), names: series.names });
+  }
+
+  listen(listeners: readonly ListenerSpec[]): Promise<readonly BoundListener[]> {
+    return this.#thread.listen(listeners);
+  }
+
+  /** Listeners that are bound now, those of the snapshot included. */
+  boundListeners(): readonly BoundListener[] {
+    return this.#thread.boundListeners();
+  }
+
+  prepare(candidate: Candidate): Promise<PrepareResult> {
+    return this.#thread.prepare(candidate, false);
+  }
+
+  async swap(hash: string, version: Version): Promise<{ readonly warming: readonly string[] }> {
+    return { warming: this.#thread.swap(hash, version).warming };
+  }
+
+  discard(hash: string): void {
+    this.#thread.discard(hash);
+  }
+
+  relabel(version: Version): void {
+    this.#thread.relabel(version);
+  }
+
+  async applyEndpoints(update: EndpointUpdate): Promise<void> {
+    this.#thread.applyEndpoints(update);
+  }
+
+  async explainRequest(request: RequestQuestion): Promise<object> {
+    return explainRequest(this.#thread.engine.generation, request);
+  }
+
+  async describe(): Promise<object> {
+    return { threads: [this.#thread.describe()] };
+  }
+
+  async drain(deadlineMs: number): Promise<{ readonly cut: number }> {
+    return { cut: await this.#thread.drain(deadlineMs) };
+  }
+
+  async close(): Promise<void> {
+    this.#thread.close();
+    this.#refusals.flush();
+  }
+
+  onRefusal(handler: (refusal: RefusalRecord) => void): void {
+    this.#onRefusal = handler;
+  }
+
+  onWorkerDeath(): void {}
+
+  readSeries(): readonly SeriesReading[] {
+    this.#refusals.flush();
+    return this.#sums.read();
+  }
+
+  readPolicyEvents(): ReadonlyMap<string, number> {
+    return this.#sums.readEvents();
+  }
+
+  takeStallMs(): number {
+    return 0;
+  }
+}

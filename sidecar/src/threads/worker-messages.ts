@@ -1,0 +1,87 @@
+import type { Subject } from '@remora/core/subject';
+import type { Version } from '@remora/core/version';
+import type { BoundListener, EndpointUpdate, ListenerSpec, PrepareResult, RequestQuestion } from './data-plane.ts';
+import type { GatewayBinding } from './data-plane-thread.ts';
+import type { RefusalReport } from '../records/refusal-batch.ts';
+import type { SeriesName } from '../records/series-rows.ts';
+import type { MemoryGrant, MemoryWish } from '../generation/shared-memories.ts';
+
+/** What a data worker is started with. */
+export interface WorkerStart {
+  readonly program: 'remora-data-worker';
+  readonly index: number;
+  readonly nodeId: string;
+  readonly withoutKinds: readonly string[];
+  readonly reusePort: boolean;
+  readonly connectionsMax: number;
+  readonly gateway: GatewayBinding | null;
+  /** Where policies may log to files; '' for nowhere. */
+  readonly logFolder: string;
+  /** Several threads share the counts of policies. */
+  readonly sharesMemory: boolean;
+  /** Origin of the monotonic time of all data threads. */
+  readonly monotonicOriginMs: number;
+  /** Rows of this worker (series-rows.ts). */
+  readonly seriesMemory: SharedArrayBuffer;
+  /** [0]: longest stall of the event loop in microseconds since the control thread last took it. */
+  readonly stallMemory: SharedArrayBuffer;
+}
+
+/** A candidate without the resources that the worker has. */
+export interface CandidateParts {
+  readonly subject: Subject;
+  readonly version: Version;
+  readonly hash: string;
+  readonly manifest: Uint8Array;
+  /** Packed: see resource-pack.ts. */
+  readonly packs: readonly SharedArrayBuffer[];
+  /** Every hash that the manifest reaches, 32 bytes each. */
+  readonly hashes: SharedArrayBuffer;
+}
+
+export type WorkerRequest =
+  | { readonly op: 'listen'; readonly specs: readonly ListenerSpec[] }
+  | { readonly op: 'prepare'; readonly candidate: CandidateParts }
+  | { readonly op: 'swap'; readonly hash: string; readonly version: Version }
+  | { readonly op: 'discard'; readonly hash: string }
+  | { readonly op: 'relabel'; readonly version: Version }
+  | { readonly op: 'endpoints'; readonly update: EndpointUpdate }
+  | { readonly op: 'explain'; readonly question: RequestQuestion }
+  | { readonly op: 'describe' }
+  | { readonly op: 'drain'; readonly deadlineMs: number }
+  | { readonly op: 'close' }
+  /** Answers a wish for memory. */
+  | { readonly op: 'memory'; readonly grants: readonly MemoryGrant[] }
+  /** Answers at once: everything the worker posted before has then arrived. */
+  | { readonly op: 'flush' };
+
+/** What each request is answered with. */
+export interface WorkerAnswers {
+  readonly listen: readonly BoundListener[];
+  readonly prepare: PrepareResult;
+  /** `memories`: ids of the shared memory that the thread uses from now on. */
+  readonly swap: { readonly warming: readonly string[]; readonly memories: readonly string[] };
+  readonly discard: null;
+  readonly relabel: null;
+  readonly endpoints: null;
+  readonly explain: object;
+  readonly describe: object;
+  readonly drain: number;
+  readonly close: null;
+  readonly memory: null;
+  readonly flush: null;
+}
+
+export interface ToWorker {
+  readonly id: number;
+  readonly request: WorkerRequest;
+}
+
+export type FromWorker =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
+  | { readonly kind: 'failed'; readonly id: number; readonly message: string }
+  | { readonly kind: 'refusals'; readonly report: RefusalReport }
+  | { readonly kind: 'memory'; readonly wishes: readonly MemoryWish[] }
+  /** Rows from `from` on have these names. */
+  | { readonly kind: 'series'; readonly from: number; readonly names: readonly SeriesName[] };

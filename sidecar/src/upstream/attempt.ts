@@ -1,0 +1,306 @@
+import { reasons, type Reason } from '@remora/errors/reason';
+import type { Head } from '@remora/http/head';
+import type { MessageHead } from '@remora/http/message-head';
+import type { Call, CallLimit, Sink, Source } from '@remora/policy-kit/exchange';
+import { choose } from './balancer.ts';
+import type { ClientConnection } from './client-connection.ts';
+import type { Tier } from './cluster.ts';
+import type { ThreadContext } from '../io/thread-context.ts';
+import { WheelNode } from '../io/timer-wheel.ts';
+import type { Deferred } from '../io/turn.ts';
+import type { UpstreamPool } from './upstream-pool.ts';
+
+/**
+ * One attempt of a call: chooses an endpoint, takes a connection of its pool, and stands between the call's bodies and that connection.
+ * Sink of the request body, Source of the response body. Applies the limits of the call with one timer.
+ */
+export class Attempt extends WheelNode implements Sink, Source, Deferred {
+  readonly call: Call;
+  readonly #response: Sink;
+  readonly #thread: ThreadContext;
+  #pool: UpstreamPool | null = null;
+  #connection: ClientConnection | null = null;
+  #phase: Phase = waiting;
+  #startedAt = 0;
+  #connectingSince = 0;
+  #activeAt = 0;
+  #requestEnded = false;
+  /** The producer of the request body was told to hold back. */
+  #heldBack = false;
+  /** Failed before it could begin: told at the end of the turn. */
+  #failure: Reason | null = null;
+  #resuming = false;
+
+  constructor(call: Call, response: Sink, thread: ThreadContext) {
+    super();
+    this.call = call;
+    this.#response = response;
+    this.#thread = thread;
+  }
+
+  begin(tiers: readonly Tier[]): void {
+    const { call } = this;
+    this.#response.bind(this);
+    this.#startedAt = this.#thread.turn.now();
+    this.#requestEnded = call.head.bodyLength === 0;
+    call.x.attempts++;
+    call.x.limit = null;
+    const candidate = choose(tiers, call.avoid, this.#thread.random, this.#startedAt);
+    if (candidate === null) {
+      this.#failLater(reasons.noHealthyUpstream);
+      return;
+    }
+    call.endpoint = candidate.id;
+    call.x.upstream = candidate.pool.address;
+    this.#pool = candidate.pool;
+    candidate.pool.chosen(this.#startedAt);
+    candidate.pool.active++;
+    if (!candidate.pool.acquire(this)) {
+      this.#failLater(reasons.overflow);
+      return;
+    }
+    if (this.#phase !== over) this.#armNext(this.#startedAt);
+  }
+
+  // --- from the connection ----------------------------------------------------------------------------------------
+
+  assigned(connection: ClientConnection, connected: boolean): void {
+    this.#connection = connection;
+    this.call.reused = connection.reused;
+    if (connected) {
+      this.connected();
+      return;
+    }
+    this.#phase = connecting;
+    this.#connectingSince = this.#thread.turn.now();
+    if (this.#thread.wheels.isArmed(this)) this.#armNext(this.#connectingSince);
+  }
+
+  connected(): void {
+    const { call } = this;
+    this.#phase = awaitingHead;
+    if (!(this.#connection as ClientConnection).sendHead(call.head as MessageHead, this.#requestEnded)) {
+      // Nothing was written, but the connection counts the attempt as its own.
+      const connection = this.#release();
+      connection?.abandon();
+      this.#failLater(reasons.filterFailed);
+      return;
+    }
+    if (!this.#requestEnded) call.body.resume();
+  }
+
+  /** Whether a response with this status has no body, whatever its fields say (RFC 9112 section 6.3). */
+  bodiless(status: number): boolean {
+    return status === 204 || status === 304 || this.call.head.method === 'HEAD';
+  }
+
+  onWritable(): void {
+    if (!this.#heldBack) return;
+    this.#heldBack = false;
+    this.call.body.resume();
+  }
+
+  onInfo(head: MessageHead): void {
+    this.#response.info(head);
+  }
+
+  onHead(head: MessageHead, end: boolean): void {
+    this.#phase = streaming;
+    this.#activeAt = this.#thread.turn.now();
+    if (end) this.#finish();
+    else if (this.call.maxStreamMs > 0 || this.call.deadlineAt < Infinity || this.call.idleTimeoutMs > 0) this.#armNext(this.#activeAt);
+    this.#response.head(head, end);
+  }
+
+  /** False: hold back until `resume`. */
+  onData(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
+    if (end) this.#finish();
+    else this.#activeAt = this.#thread.turn.now();
+    return this.#response.data(bytes, at, to, end);
+  }
+
+  onTrailers(head: MessageHead): void {
+    this.#finish();
+    this.#response.trailers(head);
+  }
+
+  onProtocolError(): void {
+    this.#fail(reasons.upstreamProtocol);
+  }
+
+  onConnectionLost(wasConnected: boolean, _failed: boolean): void {
+    this.#fail(wasConnected ? reasons.upstreamReset : reasons.connectFailure);
+  }
+
+  // --- sink of the request body -----------------------------------------------------------------------------------
+
+  bind(_from: Source): void {}
+  info(_head: Head): void {}
+  head(_head: Head, _end: boolean): void {}
+
+  data(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
+    if (this.#phase === over || this.#connection === null || this.#requestEnded) return true;
+    this.#requestEnded = end;
+    this.#activeAt = this.#thread.turn.now();
+    const more = this.#connection.sendData(bytes, at, to, end);
+    this.#heldBack = !more && !end;
+    return more;
+  }
+
+  trailers(head: Head): void {
+    if (this.#phase === over || this.#requestEnded) return;
+    this.#requestEnded = true;
+    this.#connection?.sendTrailers(head as MessageHead);
+  }
+
+  /** The client's body broke off: the upstream must not take what it has for the whole. */
+  reset(_reason: Reason): void {
+    this.#cancel();
+  }
+
+  // --- source of the response body --------------------------------------------------------------------------------
+
+  resume(): void {
+    if (this.#phase !== streaming || this.#resuming) return;
+    this.#resuming = true;
+    this.#thread.turn.later(this);
+  }
+
+  stop(_reason: Reason): void {
+    this.#cancel();
+  }
+
+  runLater(): void {
+    if (this.#failure !== null) {
+      const reason = this.#failure;
+      this.#failure = null;
+      this.#response.reset(reason);
+      return;
+    }
+    this.#resuming = false;
+    if (this.#phase === streaming) this.#connection?.resumeReading();
+  }
+
+  // --- limits -----------------------------------------------------------------------------------------------------
+
+  fire(): void {
+    if (this.#phase === over) return;
+    const now = this.#thread.turn.now();
+    const expired = this.#expired(now);
+    if (expired === null) {
+      this.#armNext(now);
+      return;
+    }
+    const { reason } = expired;
+    this.call.x.limit = expired;
+    const connection = this.#release();
+    if (reason === reasons.connectTimeout) this.#pool?.connectFailed(now);
+    connection?.abandon();
+    this.#end(reason);
+  }
+
+  #armNext(now: number): void {
+    const at = this.#nextLimit();
+    if (at < Infinity) this.#thread.wheels.arm(this, at - now);
+  }
+
+  #nextLimit(): number {
+    const { call } = this;
+    let at = call.deadlineAt;
+    if (call.maxStreamMs > 0) at = Math.min(at, this.#startedAt + call.maxStreamMs);
+    if (this.#phase === streaming) return call.idleTimeoutMs > 0 ? Math.min(at, this.#activeAt + call.idleTimeoutMs) : at;
+    if (call.headersTimeoutMs > 0) at = Math.min(at, this.#startedAt + call.headersTimeoutMs);
+    if (this.#phase === connecting && call.connectTimeoutMs > 0) at = Math.min(at, this.#connectingSince + call.connectTimeoutMs);
+    return at;
+  }
+
+  #expired(now: number): Expired | null {
+    const { call } = this;
+    const deadline = now >= call.deadlineAt;
+    const streamOver = call.maxStreamMs > 0 && now >= this.#startedAt + call.maxStreamMs;
+    if (this.#phase === streaming) {
+      if (streamOver) return expired(reasons.maxStream, '/maxStream', call.maxStreamMs);
+      if (deadline) return callerDeadline(reasons.maxStream);
+      return call.idleTimeoutMs > 0 && now >= this.#activeAt + call.idleTimeoutMs ? expired(reasons.streamIdle, '/idle', call.idleTimeoutMs) : null;
+    }
+    if (this.#phase === connecting && call.connectTimeoutMs > 0 && now >= this.#connectingSince + call.connectTimeoutMs) {
+      return expired(reasons.connectTimeout, '/connect', call.connectTimeoutMs);
+    }
+    const headersAt = call.headersTimeoutMs > 0 ? this.#startedAt + call.headersTimeoutMs : Infinity;
+    // The layers shorten the limit on headers to what the caller still waits, by a clock that is up to a turn ahead of ours: the deadline is the cause.
+    if (now >= Math.min(headersAt, call.deadlineAt) && call.deadlineAt <= headersAt + turnMs) return callerDeadline(reasons.upstreamTimeout);
+    if (streamOver) return expired(reasons.upstreamTimeout, '/maxStream', call.maxStreamMs);
+    if (now < headersAt) return null;
+    const perTry = call.perTryTimeoutMs > 0 && call.headersTimeoutMs === call.perTryTimeoutMs;
+    return expired(reasons.upstreamTimeout, perTry ? '/perTry' : '/request', call.headersTimeoutMs);
+  }
+
+  // --- the end ----------------------------------------------------------------------------------------------------
+
+  /** The response is complete; the connection has let go of the attempt already. */
+  #finish(): void {
+    this.#release();
+    // The rest of the request is of no use to anybody; the connection closes (security.md 1.7).
+    if (!this.#requestEnded) this.call.body.stop(reasons.upstreamReset);
+  }
+
+  #fail(reason: Reason): void {
+    if (this.#phase === over) return;
+    this.#release();
+    this.#end(reason);
+  }
+
+  #end(reason: Reason): void {
+    this.#response.reset(reason);
+  }
+
+  #failLater(reason: Reason): void {
+    this.#release();
+    this.#failure = reason;
+    this.#thread.turn.later(this);
+  }
+
+  /** Nobody wants the answer any more. */
+  #cancel(): void {
+    if (this.#phase === over) return;
+    this.#failure = null;
+    this.#release()?.abandon();
+  }
+
+  /** Gives back what the attempt holds; answers the connection where it still has one. */
+  #release(): ClientConnection | null {
+    const connection = this.#connection;
+    if (this.#phase !== over) {
+      this.#phase = over;
+      this.#connection = null;
+      this.#thread.wheels.cancel(this);
+      if (this.#pool !== null) {
+        this.#pool.active--;
+        if (connection === null) this.#pool.forget(this);
+      }
+    }
+    return connection;
+  }
+}
+
+interface Expired extends CallLimit {
+  readonly reason: Reason;
+}
+
+function expired(reason: Reason, pointer: string, ms: number): Expired {
+  return { reason, pointer, detail: `the limit of ${Math.round(ms)} ms has passed` };
+}
+
+function callerDeadline(reason: Reason): Expired {
+  return { reason, pointer: '', detail: 'the caller said that it would not wait any longer (x-remora-deadline or grpc-timeout)' };
+}
+
+/** A turn is rarely longer: two instants of one turn may look this far apart. */
+const turnMs = 25;
+
+type Phase = typeof waiting | typeof connecting | typeof awaitingHead | typeof streaming | typeof over;
+const waiting = 0;
+const connecting = 1;
+const awaitingHead = 2;
+const streaming = 3;
+const over = 4;
