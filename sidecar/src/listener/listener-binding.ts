@@ -3,7 +3,7 @@ import type { ConnectionFacts } from '@remora/policy-kit/exchange';
 import type { ListenerSpec } from '../threads/data-plane.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import { Link } from '../io/link.ts';
-import { ServerConnection } from './server-connection.ts';
+import { AcceptedConnection } from './accepted-connection.ts';
 
 export interface BindingOptions {
   readonly transplant: boolean;
@@ -22,7 +22,7 @@ export class ListenerBinding {
   accepted = 0;
   readonly #engine: Engine;
   readonly #options: BindingOptions;
-  readonly #connections = new Set<ServerConnection>();
+  readonly #connections = new Set<AcceptedConnection>();
   #server: net.Server | null = null;
   #whenEmpty: (() => void) | null = null;
 
@@ -57,7 +57,7 @@ export class ListenerBinding {
 
   get busy(): number {
     let busy = 0;
-    for (const connection of this.#connections) if (connection.busy) busy++;
+    for (const connection of this.#connections) busy += connection.busy;
     return busy;
   }
 
@@ -69,14 +69,14 @@ export class ListenerBinding {
       return;
     }
     this.accepted++;
-    const connection = new ServerConnection(this.#engine, this, peerOf(socket, this.port));
+    const connection = new AcceptedConnection(this.#engine, this, peerOf(socket, this.port));
     this.#connections.add(connection);
     this.#engine.opened();
     connection.attach(Link.accepted(socket, this.#engine.thread.links, connection, this.#options.transplant));
     this.#engine.thread.turn.end();
   }
 
-  closed(connection: ServerConnection): void {
+  closed(connection: AcceptedConnection): void {
     if (!this.#connections.delete(connection)) return;
     this.#engine.gone();
     if (this.#connections.size === 0) this.#whenEmpty?.();

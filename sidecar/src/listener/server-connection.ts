@@ -9,14 +9,14 @@ import {
 } from '@remora/http/head-scanner';
 import { closeLine, headSizeMax, keepAliveLine, noConnectionLine, writeResponseHead, type ResponseFraming } from '@remora/http/head-writer';
 import type { MessageHead } from '@remora/http/message-head';
-import type { ConnectionFacts } from '@remora/policy-kit/exchange';
 import { sendChunk, sendLastChunk } from '../upstream/client-connection.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
+import { answerFor } from '../pipeline/answers.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import type { ExchangeRun } from '../pipeline/exchange-run.ts';
-import type { Link, LinkOwner } from '../io/link.ts';
-import type { ListenerBinding } from './listener-binding.ts';
-import type { ForwardedFields } from '../pipeline/outside-headers.ts';
+import type { Link } from '../io/link.ts';
+import type { AcceptedConnection } from './accepted-connection.ts';
+import type { ServerCodec } from './server-codec.ts';
 import type { ServerStream } from './server-stream.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
 
@@ -24,14 +24,9 @@ import { WheelNode } from '../io/timer-wheel.ts';
  * An HTTP/1.1 connection from a client: one exchange at a time, the next one when it has completed. Pipelined requests wait in the buffer
  * they came in, at most one read, and reading pauses.
  */
-export class ServerConnection extends WheelNode implements LinkOwner, ServerStream {
-  readonly binding: ListenerBinding;
-  facts: ConnectionFacts;
-  /** What `facts` were made by: they follow the current snapshot. */
-  factsOf: object | null = null;
-  /** What a gateway adds for this client. */
-  forwarded: ForwardedFields | null = null;
+export class ServerConnection extends WheelNode implements ServerCodec, ServerStream {
   readonly #engine: Engine;
+  readonly #peer: AcceptedConnection;
   #link!: Link;
   readonly #heads: HeadReader;
   readonly #bodies: BodyReader;
@@ -63,12 +58,11 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
   #bodyBytes = 0;
   #bodySince = 0;
 
-  constructor(engine: Engine, binding: ListenerBinding, facts: ConnectionFacts) {
+  constructor(engine: Engine, peer: AcceptedConnection) {
     super();
     this.#engine = engine;
-    this.binding = binding;
-    this.facts = facts;
-    this.#limits = engine.limitsOf(binding);
+    this.#peer = peer;
+    this.#limits = engine.limitsOf(peer.binding);
     this.#limitsOf = engine.generation;
     this.#heads = new HeadReader('request', engine.thread.arena, this.#limits.head);
     this.#bodies = new BodyReader(engine.thread.arena, this.#limits.head);
@@ -77,12 +71,10 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
   attach(link: Link): void {
     this.#link = link;
     this.#since = this.#now();
-    this.#arm(this.#limits.idleTimeoutMs > 0 ? Math.min(this.#limits.idleTimeoutMs, firstByteMs(this.#limits)) : firstByteMs(this.#limits));
   }
 
-  /** An exchange is under way. */
-  get busy(): boolean {
-    return this.#run !== null;
+  get busy(): number {
+    return this.#run === null ? 0 : 1;
   }
 
   get requestEnded(): boolean {
@@ -155,7 +147,7 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
 
   #refreshLimits(): void {
     this.#limitsOf = this.#engine.generation;
-    this.#limits = this.#engine.limitsOf(this.binding);
+    this.#limits = this.#engine.limitsOf(this.#peer.binding);
     this.#heads.setLimits(this.#limits.head);
   }
 
@@ -166,7 +158,7 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
     this.#http10 = minorVersion === 0;
     this.#keepAliveAsked = this.#http10 && (connection & connectionKeepAlive) !== 0;
     this.#closing = this.#http10 ? !this.#keepAliveAsked : (connection & connectionClose) !== 0;
-    if (this.#requests >= this.#limits.requestsPerConnectionMax || this.binding.draining) this.#closing = true;
+    if (this.#requests >= this.#limits.requestsPerConnectionMax || this.#peer.binding.draining) this.#closing = true;
     this.#headRequest = head.method === 'HEAD';
     this.#headSent = false;
     this.#bodyWanted = false;
@@ -175,14 +167,14 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
     this.#bodySince = 0;
     this.#bodies.start(bodyLength < 0 ? 'chunked' : 'length', bodyLength);
     this.#requestDone = this.#bodies.done;
-    const run = this.#engine.makeRun(this, head);
+    const run = this.#engine.makeRun(this, this.#peer, head);
     this.#run = run;
-    if ((connection & unknownExpectation) !== 0) run.refuse(this.#engine.answerFor(reasons.expectationFailed, ''));
+    if ((connection & unknownExpectation) !== 0) run.refuse(answerFor(reasons.expectationFailed, ''));
     else if (head.method === 'CONNECT' || head.protocol !== '') {
       // What follows is not HTTP.
       this.#closing = true;
-      run.refuse(this.#engine.answerFor(reasons.notImplemented, ''));
-    } else this.#engine.start(run, this);
+      run.refuse(answerFor(reasons.notImplemented, ''));
+    } else this.#engine.start(run, this.#peer);
   }
 
   #readBody(run: ExchangeRun, bytes: TextBuffer, at: number, to: number): number {
@@ -230,7 +222,7 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
 
   /** Answers a request that was not read. */
   #failUnread(reason: Reason, limit: string): void {
-    const run = this.#engine.makeRun(this, null);
+    const run = this.#engine.makeRun(this, this.#peer, null);
     this.#run = run;
     run.requestFailed(reason, '', limit);
   }
@@ -264,7 +256,7 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
     this.#run = null;
     this.#held = null;
     run?.clientGone();
-    this.binding.closed(this);
+    this.#peer.closed();
   }
 
   // --- ServerStream -----------------------------------------------------------------------------------------------
@@ -302,7 +294,7 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
   sendHead(head: MessageHead, end: boolean): boolean {
     const bodiless = end || this.#headRequest || head.status === 204 || head.status === 304;
     // A final answer before the request ended closes (CVE-2024-23326), and so does a body without length for HTTP/1.0.
-    if (!this.#requestDone || this.binding.draining) this.#closing = true;
+    if (!this.#requestDone || this.#peer.binding.draining) this.#closing = true;
     const unknownLength = head.bodyLength < 0 && !bodiless;
     if (unknownLength && this.#http10) this.#closing = true;
     if (end && head.bodyLength < 0 && !this.#headRequest && head.status !== 304) head.bodyLength = 0;
@@ -373,10 +365,6 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
     if (this.#run !== null || this.#lingering || this.#heads.waiting) return;
     this.#since = this.#now();
     this.#arm(drainQuietMs);
-  }
-
-  destroy(): void {
-    this.#link.destroy();
   }
 
   // --- time -------------------------------------------------------------------------------------------------------
@@ -462,7 +450,7 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
     if (this.#lingering) return lingerMs - quiet;
     if (this.#run === null) {
       if (this.#heads.waiting) return limits.headerTimeoutMs > 0 ? limits.headerTimeoutMs - quiet : Infinity;
-      if (this.binding.draining) return drainQuietMs - quiet;
+      if (this.#peer.binding.draining) return drainQuietMs - quiet;
       return limits.idleTimeoutMs > 0 ? limits.idleTimeoutMs - quiet : Infinity;
     }
     if (this.#link.congested) return limits.idleTimeoutMs > 0 ? limits.idleTimeoutMs - quiet : Infinity;
@@ -476,11 +464,6 @@ export class ServerConnection extends WheelNode implements LinkOwner, ServerStre
     const spent = now - this.#bodySince;
     return bodyRateMin > 0 && spent > bodyCheckMs && this.#bodyBytes * 1000 < bodyRateMin * spent;
   }
-}
-
-/** A new connection has this long for its first byte. */
-function firstByteMs(limits: ConnectionLimits): number {
-  return limits.headerTimeoutMs > 0 ? limits.headerTimeoutMs : 60_000;
 }
 
 const lingerMs = 1000;

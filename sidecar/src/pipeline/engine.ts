@@ -1,12 +1,13 @@
 import { NetworkSet } from '@remora/core/network-set';
-import { reasons, type Reason } from '@remora/errors/reason';
+import { reasons } from '@remora/errors/reason';
 import { canonicalPath, type PathSpellingRules } from '@remora/http/canonical-path';
 import { headerId } from '@remora/http/header-ids';
 import { MessageHead } from '@remora/http/message-head';
 import type { Answer } from '@remora/policy-kit/exchange';
 import { undecided } from '@remora/router/route-table';
-import { policiesBehind, policiesOfField, type EffectiveSection, type EffectiveSettings } from '@remora/snapshot/effective-settings';
-import { dateField, encodeAnswer, type EncodedAnswer } from './answer-encoding.ts';
+import { dateField, type EncodedAnswer } from './answer-encoding.ts';
+import { answerFor, encodeFor, filterFailure, refusalRecord } from './answers.ts';
+import { chooseTarget } from './weighted-choice.ts';
 import { clientAddress } from './client-address.ts';
 import { defaultConnectionLimits, type ConnectionLimits } from '../listener/connection-limits.ts';
 import type { RefusalRecord } from '../threads/data-plane.ts';
@@ -21,7 +22,7 @@ import { isRequestId, type RequestIds } from './request-ids.ts';
 import { makeRedirect, makeHttpsRedirect } from './redirects.ts';
 import { rewriteRequest } from './rewrites.ts';
 import type { SeriesRow, SeriesRows } from '../records/series-rows.ts';
-import type { ServerConnection } from '../listener/server-connection.ts';
+import type { ServerPeer } from '../listener/server-peer.ts';
 import type { ServerStream } from '../listener/server-stream.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 
@@ -101,69 +102,69 @@ export class Engine {
   // --- the way of a request ---------------------------------------------------------------------------------------
 
   /** `head` null: the request could not be read. */
-  makeRun(connection: ServerConnection & ServerStream, head: MessageHead | null): ExchangeRun {
-    const run = new ExchangeRun(this, connection, head ?? new MessageHead());
+  makeRun(stream: ServerStream, peer: ServerPeer, head: MessageHead | null): ExchangeRun {
+    const run = new ExchangeRun(this, stream, head ?? new MessageHead());
     run.startedAt = this.thread.turn.now();
     run.startedWallMs = this.thread.clock.wallMs();
     const generation = this.#generation;
-    const { spec } = connection.binding;
-    if (connection.factsOf !== (generation ?? this)) this.#refreshFacts(connection, generation);
-    run.connection = connection.facts;
-    run.clientAddress = connection.facts.peerAddress;
-    const place = this.#portOf(connection.binding)?.fallback.place ?? this.#noPlaces[spec.side];
+    const { spec } = peer.binding;
+    if (peer.factsOf !== (generation ?? this)) this.#refreshFacts(peer, generation);
+    run.connection = peer.facts;
+    run.clientAddress = peer.facts.peerAddress;
+    const place = this.#portOf(peer.binding)?.fallback.place ?? this.#noPlaces[spec.side];
     run.pin = pinFor(place, generation?.label ?? noLabel);
     return run;
   }
 
-  #refreshFacts(connection: ServerConnection, generation: Generation | null): void {
-    connection.factsOf = generation ?? this;
-    const trusted = connection.binding.spec.side === 'outbound' || (generation?.trusted.find(connection.facts.peerAddress) ?? -1) >= 0;
-    if (trusted !== connection.facts.trusted) connection.facts = { ...connection.facts, trusted };
+  #refreshFacts(peer: ServerPeer, generation: Generation | null): void {
+    peer.factsOf = generation ?? this;
+    const trusted = peer.binding.spec.side === 'outbound' || (generation?.trusted.find(peer.facts.peerAddress) ?? -1) >= 0;
+    if (trusted !== peer.facts.trusted) peer.facts = { ...peer.facts, trusted };
   }
 
-  start(run: ExchangeRun, connection: ServerConnection): void {
+  start(run: ExchangeRun, peer: ServerPeer): void {
     const generation = this.#generation;
     if (generation === null) {
-      run.refuse(this.answerFor(reasons.starting, ''));
+      run.refuse(answerFor(reasons.starting, ''));
       return;
     }
-    const { spec } = connection.binding;
+    const { spec } = peer.binding;
     const { head } = run;
-    if (spec.side === 'gateway') this.#takeFromOutside(run, connection);
+    if (spec.side === 'gateway') this.#takeFromOutside(run, peer);
     else if (head.has(deadlineHeader)) readDeadline(run, spec.side === 'inbound' ? inboundGraceMs : 0);
     if (run.connection.trusted && head.has(forwardedForHeader)) run.clientAddress = clientAddress(head, run.clientAddress, generation.trusted);
     if (!this.#hops[spec.side].pass(head)) {
-      run.refuse(this.answerFor(reasons.loop, 'it came back here again and again: some address on its way leads here'));
+      run.refuse(answerFor(reasons.loop, 'it came back here again and again: some address on its way leads here'));
       return;
     }
     if (spec.side === 'outbound') this.#startOutbound(run, generation, spec.destination ?? '');
-    else this.#startProvider(run, generation, this.#portOf(connection.binding));
+    else this.#startProvider(run, generation, this.#portOf(peer.binding));
   }
 
-  #takeFromOutside(run: ExchangeRun, connection: ServerConnection): void {
+  #takeFromOutside(run: ExchangeRun, peer: ServerPeer): void {
     const { head } = run;
     const { trusted, peerAddress, tls } = run.connection;
     if (!trusted) {
       removeOutsideHeaders(head);
       head.remove(requestIdHeader);
     } else if (head.has(deadlineHeader)) readDeadline(run, 0);
-    connection.forwarded ??= forwardedFields(peerAddress, tls);
-    addForwardedFields(head, connection.forwarded, trusted);
+    peer.forwarded ??= forwardedFields(peerAddress, tls);
+    addForwardedFields(head, peer.forwarded, trusted);
   }
 
   #startProvider(run: ExchangeRun, generation: Generation, port: ProviderPort | null): void {
     if (port === null) {
-      run.refuse(this.answerFor(reasons.noRoute, 'this port is not part of the configuration'));
+      run.refuse(answerFor(reasons.noRoute, 'this port is not part of the configuration'));
       return;
     }
-    const refusal = this.#canonicalize(run.head, port.pathRules) ?? hostRefusal(run.head, port, this);
+    const refusal = this.#canonicalize(run.head, port.pathRules) ?? hostRefusal(run.head, port);
     if (refusal !== null) {
       run.refuse(refusal);
       return;
     }
     const hit = port.table.match(run.head);
     if (hit === undecided) {
-      run.refuse(this.answerFor(reasons.badRequest, 'a route\'s match could not be evaluated'));
+      run.refuse(answerFor(reasons.badRequest, 'a route\'s match could not be evaluated'));
       return;
     }
     if (hit !== null) {
@@ -179,7 +180,7 @@ export class Engine {
     const destination = generation.byAuthority.get(fixed === '' ? run.head.authority : fixed);
     if (destination === undefined) {
       run.pin = pinFor(generation.unknownPlace, generation.label);
-      run.refuse(this.answerFor(reasons.unknownDestination, unknownDetail(generation, run.head.authority)));
+      run.refuse(answerFor(reasons.unknownDestination, unknownDetail(generation, run.head.authority)));
       return;
     }
     const refusal = this.#canonicalize(run.head, destination.pathRules);
@@ -192,7 +193,7 @@ export class Engine {
     if (chosen === null) return;
     run.pin = pinFor(chosen.place, generation.label);
     run.destination = destination.service;
-    const target = this.#pick(chosen.targets);
+    const target = chooseTarget(chosen.targets, this.thread.random);
     if (target === null) this.#nobody(run, destination, chosen.targets);
     else run.dispatch(chosen.caller, target.target);
   }
@@ -201,7 +202,7 @@ export class Engine {
   #callerRoute(run: ExchangeRun, destination: Destination): CallerRoute | null {
     const hit = destination.table.match(run.head);
     if (hit !== undecided) return hit?.value ?? destination.fallback;
-    run.refuse(this.answerFor(reasons.badRequest, 'a route\'s match could not be evaluated'));
+    run.refuse(answerFor(reasons.badRequest, 'a route\'s match could not be evaluated'));
     return null;
   }
 
@@ -227,7 +228,7 @@ export class Engine {
         this.#sendOwn(run, makeHttpsRedirect(run, action.port));
         return;
       case 'none':
-        run.refuse(this.answerFor(reasons.noRoute, ''));
+        run.refuse(answerFor(reasons.noRoute, ''));
     }
   }
 
@@ -242,7 +243,7 @@ export class Engine {
   }
 
   #forward(run: ExchangeRun, targets: readonly GatewayTarget[], rewrite: RewritePlan | null): void {
-    const chosen = this.#pick(targets);
+    const chosen = chooseTarget(targets, this.thread.random);
     if (chosen === null) {
       this.#nobody(run, targets[0]?.destination ?? null, targets);
       return;
@@ -254,37 +255,21 @@ export class Engine {
     if (route === null) return;
     const caller = chosen.overrides?.get(route.caller.route) ?? route.caller;
     // The destination's own Route decides over its instances, unless the gateway's route names a subset itself.
-    const subset = chosen.target.labels.length > 0 ? chosen : this.#pick(route.targets);
+    const subset = chosen.target.labels.length > 0 ? chosen : chooseTarget(route.targets, this.thread.random);
     if (subset === null) this.#nobody(run, destination, route.targets);
     else run.dispatch(caller, subset.target);
-  }
-
-  /** By weight among those that have endpoints: an empty one yields its share. */
-  #pick<T extends WeightedTarget>(targets: readonly T[]): T | null {
-    const only = targets.length === 1 ? (targets[0] as T) : null;
-    if (only !== null) return only.target.tiers.length > 0 ? only : null;
-    let sum = 0;
-    for (const { target, weight } of targets) if (target.tiers.length > 0) sum += weight;
-    if (sum === 0) return null;
-    let at = this.thread.random.next() * sum;
-    for (const target of targets) {
-      if (target.target.tiers.length === 0 || target.weight === 0) continue;
-      at -= target.weight;
-      if (at < 0) return target;
-    }
-    return targets.findLast(({ target, weight }) => weight > 0 && target.tiers.length > 0) ?? null;
   }
 
   #nobody(run: ExchangeRun, destination: Destination | null, targets: readonly WeightedTarget[]): void {
     const known = destination?.cluster.known ?? false;
     const detail = known ? `${run.destination || destination?.service} has no instance for this request` : `no instances of ${destination?.service ?? 'the destination'} are known yet`;
-    run.refuse(this.answerFor(targets.length > 1 ? reasons.noDestination : reasons.noHealthyUpstream, detail));
+    run.refuse(answerFor(targets.length > 1 ? reasons.noDestination : reasons.noHealthyUpstream, detail));
   }
 
   #canonicalize(head: MessageHead, rules: PathSpellingRules): Answer | null {
     if (head.pathPlain || head.path === '*') return null;
     const path = canonicalPath(head.path, rules);
-    if (path === '' || (head.hasQuery && head.query.includes('#'))) return this.answerFor(reasons.badPath, '');
+    if (path === '' || (head.hasQuery && head.query.includes('#'))) return answerFor(reasons.badPath, '');
     if (path !== head.path) head.setPath(path);
     return null;
   }
@@ -305,31 +290,13 @@ export class Engine {
     head.putText(requestIdHeader, run.requestId);
   }
 
-  answerFor(reason: Reason, detail: string): Answer {
-    return { reason, status: reason.status, fields: noFields, body: null, contentType: '', detail, kind: '', pointer: '' };
-  }
-
-  /** Of a limit that the data path itself enforces: `pointer` leads to its field in the kind's section. */
-  limitAnswer(reason: Reason, kind: string, pointer: string, detail: string): Answer {
-    return { ...this.answerFor(reason, detail), kind, pointer };
-  }
-
   filterFailed(kind: string, error: unknown): Answer {
-    const detail = error instanceof Error ? error.message : String(error);
     this.#options.count(`${kind}_failed`);
-    return { ...this.answerFor(reasons.filterFailed, detail), kind };
+    return filterFailure(kind, error);
   }
 
   encode(run: ExchangeRun, answer: Answer): EncodedAnswer {
-    return encodeAnswer(answer, {
-      requestId: run.requestId,
-      trusted: run.connection.trusted,
-      grpc: isGrpc(run.head),
-      policy: policyOf(run, answer),
-      version: run.pin.configVersion,
-      hop: this.#options.nodeId,
-      wallMs: this.thread.clock.wallMs(),
-    });
+    return encodeFor(run, answer, this.#options.nodeId, this.thread.clock.wallMs());
   }
 
   rowOf(run: ExchangeRun): SeriesRow {
@@ -343,28 +310,7 @@ export class Engine {
   }
 
   recordRefusal(run: ExchangeRun, answer: Answer, shadow: boolean): void {
-    const { head, pin } = run;
-    this.#options.refusals.add({
-      requestId: run.requestId,
-      atMs: this.thread.clock.wallMs(),
-      side: pin.side,
-      method: head.method.slice(0, shownMax),
-      authority: (run.askedAuthority ?? head.authority).slice(0, shownMax),
-      path: (run.askedPath ?? head.path).slice(0, shownMax),
-      route: pin.route,
-      destination: run.destination,
-      status: shadow ? 0 : run.status,
-      reason: answer.reason.code,
-      responseFlag: answer.reason.flag,
-      kind: answer.kind,
-      pointer: answer.pointer,
-      policy: policyOf(run, answer),
-      configVersion: pin.configVersion,
-      configHash: pin.configHash,
-      detail: answer.detail.slice(0, shownMax),
-      clientAddress: run.clientAddress,
-      shadow,
-    });
+    this.#options.refusals.add(refusalRecord(run, answer, this.thread.clock.wallMs(), shadow));
   }
 }
 
@@ -374,14 +320,14 @@ function onlyOf(ports: ReadonlyMap<string, ProviderPort>): ProviderPort | null {
   return ports.size === 1 && only !== undefined ? only : null;
 }
 
-function hostRefusal(head: MessageHead, port: ProviderPort, engine: Engine): Answer | null {
+function hostRefusal(head: MessageHead, port: ProviderPort): Answer | null {
   if (port.hosts.length === 0) return null;
   const colon = head.authority.lastIndexOf(':');
   const host = colon > head.authority.lastIndexOf(']') ? head.authority.slice(0, colon) : head.authority;
   for (const pattern of port.hosts) {
     if (pattern.startsWith('*.') ? host.length > pattern.length - 1 && host.endsWith(pattern.slice(1)) : pattern === host) return null;
   }
-  return engine.answerFor(reasons.noRoute, 'this listener does not serve that host');
+  return answerFor(reasons.noRoute, 'this listener does not serve that host');
 }
 
 function unknownDetail(generation: Generation, authority: string): string {
@@ -396,31 +342,12 @@ function readDeadline(run: ExchangeRun, graceMs: number): void {
   if (Number.isInteger(ms) && ms >= 0) run.deadlineAt = Math.min(run.deadlineAt, run.startedAt + ms + graceMs);
 }
 
-function isGrpc(head: MessageHead): boolean {
-  return head.has(contentTypeHeader) && head.valueAt(contentTypeHeader, 0).startsWith('application/grpc');
-}
-
-/** Which policies decided, by the pointer of the refusal; '' where none did. Limits of the data path that no policy sets are defaults. */
-function policyOf(run: ExchangeRun, { kind, pointer, reason }: Answer): string {
-  if (kind === '') return '';
-  const section = sectionOf(run.pin.place.settings, kind) ?? (run.caller === null ? undefined : sectionOf(run.caller.settings, kind));
-  if (section === undefined) return '';
-  const policies = reason.origin === 'policy' ? policiesBehind(section.origins, pointer) : policiesOfField(section.origins, pointer);
-  return policies.join(', ');
-}
-
-function sectionOf({ sections }: EffectiveSettings, kind: string): EffectiveSection | undefined {
-  return sections.find((one) => one.kind === kind);
-}
-
 export function emptyPlace(side: Place['side']): Place {
   return { side, route: '', owner: '', filters: [], slotCount: 0, settings: { hash: '', sections: [] }, series: new Map(), pin: null };
 }
 
 export const noNetworks = new NetworkSet();
 const noLabel = Object.freeze({ version: '', hash: '' });
-const noFields: Answer['fields'] = Object.freeze([]);
-const shownMax = 512;
 /**
  * The caller's own sidecar knows whose limit it is, and breaks the connection off when it gives up: it should be the one to answer.
  * The deadline is enforced here for callers that are gone without a word.
@@ -429,4 +356,3 @@ const inboundGraceMs = 100;
 const deadlineHeader = headerId('x-remora-deadline');
 const requestIdHeader = headerId('x-request-id');
 const forwardedForHeader = headerId('x-forwarded-for');
-const contentTypeHeader = headerId('content-type');

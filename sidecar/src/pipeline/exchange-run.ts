@@ -2,6 +2,7 @@ import { reasons, type Reason } from '@remora/errors/reason';
 import type { MessageHead } from '@remora/http/message-head';
 import { Exchange, WAIT, type Answer, type EdgeFilter, type Sink, type Source, type Target, type Verdict } from '@remora/policy-kit/exchange';
 import { BodyJoint } from './body-joint.ts';
+import { answerFor, limitAnswer } from './answers.ts';
 import type { Engine } from './engine.ts';
 import type { ExchangeTimer } from './filter-timers.ts';
 import type { CallerPlace, PlacePin, ProviderRoute } from '../generation/places.ts';
@@ -160,7 +161,7 @@ export class ExchangeRun extends Exchange implements Source {
 
   /** The client broke its request, or is too slow with it. `limit`: the field of `requestLimits` that it exceeds. */
   requestFailed(reason: Reason, detail: string, limit = ''): void {
-    this.refuse(limit === '' ? this.#engine.answerFor(reason, detail) : this.#engine.limitAnswer(reason, 'requestLimits', limit, detail));
+    this.refuse(limit === '' ? answerFor(reason, detail) : limitAnswer(reason, 'requestLimits', limit, detail));
   }
 
   /** What was queued for the client has been written. */
@@ -173,7 +174,7 @@ export class ExchangeRun extends Exchange implements Source {
     if (this.#ended) return;
     this.#stream = null;
     this.#dropCall(reasons.downstreamReset);
-    this.refusal ??= this.#engine.answerFor(reasons.downstreamReset, '');
+    this.refusal ??= answerFor(reasons.downstreamReset, '');
     this.#complete();
   }
 
@@ -193,7 +194,7 @@ export class ExchangeRun extends Exchange implements Source {
     const failure = this.#runResponseHooks(head);
     if (failure === null && this.#sendHead(head, end)) return;
     this.#dropCall(reasons.filterFailed);
-    this.#sendAnswer(failure ?? this.#engine.answerFor(reasons.filterFailed, 'the response head cannot be written'));
+    this.#sendAnswer(failure ?? answerFor(reasons.filterFailed, 'the response head cannot be written'));
   }
 
   onData(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
@@ -215,8 +216,8 @@ export class ExchangeRun extends Exchange implements Source {
     if (this.#ended) return;
     this.#responseSource = null;
     const { limit } = this;
-    if (limit === null) this.refuse(this.#engine.answerFor(reason, ''));
-    else this.refuse(this.#engine.limitAnswer(reason, limit.pointer === '' ? '' : 'timeout', limit.pointer, limit.detail));
+    if (limit === null) this.refuse(answerFor(reason, ''));
+    else this.refuse(limitAnswer(reason, limit.pointer === '' ? '' : 'timeout', limit.pointer, limit.detail));
   }
 
   // --- answers made here ------------------------------------------------------------------------------------------

@@ -3,12 +3,12 @@ import type { Head } from '@remora/http/head';
 import type { MessageHead } from '@remora/http/message-head';
 import type { Call, CallLimit, Sink, Source } from '@remora/policy-kit/exchange';
 import { choose } from './balancer.ts';
-import type { ClientConnection } from './client-connection.ts';
 import type { Tier } from './cluster.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
 import type { Deferred } from '../io/turn.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
+import type { UpstreamStream } from './upstream-stream.ts';
 
 /**
  * One attempt of a call: chooses an endpoint, takes a connection of its pool, and stands between the call's bodies and that connection.
@@ -19,7 +19,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
   readonly #response: Sink;
   readonly #thread: ThreadContext;
   #pool: UpstreamPool | null = null;
-  #connection: ClientConnection | null = null;
+  #connection: UpstreamStream | null = null;
   #phase: Phase = waiting;
   #startedAt = 0;
   #connectingSince = 0;
@@ -64,7 +64,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
 
   // --- from the connection ----------------------------------------------------------------------------------------
 
-  assigned(connection: ClientConnection, connected: boolean): void {
+  assigned(connection: UpstreamStream, connected: boolean): void {
     this.#connection = connection;
     this.call.reused = connection.reused;
     if (connected) {
@@ -79,7 +79,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
   connected(): void {
     const { call } = this;
     this.#phase = awaitingHead;
-    if (!(this.#connection as ClientConnection).sendHead(call.head as MessageHead, this.#requestEnded)) {
+    if (!(this.#connection as UpstreamStream).sendHead(call.head as MessageHead, this.#requestEnded)) {
       // Nothing was written, but the connection counts the attempt as its own.
       const connection = this.#release();
       connection?.abandon();
@@ -268,7 +268,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
   }
 
   /** Gives back what the attempt holds; answers the connection where it still has one. */
-  #release(): ClientConnection | null {
+  #release(): UpstreamStream | null {
     const connection = this.#connection;
     if (this.#phase !== over) {
       this.#phase = over;

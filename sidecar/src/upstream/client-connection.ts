@@ -11,6 +11,7 @@ import { Link, type LinkOwner } from '../io/link.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
+import type { UpstreamStream } from './upstream-stream.ts';
 
 /** Bounds for what upstreams send; the same for all, as nobody configures them yet. */
 export const upstreamHeadLimits: HeadLimits = { bytesMax: 64 * 1024, fieldsMax: 256 };
@@ -21,7 +22,7 @@ const interimMax = 16;
  * An HTTP/1.1 connection to an upstream: serves one attempt at a time, in order, so the n-th response is the n-th request's. Whatever
  * arrives when nobody asked destroys it.
  */
-export class ClientConnection extends WheelNode implements LinkOwner {
+export class ClientConnection extends WheelNode implements LinkOwner, UpstreamStream {
   readonly pool: UpstreamPool;
   readonly #thread: ThreadContext;
   readonly #link: Link;

@@ -1,0 +1,11 @@
+import type { Link, LinkOwner } from '../io/link.ts';
+
+/** The protocol that an accepted connection speaks, once its first bytes have said so. It owns the link from `attach` on. */
+export interface ServerCodec extends LinkOwner {
+  /** Before the first bytes, which follow by `onRead` within the same turn. */
+  attach(link: Link): void;
+  /** Exchanges under way. */
+  readonly busy: number;
+  /** Closes when the exchanges under way have completed, after a while of quiet. */
+  drain(): void;
+}

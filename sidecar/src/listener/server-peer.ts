@@ -1,0 +1,13 @@
+import type { ConnectionFacts } from '@remora/policy-kit/exchange';
+import type { ForwardedFields } from '../pipeline/outside-headers.ts';
+import type { ListenerBinding } from './listener-binding.ts';
+
+/** The client at the other end of a connection, as the engine sees it, whatever the codec. All exchanges of a connection share it. */
+export interface ServerPeer {
+  readonly binding: ListenerBinding;
+  facts: ConnectionFacts;
+  /** What `facts` were made by: they follow the current snapshot. */
+  factsOf: object | null;
+  /** What a gateway adds for this client. */
+  forwarded: ForwardedFields | null;
+}

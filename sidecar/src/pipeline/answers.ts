@@ -1,0 +1,84 @@
+import { reasons, type Reason } from '@remora/errors/reason';
+import { headerId } from '@remora/http/header-ids';
+import type { MessageHead } from '@remora/http/message-head';
+import type { Answer } from '@remora/policy-kit/exchange';
+import { policiesBehind, policiesOfField, type EffectiveSection, type EffectiveSettings } from '@remora/snapshot/effective-settings';
+import type { RefusalRecord } from '../threads/data-plane.ts';
+import { encodeAnswer, type EncodedAnswer } from './answer-encoding.ts';
+import type { ExchangeRun } from './exchange-run.ts';
+
+/** A refusal or failure that the data path itself found. `detail` is shown to trusted callers only; no secrets. */
+export function answerFor(reason: Reason, detail: string): Answer {
+  return { reason, status: reason.status, fields: noFields, body: null, contentType: '', detail, kind: '', pointer: '' };
+}
+
+/** Of a limit that the data path itself enforces: `pointer` leads to its field in the kind's section. */
+export function limitAnswer(reason: Reason, kind: string, pointer: string, detail: string): Answer {
+  return { ...answerFor(reason, detail), kind, pointer };
+}
+
+/** A filter threw: it could not decide, so the exchange is refused. */
+export function filterFailure(kind: string, error: unknown): Answer {
+  return { ...answerFor(reasons.filterFailed, error instanceof Error ? error.message : String(error)), kind };
+}
+
+/** What the client gets of an answer: problem+json or a gRPC status, with more for trusted callers. */
+export function encodeFor(run: ExchangeRun, answer: Answer, hop: string, wallMs: number): EncodedAnswer {
+  return encodeAnswer(answer, {
+    requestId: run.requestId,
+    trusted: run.connection.trusted,
+    grpc: isGrpc(run.head),
+    policy: policyOf(run, answer),
+    version: run.pin.configVersion,
+    hop,
+    wallMs,
+  });
+}
+
+/** One line of the ring that `why` reads. `shadow`: the request went on. */
+export function refusalRecord(run: ExchangeRun, answer: Answer, atMs: number, shadow: boolean): RefusalRecord {
+  const { head, pin } = run;
+  return {
+    requestId: run.requestId,
+    atMs,
+    side: pin.side,
+    method: head.method.slice(0, shownMax),
+    authority: (run.askedAuthority ?? head.authority).slice(0, shownMax),
+    path: (run.askedPath ?? head.path).slice(0, shownMax),
+    route: pin.route,
+    destination: run.destination,
+    status: shadow ? 0 : run.status,
+    reason: answer.reason.code,
+    responseFlag: answer.reason.flag,
+    kind: answer.kind,
+    pointer: answer.pointer,
+    policy: policyOf(run, answer),
+    configVersion: pin.configVersion,
+    configHash: pin.configHash,
+    detail: answer.detail.slice(0, shownMax),
+    clientAddress: run.clientAddress,
+    shadow,
+  };
+}
+
+/** Whether the request is gRPC: its refusals are gRPC statuses. */
+export function isGrpc(head: MessageHead): boolean {
+  return head.has(contentTypeHeader) && head.valueAt(contentTypeHeader, 0).startsWith('application/grpc');
+}
+
+/** Which policies decided, by the pointer of the refusal; '' where none did. Limits of the data path that no policy sets are defaults. */
+function policyOf(run: ExchangeRun, { kind, pointer, reason }: Answer): string {
+  if (kind === '') return '';
+  const section = sectionOf(run.pin.place.settings, kind) ?? (run.caller === null ? undefined : sectionOf(run.caller.settings, kind));
+  if (section === undefined) return '';
+  const policies = reason.origin === 'policy' ? policiesBehind(section.origins, pointer) : policiesOfField(section.origins, pointer);
+  return policies.join(', ');
+}
+
+function sectionOf({ sections }: EffectiveSettings, kind: string): EffectiveSection | undefined {
+  return sections.find((one) => one.kind === kind);
+}
+
+const noFields: Answer['fields'] = Object.freeze([]);
+const shownMax = 512;
+const contentTypeHeader = headerId('content-type');

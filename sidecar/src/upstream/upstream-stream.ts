@@ -1,0 +1,19 @@
+import type { MessageHead } from '@remora/http/message-head';
+
+/**
+ * What an upstream codec offers for one attempt. HTTP/1.1: the connection itself; HTTP/2: a stream. Its word to the attempt goes through
+ * `assigned`, `connected`, `onInfo`, `onHead`, `onData`, `onTrailers`, `onWritable`, `onProtocolError`, `onConnectionLost`.
+ */
+export interface UpstreamStream {
+  /** Its connection has served a request before, so that a reset may only mean that it was stale. */
+  readonly reused: boolean;
+  /** False where the head cannot be written: nothing was sent. */
+  sendHead(head: MessageHead, end: boolean): boolean;
+  /** False: hold back until `Attempt.onWritable`. */
+  sendData(bytes: Uint8Array, at: number, to: number, end: boolean): boolean;
+  sendTrailers(head: MessageHead): void;
+  /** The consumer wants more of the response body. Called at the end of a turn. */
+  resumeReading(): void;
+  /** Gives up: the peer sees that nobody waits any more, and the attempt hears nothing further. */
+  abandon(): void;
+}
