@@ -1,0 +1,30 @@
+/** Error codes of RST_STREAM and GOAWAY (RFC 9113 section 7). Unknown ones from a peer are treated as `internalError`. */
+export const errorCode = {
+  noError: 0,
+  protocolError: 1,
+  internalError: 2,
+  flowControlError: 3,
+  settingsTimeout: 4,
+  streamClosed: 5,
+  frameSizeError: 6,
+  refusedStream: 7,
+  cancel: 8,
+  compressionError: 9,
+  connectError: 10,
+  enhanceYourCalm: 11,
+  inadequateSecurity: 12,
+  http11Required: 13,
+} as const;
+
+/** Any 32-bit number can come from a peer. */
+export type ErrorCode = number;
+
+/** As the RFC spells it, for logs: `ENHANCE_YOUR_CALM`. */
+export function errorCodeName(code: ErrorCode): string {
+  return names[code] ?? `UNKNOWN_${code}`;
+}
+
+const names: readonly string[] = [
+  'NO_ERROR', 'PROTOCOL_ERROR', 'INTERNAL_ERROR', 'FLOW_CONTROL_ERROR', 'SETTINGS_TIMEOUT', 'STREAM_CLOSED', 'FRAME_SIZE_ERROR', 'REFUSED_STREAM',
+  'CANCEL', 'COMPRESSION_ERROR', 'CONNECT_ERROR', 'ENHANCE_YOUR_CALM', 'INADEQUATE_SECURITY', 'HTTP_1_1_REQUIRED',
+];
