@@ -54,11 +54,12 @@ export class IncrementalPlanner implements Planner {
   /** Decoding needs name, format and `decode` of a kind, which is what the control plane has of it. */
   readonly #runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>>;
   readonly #decoded = new DecodeCache();
+  readonly #resources = new ResourceStore();
 
   constructor(parts: PlannerParts) {
     this.#parts = parts;
     this.#runtimeKinds = parts.wireKinds as ReadonlyMap<string, RuntimeKind<unknown>>;
-    const resources = new ResourceStore();
+    const resources = this.#resources;
     this.#resolver = new SettingsResolver(parts.kinds);
     this.#compiler = new SubjectCompiler({ resolver: this.#resolver, settings: new SettingsCompiler(parts.kinds, resources), resources, format: parts.format });
   }
@@ -139,7 +140,15 @@ export class IncrementalPlanner implements Planner {
       summaries.set(key, summary);
       changed.add(key);
     }
+    if (subjects.length * 2 > all.size) this.#age();
     return { subjects: all, summaries, changed };
+  }
+
+  /** After a step over most of the fleet: what neither it nor the one before it needed is forgotten. */
+  #age(): void {
+    this.#resolver.age();
+    this.#resources.age();
+    this.#decoded.age();
   }
 
   /** Reads what would be pushed with the sidecar's own code. What that refuses is refused here, before it is committed. */

@@ -12,10 +12,17 @@ const pageBytesMax = 192 * 1024;
 /** Bytes of an entry besides its name: hash, type, tags and lengths. */
 const entryOverheadBytes = 48;
 
+interface NamedPart {
+  readonly type: EntryType;
+  readonly name: string;
+  readonly resource: BuiltResource;
+}
+
 /** Collects what one subject enforces; the order in which it is added does not matter. */
 export class ManifestBuilder {
-  readonly #entries: { readonly type: EntryType; readonly name: string; readonly resource: BuiltResource }[] = [];
-  readonly #settings = new Set<BuiltResource>();
+  readonly #entries: NamedPart[] = [];
+  /** By hash: equal settings may come as different objects, where one of them was forgotten and built again. */
+  readonly #settings = new Map<string, BuiltResource>();
 
   /** A named part: once for each name. */
   add(type: EntryType, name: string, resource: BuiltResource): void {
@@ -24,21 +31,33 @@ export class ManifestBuilder {
 
   /** Settings are shared by parts, and listed once. */
   addSettings(resource: BuiltResource): void {
-    this.#settings.add(resource);
+    this.#settings.set(resource.hash, resource);
   }
 
   finish(subject: Subject, format: number, destinations: readonly string[], store: ResourceStore): CompiledSubject {
-    for (const resource of this.#settings) this.#entries.push({ type: EntryType.ENTRY_TYPE_SETTINGS, name: '', resource });
+    for (const resource of this.#settings.values()) this.#entries.push({ type: EntryType.ENTRY_TYPE_SETTINGS, name: '', resource });
     const entries = this.#entries.sort((a, b) => a.type - b.type || order(a.name, b.name) || order(a.resource.hash, b.resource.hash));
     const resources = new Map<string, Uint8Array>();
     for (const { resource } of entries) resources.set(resource.hash, resource.bytes);
-    const pages = paginate(entries.map(({ type, name, resource }) => ({ type, name, hash: resource.hashBytes }))).map((page) => store.build({ $case: 'page', value: { entries: page } }));
+    const pages = paginate(withAddresses(entries)).map((page) => store.build({ $case: 'page', value: { entries: page } }));
     for (const page of pages) resources.set(page.hash, page.bytes);
     const manifest = Manifest.encode({
-      subjectKind: subject.kind, subjectName: subject.name, format, pages: pages.map(({ hashBytes }) => hashBytes), entryCount: entries.length,
-    }).finish();
+      subjectKind: subject.kind, subjectName: subject.name, format, pages: pages.map(({ hash }) => Buffer.from(hash, 'hex')), entryCount: entries.length,
+    }, store.writer).finish();
     return Object.freeze({ subject, hash: contentHash(manifest), manifest, resources, destinations });
   }
+}
+
+const addressBytes = 32;
+
+/** All addresses in one buffer: they live as long as it takes to encode the pages. */
+function withAddresses(parts: readonly NamedPart[]): Entry[] {
+  const addresses = Buffer.allocUnsafe(parts.length * addressBytes);
+  return parts.map(({ type, name, resource }, i) => {
+    const from = i * addressBytes;
+    addresses.write(resource.hash, from, addressBytes, 'hex');
+    return { type, name, hash: addresses.subarray(from, from + addressBytes) };
+  });
 }
 
 function paginate(entries: readonly Entry[]): Entry[][] {

@@ -1,32 +1,38 @@
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { contentHash } from '@remora/core/hash';
 import { Resource } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import { Generations } from '../resolve/generations.ts';
 
 /** An encoded resource with its address. */
 export interface BuiltResource {
   /** SHA-256, hex. */
   readonly hash: string;
-  readonly hashBytes: Buffer;
   readonly bytes: Uint8Array;
 }
 
 /** Largest resource, encoded. */
 export const resourceBytesMax = 256 * 1024;
 
-/** Resources kept for sharing; emptied when full, which costs memory and never correctness. */
-const keptMax = 300_000;
+const keptMax = 200_000;
 
 /** Encodes resources; equal content answers the same bytes object, so that subjects and compilations share it. */
 export class ResourceStore {
-  readonly #kept = new Map<string, BuiltResource>();
+  /** For messages of resources and around them: what it grew to is used again. */
+  readonly writer = new BinaryWriter();
+  readonly #kept = new Generations<BuiltResource>(keptMax);
 
   build(body: Resource['body']): BuiltResource {
-    const bytes = Resource.encode({ body }).finish();
+    const bytes = Resource.encode({ body }, this.writer).finish();
     const hash = contentHash(bytes);
     const known = this.#kept.get(hash);
     if (known) return known;
-    if (this.#kept.size >= keptMax) this.#kept.clear();
-    const made: BuiltResource = Object.freeze({ hash, hashBytes: Buffer.from(hash, 'hex'), bytes });
-    this.#kept.set(hash, made);
+    const made: BuiltResource = Object.freeze({ hash, bytes });
+    this.#kept.put(hash, made);
     return made;
+  }
+
+  /** A whole fleet was compiled: what the one before needed may go. */
+  age(): void {
+    this.#kept.age();
   }
 }

@@ -188,7 +188,7 @@ class SubjectCompilation {
 }
 
 function hashOf(settings: BuiltResource | null): Buffer {
-  return settings?.hashBytes ?? noBytes;
+  return settings ? Buffer.from(settings.hash, 'hex') : noBytes;
 }
 
 const scopeNames: Readonly<Record<number, string>> = { [Scope.SCOPE_INBOUND]: 'inbound', [Scope.SCOPE_OUTBOUND]: 'outbound', [Scope.SCOPE_GATEWAY]: 'gateway' };

@@ -3,6 +3,7 @@ import { sectionOf } from '@remora/model/policy-schema';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { boundBreaches } from './bounds.ts';
 import type { ActiveBound } from './bounds.ts';
+import { Generations } from './generations.ts';
 import { leavesOf, writtenPointers } from './merge.ts';
 import { policiesAt, targetCovers } from './place-policies.ts';
 import type { Spot } from './place-policies.ts';
@@ -25,14 +26,13 @@ export interface ResolvedSettings {
   readonly violations: readonly Violation[];
 }
 
-/** Results kept; emptied when full, which costs time and never correctness. */
 const keptMax = 50_000;
 
 /** Merges the policies of places, each combination once. */
 export class SettingsResolver {
   readonly #kinds: ReadonlyMap<string, AuthoringKind>;
-  readonly #settings = new Map<string, ResolvedSettings>();
-  readonly #sections = new Map<string, MergedSection>();
+  readonly #settings = new Generations<ResolvedSettings>(keptMax);
+  readonly #sections = new Generations<MergedSection>(keptMax);
 
   constructor(kinds: ReadonlyMap<string, AuthoringKind>) {
     this.#kinds = kinds;
@@ -53,9 +53,8 @@ export class SettingsResolver {
     }
     const known = this.#settings.get(key);
     if (known) return known;
-    if (this.#settings.size >= keptMax) this.#settings.clear();
     const made = this.#make(key, side, policies, bounds ?? []);
-    this.#settings.set(key, made);
+    this.#settings.put(key, made);
     return made;
   }
 
@@ -65,10 +64,15 @@ export class SettingsResolver {
     const key = `${kind.name}:${having.map(({ id }) => id).join(',')}`;
     const known = this.#sections.get(key);
     if (known) return known;
-    if (this.#sections.size >= keptMax) this.#sections.clear();
     const made = mergeSection(kind, having);
-    this.#sections.set(key, made);
+    this.#sections.put(key, made);
     return made;
+  }
+
+  /** A whole fleet was resolved: what the one before needed may go. */
+  age(): void {
+    this.#settings.age();
+    this.#sections.age();
   }
 
   #make(key: string, side: KindSide, policies: readonly PolicyRecord[], bounds: readonly ActiveBound[]): ResolvedSettings {
