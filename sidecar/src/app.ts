@@ -167,6 +167,7 @@ export class Sidecar {
         refusalCount: () => this.#refusals.total,
         policyEvents: () => this.#dataPlane.readPolicyEvents(),
         threadDeaths: () => this.#threadDeaths,
+        overloadStage: () => this.#dataPlane.overloadStage(),
       }),
       drain: () => void this.drain(),
     });

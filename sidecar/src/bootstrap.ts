@@ -107,7 +107,7 @@ async function productionEnvironment(settings: SidecarSettings, log: SidecarEnvi
     disk: new FileSnapshotDisk(settings.dataDir, settings.subject),
     startDataPlane: async () => {
       const { WorkerDataPlane } = await import('./threads/worker-data-plane.ts');
-      return WorkerDataPlane.start({ workers: settings.workers, subject: settings.subject, withoutKinds: settings.withoutKinds, nodeId, logFolder: path.join(settings.dataDir, 'logs') });
+      return WorkerDataPlane.start({ workers: settings.workers, subject: settings.subject, withoutKinds: settings.withoutKinds, nodeId, logFolder: path.join(settings.dataDir, 'logs'), memoryLimitBytes: settings.memoryLimitBytes });
     },
     loadConnectors: async () => {
       const [{ GrpcConnector }, { grpcTelemetryConnector }] = await Promise.all([import('./config/grpc-control-stream.ts'), import('./telemetry/grpc-telemetry-stream.ts')]);

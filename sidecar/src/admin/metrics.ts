@@ -16,6 +16,8 @@ export interface MetricSources {
   readonly policyEvents: () => ReadonlyMap<string, number>;
   /** Data threads that died and were replaced. */
   readonly threadDeaths: () => number;
+  /** Stage of overload, 0 to 3. */
+  readonly overloadStage: () => number;
 }
 
 interface Sample {
@@ -59,6 +61,7 @@ export const metricTable: readonly MetricRow[] = [
   { name: 'remora_refusals_seen_total', type: 'counter', help: 'Refusals that reached the ring for why.', read: single((s) => s.refusalCount()) },
   { name: 'remora_telemetry_dropped_total', type: 'counter', help: 'Batches not sent in time, refusals and events that did not fit the queue.', read: readDropped },
   { name: 'remora_data_thread_deaths_total', type: 'counter', help: 'Data threads that died; each is replaced, its connections are lost.', read: single((s) => s.threadDeaths()) },
+  { name: 'remora_overload_stage', type: 'gauge', help: '0: none; 1: keep-alive ends; 2: new requests are refused; 3: new connections are closed. Of the data thread that is worst off.', read: single((s) => s.overloadStage()) },
   { name: 'remora_resident_memory_bytes', type: 'gauge', help: 'Resident memory of the process.', read: single((s) => s.rssBytes()) },
 ];
 

@@ -71,14 +71,14 @@ export class ListenerBinding {
     this.accepted++;
     const connection = new AcceptedConnection(this.#engine, this, peerOf(socket, this.port));
     this.#connections.add(connection);
-    this.#engine.opened();
+    this.#engine.admission.opened();
     connection.attach(Link.accepted(socket, this.#engine.thread.links, connection, this.#options.transplant));
     this.#engine.thread.turn.end();
   }
 
   closed(connection: AcceptedConnection): void {
     if (!this.#connections.delete(connection)) return;
-    this.#engine.gone();
+    this.#engine.admission.gone();
     if (this.#connections.size === 0) this.#whenEmpty?.();
   }
 

@@ -158,7 +158,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
     this.#http10 = minorVersion === 0;
     this.#keepAliveAsked = this.#http10 && (connection & connectionKeepAlive) !== 0;
     this.#closing = this.#http10 ? !this.#keepAliveAsked : (connection & connectionClose) !== 0;
-    if (this.#requests >= this.#limits.requestsPerConnectionMax || this.#peer.binding.draining) this.#closing = true;
+    if (this.#requests >= this.#limits.requestsPerConnectionMax || this.#peer.binding.draining || this.#engine.admission.endsKeepAlive) this.#closing = true;
     this.#headRequest = head.method === 'HEAD';
     this.#headSent = false;
     this.#bodyWanted = false;
@@ -294,7 +294,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
   sendHead(head: MessageHead, end: boolean): boolean {
     const bodiless = end || this.#headRequest || head.status === 204 || head.status === 304;
     // A final answer before the request ended closes (CVE-2024-23326), and so does a body without length for HTTP/1.0.
-    if (!this.#requestDone || this.#peer.binding.draining) this.#closing = true;
+    if (!this.#requestDone || this.#peer.binding.draining || this.#engine.admission.endsKeepAlive) this.#closing = true;
     const unknownLength = head.bodyLength < 0 && !bodiless;
     if (unknownLength && this.#http10) this.#closing = true;
     if (end && head.bodyLength < 0 && !this.#headRequest && head.status !== 304) head.bodyLength = 0;

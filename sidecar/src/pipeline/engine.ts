@@ -1,10 +1,11 @@
 import { NetworkSet } from '@remora/core/network-set';
 import { reasons } from '@remora/errors/reason';
 import { canonicalPath, type PathSpellingRules } from '@remora/http/canonical-path';
-import { headerId } from '@remora/http/header-ids';
+import { headerId, makeField } from '@remora/http/header-ids';
 import { MessageHead } from '@remora/http/message-head';
 import type { Answer } from '@remora/policy-kit/exchange';
 import { undecided } from '@remora/router/route-table';
+import type { Admission } from './admission.ts';
 import { dateField, type EncodedAnswer } from './answer-encoding.ts';
 import { answerFor, encodeFor, filterFailure, refusalRecord } from './answers.ts';
 import { chooseTarget } from './weighted-choice.ts';
@@ -38,16 +39,15 @@ export interface EngineOptions {
   readonly series: SeriesRows;
   readonly refusals: RefusalSink;
   readonly count: (name: string) => void;
-  /** Connections that the thread may hold, whatever listeners say: the descriptor reserve. */
-  readonly connectionsMax: number;
+  readonly admission: Admission;
 }
 
 /** Takes exchanges from listener to destination on the current generation. One per data thread; never waits, never throws. */
 export class Engine {
   readonly thread: ThreadContext;
+  readonly admission: Admission;
   readonly #options: EngineOptions;
   #generation: Generation | null = null;
-  #connections = 0;
   readonly #timers: WheelFilterTimers;
   readonly #hops: Readonly<Record<Place['side'], HopList>>;
   readonly #noPlaces: Readonly<Record<'inbound' | 'outbound' | 'gateway', Place>>;
@@ -55,6 +55,7 @@ export class Engine {
   constructor(options: EngineOptions) {
     this.thread = options.thread;
     this.#options = options;
+    this.admission = options.admission;
     this.#timers = new WheelFilterTimers(options.thread.wheels);
     const { nodeId } = options;
     this.#hops = { inbound: new HopList(nodeId, 'inbound'), outbound: new HopList(nodeId, 'outbound'), gateway: new HopList(nodeId, 'gateway') };
@@ -72,20 +73,8 @@ export class Engine {
 
   // --- connections ------------------------------------------------------------------------------------------------
 
-  get connections(): number {
-    return this.#connections;
-  }
-
   admits(binding: ListenerBinding): boolean {
-    return this.#connections < this.#options.connectionsMax && binding.connections < this.limitsOf(binding).connectionsMax;
-  }
-
-  opened(): void {
-    this.#connections++;
-  }
-
-  gone(): void {
-    this.#connections--;
+    return this.admission.admitsConnection(binding.connections, this.limitsOf(binding).connectionsMax);
   }
 
   limitsOf(binding: ListenerBinding): ConnectionLimits {
@@ -130,6 +119,11 @@ export class Engine {
     }
     const { spec } = peer.binding;
     const { head } = run;
+    // Calls of the own app belong to requests that were taken on: they are not refused.
+    if (spec.side !== 'outbound' && !this.admission.admitsRequest()) {
+      run.refuse({ ...answerFor(reasons.overload, this.admission.overload.cause), fields: retrySoon });
+      return;
+    }
     if (spec.side === 'gateway') this.#takeFromOutside(run, peer);
     else if (head.has(deadlineHeader)) readDeadline(run, spec.side === 'inbound' ? inboundGraceMs : 0);
     if (run.connection.trusted && head.has(forwardedForHeader)) run.clientAddress = clientAddress(head, run.clientAddress, generation.trusted);
@@ -346,6 +340,7 @@ export function emptyPlace(side: Place['side']): Place {
   return { side, route: '', owner: '', filters: [], slotCount: 0, settings: { hash: '', sections: [] }, series: new Map(), pin: null };
 }
 
+const retrySoon = Object.freeze([makeField('retry-after', '1')]);
 export const noNetworks = new NetworkSet();
 const noLabel = Object.freeze({ version: '', hash: '' });
 /**

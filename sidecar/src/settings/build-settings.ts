@@ -42,6 +42,7 @@ export function buildSettings(
     adminAllowRemote,
     dataDir: read.text('data-dir') ?? defaultDataDir(subject, nodeId, env),
     workers: read.number('workers') ?? 1,
+    memoryLimitBytes: (read.number('memory-limit') ?? 0) * 1024 * 1024,
     withoutKinds: read.texts('without-kind'),
     onNoSnapshot: read.text('on-no-snapshot') === 'refuse' ? 'refuse' : 'wait',
     startTimeoutMs: read.number('start-timeout') ?? 30_000,

@@ -24,6 +24,8 @@ export interface SidecarSettings {
   readonly adminAllowRemote: boolean;
   readonly dataDir: string;
   readonly workers: number;
+  /** 0: what the container allows, where it says. */
+  readonly memoryLimitBytes: number;
   readonly withoutKinds: readonly string[];
   readonly onNoSnapshot: 'wait' | 'refuse';
   readonly startTimeoutMs: number;

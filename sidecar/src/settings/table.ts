@@ -42,6 +42,7 @@ export const settingTable: readonly SettingRow[] = [
   row('admin-allow-remote', '', parseFlag, 'false', 'Allows the admin interface to bind an address that is not loopback. It has no authentication.'),
   row('data-dir', 'DIR', parseText, '$XDG_STATE_HOME/remora/<kind>-<name>[-<node-id>]', 'Where snapshots and endpoints are kept, so that it starts without a control plane.'),
   row('workers', 'N', parseInteger(1, 64), '1', 'Data threads.'),
+  row('memory-limit', 'MIB', parseInteger(64, 1_048_576), 'the limit of the container, where it has one', 'Memory of the process: load is shed from 90 % of it on.'),
   row('without-kind', 'KIND …', parseName, '', 'Behaves as an older build that does not know this policy kind.'),
   row('on-no-snapshot', 'wait|refuse', parseOneOf(['wait', 'refuse']), 'wait', 'With nothing to enforce, from disk or control plane, after start-timeout: answer 503 and wait, or end with exit code 75.'),
   row('start-timeout', 'DURATION', parseDuration, '30s', 'How long on-no-snapshot=refuse waits.'),

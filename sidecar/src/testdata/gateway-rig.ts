@@ -27,6 +27,8 @@ export interface RigOptions {
   readonly sections?: readonly DeepPartial<Section>[];
   readonly routes?: readonly (DeepPartial<Route> & { readonly name: string })[];
   readonly clock?: Clock;
+  /** Of the limit on memory, 0 to 1. */
+  readonly memoryShare?: () => number;
   readonly kinds?: ReadonlyMap<string, RuntimeKind<unknown>>;
 }
 
@@ -40,7 +42,7 @@ export class GatewayRig {
 
   private constructor(options: RigOptions) {
     this.#options = options;
-    this.plane = new LocalDataPlane({ nodeId: 'edge-1', kinds: options.kinds ?? runtimeKinds, ...(options.clock && { clock: options.clock }) });
+    this.plane = new LocalDataPlane({ nodeId: 'edge-1', kinds: options.kinds ?? runtimeKinds, ...(options.clock && { clock: options.clock }), ...(options.memoryShare && { memoryShare: options.memoryShare }) });
     this.plane.onRefusal((refusal) => this.refusals.push(refusal));
   }
 

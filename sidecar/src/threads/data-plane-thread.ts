@@ -15,6 +15,7 @@ import { Attempt } from '../upstream/attempt.ts';
 import { ClientConnection } from '../upstream/client-connection.ts';
 import { Cluster } from '../upstream/cluster.ts';
 import type { BoundListener, EndpointUpdate, ListenerSpec, PrepareError, PrepareResult } from './data-plane.ts';
+import { Admission } from '../pipeline/admission.ts';
 import { Engine, type RefusalSink } from '../pipeline/engine.ts';
 import type { ExchangeRun } from '../pipeline/exchange-run.ts';
 import { sharedPrefix } from '../pipeline/filter-context.ts';
@@ -54,6 +55,10 @@ export interface DataPlaneThreadOptions {
   readonly gateway?: GatewayBinding;
   readonly reusePort: boolean;
   readonly connectionsMax: number;
+  /** Of the limit on memory, 0 to 1; absent: memory sheds nothing. */
+  readonly memoryShare?: () => number;
+  /** Told when the stage of overload changes. */
+  readonly onOverload?: (stage: number) => void;
   /** Opens connections to upstreams; `net.connect` by default. */
   readonly dial?: (options: net.NetConnectOpts) => net.Socket;
   /** Present where several threads share memory. */
@@ -97,7 +102,11 @@ export class DataPlaneThread {
     this.engine = new Engine({
       thread: this.#thread, nodeId: options.nodeId, requestIds: new RequestIds(), series: options.series, refusals: options.refusals,
       count: (name) => options.series.events.count(name, 1),
-      connectionsMax: options.connectionsMax,
+      admission: new Admission({
+        clock: options.clock, timers: options.timers, connectionsMax: options.connectionsMax,
+        memoryShare: options.memoryShare ?? (() => 0), count: (name) => options.series.events.count(name, 1),
+        onStage: (stage) => options.onOverload?.(stage),
+      }),
     });
     this.#places = new PlaceBuilder({
       host: {
@@ -324,7 +333,8 @@ export class DataPlaneThread {
     const { generation } = this.engine;
     return {
       snapshot: generation?.label ?? null,
-      connections: this.engine.connections,
+      connections: this.engine.admission.connections,
+      overload: { stage: this.engine.admission.overload.stage, cause: this.engine.admission.overload.cause },
       timers: this.#thread.wheels.size,
       liveStates: this.#live.size,
       transplant: this.#transplant,
@@ -353,6 +363,7 @@ export class DataPlaneThread {
     for (const binding of this.#bindings.values()) binding.close();
     for (const prepared of this.#prepared.values()) for (const binding of prepared.bindings) binding.close();
     for (const pool of this.#pools.values()) pool.destroy();
+    this.engine.admission.close();
     this.#thread.wheels.close();
     this.#options.log.flush();
     this.#options.logFiles?.flush();

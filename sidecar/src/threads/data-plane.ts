@@ -35,6 +35,8 @@ export interface DataPlane {
   readSeries(): readonly SeriesReading[];
   /** What policy kinds counted, by `kind_event`: cumulative, over all workers. */
   readPolicyEvents(): ReadonlyMap<string, number>;
+  /** How far the worst data thread is overloaded: 0 (not) to 3 (pipeline/overload.ts). */
+  overloadStage(): number;
   /** Longest stall of a data thread since the last call, in milliseconds. */
   takeStallMs(): number;
 }

@@ -28,7 +28,7 @@ export class DataThread {
   readonly #worker: Worker;
   readonly #events: DataThreadEvents;
   readonly #names: SeriesName[] = [];
-  readonly #stall: Float64Array;
+  readonly #vitals: Float64Array;
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
   #ended = false;
@@ -36,16 +36,16 @@ export class DataThread {
   /** Hashes that the worker keeps, by snapshot: the same rule as in worker-requests.ts. */
   #known = new Map<string, ReadonlySet<string>>();
 
-  constructor(start: Omit<WorkerStart, 'seriesMemory' | 'stallMemory'>, events: DataThreadEvents) {
+  constructor(start: Omit<WorkerStart, 'seriesMemory' | 'vitalsMemory'>, events: DataThreadEvents) {
     this.#events = events;
     const seriesMemory = new SharedArrayBuffer(seriesBytes);
-    const stallMemory = new SharedArrayBuffer(8);
+    const vitalsMemory = new SharedArrayBuffer(16);
     this.series = { values: new Float64Array(seriesMemory), names: this.#names };
-    this.#stall = new Float64Array(stallMemory);
+    this.#vitals = new Float64Array(vitalsMemory);
     const ready = Promise.withResolvers<void>();
     this.ready = ready.promise;
     this.#worker = new Worker(new URL('./data-worker.ts', import.meta.url), {
-      workerData: { ...start, seriesMemory, stallMemory } satisfies WorkerStart,
+      workerData: { ...start, seriesMemory, vitalsMemory } satisfies WorkerStart,
       name: `remora-data-${start.index}`,
       resourceLimits: { maxOldGenerationSizeMb: oldSpaceMb, maxYoungGenerationSizeMb: youngSpaceMb },
     });
@@ -140,9 +140,13 @@ export class DataThread {
   }
 
   takeStallMs(): number {
-    const stall = this.#stall[0] ?? 0;
-    this.#stall[0] = 0;
+    const stall = this.#vitals[0] ?? 0;
+    this.#vitals[0] = 0;
     return stall;
+  }
+
+  get overloadStage(): number {
+    return this.#vitals[1] ?? 0;
   }
 
   kill(cause: string): void {

@@ -10,6 +10,7 @@ import { writeToStandardOutput } from '../records/standard-output.ts';
 import { RefusalBatch } from '../records/refusal-batch.ts';
 import { SeriesRows } from '../records/series-rows.ts';
 import { SharedMemories } from '../generation/shared-memories.ts';
+import { memoryShare } from '../io/memory-share.ts';
 import { threadClock } from '../io/thread-clock.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
 import { WorkerRequests } from './worker-requests.ts';
@@ -25,6 +26,7 @@ function runDataWorker(start: WorkerStart): void {
   const after = (delayMs: number, run: () => void): void => void systemTimers.after(delayMs, run);
   const refusals = new RefusalBatch((report) => post({ kind: 'refusals', report }), after);
   const series = new SeriesRows(start.seriesMemory, (from, names) => post({ kind: 'series', from, names }));
+  const vitals = new Float64Array(start.vitalsMemory);
   const memories = start.sharesMemory ? new SharedMemories((wishes) => post({ kind: 'memory', wishes })) : null;
   const thread = new DataPlaneThread({
     nodeId: start.nodeId,
@@ -39,6 +41,10 @@ function runDataWorker(start: WorkerStart): void {
     ...(memories && { shared: memories }),
     reusePort: start.reusePort,
     connectionsMax: start.connectionsMax,
+    memoryShare: () => memoryShare(start.memoryLimitBytes),
+    onOverload: (stage) => {
+      vitals[1] = stage;
+    },
     ...(start.gateway && { gateway: start.gateway }),
   });
   const requests = new WorkerRequests(thread, () => refusals.flush(), memories);
@@ -51,7 +57,7 @@ function runDataWorker(start: WorkerStart): void {
       (error: unknown) => post({ kind: 'failed', id, message: error instanceof Error ? error.message : String(error) }),
     );
   });
-  watchStalls(new Float64Array(start.stallMemory));
+  watchStalls(vitals);
   post({ kind: 'ready' });
 }
 

@@ -24,6 +24,8 @@ export interface LocalDataPlaneOptions {
   readonly gateway?: GatewayBinding;
   /** Where access-log lines go; nowhere by default. */
   readonly writeLog?: LogWriter;
+  /** Of the limit on memory, 0 to 1; absent: memory sheds nothing. */
+  readonly memoryShare?: () => number;
 }
 
 /** The data plane in the thread of its caller: the same engine without workers, for the simulator and tests. */
@@ -53,6 +55,7 @@ export class LocalDataPlane implements DataPlane {
       ...(options.gateway && { gateway: options.gateway }),
       reusePort: false,
       connectionsMax: clientConnectionsMax(),
+      ...(options.memoryShare && { memoryShare: options.memoryShare }),
     });
     this.#sums.setSource(0, { values: new Float64Array(series.memory), names: series.names });
   }
@@ -116,6 +119,10 @@ export class LocalDataPlane implements DataPlane {
 
   readPolicyEvents(): ReadonlyMap<string, number> {
     return this.#sums.readEvents();
+  }
+
+  overloadStage(): number {
+    return this.#thread.engine.admission.overload.stage;
   }
 
   takeStallMs(): number {

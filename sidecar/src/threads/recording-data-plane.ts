@@ -98,6 +98,10 @@ export class RecordingDataPlane implements DataPlane {
     return new Map();
   }
 
+  overloadStage(): number {
+    return 0;
+  }
+
   takeStallMs(): number {
     return 0;
   }

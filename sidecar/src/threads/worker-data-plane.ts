@@ -25,6 +25,8 @@ export interface WorkerDataPlaneOptions {
   readonly gateway?: GatewayBinding;
   /** Where policies may log to files; without it such a policy is refused. */
   readonly logFolder?: string;
+  /** Bytes that the process may use before it sheds load; absent or 0: what the container allows, where it says. */
+  readonly memoryLimitBytes?: number;
 }
 
 /**
@@ -74,12 +76,12 @@ export class WorkerDataPlane implements DataPlane {
   }
 
   #spawn(index: number): DataThread {
-    const { workers, withoutKinds, nodeId, subject, gateway, logFolder } = this.#options;
+    const { workers, withoutKinds, nodeId, subject, gateway, logFolder, memoryLimitBytes } = this.#options;
     const id = this.#nextId++;
     const thread = new DataThread(
       {
         program: 'remora-data-worker', index, nodeId: nodeId ?? `${subject.kind}/${subject.name}`, withoutKinds, reusePort: workers > 1,
-        connectionsMax: Math.floor(clientConnectionsMax() / Math.max(1, workers)), gateway: gateway ?? null, logFolder: logFolder ?? '',
+        connectionsMax: Math.floor(clientConnectionsMax() / Math.max(1, workers)), memoryLimitBytes: memoryLimitBytes ?? 0, gateway: gateway ?? null, logFolder: logFolder ?? '',
         sharesMemory: workers > 1, monotonicOriginMs: this.#originMs,
       },
       {
@@ -298,6 +300,11 @@ export class WorkerDataPlane implements DataPlane {
 
   readPolicyEvents(): ReadonlyMap<string, number> {
     return this.#sums.readEvents();
+  }
+
+  /** Of the thread that is worst off. */
+  overloadStage(): number {
+    return Math.max(0, ...[...this.#threads.values()].map((thread) => thread.overloadStage));
   }
 
   takeStallMs(): number {

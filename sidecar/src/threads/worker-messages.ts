@@ -23,8 +23,10 @@ export interface WorkerStart {
   readonly monotonicOriginMs: number;
   /** Rows of this worker (series-rows.ts). */
   readonly seriesMemory: SharedArrayBuffer;
-  /** [0]: longest stall of the event loop in microseconds since the control thread last took it. */
-  readonly stallMemory: SharedArrayBuffer;
+  /** [0]: longest stall of the event loop in milliseconds since the control thread last took it; [1]: stage of overload. */
+  readonly vitalsMemory: SharedArrayBuffer;
+  /** Bytes that the process may use; 0: what the container allows, where it says. */
+  readonly memoryLimitBytes: number;
 }
 
 /** A candidate without the resources that the worker has. */
