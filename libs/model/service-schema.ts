@@ -9,7 +9,7 @@ const portNumber = z.int().min(1).max(65_535);
 
 const servicePort = z.strictObject({
   port: portNumber,
-  protocol: oneOf(['http'], ['grpc', 'tcp', 'tls']).optional().meta({ description: 'default http' }),
+  protocol: oneOf(['http', 'http2', 'grpc'], ['tcp', 'tls']).optional().meta({ description: 'what the app speaks: `http` is HTTP/1.1, `http2` and `grpc` are HTTP/2 without TLS; default http' }),
 });
 
 const address = named(

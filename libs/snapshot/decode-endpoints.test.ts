@@ -10,10 +10,10 @@ describe('decodeEndpointSet', () => {
   test('gives a frozen set, sorted', () => {
     const result = decodeEndpointSet(encode({
       service: 'orders',
-      endpoints: [{ id: 'b', weight: 1, ports: [{ name: 'http', host: '10.0.0.2', port: 80 }], labels: [{ key: 'version', value: 'v2' }] }, { id: 'a', weight: 1 }],
+      endpoints: [{ id: 'b', weight: 1, ports: [{ name: 'http', host: '10.0.0.2', port: 80, protocols: [] }], labels: [{ key: 'version', value: 'v2' }] }, { id: 'a', weight: 1 }],
     }));
     expect(result.ok && result.set.endpoints.map(({ id }) => id)).toEqual(['a', 'b']);
-    expect(result.ok && result.set.endpoints[1]?.ports.get('http')).toEqual({ host: '10.0.0.2', port: 80 });
+    expect(result.ok && result.set.endpoints[1]?.ports.get('http')).toEqual({ host: '10.0.0.2', port: 80, protocols: [] });
     expect(result.ok && result.set.endpoints[1]?.labels).toEqual(['version=v2']);
   });
 

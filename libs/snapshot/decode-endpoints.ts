@@ -9,10 +9,17 @@ export interface EndpointSet {
   readonly endpoints: readonly ServiceEndpoint[];
 }
 
+export interface EndpointPort {
+  readonly host: string;
+  readonly port: number;
+  /** What is spoken there: `http/1.1`, `h2c`. */
+  readonly protocols: readonly string[];
+}
+
 export interface ServiceEndpoint {
   readonly id: string;
   /** By port name. */
-  readonly ports: ReadonlyMap<string, { readonly host: string; readonly port: number }>;
+  readonly ports: ReadonlyMap<string, EndpointPort>;
   /** As `key=value`, sorted. */
   readonly labels: readonly string[];
   readonly locality: string;
@@ -21,7 +28,6 @@ export interface ServiceEndpoint {
   /** Its source lost most of its instances at once: used last. */
   readonly suspect: boolean;
   readonly draining: boolean;
-  readonly protocols: readonly string[];
   readonly mtls: boolean;
   readonly source: string;
 }
@@ -62,10 +68,15 @@ export function checkEndpointSet(wire: WireSet): EndpointsResult {
 function checkEndpoint(wire: Endpoint, pointer: string, check: FieldCheck): ServiceEndpoint {
   check.count(wire.ports, `${pointer}/ports`, 64);
   check.count(wire.labels, `${pointer}/labels`, 64);
-  const ports = new Map<string, { readonly host: string; readonly port: number }>();
-  for (const { name, host, port } of wire.ports) {
+  const usual = check.texts(wire.protocols, `${pointer}/protocols`);
+  const ports = new Map<string, EndpointPort>();
+  for (const { name, host, port, protocols } of wire.ports) {
     const at = `${pointer}/ports/${name}`;
-    ports.set(check.required(name, at), Object.freeze({ host: check.required(host, `${at}/host`), port: check.range(port, `${at}/port`, { min: 1, max: 65_535 }) }));
+    ports.set(check.required(name, at), Object.freeze({
+      host: check.required(host, `${at}/host`),
+      port: check.range(port, `${at}/port`, { min: 1, max: 65_535 }),
+      protocols: protocols.length === 0 ? usual : check.texts(protocols, `${at}/protocols`),
+    }));
   }
   return Object.freeze({
     id: check.required(wire.id, `${pointer}/id`),
@@ -76,7 +87,6 @@ function checkEndpoint(wire: Endpoint, pointer: string, check: FieldCheck): Serv
     backup: wire.backup,
     suspect: wire.suspect,
     draining: wire.draining,
-    protocols: check.texts(wire.protocols, `${pointer}/protocols`),
     mtls: wire.mtls,
     source: check.text(wire.source, `${pointer}/source`),
   });

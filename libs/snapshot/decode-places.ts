@@ -5,7 +5,7 @@ import {
   strictPathSpelling, type CallDestination, type FleetSettings, type GatewayListener, type InboundPort, type ListenerTls, type PathSpelling, type PortProtocol,
 } from './snapshot.ts';
 
-const protocols: readonly PortProtocol[] = ['http', 'grpc', 'tcp', 'tls'];
+const protocols: readonly PortProtocol[] = ['http', 'http2', 'grpc', 'tcp', 'tls'];
 const ports = { min: 1, max: 65_535 };
 
 /** Wire Fleet to frozen settings; pointers are those of the Mesh document. */

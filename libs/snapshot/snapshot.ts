@@ -47,7 +47,8 @@ export interface PathSpelling {
   readonly allowSemicolon: boolean;
 }
 
-export type PortProtocol = 'http' | 'grpc' | 'tcp' | 'tls';
+/** `http2` and `grpc`: the app speaks HTTP/2 without TLS, by prior knowledge; `http`: HTTP/1.1. */
+export type PortProtocol = 'http' | 'http2' | 'grpc' | 'tcp' | 'tls';
 
 /** One port of the sidecar's own service. */
 export interface InboundPort {

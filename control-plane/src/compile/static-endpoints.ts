@@ -11,7 +11,7 @@ export function staticEndpointsOf(service: ServiceDocument): EndpointSet | null 
 
 function toEndpoint(service: ServiceDocument, endpoint: NonNullable<ServiceDocument['endpoints']>[number]): Endpoint {
   const ports = Object.entries(service.ports)
-    .map(([name, { port }]) => ({ name, host: endpoint.address, port: ownPort(endpoint.ports, name) ?? endpoint.port ?? port }))
+    .map(([name, { port, protocol }]) => ({ name, host: endpoint.address, port: ownPort(endpoint.ports, name) ?? endpoint.port ?? port, protocols: spokenBy(protocol) }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   const first = ports.find(({ name }) => name === 'http') ?? ports[0];
   return {
@@ -27,6 +27,11 @@ function toEndpoint(service: ServiceDocument, endpoint: NonNullable<ServiceDocum
     mtls: false,
     source: 'static',
   };
+}
+
+/** An app without a sidecar speaks what its port says; empty: HTTP/1.1, as the endpoint says. */
+function spokenBy(protocol: ServiceDocument['ports'][string]['protocol']): string[] {
+  return protocol === 'http2' || protocol === 'grpc' ? ['h2c'] : [];
 }
 
 function ownPort(ports: Readonly<Record<string, number>> | undefined, name: string): number | undefined {

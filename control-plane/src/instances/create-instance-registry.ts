@@ -255,7 +255,7 @@ class LeaseRegistry implements RunningInstanceRegistry {
 function endpointOf({ lease, draining, suspectSinceMs }: Held): Endpoint {
   return {
     id: lease.nodeId,
-    ports: [...lease.ports].sort((a, b) => (a.name < b.name ? -1 : 1)),
+    ports: lease.ports.map((port) => ({ ...port, protocols: [] })).sort((a, b) => (a.name < b.name ? -1 : 1)),
     labels: Object.keys(lease.labels).sort().map((key) => ({ key, value: lease.labels[key] ?? '' })),
     locality: lease.locality,
     weight: 1,

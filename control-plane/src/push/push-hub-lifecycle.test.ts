@@ -98,7 +98,7 @@ describe('a replica that is behind', () => {
 describe('admission', () => {
   test.each([
     ['node_id', { nodeId: 'no blanks' }], ['subject_kind', { subjectKind: 'mesh' }], ['subject_name', { subjectName: '' }],
-    ['advertised', { advertised: [{ name: 'http', host: '', port: 80 }] }], ['labels', { labels: Array.from({ length: 65 }, (_, i) => ({ key: `k${i}`, value: '' })) }],
+    ['advertised', { advertised: [{ name: 'http', host: '', port: 80, protocols: [] }] }], ['labels', { labels: Array.from({ length: 65 }, (_, i) => ({ key: `k${i}`, value: '' })) }],
     ['build', { build: undefined }], ['refused_hashes', { refusedHashes: Array.from({ length: 257 }, () => Buffer.alloc(32)) }],
   ])('refuses a Hello with an unusable %s, naming it', (field, hello) => {
     const { fixture } = started();

@@ -25,7 +25,7 @@ function endpointsOf(sidecar: TestSidecar): Record<string, readonly string[]> {
 }
 
 function fixed(address: string): Endpoint {
-  return { id: `static/${address}:80`, ports: [{ name: 'http', host: address, port: 80 }], labels: [], locality: '', weight: 1, backup: false, suspect: false, draining: false, protocols: [], mtls: false, source: 'static' };
+  return { id: `static/${address}:80`, ports: [{ name: 'http', host: address, port: 80, protocols: [] }], labels: [], locality: '', weight: 1, backup: false, suspect: false, draining: false, protocols: [], mtls: false, source: 'static' };
 }
 
 describe('endpoints', () => {

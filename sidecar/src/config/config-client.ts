@@ -311,7 +311,7 @@ export class ConfigClient {
       incarnation: BigInt(this.#incarnation),
       subjectKind: instance.subject.kind,
       subjectName: instance.subject.name,
-      advertised: instance.advertised().map(({ name, host, port }) => ({ name, host, port })),
+      advertised: instance.advertised().map(({ name, host, port }) => ({ name, host, port, protocols: [] })),
       labels: Object.entries(instance.labels).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => ({ key, value })),
       locality: instance.locality,
       build: {

@@ -21,7 +21,7 @@ export interface GenerationInputs {
   readonly places: PlaceBuilder;
   readonly clusterFor: (service: string) => Cluster;
   /** The app behind an inbound port, as a cluster of one; empty where this sidecar was given none. */
-  readonly appFor: (portName: string) => ResolvedTarget;
+  readonly appFor: (port: InboundPort) => ResolvedTarget;
 }
 
 /** Builds what a snapshot means, in steps: the caller goes on or pauses between them. Throws BuildError. */
@@ -79,7 +79,7 @@ function* buildDestination(
 ): Generator<void, void> {
   const { destinations, byAuthority } = into;
   const { service } = definition;
-  const http = definition.ports.filter(({ protocol }) => protocol === 'http' || protocol === 'grpc');
+  const http = definition.ports.filter(({ protocol }) => protocol !== 'tcp' && protocol !== 'tls');
   const usual = defaultPort(http);
   const routes = all.of('outbound', service);
   for (const port of http) {
@@ -140,7 +140,7 @@ function appliesTo(route: RouteDefinition, port: string): boolean {
 function* buildInbound(inputs: GenerationInputs, port: InboundPort, all: RoutesByOwner): Generator<void, ProviderPort> {
   const { snapshot, places } = inputs;
   const service = snapshot.subject.name;
-  const app = inputs.appFor(port.name);
+  const app = inputs.appFor(port);
   const toApp = (rewrite: RewritePlan | null): ProviderAction => ({ kind: 'app', rewrite, caller: places.appCaller(service), target: app });
   const table = yield* buildTable(
     all.of('inbound', service).filter((route) => appliesTo(route, port.name)),

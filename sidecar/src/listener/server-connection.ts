@@ -9,7 +9,7 @@ import {
 } from '@remora/http/head-scanner';
 import { closeLine, headSizeMax, keepAliveLine, noConnectionLine, writeResponseHead, type ResponseFraming } from '@remora/http/head-writer';
 import type { MessageHead } from '@remora/http/message-head';
-import { sendChunk, sendLastChunk } from '../upstream/client-connection.ts';
+import { sendChunk, sendLastChunk } from '../io/chunk-output.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 import { answerFor } from '../pipeline/answers.ts';
 import type { Engine } from '../pipeline/engine.ts';

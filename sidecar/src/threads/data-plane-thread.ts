@@ -12,7 +12,6 @@ import { decodeInSlices } from '@remora/snapshot/decode';
 import type { Candidate } from '@remora/snapshot/candidate';
 import { AppTargets } from '../upstream/app-targets.ts';
 import { Attempt } from '../upstream/attempt.ts';
-import { ClientConnection } from '../upstream/client-connection.ts';
 import { Cluster } from '../upstream/cluster.ts';
 import type { BoundListener, EndpointUpdate, ListenerSpec, PrepareError, PrepareResult } from './data-plane.ts';
 import { Admission } from '../pipeline/admission.ts';
@@ -38,7 +37,7 @@ import type { ThreadContext } from '../io/thread-context.ts';
 import { TimerWheels } from '../io/timer-wheel.ts';
 import { transplantWorks } from '../io/transplant-test.ts';
 import { Turn } from '../io/turn.ts';
-import { UpstreamPool, defaultPoolLimits } from '../upstream/upstream-pool.ts';
+import { UpstreamPools } from '../upstream/upstream-pools.ts';
 
 export interface DataPlaneThreadOptions {
   readonly nodeId: string;
@@ -80,7 +79,7 @@ export class DataPlaneThread {
   readonly #places: PlaceBuilder;
   readonly #live = new LiveStates();
   readonly #clusters = new Map<string, Cluster>();
-  readonly #pools = new Map<string, UpstreamPool>();
+  readonly #pools: UpstreamPools;
   readonly #apps: AppTargets;
   readonly #bindings = new Map<string, ListenerBinding>();
   readonly #prepared = new Map<string, PreparedGeneration>();
@@ -89,7 +88,6 @@ export class DataPlaneThread {
 
   constructor(options: DataPlaneThreadOptions) {
     this.#options = options;
-    this.#apps = new AppTargets((host, port) => this.#pool(host, port));
     const turn = new Turn(options.clock);
     this.#thread = {
       clock: options.clock,
@@ -99,6 +97,8 @@ export class DataPlaneThread {
       links: { dial: options.dial ?? net.connect, turn, slabs: new OutputSlabs(), readBuffer: makeReadBuffer() },
       arena: new HeadArena(),
     };
+    this.#pools = new UpstreamPools(this.#thread);
+    this.#apps = new AppTargets((address) => this.#pools.at(address));
     this.engine = new Engine({
       thread: this.#thread, nodeId: options.nodeId, requestIds: new RequestIds(), series: options.series, refusals: options.refusals,
       count: (name) => options.series.events.count(name, 1),
@@ -186,16 +186,6 @@ export class DataPlaneThread {
     return binding;
   }
 
-  #pool(host: string, port: number): UpstreamPool {
-    const address = `${host}:${port}`;
-    let pool = this.#pools.get(address);
-    if (pool === undefined || pool.retired) {
-      pool = new UpstreamPool({ host, port }, defaultPoolLimits, (owner) => new ClientConnection(owner, this.#thread));
-      this.#pools.set(address, pool);
-    }
-    return pool;
-  }
-
   // --- generations ------------------------------------------------------------------------------------------------
 
   /** Decodes and builds in slices of at most `sliceMs`, binds new gateway listeners. Changes nothing that is served. */
@@ -211,7 +201,7 @@ export class DataPlaneThread {
         label: { version: formatVersion(candidate.version), hash: candidate.hash },
         places: this.#places,
         clusterFor: (service) => this.#cluster(service),
-        appFor: (portName) => this.#apps.target(portName),
+        appFor: (port) => this.#apps.target(port.name, port.protocol),
       }));
       await this.#options.shared?.granted();
       const bindings = await this.#bindListeners(generation);
@@ -299,7 +289,7 @@ export class DataPlaneThread {
   #cluster(service: string): Cluster {
     let cluster = this.#clusters.get(service);
     if (cluster === undefined) {
-      cluster = new Cluster(service, (host, port) => this.#pool(host, port));
+      cluster = new Cluster(service, (address) => this.#pools.at(address));
       this.#clusters.set(service, cluster);
     }
     return cluster;
@@ -320,11 +310,7 @@ export class DataPlaneThread {
     const used = new Set<string>();
     for (const cluster of this.#clusters.values()) for (const address of cluster.addresses()) used.add(address);
     for (const address of this.#apps.addresses()) used.add(address);
-    for (const [address, pool] of this.#pools) {
-      if (used.has(address)) continue;
-      this.#pools.delete(address);
-      pool.retire();
-    }
+    this.#pools.retain(used);
   }
 
   // --- views and the end ------------------------------------------------------------------------------------------
@@ -340,8 +326,7 @@ export class DataPlaneThread {
       transplant: this.#transplant,
       listeners: [...this.#bindings.values()].map(({ spec, port, connections, accepted, refused, draining }) =>
         ({ name: spec.name, host: spec.host, port, connections, accepted, refused, draining })),
-      pools: [...this.#pools.values()].map(({ address, active, open, idle, waiting, downUntil }) =>
-        ({ address, active, open, idle: idle.length, waiting, down: downUntil > this.#options.clock.monotonicMs() })),
+      pools: this.#pools.describe(),
       endpoints: Object.fromEntries([...this.#clusters].map(([service, { endpoints, known }]) =>
         [service, { known, endpoints: endpoints.map(({ id, ports, labels, weight, backup, suspect, draining }) => ({ id, ports: Object.fromEntries(ports), labels, weight, backup, suspect, draining })) }])),
       counters: Object.fromEntries(this.#options.series.events.toMap()),
@@ -362,7 +347,7 @@ export class DataPlaneThread {
   close(): void {
     for (const binding of this.#bindings.values()) binding.close();
     for (const prepared of this.#prepared.values()) for (const binding of prepared.bindings) binding.close();
-    for (const pool of this.#pools.values()) pool.destroy();
+    this.#pools.destroy();
     this.engine.admission.close();
     this.#thread.wheels.close();
     this.#options.log.flush();

@@ -1,5 +1,7 @@
-import { Cluster } from './cluster.ts';
+import type { PortProtocol } from '@remora/snapshot/snapshot';
 import { ResolvedTarget } from '../generation/places.ts';
+import { Cluster } from './cluster.ts';
+import { cleartextHttp2, type UpstreamAddress } from './upstream-address.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 
 interface Address {
@@ -7,45 +9,56 @@ interface Address {
   readonly port: number;
 }
 
+interface AppTarget {
+  readonly portName: string;
+  readonly protocol: PortProtocol;
+  readonly target: ResolvedTarget;
+}
+
 /**
  * The own app behind each inbound port: all that an inbound side ever connects to. Snapshots may come before the listeners that name the app, so a
- * target exists as soon as somebody asks and is empty until then. The name '' stands for every port without an app of its own.
+ * target exists as soon as somebody asks and is empty until then. The name '' stands for every port without an app of its own. What
+ * the app speaks is the snapshot's word.
  */
 export class AppTargets {
-  readonly #poolFor: (host: string, port: number) => UpstreamPool;
+  readonly #poolFor: (address: UpstreamAddress) => UpstreamPool;
   readonly #apps = new Map<string, Address>();
-  readonly #targets = new Map<string, ResolvedTarget>();
+  /** By port and protocol: as many as documents name. */
+  readonly #targets = new Map<string, AppTarget>();
 
-  constructor(poolFor: (host: string, port: number) => UpstreamPool) {
+  constructor(poolFor: (address: UpstreamAddress) => UpstreamPool) {
     this.#poolFor = poolFor;
   }
 
   set(portName: string, app: Address): void {
     this.#apps.set(portName, app);
-    for (const name of this.#targets.keys()) this.#fill(name);
+    for (const target of this.#targets.values()) this.#fill(target);
   }
 
-  target(portName: string): ResolvedTarget {
-    let target = this.#targets.get(portName);
+  target(portName: string, protocol: PortProtocol): ResolvedTarget {
+    const key = `${portName}\0${protocol}`;
+    let target = this.#targets.get(key);
     if (target === undefined) {
-      target = new ResolvedTarget(new Cluster('', this.#poolFor), portName, []);
-      this.#targets.set(portName, target);
-      this.#fill(portName);
+      target = { portName, protocol, target: new ResolvedTarget(new Cluster('', this.#poolFor), portName, []) };
+      this.#targets.set(key, target);
+      this.#fill(target);
     }
-    return target;
+    return target.target;
   }
 
+  /** As `addressKey` has them. */
   addresses(): string[] {
-    return [...this.#targets.values()].flatMap(({ cluster }) => cluster.addresses());
+    return [...this.#targets.values()].flatMap(({ target }) => target.cluster.addresses());
   }
 
-  #fill(portName: string): void {
+  #fill({ portName, protocol, target }: AppTarget): void {
     const app = this.#apps.get(portName) ?? this.#apps.get('');
     if (app === undefined) return;
+    const protocols = protocol === 'http2' || protocol === 'grpc' ? [cleartextHttp2] : [];
     const endpoint = {
-      id: 'app', ports: new Map([[portName, app]]), labels: [], locality: '', weight: 1, backup: false, suspect: false, draining: false,
-      protocols: [], mtls: false, source: 'app',
+      id: 'app', ports: new Map([[portName, { ...app, protocols }]]), labels: [], locality: '', weight: 1, backup: false, suspect: false, draining: false,
+      mtls: false, source: 'app',
     };
-    this.#targets.get(portName)?.cluster.apply({ service: '', endpoints: [endpoint] });
+    target.cluster.apply({ service: '', endpoints: [endpoint] });
   }
 }

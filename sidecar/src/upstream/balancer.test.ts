@@ -3,20 +3,22 @@ import type { EndpointSet, ServiceEndpoint } from '@remora/snapshot/decode-endpo
 import { describe, expect, it } from 'vitest';
 import { choose } from './balancer.ts';
 import { Cluster } from './cluster.ts';
-import { UpstreamPool, defaultPoolLimits } from './upstream-pool.ts';
+import { Http1Pool } from './http1-pool.ts';
+import { defaultPoolLimits } from './pool-limits.ts';
+import type { UpstreamPool } from './upstream-pool.ts';
 
 function endpoint(id: string, more: Partial<ServiceEndpoint> = {}): ServiceEndpoint {
   return {
-    id, ports: new Map([['http', { host: id, port: 80 }]]), labels: [], locality: '', weight: 1, backup: false, suspect: false, draining: false, protocols: [], mtls: false, source: 'static',
+    id, ports: new Map([['http', { host: id, port: 80, protocols: [] }]]), labels: [], locality: '', weight: 1, backup: false, suspect: false, draining: false, mtls: false, source: 'static',
     ...more,
   };
 }
 
 function cluster(...endpoints: ServiceEndpoint[]): { cluster: Cluster; pools: Map<string, UpstreamPool> } {
   const pools = new Map<string, UpstreamPool>();
-  const made = new Cluster('app', (host, port) => {
-    const pool = pools.get(host) ?? new UpstreamPool({ host, port }, defaultPoolLimits, () => { throw new Error('not connected here'); });
-    pools.set(host, pool);
+  const made = new Cluster('app', (address) => {
+    const pool = pools.get(address.host) ?? new Http1Pool(address, defaultPoolLimits, () => { throw new Error('not connected here'); });
+    pools.set(address.host, pool);
     return pool;
   });
   made.apply(setOf(...endpoints));

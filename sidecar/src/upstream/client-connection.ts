@@ -4,13 +4,14 @@ import {
 } from '@remora/http/body-reader';
 import { HeadReader } from '@remora/http/head-reader';
 import { connectionClose, connectionKeepAlive, scanComplete, scanIncomplete, type HeadLimits } from '@remora/http/head-scanner';
-import { headSizeMax, writeRequestHead, writeTrailers } from '@remora/http/head-writer';
+import { headSizeMax, writeRequestHead } from '@remora/http/head-writer';
 import type { MessageHead } from '@remora/http/message-head';
 import type { Attempt } from './attempt.ts';
+import { sendChunk, sendLastChunk } from '../io/chunk-output.ts';
 import { Link, type LinkOwner } from '../io/link.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
-import type { UpstreamPool } from './upstream-pool.ts';
+import type { Http1Pool } from './http1-pool.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
 
 /** Bounds for what upstreams send; the same for all, as nobody configures them yet. */
@@ -23,7 +24,7 @@ const interimMax = 16;
  * arrives when nobody asked destroys it.
  */
 export class ClientConnection extends WheelNode implements LinkOwner, UpstreamStream {
-  readonly pool: UpstreamPool;
+  readonly pool: Http1Pool;
   readonly #thread: ThreadContext;
   readonly #link: Link;
   readonly #heads: HeadReader;
@@ -43,7 +44,7 @@ export class ClientConnection extends WheelNode implements LinkOwner, UpstreamSt
   #readEnded = false;
   #wanted = true;
 
-  constructor(pool: UpstreamPool, thread: ThreadContext) {
+  constructor(pool: Http1Pool, thread: ThreadContext) {
     super();
     this.pool = pool;
     this.#idleTimeoutMs = pool.limits.idleTimeoutMs;
@@ -298,56 +299,4 @@ function responseFraming(head: MessageHead, bodiless: boolean): BodyFraming {
   return head.bodyLength < 0 ? 'close' : 'length';
 }
 
-/** One chunk for the bytes in hand, and the last one where it is the end. */
-export function sendChunk(link: Link, bytes: Uint8Array, at: number, to: number, end: boolean): void {
-  const length = to - at;
-  const out = link.reserve(length + chunkFramingMax);
-  let position = link.outAt;
-  if (length > 0) {
-    position = writeHex(length, out, position);
-    out[position++] = 13;
-    out[position++] = 10;
-    out.set(at === 0 && to === bytes.length ? bytes : bytes.subarray(at, to), position);
-    position += length;
-    out[position++] = 13;
-    out[position++] = 10;
-  }
-  if (end) {
-    out.set(lastChunk, position);
-    position += lastChunk.length;
-  }
-  link.wrote(position);
-  if (position > chunkFlushAt) link.flush();
-}
-
-export function sendLastChunk(link: Link, trailers: MessageHead): void {
-  const out = link.reserve(headSizeMax(trailers) + 3);
-  const from = link.outAt;
-  out[from] = 48;
-  out[from + 1] = 13;
-  out[from + 2] = 10;
-  const at = writeTrailers(trailers, out, from + 3);
-  if (at >= 0) {
-    link.wrote(at);
-    return;
-  }
-  out.set(lastChunk, from);
-  link.wrote(from + lastChunk.length);
-}
-
-function writeHex(value: number, out: Uint8Array, from: number): number {
-  let digits = 1;
-  for (let rest = value; rest >= 16; rest = Math.floor(rest / 16)) digits++;
-  let rest = value;
-  for (let at = from + digits - 1; at >= from; at--) {
-    out[at] = hexDigits[rest % 16] as number;
-    rest = Math.floor(rest / 16);
-  }
-  return from + digits;
-}
-
-const hexDigits = Buffer.from('0123456789abcdef');
-const lastChunk = Buffer.from('0\r\n\r\n');
-const chunkFramingMax = 32;
-const chunkFlushAt = 16 * 1024;
 const empty = new Uint8Array(0);

@@ -1,4 +1,5 @@
-import type { EndpointSet } from '@remora/snapshot/decode-endpoints';
+import type { EndpointPort, EndpointSet } from '@remora/snapshot/decode-endpoints';
+import { addressKey, protocolOf, type UpstreamAddress } from './upstream-address.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 
 /** One instance of a service, as one of its ports is reached. */
@@ -27,11 +28,11 @@ export class Cluster {
   known = false;
   /** Changes with each set. */
   version = 0;
-  readonly #poolFor: (host: string, port: number) => UpstreamPool;
+  readonly #poolFor: (address: UpstreamAddress) => UpstreamPool;
   #set: EndpointSet = { service: '', endpoints: [] };
   #subsets = new Map<string, readonly Tier[]>();
 
-  constructor(service: string, poolFor: (host: string, port: number) => UpstreamPool) {
+  constructor(service: string, poolFor: (address: UpstreamAddress) => UpstreamPool) {
     this.service = service;
     this.#poolFor = poolFor;
   }
@@ -60,9 +61,9 @@ export class Cluster {
     return this.#set.endpoints;
   }
 
-  /** Every address of the set: what pools it needs. */
+  /** Every address of the set, as `addressKey` has it: what pools it needs. */
   addresses(): string[] {
-    return this.#set.endpoints.flatMap(({ ports }) => [...ports.values()].map(({ host, port }) => `${host}:${port}`));
+    return this.#set.endpoints.flatMap(({ ports }) => [...ports.values()].map((port) => addressKey(addressOf(port))));
   }
 
   /** Endpoints with all labels (`key=value`) that have the port. */
@@ -82,10 +83,14 @@ export class Cluster {
       const port = endpoint.ports.get(portName);
       if (port === undefined || !labels.every((label) => endpoint.labels.includes(label))) continue;
       const tier = endpoint.draining ? 3 : endpoint.suspect ? 2 : endpoint.backup ? 1 : 0;
-      tiers[tier]?.push({ id: endpoint.id, pool: this.#poolFor(port.host, port.port), weight: Math.max(0, endpoint.weight) });
+      tiers[tier]?.push({ id: endpoint.id, pool: this.#poolFor(addressOf(port)), weight: Math.max(0, endpoint.weight) });
     }
     return tiers.map(makeTier).filter(({ candidates }) => candidates.length > 0);
   }
+}
+
+function addressOf({ host, port, protocols }: EndpointPort): UpstreamAddress {
+  return { host, port, protocol: protocolOf(protocols) };
 }
 
 /** Candidates of weight 0 are never chosen; where all are 0 they count as equal. */

@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { UpstreamPool, defaultPoolLimits } from './upstream-pool.ts';
+import { Http1Pool } from './http1-pool.ts';
+import { defaultPoolLimits } from './pool-limits.ts';
+import type { UpstreamPool } from './upstream-pool.ts';
 
 function newPool(): UpstreamPool {
-  return new UpstreamPool({ host: '127.0.0.1', port: 1 }, defaultPoolLimits, () => { throw new Error('not connected here'); });
+  return new Http1Pool({ host: '127.0.0.1', port: 1, protocol: 'http1' }, defaultPoolLimits, () => { throw new Error('not connected here'); });
 }
 
 describe('an address that cannot be connected', () => {

@@ -1,115 +1,45 @@
 import type { Attempt } from './attempt.ts';
-import type { ClientConnection } from './client-connection.ts';
+import type { UpstreamAddress, UpstreamProtocol } from './upstream-address.ts';
 
-/** What one thread may open towards one address. Defaults until the connectionPool kind exists. */
-export interface PoolLimits {
-  readonly connectionsMax: number;
-  /** Calls that wait for a connection; beyond it `upstream-overflow`. */
-  readonly waitingMax: number;
-  readonly idleTimeoutMs: number;
-  /** Requests after which a connection is closed. */
-  readonly requestsPerConnectionMax: number;
-}
-
-export const defaultPoolLimits: PoolLimits = {
-  connectionsMax: 1024,
-  waitingMax: 1024,
-  idleTimeoutMs: 60_000,
-  requestsPerConnectionMax: Number.MAX_SAFE_INTEGER,
-};
-
-/** Longest time that the call which tries an address keeps the others away. */
-const probeMs = 1_000;
-
-/** Keep-alive connections of one thread to one address. The connection used last is used next, so that spare ones run into their timeout. */
-export class UpstreamPool {
+/**
+ * The connections of one thread to one address, whatever they speak. What balancing needs (how busy it is, whether it can be connected) is
+ * the same for all; how calls are spread over connections is each codec's own.
+ */
+export abstract class UpstreamPool {
   readonly host: string;
   readonly port: number;
+  readonly protocol: UpstreamProtocol;
   /** `host:port`. */
   readonly address: string;
-  readonly limits: PoolLimits;
   /** Calls that have a connection or wait for one: the load that balancing compares. */
   active = 0;
   /** Monotonic milliseconds until which balancing prefers others: after connect failures, 0.5 s doubling up to 8 s. */
   downUntil = 0;
   /** No endpoint names the address any more: idle connections go, busy ones close when done. */
   retired = false;
-  readonly idle: ClientConnection[] = [];
-  readonly #connect: (pool: UpstreamPool) => ClientConnection;
-  readonly #waiting: Attempt[] = [];
   #failures = 0;
   #probing = false;
-  readonly #all = new Set<ClientConnection>();
 
-  constructor(address: { readonly host: string; readonly port: number }, limits: PoolLimits, connect: (pool: UpstreamPool) => ClientConnection) {
-    this.host = address.host;
-    this.port = address.port;
-    this.address = `${address.host}:${address.port}`;
-    this.limits = limits;
-    this.#connect = connect;
+  constructor({ host, port, protocol }: UpstreamAddress) {
+    this.host = host;
+    this.port = port;
+    this.protocol = protocol;
+    this.address = `${host}:${port}`;
   }
 
-  /** Connections, idle and busy. */
-  get open(): number {
-    return this.#all.size;
-  }
-
-  get waiting(): number {
-    return this.#waiting.length;
-  }
-
-  /** Gives the attempt a connection, now or later. False: too many wait already. */
-  acquire(attempt: Attempt): boolean {
-    const connection = this.idle.pop();
-    if (connection !== undefined) {
-      connection.begin(attempt);
-    } else if (this.open < this.limits.connectionsMax) {
-      this.#open().begin(attempt);
-    } else {
-      if (this.#waiting.length >= this.limits.waitingMax) return false;
-      this.#waiting.push(attempt);
-    }
-    return true;
-  }
+  /** Gives the attempt a stream, now or later, by `Attempt.assigned`. False: too many wait already. */
+  abstract acquire(attempt: Attempt): boolean;
 
   /** The attempt gave up waiting. */
-  forget(attempt: Attempt): void {
-    const at = this.#waiting.indexOf(attempt);
-    if (at >= 0) this.#waiting.splice(at, 1);
-  }
+  abstract forget(attempt: Attempt): void;
 
-  /** A connection has finished a call and can serve the next; false: it must close. */
-  release(connection: ClientConnection): boolean {
-    const next = this.#waiting.shift();
-    if (next !== undefined) {
-      connection.begin(next);
-      return true;
-    }
-    if (this.retired) return false;
-    this.idle.push(connection);
-    return true;
-  }
+  /** Closes what is idle; the rest closes when it is done. */
+  abstract retire(): void;
 
-  /** The connection is about to close. */
-  notIdle(connection: ClientConnection): void {
-    const at = this.idle.lastIndexOf(connection);
-    if (at >= 0) this.idle.splice(at, 1);
-  }
+  /** Closes everything; calls under way break off. */
+  abstract destroy(): void;
 
-  /** A connection is gone, busy or idle. */
-  removed(connection: ClientConnection): void {
-    this.#all.delete(connection);
-    this.notIdle(connection);
-    const next = this.#waiting.shift();
-    if (next === undefined) return;
-    this.#open().begin(next);
-  }
-
-  #open(): ClientConnection {
-    const connection = this.#connect(this);
-    this.#all.add(connection);
-    return connection;
-  }
+  abstract describe(now: number): PoolDescription;
 
   /**
    * A call was balanced here. After failures, one call at a time tries whether the address can be connected again: if all did
@@ -134,16 +64,21 @@ export class UpstreamPool {
     this.#failures = 0;
     this.downUntil = 0;
   }
-
-  /** Closes everything; calls under way break off. */
-  destroy(): void {
-    this.retire();
-    for (const connection of this.#all) connection.close();
-  }
-
-  /** Closes what is idle; the rest closes when it is done. */
-  retire(): void {
-    this.retired = true;
-    while (this.idle.length > 0) this.idle.pop()?.close();
-  }
 }
+
+/** What the admin port shows of a pool. */
+export interface PoolDescription {
+  readonly address: string;
+  readonly protocol: UpstreamProtocol;
+  /** Calls that have a connection or wait for one. */
+  readonly active: number;
+  /** Connections, idle and busy. */
+  readonly open: number;
+  readonly idle: number;
+  readonly waiting: number;
+  /** Balancing passes it over just now. */
+  readonly down: boolean;
+}
+
+/** Longest time that the call which tries an address keeps the others away. */
+const probeMs = 1_000;

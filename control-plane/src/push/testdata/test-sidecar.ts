@@ -64,7 +64,7 @@ export class TestSidecar {
   hello(): Hello {
     return {
       nodeId: this.nodeId, incarnation: this.incarnation, subjectKind: this.subject.kind, subjectName: this.subject.name,
-      advertised: this.subject.kind === 'service' ? [{ name: 'http', host: '10.0.0.1', port: 80 }] : [],
+      advertised: this.subject.kind === 'service' ? [{ name: 'http', host: '10.0.0.1', port: 80, protocols: [] }] : [],
       labels: [], locality: 'zone-a', build: { version: '0.1.0', format: 1, kinds: [{ kind: 'retry', format: 1 }], id: Buffer.from(contentHash(this.build), 'hex') },
       config: this.config ? { version: this.config.version, hash: Buffer.from(this.config.hash, 'hex'), persisted: true } : undefined,
       state: this.state ? { version: this.state.version, hash: Buffer.from(this.state.hash, 'hex'), persisted: true } : undefined,

@@ -197,7 +197,7 @@ export interface Hello {
     | undefined;
   /** Manifest hashes this build refused as invalid; the newest 256. */
   refusedHashes: Buffer[];
-  /** What the inbound side speaks: http/1.1, h2. */
+  /** What the inbound side speaks: http/1.1, h2c. */
   protocols: string[];
   appReady: boolean;
   /** Whether the inbound side accepts mTLS. */

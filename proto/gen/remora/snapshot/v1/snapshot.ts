@@ -209,7 +209,7 @@ export interface PathRules {
 export interface Inbound {
   portName: string;
   port: number;
-  /** http | grpc | tcp | tls */
+  /** http | http2 | grpc | tcp | tls. For HTTP kinds: what the app itself speaks; the sidecar before it takes HTTP/1.1 and HTTP/2 alike. */
   protocol: string;
   /** Provider-side settings where no Route matches. */
   settings: Buffer;
@@ -439,7 +439,7 @@ export interface Endpoint {
   /** Its source lost most of its instances at once: used last. */
   suspect: boolean;
   draining: boolean;
-  /** http/1.1, h2 …: what the endpoint's inbound side speaks. */
+  /** What is spoken at its ports of HTTP kind: http/1.1, h2c (HTTP/2 without TLS, by prior knowledge). Unknown words are passed over. */
   protocols: string[];
   mtls: boolean;
   /** lease | static | dns | consul | kubernetes | file */
@@ -450,6 +450,8 @@ export interface EndpointPort {
   name: string;
   host: string;
   port: number;
+  /** Where it differs from the endpoint's; empty: as the endpoint says. */
+  protocols: string[];
 }
 
 function createBaseManifest(): Manifest {
@@ -4626,7 +4628,7 @@ export const Endpoint: MessageFns<Endpoint> = {
 };
 
 function createBaseEndpointPort(): EndpointPort {
-  return { name: "", host: "", port: 0 };
+  return { name: "", host: "", port: 0, protocols: [] };
 }
 
 export const EndpointPort: MessageFns<EndpointPort> = {
@@ -4639,6 +4641,9 @@ export const EndpointPort: MessageFns<EndpointPort> = {
     }
     if (message.port !== 0) {
       writer.uint32(24).uint32(message.port);
+    }
+    for (const v of message.protocols) {
+      writer.uint32(34).string(v!);
     }
     return writer;
   },
@@ -4680,6 +4685,14 @@ export const EndpointPort: MessageFns<EndpointPort> = {
             message.port = reader.uint32();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.protocols.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4697,6 +4710,9 @@ export const EndpointPort: MessageFns<EndpointPort> = {
       name: isSet(object.name) ? globalThis.String(object.name) : "",
       host: isSet(object.host) ? globalThis.String(object.host) : "",
       port: isSet(object.port) ? globalThis.Number(object.port) : 0,
+      protocols: globalThis.Array.isArray(object?.protocols)
+        ? object.protocols.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -4711,6 +4727,9 @@ export const EndpointPort: MessageFns<EndpointPort> = {
     if (message.port !== 0) {
       obj.port = Math.round(message.port);
     }
+    if (message.protocols?.length) {
+      obj.protocols = message.protocols;
+    }
     return obj;
   },
 
@@ -4722,6 +4741,7 @@ export const EndpointPort: MessageFns<EndpointPort> = {
     message.name = object.name ?? "";
     message.host = object.host ?? "";
     message.port = object.port ?? 0;
+    message.protocols = object.protocols?.map((e) => e) || [];
     return message;
   },
 };

@@ -1,0 +1,88 @@
+import type { Attempt } from './attempt.ts';
+import type { ClientConnection } from './client-connection.ts';
+import type { PoolLimits } from './pool-limits.ts';
+import type { UpstreamAddress } from './upstream-address.ts';
+import { UpstreamPool, type PoolDescription } from './upstream-pool.ts';
+
+/** Keep-alive connections, one call at a time each. The connection used last is used next, so that spare ones run into their timeout. */
+export class Http1Pool extends UpstreamPool {
+  readonly limits: PoolLimits;
+  readonly #idle: ClientConnection[] = [];
+  readonly #connect: (pool: Http1Pool) => ClientConnection;
+  readonly #waiting: Attempt[] = [];
+  readonly #all = new Set<ClientConnection>();
+
+  constructor(address: UpstreamAddress, limits: PoolLimits, connect: (pool: Http1Pool) => ClientConnection) {
+    super(address);
+    this.limits = limits;
+    this.#connect = connect;
+  }
+
+  override acquire(attempt: Attempt): boolean {
+    const connection = this.#idle.pop();
+    if (connection !== undefined) {
+      connection.begin(attempt);
+    } else if (this.#all.size < this.limits.connectionsMax) {
+      this.#open().begin(attempt);
+    } else {
+      if (this.#waiting.length >= this.limits.waitingMax) return false;
+      this.#waiting.push(attempt);
+    }
+    return true;
+  }
+
+  override forget(attempt: Attempt): void {
+    const at = this.#waiting.indexOf(attempt);
+    if (at >= 0) this.#waiting.splice(at, 1);
+  }
+
+  /** A connection has finished a call and can serve the next; false: it must close. */
+  release(connection: ClientConnection): boolean {
+    const next = this.#waiting.shift();
+    if (next !== undefined) {
+      connection.begin(next);
+      return true;
+    }
+    if (this.retired) return false;
+    this.#idle.push(connection);
+    return true;
+  }
+
+  /** The connection is about to close. */
+  notIdle(connection: ClientConnection): void {
+    const at = this.#idle.lastIndexOf(connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+  }
+
+  /** A connection is gone, busy or idle. */
+  removed(connection: ClientConnection): void {
+    this.#all.delete(connection);
+    this.notIdle(connection);
+    const next = this.#waiting.shift();
+    if (next === undefined) return;
+    this.#open().begin(next);
+  }
+
+  #open(): ClientConnection {
+    const connection = this.#connect(this);
+    this.#all.add(connection);
+    return connection;
+  }
+
+  override retire(): void {
+    this.retired = true;
+    while (this.#idle.length > 0) this.#idle.pop()?.close();
+  }
+
+  override destroy(): void {
+    this.retire();
+    for (const connection of this.#all) connection.close();
+  }
+
+  override describe(now: number): PoolDescription {
+    return {
+      address: this.address, protocol: this.protocol, active: this.active, open: this.#all.size, idle: this.#idle.length, waiting: this.#waiting.length,
+      down: this.downUntil > now,
+    };
+  }
+}

@@ -1,0 +1,19 @@
+/** What one thread may open towards one address, and how long it keeps it. Defaults until the connectionPool kind exists. */
+export interface PoolLimits {
+  readonly connectionsMax: number;
+  /** Calls that wait for a connection; beyond it `upstream-overflow`. */
+  readonly waitingMax: number;
+  readonly idleTimeoutMs: number;
+  /** Requests after which a connection takes no more. */
+  readonly requestsPerConnectionMax: number;
+  /** Age at which a connection takes no more requests; 0: none. */
+  readonly maxAgeMs: number;
+}
+
+export const defaultPoolLimits: PoolLimits = {
+  connectionsMax: 1024,
+  waitingMax: 1024,
+  idleTimeoutMs: 60_000,
+  requestsPerConnectionMax: Number.MAX_SAFE_INTEGER,
+  maxAgeMs: 0,
+};
