@@ -19,6 +19,7 @@ export function writeRequestHead(head: MessageHead, out: TextBuffer, from: numbe
   if (at < 0) return at;
   at = writeFields(head, out, at, head.startIntact, head.authorityChanged);
   if (at < 0) return at;
+  if (head.protocol !== '') return writeSwitchEnd(head.protocol, out, at);
   if (head.bodyLength > 0) at = writeLength(head.bodyLength, out, at);
   else if (head.bodyLength < 0) at = writeBytes(chunkedLine, out, at);
   else if (head.method === 'POST' || head.method === 'PUT' || head.method === 'PATCH') at = writeBytes(noBodyLine, out, at);
@@ -35,11 +36,15 @@ export interface ResponseFraming {
   readonly connectionLine: Uint8Array;
 }
 
+/** A head with a `protocol` is the switch to it: 101, whatever its status says. */
 export function writeResponseHead(head: MessageHead, framing: ResponseFraming, out: TextBuffer, from: number): number {
   let at = from;
-  if (!head.startIntact) at = writeBytes(statusLine(head.status), out, at);
-  at = writeFields(head, out, at, head.startIntact, false);
+  const switches = head.protocol !== '';
+  const startIntact = head.startIntact && !switches;
+  if (!startIntact) at = writeBytes(statusLine(switches ? 101 : head.status), out, at);
+  at = writeFields(head, out, at, startIntact, false);
   if (at < 0) return at;
+  if (switches) return writeSwitchEnd(head.protocol, out, at);
   const { status, bodyLength } = head;
   if (bodyLength >= 0) {
     // RFC 9110 section 8.6: none in 1xx and 204.
@@ -59,7 +64,7 @@ export function writeTrailers(head: MessageHead, out: TextBuffer, from: number):
 
 /** Upper bound of what the functions above write. */
 export function headSizeMax(head: MessageHead): number {
-  let size = head.byteLength + fixedPartMax + head.authority.length;
+  let size = head.byteLength + fixedPartMax + head.authority.length + head.protocol.length;
   if (!head.startIntact) size += head.method.length + head.path.length + (head.hasQuery ? head.query.length : 0);
   const { added } = head;
   for (let i = 0; i < added.length; i++) {
@@ -68,6 +73,12 @@ export function headSizeMax(head: MessageHead): number {
     size += field.line.length > 0 ? field.line.length : field.name.length + field.value.length * 3 + 4;
   }
   return size;
+}
+
+/** What asks for, or answers, a switch of protocols (RFC 9110 section 7.8), and the end of the head. */
+function writeSwitchEnd(protocol: string, out: TextBuffer, from: number): number {
+  const at = writeText(writeBytes(upgradePrefix, out, from), protocol, out, protocolByte, true);
+  return at < 0 ? -1 : writeBytes(lineEnd, out, at);
 }
 
 function writeRequestLine(head: MessageHead, out: TextBuffer, from: number): number {
@@ -156,6 +167,7 @@ const QUESTION = 63;
 const hostId = headerId('host');
 const lineEnd = asText(Buffer.from('\r\n'));
 const hostPrefix = Buffer.from('host: ');
+const upgradePrefix = Buffer.from('connection: Upgrade\r\nupgrade: ');
 const lengthPrefix = Buffer.from('content-length: ');
 const noBodyLine = Buffer.from('content-length: 0\r\n');
 const chunkedLine = Buffer.from('transfer-encoding: chunked\r\n');
@@ -167,3 +179,6 @@ const targetByte = new Uint8Array(256);
 for (let i = 33; i < 127; i++) targetByte[i] = 1;
 const authorityByte = new Uint8Array(256);
 for (let i = 33; i < 127; i++) authorityByte[i] = 1;
+/** `token/token, token` */
+const protocolByte = Uint8Array.from(tokenLower);
+for (const char of '/, ') protocolByte[char.charCodeAt(0)] = 1;

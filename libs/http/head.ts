@@ -19,7 +19,11 @@ export interface Head {
   status: number;
   /** Bytes of the body: -1 unknown, 0 none. Framing is emitted from this alone. */
   bodyLength: number;
-  /** Extended CONNECT and upgrades: `websocket`. Empty otherwise. */
+  /**
+   * Request: the protocol that it asks to switch to, `websocket` or what `Upgrade` said; the method is then that of HTTP/1.1 (`GET`), and there
+   * is no body. Final response with status 200: the switch to it, after which both bodies are the bytes of the tunnel. `tcp` and `tls`: the
+   * synthetic heads of a TCP connection. Empty otherwise.
+   */
   readonly protocol: string;
 
   has(id: HeaderId): boolean;

@@ -1,6 +1,6 @@
 import { asText, type TextBuffer } from './byte-text.ts';
 import type { HeadArena } from './head-arena.ts';
-import { connectionNames, lastFramingId, scanBad, scanComplete, unknownExpectation, type HeadScanner, type ScanVerdict } from './head-scanner.ts';
+import { connectionNames, connectionUpgrade, lastFramingId, scanBad, scanComplete, unknownExpectation, type HeadScanner, type ScanVerdict } from './head-scanner.ts';
 import { fixedHeaderCount, hashHeaderByte, headerId, headerTableVersion, lookUpHeaderBytes, tokenLower } from './header-ids.ts';
 import { MessageHead, rowStride } from './message-head.ts';
 import { methodText, sharedText } from './shared-text.ts';
@@ -20,7 +20,7 @@ export function takeRequestHead(scanner: HeadScanner, bytes: Uint8Array, from: n
   if ((scanner.connection & unknownExpectation) !== 0 && scanner.minorVersion === 0) head.connection &= ~unknownExpectation;
   if (scanner.hostRow >= 0 && !takeHost(scanner, text, base, head)) return scanBad;
   head.bodyLength = scanner.chunked ? -1 : Math.max(0, scanner.contentLength);
-  if (scanner.upgrade) head.protocol = upgradeProtocol(scanner, bytes, from);
+  if (scanner.upgrade && mayUpgrade(scanner, head)) head.protocol = upgradeProtocol(scanner, bytes, from, head.method);
   return takeTarget(scanner, text, base, head) ? scanComplete : scanBad;
 }
 
@@ -32,6 +32,7 @@ export function takeResponseHead(scanner: HeadScanner, bytes: Uint8Array, from: 
   if (scanner.transferEncoding && scanner.minorVersion === 0) return scanBad;
   head.bodyLength = scanner.chunked ? -1 : scanner.contentLength;
   head.startIntact = scanner.minorVersion === 1;
+  if (scanner.status === 101 && (scanner.connection & connectionUpgrade) !== 0) head.protocol = upgradeProtocol(scanner, bytes, from, 'GET');
   return scanComplete;
 }
 
@@ -181,12 +182,12 @@ function takePath(scanner: HeadScanner, text: TextBuffer, base: number, at: numb
   head.pathPlain = scanner.targetPlain;
 }
 
-function withoutDefaultPort(authority: string): string {
+export function withoutDefaultPort(authority: string): string {
   return authority.endsWith(':80') ? authority.slice(0, -3) : authority;
 }
 
 /** uri-host [":" port] of RFC 9110 section 7.2, without percent encoding. */
-function validAuthority(text: Uint8Array, from: number, end: number): boolean {
+export function validAuthority(text: Uint8Array, from: number, end: number): boolean {
   let at = from;
   if (end - from > authorityMax) return false;
   if (text[at] === BRACKET) {
@@ -208,14 +209,44 @@ function validAuthority(text: Uint8Array, from: number, end: number): boolean {
   return true;
 }
 
-/** The protocol asked for by `Upgrade`, where `Connection` names it too: `websocket` is the only one that is not ignored. */
-function upgradeProtocol(scanner: HeadScanner, bytes: Uint8Array, from: number): string {
+/**
+ * Whether the request can switch protocols (RFC 9110 section 7.8): `Connection` names `Upgrade`, HTTP/1.1, and no body, which would have to
+ * be sent before the switch. Otherwise `Upgrade` is ignored, as a server may.
+ */
+function mayUpgrade(scanner: HeadScanner, head: MessageHead): boolean {
+  return (scanner.connection & connectionUpgrade) !== 0 && scanner.minorVersion === 1 && head.bodyLength === 0 && head.method !== 'CONNECT';
+}
+
+/**
+ * What `Upgrade` asks for, without what carries HTTP again: behind such a switch requests would pass that nobody looked at. `websocket` (RFC
+ * 6455, GET only) is chosen where it is among several; '' where nothing is left or it is not spelled as protocols are.
+ */
+function upgradeProtocol(scanner: HeadScanner, bytes: Uint8Array, from: number, method: string): string {
+  const asked: string[] = [];
   for (let i = 0, row = 0; i < scanner.rowCount; i++, row += rowStride) {
     if (scanner.rows[row] !== upgradeId) continue;
     const value = asText(bytes).latin1Slice(from + (scanner.rows[row + 3] as number), from + (scanner.rows[row + 4] as number));
-    if (value.toLowerCase().split(',').some((protocol) => protocol.trim() === 'websocket')) return 'websocket';
+    for (const protocol of value.split(',', upgradesMax)) asked.push(protocol.trim());
   }
-  return '';
+  const usable = asked.filter((protocol) => isProtocol(protocol) && !carriesHttp(protocol.toLowerCase()));
+  if (usable.some((protocol) => protocol.toLowerCase() === 'websocket')) return method === 'GET' ? 'websocket' : '';
+  return usable.slice(0, upgradesMax).join(', ');
+}
+
+/** token ["/" token] */
+function isProtocol(text: string): boolean {
+  if (text.length === 0 || text.length > protocolMax) return false;
+  let slashAt = -1;
+  for (let i = 0; i < text.length; i++) {
+    if (text[i] === '/' && slashAt < 0 && i > 0 && i < text.length - 1) slashAt = i;
+    else if ((tokenLower[text.charCodeAt(i)] ?? 0) === 0) return false;
+  }
+  return true;
+}
+
+function carriesHttp(protocol: string): boolean {
+  const name = protocol.split('/', 1)[0] ?? '';
+  return name === 'h2c' || name === 'h2' || name === 'h3' || name === 'http' || name === 'tls' || name.startsWith('connect-');
 }
 
 /** Short copies are cheaper in a loop than in a call. */
@@ -231,11 +262,13 @@ export function copyBytes(source: Uint8Array, from: number, end: number, target:
  * Methods of protocols that share HTTP's syntax, sent here by mistake or to confuse an upstream that speaks both: HTTP/2's preface (RFC 9113
  * section 3.4) and RTSP (RFC 7826 section 13). No registered HTTP method has these names.
  */
-const otherProtocols: ReadonlySet<string> = new Set([
+export const otherProtocols: ReadonlySet<string> = new Set([
   'PRI', 'DESCRIBE', 'ANNOUNCE', 'SETUP', 'PLAY', 'PAUSE', 'TEARDOWN', 'GET_PARAMETER', 'SET_PARAMETER', 'REDIRECT', 'RECORD', 'FLUSH',
 ]);
 const loopCopyMax = 32;
 const nominatedMax = 64;
+const upgradesMax = 8;
+const protocolMax = 64;
 const authorityMax = 260;
 const SLASH = 47;
 const QUESTION = 63;
@@ -247,7 +280,7 @@ const hostId = headerId('host');
 const trailerId = headerId('trailer');
 const connectionId = headerId('connection');
 const upgradeId = headerId('upgrade');
-const forbiddenInTrailers = [
+export const forbiddenInTrailers: readonly number[] = [
   headerId('host'), headerId('trailer'), headerId('authorization'), headerId('proxy-authorization'), headerId('cookie'), headerId('set-cookie'),
   headerId('content-type'), headerId('content-encoding'), headerId('x-request-id'), headerId('x-remora-deadline'), headerId('x-remora-attempt'),
   headerId('x-remora-hop'), headerId('x-remora-origin'), headerId('x-remora-reason'), headerId('cache-control'), headerId('location'),
