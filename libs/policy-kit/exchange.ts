@@ -171,11 +171,22 @@ export class Exchange {
   refusal: Answer | null = null;
   /** Status sent to the client, 0 where none was. */
   status = 0;
+  /** The trace that this exchange is a span of; null where spans are not recorded. */
+  trace: ExchangeTrace | null = null;
 
   /** Continues after WAIT with the next filter. Replaced by the engine. */
   proceed(_token: number): void {}
   /** Ends the exchange with an answer after WAIT. Replaced by the engine. */
   answer(_token: number, _answer: Answer): void {}
+}
+
+/** A trace as an exchange knows it. Ids are lower-case hexadecimal, '' until they are decided. */
+export interface ExchangeTrace {
+  readonly traceId: string;
+  /** Of the exchange's own span. */
+  readonly spanId: string;
+  /** Whether its spans are kept. */
+  readonly recorded: boolean;
 }
 
 /** A limit on time that a call ran into. */

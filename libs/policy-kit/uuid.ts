@@ -33,6 +33,13 @@ export function formatTraceParent(random: Random, sampled: boolean): string {
   return traceText.latin1Slice(0, 55);
 }
 
+/** A new span id (W3C Trace Context, section 3.2.2.4): 16 hexadecimal digits, never all zero. */
+export function formatSpanId(random: Random): string {
+  writeHex(traceText, 0, word(random));
+  writeHex(traceText, 8, (word(random) | 1) >>> 0);
+  return traceText.latin1Slice(0, 16);
+}
+
 /** Written and read in one go: digits put down one by one are three times as fast as joined strings. */
 const uuidText = allocateText(36);
 const traceText = allocateText(55);

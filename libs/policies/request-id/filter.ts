@@ -3,8 +3,8 @@ import { headerId } from '@remora/http/header-ids';
 import type { EdgeFilter, Exchange } from '@remora/policy-kit/exchange';
 import { knownHeader } from '@remora/policy-kit/known-header';
 import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind';
+import { isTraceParent } from '@remora/policy-kit/trace-parent';
 import { formatTraceParent, formatUuid4, formatUuid7 } from '@remora/policy-kit/uuid';
-import { isTraceParent } from './trace-parent.ts';
 import { requestIdWire, type RequestIdSettings } from './wire.ts';
 
 /** Keeps or makes the names of requests and traces. */

@@ -28,7 +28,7 @@ export function encodeFor(run: ExchangeRun, answer: Answer, hop: string, wallMs:
     requestId: run.requestId,
     trusted: run.connection.trusted,
     grpc: isGrpc(run.head),
-    policy: policyOf(run, answer),
+    policy: refusalPolicy(run, answer),
     version: run.pin.configVersion,
     hop,
     wallMs,
@@ -52,7 +52,7 @@ export function refusalRecord(run: ExchangeRun, answer: Answer, atMs: number, sh
     responseFlag: answer.reason.flag,
     kind: answer.kind,
     pointer: answer.pointer,
-    policy: policyOf(run, answer),
+    policy: refusalPolicy(run, answer),
     configVersion: pin.configVersion,
     configHash: pin.configHash,
     detail: answer.detail.slice(0, shownMax),
@@ -67,7 +67,7 @@ export function isGrpc(head: MessageHead): boolean {
 }
 
 /** Which policies decided, by the pointer of the refusal; '' where none did. Limits of the data path that no policy sets are defaults. */
-function policyOf(run: ExchangeRun, { kind, pointer, reason }: Answer): string {
+export function refusalPolicy(run: ExchangeRun, { kind, pointer, reason }: Answer): string {
   if (kind === '') return '';
   const section = sectionOf(run.pin.place.settings, kind) ?? (run.caller === null ? undefined : sectionOf(run.caller.settings, kind));
   if (section === undefined) return '';

@@ -21,6 +21,7 @@ import { addForwardedFields, forwardedFields, removeOutsideHeaders } from './out
 import { pinFor, type CallerRoute, type Destination, type GatewayTarget, type Place, type ProviderPort, type ProviderRoute, type RespondAction, type RewritePlan, type WeightedTarget } from '../generation/places.ts';
 import { isRequestId, type RequestIds } from './request-ids.ts';
 import { makeRedirect, makeHttpsRedirect } from './redirects.ts';
+import type { RequestTracer } from './request-tracer.ts';
 import { rewriteRequest } from './rewrites.ts';
 import type { SeriesRow, SeriesRows } from '../records/series-rows.ts';
 import type { ServerPeer } from '../listener/server-peer.ts';
@@ -38,6 +39,8 @@ export interface EngineOptions {
   readonly requestIds: RequestIds;
   readonly series: SeriesRows;
   readonly refusals: RefusalSink;
+  /** null: no spans of requests. */
+  readonly tracer: RequestTracer | null;
   readonly count: (name: string) => void;
   readonly admission: Admission;
 }
@@ -45,6 +48,7 @@ export interface EngineOptions {
 /** Takes exchanges from listener to destination on the current generation. One per data thread; never waits, never throws. */
 export class Engine {
   readonly thread: ThreadContext;
+  readonly tracer: RequestTracer | null;
   readonly admission: Admission;
   readonly #options: EngineOptions;
   #generation: Generation | null = null;
@@ -54,6 +58,7 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.thread = options.thread;
+    this.tracer = options.tracer;
     this.#options = options;
     this.admission = options.admission;
     this.#timers = new WheelFilterTimers(options.thread.wheels);
@@ -102,6 +107,7 @@ export class Engine {
     run.clientAddress = peer.facts.peerAddress;
     const place = this.#portOf(peer.binding)?.fallback.place ?? this.#noPlaces[spec.side];
     run.pin = pinFor(place, generation?.label ?? noLabel);
+    this.tracer?.arrive(run);
     return run;
   }
 
@@ -182,6 +188,7 @@ export class Engine {
       run.refuse(refusal);
       return;
     }
+    if (run.trace !== null) this.tracer?.decide(run);
     this.ensureRequestId(run);
     const chosen = this.#callerRoute(run, destination);
     if (chosen === null) return;
@@ -203,6 +210,7 @@ export class Engine {
   /** The filters have passed: what the route says is done. */
   route(run: ExchangeRun): void {
     const { action } = run.route as ProviderRoute;
+    if (run.trace !== null) this.tracer?.decide(run);
     this.ensureRequestId(run);
     switch (action.kind) {
       case 'app':

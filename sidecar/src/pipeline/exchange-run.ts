@@ -6,6 +6,7 @@ import { answerFor, limitAnswer } from './answers.ts';
 import type { Engine } from './engine.ts';
 import type { ExchangeTimer } from './filter-timers.ts';
 import type { CallerPlace, PlacePin, ProviderRoute } from '../generation/places.ts';
+import type { RequestTrace } from './request-trace.ts';
 import { ResponseSink } from './response-sink.ts';
 import type { SeriesRow } from '../records/series-rows.ts';
 import type { ServerStream } from '../listener/server-stream.ts';
@@ -18,6 +19,7 @@ import { UpstreamCall } from '../upstream/upstream-call.ts';
 export class ExchangeRun extends Exchange implements Source {
   declare head: MessageHead;
   declare pin: PlacePin;
+  declare trace: RequestTrace | null;
   /** What the inbound port or gateway listener chose; null on the outbound side. */
   route: ProviderRoute | null = null;
   /** Where the call went, with the settings that limit it; null before. */
@@ -248,6 +250,7 @@ export class ExchangeRun extends Exchange implements Source {
 
   #sendAnswer(answer: Answer): void {
     if (answer.status >= 400) this.refusal = answer;
+    if (this.trace !== null) this.#engine.tracer?.decide(this);
     this.#engine.ensureRequestId(this);
     const { head, body } = this.#engine.encode(this, answer);
     this.sendOwn(head, body);
@@ -322,6 +325,7 @@ export class ExchangeRun extends Exchange implements Source {
     this.#row?.ended(this.status, this.endedAt - this.startedAt, this.bytesIn, this.bytesOut, this.attempts > 1 ? this.attempts - 1 : 0);
     this.#runCompleteHooks();
     if (this.refusal !== null) this.#engine.recordRefusal(this, this.refusal, false);
+    if (this.trace !== null) this.#engine.tracer?.ended(this);
     stream?.exchangeEnded();
   }
 

@@ -31,7 +31,9 @@ import { OutputSlabs } from '../io/output-slabs.ts';
 import { BuildError, PlaceBuilder } from '../generation/place-builder.ts';
 import type { ResolvedTarget } from '../generation/places.ts';
 import { RequestIds } from '../pipeline/request-ids.ts';
+import { RequestTracer } from '../pipeline/request-tracer.ts';
 import { SeriesRows } from '../records/series-rows.ts';
+import type { SpanRing } from '../records/span-ring.ts';
 import type { SharedMemories } from '../generation/shared-memories.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 import { TimerWheels } from '../io/timer-wheel.ts';
@@ -50,6 +52,8 @@ export interface DataPlaneThreadOptions {
   /** Absent: policies cannot log to files. */
   readonly logFiles?: LogFiles;
   readonly series: SeriesRows;
+  /** Present where spans of requests are recorded. */
+  readonly spans?: { readonly ring: SpanRing; readonly ratio: number };
   /** Bind the listeners of a gateway's snapshots; without it only `listen` binds. */
   readonly gateway?: GatewayBinding;
   readonly reusePort: boolean;
@@ -101,6 +105,7 @@ export class DataPlaneThread {
     this.#apps = new AppTargets((address) => this.#pools.at(address));
     this.engine = new Engine({
       thread: this.#thread, nodeId: options.nodeId, requestIds: new RequestIds(), series: options.series, refusals: options.refusals,
+      tracer: options.spans === undefined ? null : new RequestTracer({ ...options.spans, random: options.random, turn }),
       count: (name) => options.series.events.count(name, 1),
       admission: new Admission({
         clock: options.clock, timers: options.timers, connectionsMax: options.connectionsMax,
@@ -131,7 +136,9 @@ export class DataPlaneThread {
 
   /** The innermost dispatch: balance, pool, upstream. */
   #connect(call: Call, response: Sink): Sink {
-    const attempt = new Attempt(call, response, this.#thread);
+    const { trace } = call.x as ExchangeRun;
+    const observed = trace?.recorded === true ? this.engine.tracer?.attempt(call, trace, response) ?? response : response;
+    const attempt = new Attempt(call, observed, this.#thread);
     attempt.begin((call.target as ResolvedTarget).tiers);
     return attempt;
   }
