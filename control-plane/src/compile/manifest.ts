@@ -41,9 +41,9 @@ export class ManifestBuilder {
     for (const { resource } of entries) resources.set(resource.hash, resource.bytes);
     const pages = paginate(withAddresses(entries)).map((page) => store.build({ $case: 'page', value: { entries: page } }));
     for (const page of pages) resources.set(page.hash, page.bytes);
-    const manifest = Manifest.encode({
+    const manifest = store.encoder.encode(Manifest, {
       subjectKind: subject.kind, subjectName: subject.name, format, pages: pages.map(({ hash }) => Buffer.from(hash, 'hex')), entryCount: entries.length,
-    }, store.writer).finish();
+    });
     return Object.freeze({ subject, hash: contentHash(manifest), manifest, resources, destinations });
   }
 }

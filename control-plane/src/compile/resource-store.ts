@@ -1,7 +1,7 @@
-import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { contentHash } from '@remora/core/hash';
 import { Resource } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import { Generations } from '../resolve/generations.ts';
+import { MessageEncoder } from './message-encoder.ts';
 
 /** An encoded resource with its address. */
 export interface BuiltResource {
@@ -17,12 +17,12 @@ const keptMax = 200_000;
 
 /** Encodes resources; equal content answers the same bytes object, so that subjects and compilations share it. */
 export class ResourceStore {
-  /** For messages of resources and around them: what it grew to is used again. */
-  readonly writer = new BinaryWriter();
+  /** For resources, and for what is encoded around them. */
+  readonly encoder = new MessageEncoder();
   readonly #kept = new Generations<BuiltResource>(keptMax);
 
   build(body: Resource['body']): BuiltResource {
-    const bytes = Resource.encode({ body }, this.writer).finish();
+    const bytes = this.encoder.encode(Resource, { body });
     const hash = contentHash(bytes);
     const known = this.#kept.get(hash);
     if (known) return known;

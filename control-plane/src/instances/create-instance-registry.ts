@@ -1,7 +1,7 @@
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { Clock, Timer, Timers } from '@remora/core/clock';
 import { Endpoint, type EndpointSet } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
-import { promptPace, RecordWriter, type RecordStore } from '../push/record-writer.ts';
+import { promptPace, RecordWriter, type RecordStore, type WrittenRecords } from '../push/record-writer.ts';
 import { ChangeNotices } from './change-notices.ts';
 import type { InstanceLease, InstanceRegistry } from './instance-registry.ts';
 import { defaultLeaseLimits, type LeaseLimits } from './lease-limits.ts';
@@ -41,6 +41,7 @@ class LeaseRegistry implements RunningInstanceRegistry {
   readonly #clock: Clock;
   readonly #limits: LeaseLimits;
   readonly #writer: RecordWriter;
+  readonly #written: WrittenRecords;
   readonly #notices: ChangeNotices;
   readonly #sweeper: Timer;
   readonly #startedAtMs: number;
@@ -62,6 +63,7 @@ class LeaseRegistry implements RunningInstanceRegistry {
     this.#clock = deps.clock;
     this.#limits = { ...defaultLeaseLimits, ...deps.limits };
     this.#writer = new RecordWriter({ store: deps.store, timers: deps.timers, onError: (error) => deps.onStoreError?.(error), pace: promptPace });
+    this.#written = this.#writer.records(namespace, (nodeId) => this.#read(nodeId));
     this.#notices = new ChangeNotices({ clock: deps.clock, timers: deps.timers, windowMs: this.#limits.coalesceMs });
     this.#startedAtMs = deps.clock.monotonicMs();
     this.#lastSweepMs = this.#startedAtMs;
@@ -124,7 +126,7 @@ class LeaseRegistry implements RunningInstanceRegistry {
     known.suspectSinceMs = null;
     const changed = JSON.stringify(endpointOf(known)) + String(lease.ready) !== before;
     if (changed) this.#touch(lease.service);
-    if (changed || wasDetached) this.#write(lease.nodeId);
+    if (changed || wasDetached) this.#written.put(lease.nodeId);
   }
 
   drain(nodeId: string): void {
@@ -132,7 +134,7 @@ class LeaseRegistry implements RunningInstanceRegistry {
     if (!held || held.draining) return;
     held.draining = true;
     this.#touch(held.lease.service);
-    this.#write(nodeId);
+    this.#written.put(nodeId);
   }
 
   detach(nodeId: string): void {
@@ -218,7 +220,7 @@ class LeaseRegistry implements RunningInstanceRegistry {
   #add(held: Held): void {
     this.#insert(held);
     this.#touch(held.lease.service);
-    this.#write(held.lease.nodeId);
+    this.#written.put(held.lease.nodeId);
   }
 
   #insert(held: Held): void {
@@ -236,7 +238,7 @@ class LeaseRegistry implements RunningInstanceRegistry {
     siblings?.delete(nodeId);
     if (siblings?.size === 0) this.#byService.delete(service);
     this.#touch(service);
-    this.#write(nodeId);
+    this.#written.put(nodeId);
   }
 
   #touch(service: string): void {
@@ -244,11 +246,9 @@ class LeaseRegistry implements RunningInstanceRegistry {
     this.#notices.add(service);
   }
 
-  #write(nodeId: string): void {
-    this.#writer.put(namespace, nodeId, () => {
-      const held = this.#leases.get(nodeId);
-      return held ? { ...held.lease, ports: held.lease.ports.map((port) => ({ ...port })), draining: held.draining } : null;
-    });
+  #read(nodeId: string): JsonObject | null {
+    const held = this.#leases.get(nodeId);
+    return held ? { ...held.lease, ports: held.lease.ports.map((port) => ({ ...port })), draining: held.draining } : null;
   }
 }
 

@@ -2,7 +2,7 @@ import { compareVersions, formatVersion, noVersion, type Version } from '@remora
 import { Lane } from '@remora/proto/gen/remora/push/v1/push';
 import type { Content } from './content.ts';
 import type { DeltaPlan, DeltaPlans } from './delta-plans.ts';
-import { wireVersion, type EncodedMessages } from './encoded-messages.ts';
+import { encodeMessage, wireVersion, type ControlBody, type EncodedMessages } from './encoded-messages.ts';
 import type { PushLimits } from './push-limits.ts';
 
 /** What the lane should bring the sidecar to. */
@@ -230,21 +230,26 @@ export class ConfigLane {
 
   /** Most updates: one message instead of a handful, which is what a push to thousands costs. */
   #wholeUpdate(target: ConfigTarget, base: Content | null, plan: DeltaPlan): Uint8Array {
-    return this.#messages.whole(`update ${keyOf(target, base)}`, () => [
-      this.#beginMessage(target, base, plan), ...plan.hashes.map((hash) => this.#chunkMessage(target.content, hash)), this.#commitMessage(target.version),
-    ]);
+    return this.#messages.whole(keyOf(target, base), () => ({
+      begin: encodeMessage(beginBody(target, base, plan)), commit: this.#commitMessage(target.version), hashes: plan.hashes, resources: target.content.resources,
+    }));
   }
 
   #beginMessage(target: ConfigTarget, base: Content | null, plan: DeltaPlan): Uint8Array {
-    const { version, content, grants, fallback } = target;
-    return this.#messages.shared(`begin ${keyOf(target, base)}`, () => ({
-      $case: 'begin',
-      value: {
-        lane: Lane.LANE_CONFIG, version: wireVersion(version), base: Buffer.from(base?.hash ?? '', 'hex'), hash: Buffer.from(content.hash, 'hex'),
-        manifest: Buffer.from(content.manifest), resourceCount: plan.hashes.length, resourceBytes: BigInt(plan.bytes), grantedGuards: [...grants], fallback,
-      },
-    }));
+    return this.#messages.shared(`begin ${keyOf(target, base)}`, () => beginBody(target, base, plan));
   }
+}
+
+function beginBody({ version, content, grants, fallback }: ConfigTarget, base: Content | null, plan: DeltaPlan): ControlBody {
+  const { manifest } = content;
+  return {
+    $case: 'begin',
+    value: {
+      lane: Lane.LANE_CONFIG, version: wireVersion(version), base: Buffer.from(base?.hash ?? '', 'hex'), hash: Buffer.from(content.hash, 'hex'),
+      manifest: Buffer.from(manifest.buffer, manifest.byteOffset, manifest.byteLength), resourceCount: plan.hashes.length, resourceBytes: BigInt(plan.bytes),
+      grantedGuards: [...grants], fallback,
+    },
+  };
 }
 
 function keyOf({ version, content, grants, fallback }: ConfigTarget, base: Content | null): string {

@@ -26,7 +26,8 @@ interface KnownGrant {
   readonly subjects: ReadonlySet<string> | null;
 }
 
-const recentPerSubject = 8;
+/** What is desired and what was before: older content is read from the store where a sidecar still has it. */
+const recentPerSubject = 2;
 const grantsMax = 1_000;
 
 /** The newest compilation, the last few contents of each subject (bases of deltas), and the grants of the log. */

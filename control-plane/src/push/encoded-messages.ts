@@ -1,13 +1,55 @@
 import type { Version } from '@remora/core/version';
 import { ControlMessage } from '@remora/proto/gen/remora/push/v1/push';
+import { MessageEncoder } from '../compile/message-encoder.ts';
+
+/** Everything of one Update. */
+export interface WholeUpdate {
+  /** Encoded ControlMessages. */
+  readonly begin: Uint8Array;
+  readonly commit: Uint8Array;
+  /** Hashes of the resources between them, and where their bytes are. */
+  readonly hashes: readonly string[];
+  readonly resources: ReadonlyMap<string, Uint8Array>;
+}
 
 /**
- * Encoded ControlMessages that are the same for many streams: resource chunks (bounded by bytes, the ones used longest
- * ago go first) and whatever small message was encoded last under a key.
+ * Encoded ControlMessages that are the same for many streams. Sidecars of one subject are served one after the other, so
+ * little has to be kept: what was encoded longest ago goes first, beyond a number of bytes.
  */
 export class EncodedMessages {
-  readonly #chunks = new Map<string, Uint8Array>();
-  readonly #small = new Map<string, Uint8Array>();
+  readonly #chunks: KeptMessages;
+  readonly #updates = new KeptMessages(updateBytesMax);
+  readonly #small = new KeptMessages(smallBytesMax);
+
+  /** `bytesMax` bounds the chunks of large updates. */
+  constructor(bytesMax: number) {
+    this.#chunks = new KeptMessages(bytesMax);
+  }
+
+  /** A ResourceChunk of its own. */
+  chunk(hash: string, bytes: Uint8Array): Uint8Array {
+    return this.#chunks.get(hash) ?? this.#chunks.keep(hash, encodeChunk(hash, bytes));
+  }
+
+  /** A small message, encoded once for all streams that ask under the same key. */
+  shared(key: string, make: () => ControlBody): Uint8Array {
+    return this.#small.get(key) ?? this.#small.keep(key, encodeMessage(make()));
+  }
+
+  /** One Update, encoded once for all streams that ask under the same key. */
+  whole(key: string, make: () => WholeUpdate): Uint8Array {
+    return this.#updates.get(key) ?? this.#updates.keep(key, encodeUpdate(make()));
+  }
+}
+
+const updateBytesMax = 2 * 1024 * 1024;
+const smallBytesMax = 256 * 1024;
+/** What an entry costs besides its bytes: key, object, place in the map. */
+const entryBytes = 512;
+
+/** Messages by key, the newest ones up to a number of bytes. */
+class KeptMessages {
+  readonly #kept = new Map<string, Uint8Array>();
   readonly #bytesMax: number;
   #bytes = 0;
 
@@ -15,85 +57,70 @@ export class EncodedMessages {
     this.#bytesMax = bytesMax;
   }
 
-  /** A ResourceChunk. */
-  chunk(hash: string, bytes: Uint8Array): Uint8Array {
-    const known = this.#chunks.get(hash);
-    if (known) {
-      this.#chunks.delete(hash);
-      this.#chunks.set(hash, known);
-      return known;
+  get(key: string): Uint8Array | undefined {
+    return this.#kept.get(key);
+  }
+
+  keep(key: string, message: Uint8Array): Uint8Array {
+    this.#kept.set(key, message);
+    this.#bytes += message.length + entryBytes;
+    for (const [oldKey, old] of this.#kept) {
+      if (this.#bytes <= this.#bytesMax || oldKey === key) break;
+      this.#kept.delete(oldKey);
+      this.#bytes -= old.length + entryBytes;
     }
-    const encoded = encodeChunk(hash, bytes);
-    this.#chunks.set(hash, encoded);
-    this.#bytes += encoded.length;
-    this.#evict();
-    return encoded;
-  }
-
-  /** A small message, encoded once for all streams that ask under the same key. The last 1,024 keys are kept. */
-  shared(key: string, make: () => ControlBody): Uint8Array {
-    return this.#keep(key, () => encodeMessage(make()));
-  }
-
-  /** One Update of parts that are encoded already; encoded once for all streams that ask under the same key. */
-  whole(key: string, parts: () => readonly Uint8Array[]): Uint8Array {
-    return this.#keep(key, () => encodeUpdate(parts()));
-  }
-
-  #keep(key: string, make: () => Uint8Array): Uint8Array {
-    const known = this.#small.get(key);
-    if (known) return known;
-    const encoded = make();
-    if (this.#small.size >= smallMax) {
-      const oldest = this.#small.keys().next();
-      if (!oldest.done) this.#small.delete(oldest.value);
-    }
-    this.#small.set(key, encoded);
-    return encoded;
-  }
-
-  #evict(): void {
-    for (const [hash, encoded] of this.#chunks) {
-      if (this.#bytes <= this.#bytesMax) return;
-      this.#chunks.delete(hash);
-      this.#bytes -= encoded.length;
-    }
+    return message;
   }
 }
 
-const smallMax = 1_024;
 const updateTag = 0x52;
-
-/** ControlMessage{update}: its fields have the numbers of the parts, so the parts follow each other as they are. */
-function encodeUpdate(parts: readonly Uint8Array[]): Uint8Array {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const encoded = Buffer.allocUnsafe(1 + varintSize(length) + length);
-  encoded[0] = updateTag;
-  let at = putVarint(encoded, 1, length);
-  for (const part of parts) {
-    encoded.set(part, at);
-    at += part.length;
-  }
-  return encoded;
-}
-
 const resourceTag = 0x12;
 const hashTag = 0x0a;
 const bytesTag = 0x12;
 const hashBytes = 32;
 
-/** ControlMessage{resource: {hash, bytes}}, by hand: thousands of them are made in one push, and all that is in them is there. */
-function encodeChunk(hash: string, bytes: Uint8Array): Uint8Array {
-  const inner = 2 + hashBytes + 1 + varintSize(bytes.length) + bytes.length;
-  const encoded = Buffer.allocUnsafe(1 + varintSize(inner) + inner);
-  encoded[0] = resourceTag;
-  let at = putVarint(encoded, 1, inner);
-  encoded[at++] = hashTag;
-  encoded[at++] = hashBytes;
-  at += encoded.write(hash, at, hashBytes, 'hex');
-  encoded[at++] = bytesTag;
-  encoded.set(bytes, putVarint(encoded, at, bytes.length));
+/** ControlMessage{update}: its fields have the numbers of the parts, so the parts follow each other as they are. */
+function encodeUpdate({ begin, commit, hashes, resources }: WholeUpdate): Uint8Array {
+  let length = begin.length + commit.length;
+  for (const hash of hashes) length += chunkSize(resources.get(hash) ?? noBytes);
+  const encoded = Buffer.allocUnsafe(1 + varintSize(length) + length);
+  encoded[0] = updateTag;
+  let at = putVarint(encoded, 1, length);
+  encoded.set(begin, at);
+  at += begin.length;
+  for (const hash of hashes) at = putChunk(encoded, at, hash, resources.get(hash) ?? noBytes);
+  encoded.set(commit, at);
   return encoded;
+}
+
+function encodeChunk(hash: string, bytes: Uint8Array): Uint8Array {
+  const encoded = Buffer.allocUnsafeSlow(chunkSize(bytes));
+  putChunk(encoded, 0, hash, bytes);
+  return encoded;
+}
+
+const noBytes = new Uint8Array();
+
+function innerSize(bytes: Uint8Array): number {
+  return 2 + hashBytes + 1 + varintSize(bytes.length) + bytes.length;
+}
+
+function chunkSize(bytes: Uint8Array): number {
+  const inner = innerSize(bytes);
+  return 1 + varintSize(inner) + inner;
+}
+
+/** ControlMessage{resource: {hash, bytes}}, by hand: thousands of them are made in one push. Answers where the next byte goes. */
+function putChunk(into: Buffer, from: number, hash: string, bytes: Uint8Array): number {
+  into[from] = resourceTag;
+  let at = putVarint(into, from + 1, innerSize(bytes));
+  into[at++] = hashTag;
+  into[at++] = hashBytes;
+  at += into.write(hash, at, hashBytes, 'hex');
+  into[at++] = bytesTag;
+  at = putVarint(into, at, bytes.length);
+  into.set(bytes, at);
+  return at + bytes.length;
 }
 
 function varintSize(value: number): number {
@@ -111,8 +138,10 @@ function putVarint(into: Uint8Array, from: number, value: number): number {
 
 export type ControlBody = NonNullable<ControlMessage['body']>;
 
+const encoder = new MessageEncoder();
+
 export function encodeMessage(body: ControlBody): Uint8Array {
-  return ControlMessage.encode({ body }).finish();
+  return encoder.encode(ControlMessage, { body });
 }
 
 export function wireVersion(version: Version): { epoch: bigint; index: bigint } {

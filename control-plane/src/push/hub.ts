@@ -18,7 +18,7 @@ import type { Enforcement, PublishedUpdate, PushEvent, SidecarStatus } from './p
 import { defaultPushLimits, type PushLimits } from './push-limits.ts';
 import { countOne, createPushMetrics, type PushMetrics } from './push-metrics.ts';
 import { QueryBroker, type Question } from './query-broker.ts';
-import { lazyPace, promptPace, RecordWriter } from './record-writer.ts';
+import { idlePace, lazyPace, promptPace, RecordWriter } from './record-writer.ts';
 import { RefusalMemory } from './refusal-memory.ts';
 import { SidecarDirectory } from './sidecar-directory.ts';
 import { readHello, type SidecarFacts } from './sidecar-facts.ts';
@@ -42,6 +42,7 @@ export class Hub implements RunningPushHub, ConnectionOwner {
   readonly #context: HubContext;
   readonly #prompt: RecordWriter;
   readonly #lazy: RecordWriter;
+  readonly #idle: RecordWriter;
   readonly #directory: SidecarDirectory;
   readonly #broker: QueryBroker;
   readonly #turns: FanOut<SyncConnection>;
@@ -65,8 +66,11 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     const onError = (error: unknown): void => deps.onStoreError?.(error);
     this.#prompt = new RecordWriter({ store, timers, onError, pace: promptPace });
     this.#lazy = new RecordWriter({ store, timers, onError, pace: lazyPace });
+    this.#idle = new RecordWriter({ store, timers, onError, pace: idlePace });
     this.#context = this.#createContext();
-    this.#directory = new SidecarDirectory({ store, writer: this.#lazy, max: this.#limits.rememberedMax, maxAgeMs: this.#limits.rememberedForMs });
+    this.#directory = new SidecarDirectory({
+      store, writer: this.#lazy, idleWriter: this.#idle, max: this.#limits.rememberedMax, maxAgeMs: this.#limits.rememberedForMs, current: (nodeId) => this.#current(nodeId),
+    });
     this.#broker = new QueryBroker({ timers, limits: this.#limits, metrics: this.metrics, mayAttach: (stream, nodeId, incarnation) => this.#mayAsk(stream, nodeId, incarnation) });
     this.#turns = new FanOut({ serve: (connection) => this.#serve(connection), soon: deps.soon, perTurn: this.#limits.streamsPerTurn });
     this.#beats = new FanOut({ serve: (connection) => this.#beat(connection), soon: deps.soon, perTurn: this.#limits.streamsPerTurn });
@@ -159,6 +163,7 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     this.#context.ledger.close();
     this.#prompt.flush();
     this.#lazy.flush();
+    this.#idle.flush();
   }
 
   nowMs(): number {
@@ -195,7 +200,7 @@ export class Hub implements RunningPushHub, ConnectionOwner {
       if (!connection.over) session.say({ $case: 'safeToStop', value: { stragglers: stragglers.slice(0, 256) } });
     };
     this.#context.barrier.raise({ service: subject.name, instance: nodeId, callers, waitMs, done });
-    this.#directory.changed(nodeId, () => this.#current(nodeId));
+    this.#directory.changed(nodeId);
   }
 
   ended(connection: SyncConnection): void {
@@ -253,7 +258,7 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     }
     session.welcomed = true;
     session.retarget();
-    this.#directory.connected(facts.nodeId, () => this.#current(facts.nodeId));
+    this.#directory.connected(facts.nodeId);
     this.#announce(session);
     this.#emit({ type: 'sidecar-connected', at: this.#isoNow(), nodeId: facts.nodeId, subject: session.subject, version: session.config.appliedVersion, detail: connection.stream.peer.address });
     return true;
@@ -306,7 +311,8 @@ export class Hub implements RunningPushHub, ConnectionOwner {
 
   #changed(session: SidecarSession): void {
     const { nodeId } = session.facts;
-    this.#directory.changed(nodeId, () => this.#current(nodeId));
+    if (session.refusal) this.#directory.changed(nodeId);
+    else this.#directory.advanced(nodeId);
     this.#announce(session);
   }
 

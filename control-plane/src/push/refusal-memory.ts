@@ -1,7 +1,7 @@
 import type { JsonObject } from '@remora/core/canonical-json';
 import { noVersion } from '@remora/core/version';
 import type { RefusalStatus } from './push-hub.ts';
-import type { RecordStore, RecordWriter } from './record-writer.ts';
+import type { RecordStore, RecordWriter, WrittenRecords } from './record-writer.ts';
 
 const namespace = 'refusals';
 
@@ -10,12 +10,12 @@ const namespace = 'refusals';
  * refusals that were learnt first go first, and would be learnt again.
  */
 export class RefusalMemory {
-  readonly #writer: RecordWriter;
+  readonly #written: WrittenRecords;
   readonly #max: number;
   readonly #refusals = new Map<string, RefusalStatus | null>();
 
   constructor(deps: { readonly store: RecordStore; readonly writer: RecordWriter; readonly max: number }) {
-    this.#writer = deps.writer;
+    this.#written = deps.writer.records(namespace, (key) => this.#read(key));
     this.#max = deps.max;
     for (const [key, record] of deps.store.records(namespace)) this.#refusals.set(key, readRefusal(record));
     this.#evict();
@@ -33,15 +33,20 @@ export class RefusalMemory {
     if (refusal === null && this.#refusals.has(key)) return;
     this.#refusals.delete(key);
     this.#refusals.set(key, refusal);
-    this.#writer.put(namespace, key, () => (refusal ?? {}) as unknown as JsonObject);
+    this.#written.put(key);
     this.#evict();
+  }
+
+  #read(key: string): JsonObject | null {
+    const refusal = this.#refusals.get(key);
+    return refusal === undefined ? null : ((refusal ?? {}) as unknown as JsonObject);
   }
 
   #evict(): void {
     for (const key of this.#refusals.keys()) {
       if (this.#refusals.size <= this.#max) return;
       this.#refusals.delete(key);
-      this.#writer.put(namespace, key, () => null);
+      this.#written.put(key);
     }
   }
 }

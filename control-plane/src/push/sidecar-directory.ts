@@ -1,6 +1,6 @@
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { SidecarStatus } from './push-hub.ts';
-import type { RecordStore, RecordWriter } from './record-writer.ts';
+import type { RecordStore, RecordWriter, WrittenRecords } from './record-writer.ts';
 import { disconnectedStatus } from './sidecar-status.ts';
 
 const namespace = 'sidecars';
@@ -10,14 +10,22 @@ const namespace = 'sidecars';
  * sidecar that is connected is kept by its session, and only written here.
  */
 export class SidecarDirectory {
-  readonly #writer: RecordWriter;
+  readonly #written: WrittenRecords;
+  readonly #writtenIdly: WrittenRecords;
+  readonly #current: (nodeId: string) => SidecarStatus | null;
   readonly #max: number;
   readonly #maxAgeMs: number;
   /** In the order in which they went. */
   readonly #offline = new Map<string, SidecarStatus>();
 
-  constructor(deps: { readonly store: RecordStore; readonly writer: RecordWriter; readonly max: number; readonly maxAgeMs: number }) {
-    this.#writer = deps.writer;
+  /** `current` answers the status of a connected sidecar. */
+  constructor(deps: {
+    readonly store: RecordStore; readonly writer: RecordWriter; readonly idleWriter: RecordWriter; readonly max: number; readonly maxAgeMs: number;
+    readonly current: (nodeId: string) => SidecarStatus | null;
+  }) {
+    this.#current = deps.current;
+    this.#written = deps.writer.records(namespace, (nodeId) => this.#read(nodeId));
+    this.#writtenIdly = deps.idleWriter.records(namespace, (nodeId) => this.#read(nodeId));
     this.#max = deps.max;
     this.#maxAgeMs = deps.maxAgeMs;
     const records: unknown[] = [...deps.store.records(namespace).values()];
@@ -35,20 +43,26 @@ export class SidecarDirectory {
     return this.#offline.values();
   }
 
-  /** It is connected now; `read` is asked for its status when that is written. */
-  connected(nodeId: string, read: () => SidecarStatus | null): void {
+  /** It is connected now: its session knows its status. */
+  connected(nodeId: string): void {
     this.#offline.delete(nodeId);
-    this.changed(nodeId, read);
+    this.#written.put(nodeId);
   }
 
-  changed(nodeId: string, read: () => SidecarStatus | null): void {
-    this.#writer.put(namespace, nodeId, () => (read() ?? this.#offline.get(nodeId) ?? null) as unknown as JsonObject | null);
+  /** Something that an operator looks for: a refusal, or that it leaves. */
+  changed(nodeId: string): void {
+    this.#written.put(nodeId);
+  }
+
+  /** It applied what it should, as every sidecar does with every push. */
+  advanced(nodeId: string): void {
+    this.#writtenIdly.put(nodeId);
   }
 
   disconnected(status: SidecarStatus): void {
     this.#offline.delete(status.nodeId);
     this.#offline.set(status.nodeId, status);
-    this.#write(status.nodeId);
+    this.#written.put(status.nodeId);
   }
 
   /** Forgets the ones that went longest ago, beyond the bounds. */
@@ -56,12 +70,12 @@ export class SidecarDirectory {
     for (const [nodeId, status] of this.#offline) {
       if (this.#offline.size <= this.#max && nowMs - Date.parse(status.lastSeen) <= this.#maxAgeMs) return;
       this.#offline.delete(nodeId);
-      this.#write(nodeId);
+      this.#written.put(nodeId);
     }
   }
 
-  #write(nodeId: string): void {
-    this.#writer.put(namespace, nodeId, () => (this.#offline.get(nodeId) ?? null) as unknown as JsonObject | null);
+  #read(nodeId: string): JsonObject | null {
+    return (this.#current(nodeId) ?? this.#offline.get(nodeId) ?? null) as unknown as JsonObject | null;
   }
 }
 

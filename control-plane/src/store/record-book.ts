@@ -18,8 +18,9 @@ export interface RecordBook {
 export type RecordBatch = readonly { readonly namespace: string; readonly key: string; readonly value: JsonObject | null }[];
 
 /**
- * Small records, written behind: readers see a put at once, the disk within half a second. A refused write is told to
- * `alarm` and tried again; what waits is bounded by the number of records, because a newer value replaces an older one.
+ * Small records, written behind: readers see a put at once, the disk within half a second. They are not kept in memory, for
+ * they are read at a start only. A refused write is told to `alarm` and tried again; what waits is bounded by the number
+ * of records, because a newer value replaces an older one.
  */
 export function createRecordBook(ports: {
   readonly load: (namespace: string) => Map<string, JsonObject>;
@@ -27,16 +28,10 @@ export function createRecordBook(ports: {
   readonly timers: Timers;
   readonly alarm: (error: unknown) => void;
 }): RecordBook {
-  const books = new Map<string, Map<string, JsonObject>>();
   const pending = new Map<string, { namespace: string; key: string; value: JsonObject | null }>();
   let timer: Timer | null = null;
   let stopped = false;
 
-  const book = (namespace: string): Map<string, JsonObject> => {
-    let found = books.get(namespace);
-    if (!found) books.set(namespace, (found = ports.load(namespace)));
-    return found;
-  };
   const flush = (): void => {
     if (pending.size === 0) return;
     ports.write([...pending.values()]);
@@ -56,14 +51,17 @@ export function createRecordBook(ports: {
   };
 
   return {
-    records: book,
-    put(namespace, records) {
-      const target = book(namespace);
-      for (const [key, value] of records) {
-        if (value === null) target.delete(key);
-        else target.set(key, value);
-        pending.set(`${namespace}\n${key}`, { namespace, key, value });
+    records(wanted) {
+      const found = ports.load(wanted);
+      for (const { namespace, key, value } of pending.values()) {
+        if (namespace !== wanted) continue;
+        if (value === null) found.delete(key);
+        else found.set(key, value);
       }
+      return found;
+    },
+    put(namespace, records) {
+      for (const [key, value] of records) pending.set(`${namespace}\n${key}`, { namespace, key, value });
       if (pending.size > pendingMax) flush();
       else if (pending.size > 0) schedule(writeBehindMs);
     },
