@@ -1,0 +1,63 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { runProgram } from '../program.ts';
+import { withProxies } from '../proxy-under-test.ts';
+import type { CaseNote, Suite, SuiteResult } from '../suite.ts';
+import { requireTool } from '../tools.ts';
+import { droppedFor } from './dropped-cases.ts';
+import { readJunitReport } from './junit-report.ts';
+
+/** h2spec as client of a gateway: our server role. Strict cases included. */
+export const h2specServerSuite: Suite = { name: 'h2spec-server', needs: ['h2spec'], run };
+
+async function run(): Promise<readonly SuiteResult[]> {
+  const app = await startApp();
+  const { port: appPort } = app.address() as AddressInfo;
+  try {
+    return [await withProxies(async (proxies) => {
+      const { port } = await proxies.proxy({ upstreamPort: appPort });
+      return judge('h2spec, server role, cleartext', port, []);
+    })];
+  } finally {
+    app.closeAllConnections();
+    app.close();
+  }
+}
+
+/** h2spec wants a body of some bytes, for flow control. */
+async function startApp(): Promise<Server> {
+  const app = createServer((request, response) => {
+    request.resume();
+    response.setHeader('content-type', 'text/plain').end('h2spec wants a body of a few bytes');
+  });
+  app.listen(0, '127.0.0.1');
+  await once(app, 'listening');
+  return app;
+}
+
+async function judge(title: string, port: number, flags: readonly string[]): Promise<SuiteResult> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'remora-h2spec-'));
+  const report = path.join(folder, 'report.xml');
+  try {
+    await runProgram([requireTool('h2spec'), '--strict', '--host', '127.0.0.1', '--port', String(port), '--timeout', '2', '--junit-report', report, ...flags], { timeoutMs: 400_000 });
+    const cases = readJunitReport(report);
+    const failed: CaseNote[] = [];
+    const excluded: CaseNote[] = [];
+    for (const { name, failure, skipped } of cases) {
+      const dropped = droppedFor(name);
+      if (dropped !== undefined) excluded.push(dropped);
+      else if (failure !== '' || skipped) failed.push({ name, why: failure === '' ? 'skipped by h2spec' : failure });
+    }
+    if (cases.length < casesMin) failed.push({ name: 'all cases', why: `the report has ${cases.length} cases instead of at least ${casesMin}` });
+    return { title, passed: Math.max(0, cases.length - failed.length - excluded.length), failed, excluded };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Of version 2.2.1 with strict cases: fewer means that something did not run. */
+const casesMin = 146;
