@@ -129,11 +129,12 @@ describe('responses', () => {
       .toEqual(['', '', '', 200, 3, ['set-cookie: a', 'set-cookie: b']]);
     expect(response('HTTP/1.1 404 Not here at all\r\n\r\n').head?.bodyLength).toBe(-1);
     expect(response('HTTP/1.1 200\r\nKeep-Alive: timeout=5, max=100\r\n\r\n').head?.keepAliveSeconds).toBe(5);
+    expect(response('HTTP/1.1 800 Unheard of\r\n\r\n').head?.status).toBe(800);
     expect(response('HTTP/1.1 500 Ori\xebnt\r\n\r\n').verdict).toBe(scanComplete);
   });
 
   it.each([
-    'HTTP/1.1 99 x\r\n\r\n', 'HTTP/1.1 600 x\r\n\r\n', 'HTTP/1.1 2000 x\r\n\r\n', 'HTTP/1.1 20 x\r\n\r\n', 'HTTP/1.1  200 x\r\n\r\n', 'HTTP/1.1 200 a\nb\r\n\r\n', '\r\nHTTP/1.1 200 OK\r\n\r\n',
+    'HTTP/1.1 99 x\r\n\r\n', 'HTTP/1.1 099 x\r\n\r\n', 'HTTP/1.1 2000 x\r\n\r\n', 'HTTP/1.1 20 x\r\n\r\n', 'HTTP/1.1  200 x\r\n\r\n', 'HTTP/1.1 200 a\nb\r\n\r\n', '\r\nHTTP/1.1 200 OK\r\n\r\n',
     'HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n', 'GET / HTTP/1.1\r\n\r\n',
   ])('are refused: %j', (text) => {
     expect(response(text).verdict).toBe(scanBad);

@@ -135,7 +135,8 @@ export class HeadScanner {
       if (digit < 0 || digit > 9) return scanBad;
       status = status * 10 + digit;
     }
-    if (status < 100 || status > 599) return scanBad;
+    // RFC 9110 section 15: above 599 is invalid, and treated as 5xx by whom it is for; it goes on as it came.
+    if (status < 100) return scanBad;
     this.status = status;
     if (at >= end) return scanIncomplete;
     // The space before an empty reason phrase is often left out; nothing depends on it.
@@ -285,6 +286,8 @@ export const connectionUpgrade = 4;
 export const connectionNames = 8;
 /** An `Expect` that is not `100-continue`. */
 export const unknownExpectation = 16;
+/** HTTP/2: `te: trailers` was received. */
+export const trailersAccepted = 32;
 
 const CR = 13;
 const LF = 10;
@@ -308,7 +311,7 @@ const keepAliveId = headerId('keep-alive');
 export const lastFramingId = headerId('proxy-connection');
 
 /** HTAB, SP, VCHAR and obs-text (RFC 9110 section 5.5). */
-const valueByte = new Uint8Array(256);
+export const valueByte = new Uint8Array(256);
 for (let i = 0; i < 256; i++) valueByte[i] = i === HTAB || (i >= SP && i !== 127) ? 1 : 0;
 
 /** Visible ASCII: everything a target may have in any form, and what browsers leave unescaped. The path is judged later. */
@@ -316,17 +319,18 @@ function visible(byte: number): boolean {
   return byte > SP && byte < 127;
 }
 
-const pathPlain = 0;
-const pathSpecial = 1;
+/** Kinds of `pathByte`. */
+export const pathPlain = 0;
+export const pathSpecial = 1;
 /** Plain, unless it follows a slash. */
 const pathAfterSlash = 2;
-const pathByte = new Uint8Array(256).fill(pathSpecial);
+export const pathByte: Uint8Array = new Uint8Array(256).fill(pathSpecial);
 for (const char of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~!$&'()*+,=:@") pathByte[char.charCodeAt(0)] = pathPlain;
 pathByte[46] = pathAfterSlash;
 pathByte[47] = pathAfterSlash;
 
 /** -1 where it is not 1*DIGIT or above 2^53 - 1 (RFC 9110 section 8.6). */
-function parseLength(bytes: Uint8Array, at: number, end: number): number {
+export function parseLength(bytes: Uint8Array, at: number, end: number): number {
   if (end === at || end - at > 20) return -1;
   let length = 0;
   for (let i = at; i < end; i++) {
@@ -338,7 +342,7 @@ function parseLength(bytes: Uint8Array, at: number, end: number): number {
 }
 
 const chunkedText = Buffer.from('chunked');
-const continueText = Buffer.from('100-continue');
+export const continueText = Buffer.from('100-continue');
 const closeText = Buffer.from('close');
 const keepAliveText = Buffer.from('keep-alive');
 const upgradeText = Buffer.from('upgrade');

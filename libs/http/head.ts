@@ -15,7 +15,7 @@ export interface Head {
   readonly path: string;
   /** Raw query without `?`; empty where there is none. */
   readonly query: string;
-  /** Response: 100 to 599. 0 in requests. */
+  /** Response: 100 to 999; above 599 is nothing that a server should send. 0 in requests. */
   status: number;
   /** Bytes of the body: -1 unknown, 0 none. Framing is emitted from this alone. */
   bodyLength: number;

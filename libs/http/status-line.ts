@@ -26,4 +26,4 @@ const phrases: ReadonlyMap<number, string> = new Map([
   [508, 'Loop Detected'], [511, 'Network Authentication Required'],
 ]);
 
-const lines: readonly Uint8Array[] = Array.from({ length: 600 }, (_, status) => Buffer.from(`HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n`));
+const lines: readonly Uint8Array[] = Array.from({ length: 1000 }, (_, status) => Buffer.from(`HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n`));
