@@ -1,4 +1,5 @@
 import { createServer } from 'node:net';
+import { stripVTControlCharacters } from 'node:util';
 import path from 'node:path';
 import { runProgram } from '../program.ts';
 import { withProxies } from '../proxy-under-test.ts';
@@ -34,7 +35,7 @@ function routesTo(firstPort: number): string {
 
 /** h2specd writes no report: its lines are `✔ 1: title`, or `× 1: title` with the reason below, under the titles of sections. */
 function readOutput(output: string): SuiteResult {
-  const lines = output.replaceAll(/\x1b\[[0-9;]*[A-Za-z]/g, '').split(/\r?\n|\r/);
+  const lines = stripVTControlCharacters(output).split(/\r?\n|\r/);
   const end = lines.findIndex((line) => line.startsWith('Failures:'));
   const failed: CaseNote[] = [];
   let passed = 0;
