@@ -104,10 +104,14 @@ async function productionEnvironment(settings: SidecarSettings, log: SidecarEnvi
     timers: systemTimers,
     random: systemRandom,
     pause: () => nextTurn(),
-    disk: new FileSnapshotDisk(settings.dataDir, settings.subject),
+    disk: new FileSnapshotDisk(settings.dataDir, settings.subject, systemClock),
     startDataPlane: async () => {
       const { WorkerDataPlane } = await import('./threads/worker-data-plane.ts');
-      return WorkerDataPlane.start({ workers: settings.workers, subject: settings.subject, withoutKinds: settings.withoutKinds, nodeId, logFolder: path.join(settings.dataDir, 'logs'), memoryLimitBytes: settings.memoryLimitBytes });
+      const { workers, subject, withoutKinds, memoryLimitBytes } = settings;
+      return WorkerDataPlane.start({
+        workers, subject, withoutKinds, nodeId, logFolder: path.join(settings.dataDir, 'logs'), memoryLimitBytes,
+        ...(settings.otlpEndpoint !== '' && settings.otlpSpans === 'requests' && { spans: { ratio: settings.otlpSampling } }),
+      });
     },
     loadConnectors: async () => {
       const [{ GrpcConnector }, { grpcTelemetryConnector }] = await Promise.all([import('./config/grpc-control-stream.ts'), import('./telemetry/grpc-telemetry-stream.ts')]);

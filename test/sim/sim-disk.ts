@@ -44,6 +44,7 @@ export class SimDisk {
       writeEndpoints: (endpoints) => write(() => { this.#endpoints = endpoints; }),
       loadNotes: () => Promise.resolve({ notes: this.#notes, problem: null }),
       writeNotes: (notes) => write(() => { this.#notes = notes; }),
+      close: () => Promise.resolve(),
     };
   }
 }

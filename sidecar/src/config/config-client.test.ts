@@ -288,7 +288,7 @@ describe('a start', () => {
     const disk = new MemoryDisk();
     disk.generations = [snapshot(2, { kind: 'fromTheFuture' }), snapshot(1)];
     const fixture = new ClientFixture({ disk });
-    expect(await fixture.client.restore()).toMatchObject({ from: 'previous', problems: [{ file: 'snapshot.current', code: 'unknown-kind' }] });
+    expect(await fixture.client.restore()).toMatchObject({ from: 'previous', problems: [{ file: 'snapshot 1.2', code: 'unknown-kind' }] });
     expect(fixture.dataPlane.current?.version.index).toBe(1);
   });
 

@@ -1,7 +1,7 @@
 import type { Clock, Timers } from '@remora/core/clock';
 import type { Random } from '@remora/core/random';
 import type { Subject } from '@remora/core/subject';
-import { compareVersions } from '@remora/core/version';
+import { compareVersions, formatVersion } from '@remora/core/version';
 import type { Applied, ControlMessage, Hello, SidecarHeartbeat } from '@remora/proto/gen/remora/push/v1/push';
 import type { BuildIdentity } from '@remora/snapshot/build';
 import type { Candidate } from '@remora/snapshot/candidate';
@@ -235,6 +235,8 @@ export class ConfigClient {
     if (this.#link) this.#note();
     this.#link?.close();
     await Promise.all([this.#keeper.close(), this.#flushWithin(this.#options.diskPatienceMs ?? 1_000)]);
+    // A disk that hangs is not waited for: the process ends, and with it what is open.
+    void this.#options.disk.close();
   }
 
   /** Cut off at once, as by kill -9: writes nothing more. For the simulator and for a second signal. */
@@ -258,12 +260,12 @@ export class ConfigClient {
   }
 
   async #restoreSnapshot(candidates: readonly Candidate[], notes: StoredNotes | null, problems: DiskProblem[]): Promise<RestoreReport['from']> {
-    for (const [i, candidate] of candidates.entries()) {
+    for (const candidate of candidates) {
       const label = notes?.label?.hash === candidate.hash && compareVersions(notes.label.version, candidate.version) > 0 ? notes.label.version : candidate.version;
       const result = await this.#applier.restore(candidate, label);
-      if (result.ok) return i === 0 && !problems.some(({ file }) => file === 'snapshot.current') ? 'current' : 'previous';
+      if (result.ok) return problems.some(({ file }) => file.startsWith('snapshot')) ? 'previous' : 'current';
       const [first] = result.errors;
-      problems.push({ file: i === 0 ? 'snapshot.current' : 'snapshot.previous', code: first?.code ?? result.class, message: first?.message ?? 'it cannot be enforced' });
+      problems.push({ file: `snapshot ${formatVersion(candidate.version)}`, code: first?.code ?? result.class, message: first?.message ?? 'it cannot be enforced' });
     }
     return 'nothing';
   }

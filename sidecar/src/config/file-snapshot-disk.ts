@@ -1,51 +1,52 @@
-import { mkdir, open, readFile, rename, stat } from 'node:fs/promises';
+import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Clock } from '@remora/core/clock';
 import type { Subject } from '@remora/core/subject';
 import type { Candidate } from '@remora/snapshot/candidate';
 import type { DiskProblem, LoadedSnapshots, SnapshotDisk, StoredEndpoints, StoredNotes } from './snapshot-disk.ts';
-import { candidateToRecord, encodeRecord, isVersion, readRecord, recordToCandidate, type DiskRecord } from './snapshot-record.ts';
+import { encodeRecord, isVersion, readRecord, type DiskRecord } from './snapshot-record.ts';
+import { SnapshotSlots, syncDirectory } from './snapshot-slots.ts';
 
 /**
- * Files of one data directory, readable by the owner only. Every write goes to a file beside, is synced, renamed, and the
- * directory synced; so a crash at any moment leaves whole files of one moment or the other.
+ * Snapshots, endpoints and notes in a directory that is readable by its owner only. Snapshots stand in three slots (snapshot-slots.ts), for each edit writes
+ * them. What is written at most once a second goes to a file beside, is synced, renamed, and the directory synced; so a crash at any moment leaves
+ * whole files of one moment or the other.
  */
 export class FileSnapshotDisk implements SnapshotDisk {
   readonly #directory: string;
   readonly #subject: Subject;
+  readonly #slots: SnapshotSlots;
 
-  constructor(directory: string, subject: Subject) {
+  constructor(directory: string, subject: Subject, clock: Pick<Clock, 'monotonicMs'>) {
     this.#directory = directory;
     this.#subject = subject;
+    this.#slots = new SnapshotSlots(directory, clock);
   }
 
   async load(): Promise<LoadedSnapshots> {
-    const candidates: Candidate[] = [];
-    const problems: DiskProblem[] = [];
-    let newestWrittenMs = 0;
-    for (const file of ['snapshot.current', 'snapshot.previous']) {
-      const read = await this.#read(file);
-      if (read.problem) problems.push(read.problem);
-      if (!read.record) continue;
-      const candidate = recordToCandidate(read.record);
-      const problem = candidate ? this.#checkSubject(file, candidate) : { file, code: 'not-a-snapshot', message: 'the file holds no snapshot' };
-      if (problem) problems.push(problem);
-      else if (candidate) {
-        candidates.push(candidate);
-        newestWrittenMs ||= Math.floor((await stat(this.#path(file))).mtimeMs);
-      }
-    }
-    return { candidates, problems, ...(newestWrittenMs > 0 ? { newestWrittenMs } : {}) };
+    const { found, problems } = await this.#slots.load();
+    const ours = found.filter(({ candidate }) => this.#isOurs(candidate));
+    const foreign = found.filter(({ candidate }) => !this.#isOurs(candidate));
+    const [newest] = ours;
+    return {
+      candidates: ours.map(({ candidate }) => candidate),
+      problems: [...problems, ...foreign.map(({ file, candidate: { subject } }): DiskProblem => ({
+        file, code: 'wrong-subject', message: `the file is for ${subject.kind} ${subject.name}, this sidecar runs for ${this.#subject.kind} ${this.#subject.name}`,
+      }))],
+      ...(newest && { newestWrittenMs: newest.writtenMs }),
+    };
   }
 
-  async writeCandidate(candidate: Candidate): Promise<void> {
-    await this.#write('snapshot.candidate', candidateToRecord(candidate), { rename: false });
+  writeCandidate(candidate: Candidate): Promise<void> {
+    return this.#slots.write(candidate);
   }
 
-  async markGood(): Promise<void> {
-    // Should the process die between the two, the older generation is there and the newest is not: a good start.
-    await rename(this.#path('snapshot.current'), this.#path('snapshot.previous')).catch(ignoreMissing);
-    await rename(this.#path('snapshot.candidate'), this.#path('snapshot.current'));
-    await this.#syncDirectory();
+  markGood(): Promise<void> {
+    return this.#slots.mark();
+  }
+
+  close(): Promise<void> {
+    return this.#slots.close();
   }
 
   async loadEndpoints(): Promise<{ endpoints: StoredEndpoints | null; problem: DiskProblem | null }> {
@@ -59,7 +60,7 @@ export class FileSnapshotDisk implements SnapshotDisk {
   }
 
   async writeEndpoints({ version, hash, sets }: StoredEndpoints): Promise<void> {
-    await this.#write('endpoints.current', { header: { type: 'endpoints', version, hash }, blobs: sets }, { rename: true });
+    await this.#write('endpoints.current', { header: { type: 'endpoints', version, hash }, blobs: sets });
   }
 
   async loadNotes(): Promise<{ notes: StoredNotes | null; problem: DiskProblem | null }> {
@@ -69,7 +70,7 @@ export class FileSnapshotDisk implements SnapshotDisk {
   }
 
   async writeNotes(notes: StoredNotes): Promise<void> {
-    await this.#write('notes.current', { header: { type: 'notes', ...notes }, blobs: new Map() }, { rename: true });
+    await this.#write('notes.current', { header: { type: 'notes', ...notes }, blobs: new Map() });
   }
 
   async #read(file: string): Promise<{ record: DiskRecord | null; problem: DiskProblem | null }> {
@@ -86,65 +87,28 @@ export class FileSnapshotDisk implements SnapshotDisk {
     return { record: null, problem: { file, code: read.code, message: read.message } };
   }
 
-  async #write(file: string, record: DiskRecord, options: { readonly rename: boolean }): Promise<void> {
+  /** Whole or not at all, and durable when it resolves. */
+  async #write(file: string, record: DiskRecord): Promise<void> {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    const target = this.#path(file);
-    const path = options.rename ? `${target}.new` : target;
-    const handle = await open(path, 'w', 0o600);
+    const path = this.#path(file);
+    const handle = await open(`${path}.new`, 'w', 0o600);
     try {
-      for (const pieces of batches(encodeRecord(record))) await writeAll(handle, pieces);
+      for (const piece of encodeRecord(record).pieces) for (let at = 0; at < piece.length;) at += (await handle.write(piece, at)).bytesWritten;
       await handle.sync();
     } finally {
       await handle.close();
     }
-    if (!options.rename) return;
-    await rename(path, target);
-    await this.#syncDirectory();
+    await rename(`${path}.new`, path);
+    await syncDirectory(this.#directory);
   }
 
-  async #syncDirectory(): Promise<void> {
-    const handle = await open(this.#directory, 'r');
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  }
-
-  #checkSubject(file: string, { subject }: Candidate): DiskProblem | null {
-    if (subject.kind === this.#subject.kind && subject.name === this.#subject.name) return null;
-    return { file, code: 'wrong-subject', message: `the file is for ${subject.kind} ${subject.name}, this sidecar runs for ${this.#subject.kind} ${this.#subject.name}` };
+  #isOurs({ subject }: Candidate): boolean {
+    return subject.kind === this.#subject.kind && subject.name === this.#subject.name;
   }
 
   #path(file: string): string {
     return join(this.#directory, file);
   }
-}
-
-const batchBytes = 1_048_576;
-
-/** Small pieces together: one system call per megabyte, not per resource. */
-function* batches(pieces: Iterable<Uint8Array>): Generator<Uint8Array[], void, void> {
-  let batch: Uint8Array[] = [];
-  let size = 0;
-  for (const piece of pieces) {
-    batch.push(piece);
-    size += piece.length;
-    if (size < batchBytes) continue;
-    yield batch;
-    batch = [];
-    size = 0;
-  }
-  if (batch.length > 0) yield batch;
-}
-
-async function writeAll(handle: Awaited<ReturnType<typeof open>>, pieces: readonly Uint8Array[]): Promise<void> {
-  const whole = Buffer.concat(pieces);
-  for (let at = 0; at < whole.length; ) at += (await handle.write(whole, at)).bytesWritten;
-}
-
-function ignoreMissing(error: unknown): void {
-  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
 }
 
 function parseNotes(header: Readonly<Record<string, unknown>>): StoredNotes | null {

@@ -3,7 +3,7 @@ import type { Version } from '@remora/core/version';
 
 /**
  * Where a sidecar keeps what it enforces, so that it starts without a control plane. Two generations of snapshots: what
- * was last enforced, and what was enforced before. A candidate becomes the newest only by `markGood`.
+ * was last enforced, and what was enforced before. A candidate becomes the newest only by `markGood`. Callers await each write before the next.
  */
 export interface SnapshotDisk {
   /** Usable snapshots, newest first, and what is wrong with the others. Never rejects. */
@@ -17,6 +17,8 @@ export interface SnapshotDisk {
   writeEndpoints(endpoints: StoredEndpoints): Promise<void>;
   loadNotes(): Promise<{ readonly notes: StoredNotes | null; readonly problem: DiskProblem | null }>;
   writeNotes(notes: StoredNotes): Promise<void>;
+  /** Gives back what it holds open; nothing is written after it. */
+  close(): Promise<void>;
 }
 
 export interface LoadedSnapshots {

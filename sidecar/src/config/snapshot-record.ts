@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import type { Candidate } from '@remora/snapshot/candidate';
 
 /**
- * A file of this sidecar: magic, version byte, JSON header, named blobs, SHA-256 over everything before it. Anything that
- * was cut or changed anywhere is refused; nothing is ever read half.
+ * A file of this sidecar: magic, version byte, length, JSON header, named blobs, SHA-256 over everything before it. Anything that was cut or
+ * changed anywhere is refused; nothing is ever read half.
  *
- *     8 magic | 1 version | u32 header length | header | u32 blob count | (u16 name length | name | u32 length | bytes)* | 32 SHA-256
+ *     8 magic | 1 version | u32 length of all | u32 header length | header | u32 blob count | (u16 name length | name | u32 length | bytes)* | 32 SHA-256
  */
 export interface DiskRecord {
   readonly header: Readonly<Record<string, unknown>>;
@@ -17,31 +17,80 @@ export type ReadRecord =
   | { readonly ok: false; readonly code: 'empty' | 'cut' | 'checksum' | 'newer-version' | 'not-a-snapshot'; readonly message: string };
 
 const magic = Buffer.from('REMORA\r\n', 'latin1');
-export const recordVersion = 1;
-const checksumBytes = 32;
-const headEnd = magic.length + 1 + 4;
+export const recordVersion = 2;
+const lengthAt = magic.length + 1;
+const headerLengthAt = lengthAt + 4;
+const headerAt = headerLengthAt + 4;
+export const checksumBytes = 32;
+/** Longest record: its length is a u32. A snapshot has at most 256 MiB. */
+export const recordBytesMax = 0xffff_ffff;
 
-/** The bytes of a record piece by piece, so that 50 MB never stand in memory twice nor stop the thread. */
-export function* encodeRecord(record: DiskRecord): Generator<Uint8Array, void, void> {
-  const digest = createHash('sha256');
-  const hashed = (piece: Uint8Array): Uint8Array => {
-    digest.update(piece);
-    return piece;
-  };
+/** The bytes of a record, and how many there are. */
+export interface EncodedRecord {
+  readonly length: number;
+  /** About `pieceBytes` each, so that 50 MB neither stand in memory twice nor stop the thread; one piece where it is small. */
+  readonly pieces: Generator<Buffer, void, void>;
+}
+
+export function encodeRecord(record: DiskRecord): EncodedRecord {
   const header = Buffer.from(JSON.stringify(record.header));
-  const head = Buffer.alloc(headEnd);
-  magic.copy(head);
-  head.writeUInt8(recordVersion, magic.length);
-  head.writeUInt32BE(header.length, magic.length + 1);
-  yield hashed(Buffer.concat([head, header, u32(record.blobs.size)]));
+  let length = headerAt + header.length + 4 + checksumBytes;
+  for (const [name, bytes] of record.blobs) length += 2 + Buffer.byteLength(name) + 4 + bytes.length;
+  if (length > recordBytesMax) throw new Error(`a record has at most ${recordBytesMax} bytes, this one would have ${length}`);
+  return { length, pieces: length <= pieceBytes ? onePiece(record, header, length) : manyPieces(record, header, length) };
+}
+
+function* onePiece(record: DiskRecord, header: Buffer, length: number): Generator<Buffer, void, void> {
+  const whole = Buffer.allocUnsafe(length);
+  let at = writeHead(whole, record, header, length);
   for (const [name, bytes] of record.blobs) {
-    const nameBytes = Buffer.from(name);
-    const prefix = Buffer.alloc(2);
-    prefix.writeUInt16BE(nameBytes.length);
-    yield hashed(Buffer.concat([prefix, nameBytes, u32(bytes.length)]));
-    yield hashed(bytes);
+    at = writeBlobHead(whole, at, name, bytes.length);
+    whole.set(bytes, at);
+    at += bytes.length;
   }
+  whole.set(hash('sha256', whole.subarray(0, at), 'buffer'), at);
+  yield whole;
+}
+
+function* manyPieces(record: DiskRecord, header: Buffer, length: number): Generator<Buffer, void, void> {
+  const digest = createHash('sha256');
+  let piece = Buffer.allocUnsafe(Math.max(pieceBytes, headerAt + header.length + 4));
+  let at = writeHead(piece, record, header, length);
+  for (const [name, bytes] of record.blobs) {
+    const size = 2 + Buffer.byteLength(name) + 4 + bytes.length;
+    if (at + size > piece.length) {
+      digest.update(piece.subarray(0, at));
+      yield piece.subarray(0, at);
+      piece = Buffer.allocUnsafe(Math.max(pieceBytes, size));
+      at = 0;
+    }
+    at = writeBlobHead(piece, at, name, bytes.length);
+    piece.set(bytes, at);
+    at += bytes.length;
+  }
+  digest.update(piece.subarray(0, at));
+  yield piece.subarray(0, at);
   yield digest.digest();
+}
+
+function writeHead(to: Buffer, record: DiskRecord, header: Buffer, length: number): number {
+  magic.copy(to);
+  to.writeUInt8(recordVersion, magic.length);
+  to.writeUInt32BE(length, lengthAt);
+  to.writeUInt32BE(header.length, headerLengthAt);
+  header.copy(to, headerAt);
+  return to.writeUInt32BE(record.blobs.size, headerAt + header.length);
+}
+
+function writeBlobHead(to: Buffer, at: number, name: string, length: number): number {
+  const nameBytes = to.write(name, at + 2);
+  to.writeUInt16BE(nameBytes, at);
+  return to.writeUInt32BE(length, at + 2 + nameBytes);
+}
+
+/** How many bytes the record at the start of `bytes` has, as it says itself; 0 where that cannot be read. */
+export function recordLength(bytes: Buffer): number {
+  return bytes.length < headerAt || !bytes.subarray(0, magic.length).equals(magic) ? 0 : bytes.readUInt32BE(lengthAt);
 }
 
 /** Total: any bytes give a record or a reason. */
@@ -51,25 +100,22 @@ export function readRecord(bytes: Uint8Array): ReadRecord {
   if (!magic.subarray(0, Math.min(view.length, magic.length)).equals(view.subarray(0, magic.length))) {
     return wrong('not-a-snapshot', 'the file does not begin like one of ours');
   }
-  if (view.length < headEnd + 4 + checksumBytes) return wrong('cut', `the file has only ${view.length} bytes`);
+  if (view.length < headerAt + 4 + checksumBytes) return wrong('cut', `the file has only ${view.length} bytes`);
   const version = view.readUInt8(magic.length);
   if (version > recordVersion) return wrong('newer-version', `the file has version ${version}, this build reads up to ${recordVersion}`);
   const bodyEnd = view.length - checksumBytes;
-  const sum = createHash('sha256').update(view.subarray(0, bodyEnd)).digest();
+  const sum = hash('sha256', view.subarray(0, bodyEnd), 'buffer');
   if (!sum.equals(view.subarray(bodyEnd))) return wrong('checksum', 'the checksum does not fit: the file was cut or changed');
-  const record = parseBody(view.subarray(0, bodyEnd));
+  const record = version === recordVersion && view.readUInt32BE(lengthAt) === view.length ? parseBody(view.subarray(0, bodyEnd)) : null;
   return record ? { ok: true, record } : wrong('not-a-snapshot', 'the checksum fits and the content does not');
 }
 
 function parseBody(view: Buffer): DiskRecord | null {
   try {
-    let at = magic.length + 1;
-    const headerLength = view.readUInt32BE(at);
-    at += 4;
-    const header: unknown = JSON.parse(view.toString('utf8', at, at + headerLength));
-    at += headerLength;
-    const count = view.readUInt32BE(at);
-    at += 4;
+    const headerEnd = headerAt + view.readUInt32BE(headerLengthAt);
+    const header: unknown = JSON.parse(view.toString('utf8', headerAt, headerEnd));
+    const count = view.readUInt32BE(headerEnd);
+    let at = headerEnd + 4;
     const blobs = new Map<string, Uint8Array>();
     for (let i = 0; i < count; i++) {
       const nameEnd = at + 2 + view.readUInt16BE(at);
@@ -88,21 +134,23 @@ function parseBody(view: Buffer): DiskRecord | null {
 
 const manifestName = 'manifest';
 
-export function candidateToRecord(candidate: Candidate): DiskRecord {
+/** `serial` grows with each snapshot that is written: of two that are good, the higher one is the newer. */
+export function candidateToRecord(candidate: Candidate, serial: number): DiskRecord {
   const { subject, version, hash, manifest, resources } = candidate;
   const blobs = new Map<string, Uint8Array>([[manifestName, manifest]]);
   for (const [name, bytes] of resources) blobs.set(name, bytes);
-  return { header: { type: 'snapshot', subject: { kind: subject.kind, name: subject.name }, version, hash }, blobs };
+  return { header: { type: 'snapshot', serial, subject: { kind: subject.kind, name: subject.name }, version, hash }, blobs };
 }
 
 /** null: the record is no snapshot. Content is verified when it is decoded. */
-export function recordToCandidate({ header, blobs }: DiskRecord): Candidate | null {
-  const { type, subject, version, hash } = header as Partial<{ type: string; subject: Candidate['subject']; version: Candidate['version']; hash: string }>;
+export function recordToCandidate({ header, blobs }: DiskRecord): { readonly candidate: Candidate; readonly serial: number } | null {
+  const { type, serial, subject, version, hash } = header as Partial<{ type: string; serial: number; subject: Candidate['subject']; version: Candidate['version']; hash: string }>;
   const manifest = blobs.get(manifestName);
   if (type !== 'snapshot' || !manifest || typeof hash !== 'string' || !isSubject(subject) || !isVersion(version)) return null;
+  if (serial === undefined || !Number.isSafeInteger(serial)) return null;
   const resources = new Map(blobs);
   resources.delete(manifestName);
-  return { subject, version, hash, manifest, resources };
+  return { candidate: { subject, version, hash, manifest, resources }, serial };
 }
 
 export function isVersion(value: unknown): value is Candidate['version'] {
@@ -114,12 +162,9 @@ function isSubject(value: Candidate['subject'] | undefined): value is Candidate[
   return (value?.kind === 'service' || value?.kind === 'gateway') && typeof value.name === 'string';
 }
 
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-}
-
 function wrong(code: Exclude<ReadRecord, { ok: true }>['code'], message: string): ReadRecord {
   return { ok: false, code, message };
 }
+
+/** A resource has at most 256 KiB, so no piece is longer but for a manifest of many pages. */
+export const pieceBytes = 1_048_576;

@@ -51,6 +51,10 @@ export class MemoryDisk implements SnapshotDisk {
     return this.#write('notes', () => { this.notes = notes; });
   }
 
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
   async #write(what: string, apply: () => void): Promise<void> {
     if (this.#mode === 'hanging') await new Promise<void>((resolve) => { this.#waiting.push(resolve); });
     if (this.#mode === 'failing') throw new Error('no space left on device');
