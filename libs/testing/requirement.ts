@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 /** Outside programs that some tests need. The names are the commands looked for on PATH. */
-export type RequiredProgram = 'nginx' | 'envoy' | 'wrk' | 'systemd-analyze' | 'kubernetes-validate' | 'docker' | 'bash';
+export type RequiredProgram = 'nginx' | 'haproxy' | 'envoy' | 'wrk' | 'h2load' | 'systemd-analyze' | 'kubernetes-validate' | 'docker' | 'bash';
 
 export function programPath(program: RequiredProgram): string | null {
   for (const folder of (process.env['PATH'] ?? '').split(path.delimiter).concat('/usr/sbin', '/usr/local/sbin')) {
