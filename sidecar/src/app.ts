@@ -1,7 +1,7 @@
 import { buildIdentity } from '@remora/snapshot/build';
 import { AdminServer } from './admin/admin-server.ts';
 import { Inspection } from './admin/inspection.ts';
-import { renderMetrics } from './admin/metrics.ts';
+import { renderMetrics, type SpanCounts } from './admin/metrics.ts';
 import { AppReadiness } from './config/app-readiness.ts';
 import type { AppliedConfig } from './config/applied-config.ts';
 import { ConfigClient } from './config/config-client.ts';
@@ -165,6 +165,7 @@ export class Sidecar {
         refusalCount: () => this.#refusals.total,
         policyEvents: () => this.#dataPlane.readPolicyEvents(),
         threadDeaths: () => this.#threadDeaths,
+        spans: () => this.#spanCounts,
         overloadStage: () => this.#dataPlane.overloadStage(),
       }),
       drain: () => void this.drain(),
@@ -191,13 +192,23 @@ export class Sidecar {
   }
 
   async #startOtlp(): Promise<void> {
-    const { otlpEndpoint, subject, telemetryIntervalMs } = this.#settings;
+    const { otlpEndpoint, otlpSpans, subject, telemetryIntervalMs } = this.#settings;
     if (otlpEndpoint === '') return;
-    const { nodeId, version, clock } = this.#environment;
+    const { nodeId, version, clock, timers, log } = this.#environment;
     const { startOtlpExport } = await import('./telemetry/otlp-export.ts');
     this.#otlp = startOtlpExport({
-      endpoint: otlpEndpoint, nodeId, subject, version, clock, intervalMs: telemetryIntervalMs, readSeries: () => this.#dataPlane.readSeries(),
+      endpoint: otlpEndpoint, nodeId, subject, version, clock, timers, intervalMs: telemetryIntervalMs, readSeries: () => this.#dataPlane.readSeries(),
+      spans: otlpSpans, takeSpans: (max) => this.#dataPlane.takeSpans(max),
+      onTrouble: (cause) => {
+        if (cause === null) log.info('the collector takes spans again');
+        else log.warn('the collector does not take spans; they are dropped and counted', { cause });
+      },
     });
+  }
+
+  get #spanCounts(): SpanCounts | null {
+    const spans = this.#otlp?.requestSpans ?? null;
+    return spans === null ? null : { exported: spans.exported, dropped: this.#dataPlane.droppedSpans(), failed: spans.failed };
   }
 
   #onApplied(applied: AppliedConfig): void {

@@ -18,6 +18,16 @@ export interface MetricSources {
   readonly threadDeaths: () => number;
   /** Stage of overload, 0 to 3. */
   readonly overloadStage: () => number;
+  /** Of requests, by what became of them; null where they are not recorded. */
+  readonly spans: () => SpanCounts | null;
+}
+
+export interface SpanCounts {
+  readonly exported: number;
+  /** The buffer was full. */
+  readonly dropped: number;
+  /** The collector did not take them. */
+  readonly failed: number;
 }
 
 interface Sample {
@@ -60,6 +70,7 @@ export const metricTable: readonly MetricRow[] = [
   { name: 'remora_app_ready', type: 'gauge', help: '1 while the app accepts connections.', read: single((s) => Number(s.appReady())) },
   { name: 'remora_refusals_seen_total', type: 'counter', help: 'Refusals that reached the ring for why.', read: single((s) => s.refusalCount()) },
   { name: 'remora_telemetry_dropped_total', type: 'counter', help: 'Batches not sent in time, refusals and events that did not fit the queue.', read: readDropped },
+  { name: 'remora_spans_total', type: 'counter', help: 'Spans of requests, by what became of them: `exported`, `dropped` (the buffer was full), `failed` (the collector did not take them). Only with an OTLP endpoint.', read: readSpans },
   { name: 'remora_data_thread_deaths_total', type: 'counter', help: 'Data threads that died; each is replaced, its connections are lost.', read: single((s) => s.threadDeaths()) },
   { name: 'remora_overload_stage', type: 'gauge', help: '0: none; 1: keep-alive ends; 2: new requests are refused; 3: new connections are closed. Of the data thread that is worst off.', read: single((s) => s.overloadStage()) },
   { name: 'remora_resident_memory_bytes', type: 'gauge', help: 'Resident memory of the process.', read: single((s) => s.rssBytes()) },
@@ -128,6 +139,10 @@ function readPolicyEvents(_series: readonly SeriesReading[], sources: MetricSour
     const at = name.indexOf('_');
     return { value, labels: at <= 0 ? { kind: '', event: name } : { kind: name.slice(0, at), event: name.slice(at + 1) } };
   });
+}
+
+function readSpans(_series: readonly SeriesReading[], sources: MetricSources): Sample[] {
+  return Object.entries(sources.spans() ?? {}).map(([outcome, value]: [string, number]) => ({ value, labels: { outcome } }));
 }
 
 function readDropped(_series: readonly SeriesReading[], sources: MetricSources): Sample[] {

@@ -49,7 +49,7 @@ export function buildSettings(
     drainDelayMs: read.number('drain-delay') ?? 5_000,
     drainTimeoutMs: read.number('drain-timeout') ?? 30_000,
     telemetryIntervalMs,
-    otlpEndpoint: read.text('otlp-endpoint') ?? '',
+    ...readOtlp(read),
     logLevel: (read.text('log-level') as LogLevel | undefined) ?? 'info',
   };
 }
@@ -116,6 +116,14 @@ class Reader {
     }
     return map;
   }
+}
+
+/** What only matters with an endpoint is refused without one: it would do nothing. */
+function readOtlp(read: Reader): Pick<SidecarSettings, 'otlpEndpoint' | 'otlpSpans' | 'otlpSampling'> {
+  const otlpEndpoint = read.text('otlp-endpoint') ?? '';
+  for (const name of ['otlp-spans', 'otlp-sampling']) if (otlpEndpoint === '' && read.has(name)) read.fail(name, 'needs --otlp-endpoint: where do spans go?');
+  const spans = read.text('otlp-spans') as SidecarSettings['otlpSpans'] | undefined;
+  return { otlpEndpoint, otlpSpans: spans ?? 'requests', otlpSampling: read.number('otlp-sampling') ?? 1 };
 }
 
 function readSubject(read: Reader): Subject {

@@ -1,4 +1,4 @@
-import { parseDurationMs } from '@remora/core/units';
+import { parseDurationMs, parseRatio } from '@remora/core/units';
 import type { HostPort } from './sidecar-settings.ts';
 
 /** A value, or what would have been accepted. */
@@ -36,6 +36,12 @@ export const parseFlag: Parser<boolean> = (text) => {
 export const parseDuration: Parser<number> = (text) => {
   const ms = parseDurationMs(text);
   return ms === null ? bad('a duration such as 250ms, 5s or 1m30s') : good(ms);
+};
+
+/** `0.1` or `10%`: between 0 and 1. */
+export const parseShare: Parser<number> = (text) => {
+  const share = parseRatio(/^\d(?:\.\d{1,6})?$/.test(text) ? Number(text) : text);
+  return share === null ? bad('a share between 0% and 100%, or 0 and 1') : good(share);
 };
 
 export function parseInteger(min: number, max: number): Parser<number> {

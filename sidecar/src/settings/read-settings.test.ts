@@ -34,8 +34,8 @@ describe('defaults', () => {
       subject: { kind: 'service', name: 'orders' }, controlPlanes: ['127.0.0.1:8601'], nodeId: '', labels: {}, locality: '',
       apps: new Map([['', { host: '127.0.0.1', port: 8080 }]]), inbounds: new Map([['', { host: '127.0.0.1', port: 15006 }]]),
       outbound: { host: '127.0.0.1', port: 15001 }, outboundFor: new Map(), listeners: new Map(), listenHost: '127.0.0.1', advertise: new Map(),
-      admin: { host: '127.0.0.1', port: 15000 }, adminAllowRemote: false, dataDir: '/home/u/.local/state/remora/service-orders', workers: 1, withoutKinds: [],
-      onNoSnapshot: 'wait', startTimeoutMs: 30_000, drainDelayMs: 5_000, drainTimeoutMs: 30_000, telemetryIntervalMs: 10_000, otlpEndpoint: '', logLevel: 'info',
+      admin: { host: '127.0.0.1', port: 15000 }, adminAllowRemote: false, dataDir: '/home/u/.local/state/remora/service-orders', workers: 1, withoutKinds: [], memoryLimitBytes: 0,
+      onNoSnapshot: 'wait', startTimeoutMs: 30_000, drainDelayMs: 5_000, drainTimeoutMs: 30_000, telemetryIntervalMs: 10_000, otlpEndpoint: '', otlpSpans: 'requests', otlpSampling: 1, logLevel: 'info',
     });
   });
 
@@ -54,14 +54,15 @@ describe('values', () => {
   test('of every form', () => {
     const settings = good('--service orders --app http=127.0.0.1:80 --app admin=[::1]:81 --inbound http=10.0.0.1:0 --inbound admin=16000 '
       + '--outbound-for payments=15011 --label version=v2 --label a/b= --advertise http=orders.example:80 --advertise 10.0.0.9 --without-kind fault '
-      + '--control-plane=[::1]:1 --control-plane localhost:2 --drain-timeout 1m30s --workers 4 --otlp-endpoint http://127.0.0.1:4318 --no-outbound=false');
+      + '--control-plane=[::1]:1 --control-plane localhost:2 --drain-timeout 1m30s --workers 4 --otlp-endpoint http://127.0.0.1:4318 --otlp-sampling 0.05 '
+      + '--otlp-spans operations --no-outbound=false');
     expect(settings).toMatchObject({
       apps: new Map([['http', { host: '127.0.0.1', port: 80 }], ['admin', { host: '::1', port: 81 }]]),
       inbounds: new Map([['http', { host: '10.0.0.1', port: 0 }], ['admin', { host: '127.0.0.1', port: 16000 }]]),
       outboundFor: new Map([['payments', { host: '127.0.0.1', port: 15011 }]]),
       labels: { version: 'v2', 'a/b': '' },
       advertise: new Map([['http', { host: 'orders.example', port: 80 }], ['', { host: '10.0.0.9', port: 0 }]]),
-      withoutKinds: ['fault'], controlPlanes: ['[::1]:1', 'localhost:2'], drainTimeoutMs: 90_000, workers: 4,
+      withoutKinds: ['fault'], controlPlanes: ['[::1]:1', 'localhost:2'], drainTimeoutMs: 90_000, workers: 4, otlpSampling: 0.05, otlpSpans: 'operations',
     });
   });
 
@@ -102,6 +103,8 @@ describe('problems', () => {
     ['--service a --no-outbound --outbound 1', '--no-outbound contradicts --outbound and --outbound-for'],
     ['--service a --telemetry-interval 10ms', '--telemetry-interval must be at least 1s'],
     ['--service a --otlp-endpoint http://u:p@h/', '--otlp-endpoint is "http://u:p@h/", expected an http:// or https:// URL without credentials'],
+    ['--service a --otlp-sampling 10%', '--otlp-sampling needs --otlp-endpoint: where do spans go?'],
+    ['--service a --otlp-endpoint http://h --otlp-sampling 1.5', '--otlp-sampling is "1.5", expected a share between 0% and 100%, or 0 and 1'],
     ['--service a --app 127.0.0.1:0', '--app 127.0.0.1 needs a port'],
   ];
   test.each(table)('%s', (argv, message) => {

@@ -33,6 +33,9 @@ export interface SidecarSettings {
   readonly drainTimeoutMs: number;
   readonly telemetryIntervalMs: number;
   readonly otlpEndpoint: string;
+  readonly otlpSpans: 'requests' | 'operations' | 'none';
+  /** 0 to 1. */
+  readonly otlpSampling: number;
   readonly logLevel: LogLevel;
 }
 

@@ -1,6 +1,6 @@
 import { logLevels } from '../telemetry/log.ts';
 import {
-  parseAddress, parseBinding, parseDuration, parseFlag, parseHostPort, parseInteger, parseLabel, parseName, parseNamed, parseOneOf, parseText, parseUrl, type Parser,
+  parseAddress, parseBinding, parseDuration, parseFlag, parseHostPort, parseInteger, parseLabel, parseName, parseNamed, parseOneOf, parseShare, parseText, parseUrl, type Parser,
 } from './parsers.ts';
 
 /** One setting. The table is the only source: parsing, `--help` and the page in docs are made from it. */
@@ -50,6 +50,8 @@ export const settingTable: readonly SettingRow[] = [
   row('drain-timeout', 'DURATION', parseDuration, '30s', 'After SIGTERM: how long requests in flight may take.'),
   row('telemetry-interval', 'DURATION', parseDuration, '10s', 'How often figures are sent to the control plane. At least 1s.'),
   row('otlp-endpoint', 'URL', parseUrl, '', 'OTLP over HTTP: metrics go to URL/v1/metrics, spans to URL/v1/traces.'),
+  row('otlp-spans', 'WHICH', parseOneOf(['requests', 'operations', 'none']), 'requests', 'Spans to send: of requests and of applying snapshots, only of applying snapshots, or none.'),
+  row('otlp-sampling', 'RATIO', parseShare, '100%', 'Share of the traces beginning here that are recorded. A trace that arrives says itself whether it is.'),
   row('log-level', 'LEVEL', parseOneOf(logLevels), 'info', `Of the process's own log on standard error: ${logLevels.join(', ')}.`),
   row('settings', 'FILE', parseText, '', 'JSON file with settings by name; arguments and environment are stronger.'),
 ];

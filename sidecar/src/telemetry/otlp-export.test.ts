@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { systemClock } from '@remora/core/clock';
+import { systemClock, systemTimers } from '@remora/core/clock';
 import { bucketCount } from '@remora/telemetry/histogram';
 import { expect, test, vi } from 'vitest';
 import type { SeriesReading } from '../threads/data-plane.ts';
@@ -29,7 +29,7 @@ test('metrics and spans reach an OTLP collector, histograms as they were counted
   };
   const otlp = startOtlpExport({
     endpoint: `http://127.0.0.1:${(collector.address() as AddressInfo).port}/`, nodeId: 'orders-1', subject: { kind: 'service', name: 'orders' }, version: '1',
-    readSeries: () => [series], intervalMs: 1_000, clock: systemClock,
+    readSeries: () => [series], intervalMs: 1_000, clock: systemClock, timers: systemTimers, spans: 'operations', takeSpans: () => [], onTrouble: () => {},
   });
   const operation = otlp.tracer.begin('snapshot.apply', { 'remora.version': '1.1' });
   operation.begin('decode').end();

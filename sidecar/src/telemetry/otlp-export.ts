@@ -1,4 +1,4 @@
-import { context, SpanStatusCode, trace, ValueType, type Context, type HrTime, type Meter, type Span, type Tracer } from '@opentelemetry/api';
+import { context, SpanStatusCode, trace, ValueType, type Context, type Meter, type Span, type Tracer } from '@opentelemetry/api';
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { resourceFromAttributes } from '@opentelemetry/resources';
@@ -6,12 +6,15 @@ import {
   AggregationTemporality, DataPointType, MeterProvider, PeriodicExportingMetricReader, type CollectionResult, type MetricProducer,
 } from '@opentelemetry/sdk-metrics';
 import { BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
-import type { Clock } from '@remora/core/clock';
+import type { Clock, Timers } from '@remora/core/clock';
 import { subjectKey, type Subject } from '@remora/core/subject';
 import { toProtoHistogram } from '@remora/telemetry/histogram';
+import type { SidecarSettings } from '../settings/sidecar-settings.ts';
 import type { SeriesReading } from '../threads/data-plane.ts';
-import type { Operation, OperationTracer } from './operation-tracer.ts';
+import { noTracer, type Operation, type OperationTracer } from './operation-tracer.ts';
+import { hrTime } from './request-span.ts';
 import { boundSeries, seriesMax } from './series-bound.ts';
+import { SpanExport, type SpanExportOptions } from './span-export.ts';
 
 export interface OtlpOptions {
   /** Base URL: `/v1/metrics` and `/v1/traces` are added. */
@@ -22,10 +25,16 @@ export interface OtlpOptions {
   readonly readSeries: () => readonly SeriesReading[];
   readonly intervalMs: number;
   readonly clock: Clock;
+  readonly timers: Timers;
+  readonly spans: SidecarSettings['otlpSpans'];
+  readonly takeSpans: SpanExportOptions['takeSpans'];
+  readonly onTrouble: SpanExportOptions['onTrouble'];
 }
 
 export interface OtlpExport {
   readonly tracer: OperationTracer;
+  /** null where spans of requests are not exported. */
+  readonly requestSpans: SpanExport | null;
   /** Sends what is left, for at most 2 s. */
   stop(): Promise<void>;
 }
@@ -53,16 +62,20 @@ export function startOtlpExport(options: OtlpOptions): OtlpExport {
       cardinalityLimits: { default: seriesMax * 16 },
     })],
   });
-  const tracers = new TracerProvider({
-    resource,
-    spanProcessors: [new BatchSpanProcessor({ exporter: new OTLPTraceExporter({ url: `${base}/v1/traces`, timeoutMillis: exportTimeoutMs }), maxQueueSize: 512, maxExportBatchSize: 128 })],
+  const spansTo = (): OTLPTraceExporter => new OTLPTraceExporter({ url: `${base}/v1/traces`, timeoutMillis: exportTimeoutMs });
+  const tracers = options.spans === 'none' ? null : new TracerProvider({
+    resource, spanProcessors: [new BatchSpanProcessor({ exporter: spansTo(), maxQueueSize: 512, maxExportBatchSize: 128 })],
   });
+  const { timers, takeSpans, onTrouble } = options;
+  const requestSpans = options.spans !== 'requests' ? null
+    : new SpanExport({ exporter: spansTo(), origin: { resource, scope: { name: 'remora', version } }, timers, takeSpans, onTrouble });
   observeSums(meters.getMeter('remora', version), options.readSeries);
   return {
-    tracer: operationTracer(tracers.getTracer('remora', version)),
+    tracer: tracers === null ? noTracer : operationTracer(tracers.getTracer('remora', version)),
+    requestSpans,
     async stop() {
       await Promise.race([
-        Promise.allSettled([meters.shutdown(), tracers.shutdown()]),
+        Promise.allSettled([meters.shutdown(), tracers?.shutdown(), requestSpans?.stop()]),
         new Promise((resolve) => setTimeout(resolve, 2_000).unref()),
       ]);
     },
@@ -118,10 +131,6 @@ function latencyProducer({ readSeries, clock }: OtlpOptions): MetricProducer {
       return Promise.resolve({ resourceMetrics: { resource: resourceFromAttributes({}), scopeMetrics: [{ scope: { name: 'remora' }, metrics: [metric] }] }, errors: [] });
     },
   };
-}
-
-function hrTime(ms: number): HrTime {
-  return [Math.floor(ms / 1_000), Math.round((ms % 1_000) * 1e6)];
 }
 
 function operationTracer(tracer: Tracer): OperationTracer {

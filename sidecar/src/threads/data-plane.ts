@@ -1,5 +1,6 @@
 import type { Version } from '@remora/core/version';
 import type { Candidate } from '@remora/snapshot/candidate';
+import type { SpanRecord } from '../records/span-record.ts';
 
 /**
  * The data threads as the control thread of a sidecar sees them. Two implementations: workers (`worker-data-plane.ts`)
@@ -37,6 +38,10 @@ export interface DataPlane {
   readPolicyEvents(): ReadonlyMap<string, number>;
   /** How far the worst data thread is overloaded: 0 (not) to 3 (pipeline/overload.ts). */
   overloadStage(): number;
+  /** Spans of requests that ended, at most `max`; none where they are not recorded. */
+  takeSpans(max: number): readonly SpanRecord[];
+  /** Spans that were lost because nobody took the ones before, since the start. */
+  droppedSpans(): number;
   /** Longest stall of a data thread since the last call, in milliseconds. */
   takeStallMs(): number;
 }

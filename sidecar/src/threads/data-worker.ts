@@ -9,6 +9,7 @@ import { LogLines } from '../records/log-lines.ts';
 import { writeToStandardOutput } from '../records/standard-output.ts';
 import { RefusalBatch } from '../records/refusal-batch.ts';
 import { SeriesRows } from '../records/series-rows.ts';
+import { SpanRing } from '../records/span-ring.ts';
 import { SharedMemories } from '../generation/shared-memories.ts';
 import { memoryShare } from '../io/memory-share.ts';
 import { threadClock } from '../io/thread-clock.ts';
@@ -38,6 +39,7 @@ function runDataWorker(start: WorkerStart): void {
     log: new LogLines(writeToStandardOutput, after),
     ...(start.logFolder !== '' && { logFiles: new LogFiles(start.logFolder, start.index, after) }),
     series,
+    ...(start.spans && { spans: { ring: new SpanRing(start.spans.memory), ratio: start.spans.ratio } }),
     ...(memories && { shared: memories }),
     reusePort: start.reusePort,
     connectionsMax: start.connectionsMax,

@@ -13,6 +13,9 @@ import { LogLines, type LogWriter } from '../records/log-lines.ts';
 import { RefusalBatch } from '../records/refusal-batch.ts';
 import { SeriesRows } from '../records/series-rows.ts';
 import { SeriesSums } from '../records/series-sums.ts';
+import type { SpanRecord } from '../records/span-record.ts';
+import { SpanRing } from '../records/span-ring.ts';
+import { SpanRings } from '../records/span-rings.ts';
 
 export interface LocalDataPlaneOptions {
   readonly nodeId: string;
@@ -24,6 +27,8 @@ export interface LocalDataPlaneOptions {
   readonly gateway?: GatewayBinding;
   /** Where access-log lines go; nowhere by default. */
   readonly writeLog?: LogWriter;
+  /** Records spans of requests; `ratio`: of the traces that begin here, 0 to 1. */
+  readonly spans?: { readonly ratio: number };
   /** Of the limit on memory, 0 to 1; absent: memory sheds nothing. */
   readonly memoryShare?: () => number;
 }
@@ -33,6 +38,7 @@ export class LocalDataPlane implements DataPlane {
   readonly #thread: DataPlaneThread;
   readonly #refusals: RefusalBatch;
   readonly #sums = new SeriesSums();
+  readonly #spans = new SpanRings();
   #onRefusal: (refusal: RefusalRecord) => void = () => {};
 
   constructor(options: LocalDataPlaneOptions) {
@@ -43,6 +49,8 @@ export class LocalDataPlane implements DataPlane {
       for (const record of records) this.#onRefusal(record);
     }, after);
     const series = new SeriesRows();
+    const ring = options.spans === undefined ? null : new SpanRing();
+    if (ring !== null) this.#spans.setSource(0, ring);
     this.#thread = new DataPlaneThread({
       nodeId: options.nodeId,
       kinds: options.kinds,
@@ -52,6 +60,7 @@ export class LocalDataPlane implements DataPlane {
       refusals: this.#refusals,
       log: new LogLines(options.writeLog ?? ((_, done) => done()), after),
       series,
+      ...(ring !== null && options.spans !== undefined && { spans: { ring, ratio: options.spans.ratio } }),
       ...(options.gateway && { gateway: options.gateway }),
       reusePort: false,
       connectionsMax: clientConnectionsMax(),
@@ -123,6 +132,14 @@ export class LocalDataPlane implements DataPlane {
 
   overloadStage(): number {
     return this.#thread.engine.admission.overload.stage;
+  }
+
+  takeSpans(max: number): readonly SpanRecord[] {
+    return this.#spans.take(max);
+  }
+
+  droppedSpans(): number {
+    return this.#spans.dropped;
   }
 
   takeStallMs(): number {

@@ -102,6 +102,14 @@ export class RecordingDataPlane implements DataPlane {
     return 0;
   }
 
+  takeSpans(): readonly [] {
+    return [];
+  }
+
+  droppedSpans(): number {
+    return 0;
+  }
+
   takeStallMs(): number {
     return 0;
   }

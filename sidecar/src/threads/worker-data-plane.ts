@@ -11,6 +11,9 @@ import { clientConnectionsMax } from '../io/descriptor-reserve.ts';
 import { MemoryGrants } from '../generation/memory-grants.ts';
 import { probePort } from '../io/port-probe.ts';
 import { SeriesSums } from '../records/series-sums.ts';
+import type { SpanRecord } from '../records/span-record.ts';
+import { SpanRing } from '../records/span-ring.ts';
+import { SpanRings } from '../records/span-rings.ts';
 import { monotonicOriginMs } from '../io/thread-clock.ts';
 
 export interface WorkerDataPlaneOptions {
@@ -27,6 +30,8 @@ export interface WorkerDataPlaneOptions {
   readonly logFolder?: string;
   /** Bytes that the process may use before it sheds load; absent or 0: what the container allows, where it says. */
   readonly memoryLimitBytes?: number;
+  /** Record spans of requests; `ratio`: of the traces that begin here, 0 to 1. */
+  readonly spans?: { readonly ratio: number };
 }
 
 /**
@@ -36,6 +41,7 @@ export interface WorkerDataPlaneOptions {
 export class WorkerDataPlane implements DataPlane {
   readonly #options: WorkerDataPlaneOptions;
   readonly #sums = new SeriesSums();
+  readonly #spans = new SpanRings();
   readonly #memories = new MemoryGrants();
   readonly #originMs = monotonicOriginMs();
   /** By index. */
@@ -78,11 +84,14 @@ export class WorkerDataPlane implements DataPlane {
   #spawn(index: number): DataThread {
     const { workers, withoutKinds, nodeId, subject, gateway, logFolder, memoryLimitBytes } = this.#options;
     const id = this.#nextId++;
+    const ring = this.#options.spans === undefined ? null : new SpanRing();
+    if (ring !== null) this.#spans.setSource(id, ring);
     const thread = new DataThread(
       {
         program: 'remora-data-worker', index, nodeId: nodeId ?? `${subject.kind}/${subject.name}`, withoutKinds, reusePort: workers > 1,
         connectionsMax: Math.floor(clientConnectionsMax() / Math.max(1, workers)), memoryLimitBytes: memoryLimitBytes ?? 0, gateway: gateway ?? null, logFolder: logFolder ?? '',
         sharesMemory: workers > 1, monotonicOriginMs: this.#originMs,
+        spans: ring === null ? null : { memory: ring.memory, ratio: this.#options.spans?.ratio ?? 1 },
       },
       {
         onRefusals: ({ records, counts }) => {
@@ -92,6 +101,7 @@ export class WorkerDataPlane implements DataPlane {
         onMemory: (wishes) => this.#memories.grant(wishes),
         onDeath: (cause) => {
           this.#sums.retire(id);
+          this.#spans.retire(id);
           this.#joining.delete(thread);
           // A thread that never joined is tried again by who brings it up.
           if (this.#threads.get(index) !== thread) return;
@@ -305,6 +315,14 @@ export class WorkerDataPlane implements DataPlane {
   /** Of the thread that is worst off. */
   overloadStage(): number {
     return Math.max(0, ...[...this.#threads.values()].map((thread) => thread.overloadStage));
+  }
+
+  takeSpans(max: number): readonly SpanRecord[] {
+    return this.#spans.take(max);
+  }
+
+  droppedSpans(): number {
+    return this.#spans.dropped;
   }
 
   takeStallMs(): number {

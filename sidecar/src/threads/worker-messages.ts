@@ -21,6 +21,8 @@ export interface WorkerStart {
   readonly sharesMemory: boolean;
   /** Origin of the monotonic time of all data threads. */
   readonly monotonicOriginMs: number;
+  /** Where spans of requests go; null where they are not recorded. */
+  readonly spans: { readonly memory: SharedArrayBuffer; readonly ratio: number } | null;
   /** Rows of this worker (series-rows.ts). */
   readonly seriesMemory: SharedArrayBuffer;
   /** [0]: longest stall of the event loop in milliseconds since the control thread last took it; [1]: stage of overload. */
