@@ -54,6 +54,11 @@ export interface Call {
   maxStreamMs: number;
   /** Set by the pool: whether the connection had served a request before, so that a reset may only mean that it was stale. */
   reused: boolean;
+  /**
+   * Set by the balancer: the instance is spoken to in a way in which it can refuse a request without having looked at it (HTTP/2: REFUSED_STREAM,
+   * GOAWAY), so that it can be made again whatever its method, as long as its body is still there.
+   */
+  refusable: boolean;
   /** Which destination and subset the route chose. */
   target: Target;
   /** Endpoints an earlier attempt used, to be avoided: ids; empty at first. */

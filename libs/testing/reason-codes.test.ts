@@ -31,7 +31,7 @@ const advice: Readonly<Record<string, readonly [meaning: string, todo: string]>>
   'connect-failure': ['The connection to the chosen instance was refused or broke before it was made, on every attempt. On an inbound side: the app is not listening.', 'Start the app; for static endpoints check address and port.'],
   'connect-timeout': ['The instance did not accept the connection within `timeout.connect`, on every attempt.', 'A host that is gone, a full backlog, a firewall that drops.'],
   'upstream-reset': ['The instance closed the connection before its answer was complete.', 'Look at the instance: a crash, or an idle timeout shorter than its `Keep-Alive` says. `retry.retryOn: [reset]` covers idempotent methods.'],
-  'refused-stream': ['An HTTP/2 instance refused the stream before looking at it.', 'Reserved for HTTP/2.'],
+  'refused-stream': ['An HTTP/2 instance refused the request before looking at it, and refused its repetition too.', 'It takes no more streams, or is stopping: add instances, or see why they refuse. `retry` makes such a request again once, and more often with `retryOn: [refused-stream]`.'],
   'upstream-protocol-error': ['The answer is not valid HTTP/1.1, has a head above 64 KiB or 256 fields, or more than 16 interim answers.', 'Correct the app; `curl -v` straight to it shows what it sends.'],
   'upstream-timeout': ['No response head within `timeout.request` (or `perTry`, or the time the caller still had).', 'Is the service slow, or the limit too short? `remora explain --field /timeout` says who set it.'],
   'stream-idle': ['After the response head nothing moved in either direction for `timeout.idle`.', 'Streams that are silent for long need a longer `idle`, or keep-alive messages.'],

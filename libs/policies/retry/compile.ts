@@ -1,7 +1,7 @@
 import { parseDurationMs, parseRatio, parseSizeBytes } from '@remora/core/units';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { Retry } from './gen/retry.ts';
-import { checkRetry, retryDefaults, retrySchema, type EffectiveRetry } from './schema.ts';
+import { checkRetry, retriableGrpcCodes, retryDefaults, retrySchema, type EffectiveRetry } from './schema.ts';
 
 /** Further attempts of calls that failed: caller side, always on for connect failures. */
 export const retryAuthoring: AuthoringKind = {
@@ -9,11 +9,14 @@ export const retryAuthoring: AuthoringKind = {
   side: 'caller',
   always: true,
   shadow: false,
-  format: 1,
+  format: 2,
   schema: retrySchema,
   defaults: retryDefaults,
   check: checkRetry,
-  compile: (effective) => ({ minFormat: 1, body: Retry.encode(toMessage(effective as unknown as EffectiveRetry)).finish() }),
+  compile(effective) {
+    const message = toMessage(effective as unknown as EffectiveRetry);
+    return { minFormat: message.onGrpcStatuses.length > 0 ? 2 : 1, body: Retry.encode(message).finish() };
+  },
 };
 
 function toMessage(effective: EffectiveRetry): Retry {
@@ -30,7 +33,13 @@ function toMessage(effective: EffectiveRetry): Retry {
     budgetRatio: parseRatio(budget.ratio) ?? 0,
     budgetMinPerSecond: budget.minPerSecond,
     replayBytes: parseSizeBytes(effective.replayBuffer) ?? 0,
+    onGrpcStatuses: grpcStatusesOf(retryOn),
   };
+}
+
+function grpcStatusesOf(retryOn: readonly (string | number)[]): number[] {
+  const codes = retryOn.map((condition) => (typeof condition === 'string' ? retriableGrpcCodes.get(condition) : undefined));
+  return [...new Set(codes.filter((code) => code !== undefined))].sort((a, b) => a - b);
 }
 
 /** As in Envoy: `gateway-error` is 502, 503 and 504; `5xx` every status of that class. */

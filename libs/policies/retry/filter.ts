@@ -23,8 +23,9 @@ function makeRetryLayer(settings: RetrySettings, context: FilterContext): Layer 
   const budget = keepBudget(settings, context);
   const attempted = context.counter('retry_attempted');
   const budgetExhausted = context.counter('retry_budget_exhausted');
+  const repeated = context.counter('retry_repeated');
   return (next) => {
-    const plan = { settings, context, budget, headerIds, next, attempted, budgetExhausted };
+    const plan = { settings, context, budget, headerIds, next, attempted, budgetExhausted, repeated };
     return (call, response) => {
       const retrying = new RetryCall(plan, call, response);
       retrying.begin();

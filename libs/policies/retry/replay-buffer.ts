@@ -32,6 +32,12 @@ export class ReplayBuffer {
     else this.#keep(bytes, at, to);
   }
 
+  /** Bytes were sent on that need not be kept. */
+  pass(some: boolean, end: boolean): void {
+    this.ended ||= end;
+    if (some) this.drop();
+  }
+
   /** Bytes that nobody takes yet: at most one read beyond the bound. Answers a player that starts with them. */
   hold(bytes: Uint8Array, at: number, to: number, end: boolean): Player {
     const from = this.#chunks.length;

@@ -1,4 +1,4 @@
-import type { Reason } from '@remora/errors/reason';
+import { reasons, type Reason } from '@remora/errors/reason';
 import type { Head } from '@remora/http/head';
 import { headerId } from '@remora/http/header-ids';
 import type { Call, Dispatch, Sink, Source } from '@remora/policy-kit/exchange';
@@ -17,6 +17,7 @@ export interface RetryPlan {
   /** Counters. */
   readonly attempted: () => void;
   readonly budgetExhausted: () => void;
+  readonly repeated: () => void;
   readonly budget: RetryBudget;
   readonly headerIds: readonly number[];
   readonly next: Dispatch;
@@ -25,6 +26,7 @@ export interface RetryPlan {
 const attemptHeader = headerId('x-remora-attempt');
 const deadlineHeader = headerId('x-remora-deadline');
 const retryAfterHeader = headerId('retry-after');
+const contentTypeHeader = headerId('content-type');
 
 /**
  * One call with its attempts. To the outside it is the sink of the request body; each attempt has a response sink of its
@@ -38,7 +40,10 @@ export class RetryCall implements Sink, AttemptOwner {
   readonly #call: Call;
   readonly #idempotent: boolean;
   readonly #innerHop: boolean;
-  readonly #recording: boolean;
+  readonly #recordable: boolean;
+  #recording: boolean;
+  /** A refusal was made good once without asking the budget. */
+  #repeated = false;
   readonly #startedAt: number;
   /** Limits as the layers outside set them; attempts get what is left. */
   readonly #headersTimeoutMs: number;
@@ -58,8 +63,9 @@ export class RetryCall implements Sink, AttemptOwner {
     this.#retriesLeft = plan.settings.retries;
     this.#idempotent = isIdempotent(call.head);
     this.#innerHop = readInnerHop(call);
-    this.#recording = this.#idempotent && call.head.bodyLength !== 0 && call.head.bodyLength <= plan.settings.replayBytes;
-    this.buffer = new ReplayBuffer(this.#recording ? plan.settings.replayBytes : 0);
+    this.#recordable = call.head.bodyLength !== 0 && call.head.bodyLength <= plan.settings.replayBytes;
+    this.#recording = this.#recordable && (this.#idempotent || (plan.settings.onGrpcStatuses.size > 0 && isGrpc(call.head)));
+    this.buffer = new ReplayBuffer(plan.settings.replayBytes);
     this.#startedAt = plan.context.clock.monotonicMs();
     this.#headersTimeoutMs = call.headersTimeoutMs;
     this.#maxStreamMs = call.maxStreamMs;
@@ -90,7 +96,10 @@ export class RetryCall implements Sink, AttemptOwner {
       if (attempt !== null) attempt.player ??= player;
       return false;
     }
-    if (this.#retriesLeft > 0 && !this.committed) this.buffer.add(bytes, at, to, end);
+    if (this.#retriesLeft > 0 && !this.committed) {
+      if (this.#recording) this.buffer.add(bytes, at, to, end);
+      else this.buffer.pass(to > at, end);
+    }
     return attempt.send(bytes, at, to, end);
   }
 
@@ -130,6 +139,7 @@ export class RetryCall implements Sink, AttemptOwner {
 
   triesAgainAfterReset(attempt: Attempt, reason: Reason): boolean {
     if (this.#retriesLeft === 0 || this.#over || !this.#canReplay()) return false;
+    if (reason === reasons.refusedStream && !this.#repeated) return this.#repeat(attempt);
     const circumstances = { idempotent: this.#idempotent, reused: attempt.call.reused, innerHop: this.#innerHop };
     return retriesReset(reason, this.plan.settings, circumstances) && this.#schedule(attempt, 0);
   }
@@ -151,6 +161,24 @@ export class RetryCall implements Sink, AttemptOwner {
     return !this.#consumed || (this.#recording && this.buffer.whole);
   }
 
+  /**
+   * The instance did not look at the request, as when it says GOAWAY while the request is on its way: it is made again at once, elsewhere if there is an
+   * elsewhere, and counts neither as a retry nor against the budget (gRPC A6: transparent retries). Once for each call.
+   */
+  #repeat(refused: Attempt): boolean {
+    this.#repeated = true;
+    this.#current = null;
+    this.plan.repeated();
+    this.#dispatchIn(0, refused);
+    return true;
+  }
+
+  #dispatchIn(delayMs: number, failed: Attempt): void {
+    this.plan.context.timers.after(delayMs, (x, token) => {
+      if (!this.#over && x.token === token) this.#dispatch(this.#nextCall(failed.call));
+    }, this.#call.x, this.#call.x.token);
+  }
+
   /** Books a further attempt after a backoff, where time and budget allow one. */
   #schedule(failed: Attempt, atLeastMs: number): boolean {
     const { context, budget, settings } = this.plan;
@@ -167,9 +195,7 @@ export class RetryCall implements Sink, AttemptOwner {
     this.#retriesLeft -= 1;
     this.#current = null;
     this.plan.attempted();
-    context.timers.after(delayMs, (x, token) => {
-      if (!this.#over && x.token === token) this.#dispatch(this.#nextCall(failed.call));
-    }, this.#call.x, this.#call.x.token);
+    this.#dispatchIn(delayMs, failed);
     return true;
   }
 
@@ -186,7 +212,7 @@ export class RetryCall implements Sink, AttemptOwner {
     const headersTimeoutMs = left(this.#headersTimeoutMs, spentMs);
     if (headersTimeoutMs > 0 && head.has(deadlineHeader)) head.set(deadlineHeader, String(Math.ceil(headersTimeoutMs)));
     const avoid = failed.endpoint === '' ? failed.avoid : [...failed.avoid, failed.endpoint];
-    return { ...failed, head, attempt, headersTimeoutMs, maxStreamMs: left(this.#maxStreamMs, spentMs), avoid, endpoint: '', reused: false };
+    return { ...failed, head, attempt, headersTimeoutMs, maxStreamMs: left(this.#maxStreamMs, spentMs), avoid, endpoint: '', reused: false, refusable: false };
   }
 
   #dispatch(call: Call): void {
@@ -197,6 +223,7 @@ export class RetryCall implements Sink, AttemptOwner {
     if (call.attempt > 1 && !this.buffer.empty) attempt.player = this.buffer.player();
     call.body = attempt.bodySource();
     attempt.sink = this.plan.next(call, attempt);
+    if (call.refusable) this.#recording = this.#recordable;
   }
 
   #stopResponse(reason: Reason): void {
@@ -210,6 +237,10 @@ export class RetryCall implements Sink, AttemptOwner {
     this.#holdsRetry = false;
     this.plan.budget.returned();
   }
+}
+
+function isGrpc(head: Head): boolean {
+  return head.has(contentTypeHeader) && head.valueAt(contentTypeHeader, 0).startsWith('application/grpc');
 }
 
 /** What is left of a limit where 0 is none. */

@@ -5,6 +5,7 @@ import type { RetrySettings } from './wire.ts';
 
 const idempotentMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 const idempotencyKey = headerId('idempotency-key');
+const grpcStatusId = headerId('grpc-status');
 
 /** Whether doing it twice is the same as doing it once (RFC 9110 section 9.2.2), or the client says how to tell. */
 export function isIdempotent(head: Head): boolean {
@@ -25,6 +26,7 @@ export interface Circumstances {
  * method. A stale kept-alive connection that breaks before the answer is the same for idempotent methods.
  */
 export function retriesReset(reason: Reason, settings: RetrySettings, { idempotent, reused, innerHop }: Circumstances): boolean {
+  // The first refusal of a call was made good before anybody asked: see RetryCall.
   if (reason === reasons.refusedStream) return settings.onRefusedStream && !innerHop;
   if (reason.retry === 'always') return true;
   if (!idempotent) return false;
@@ -32,9 +34,14 @@ export function retriesReset(reason: Reason, settings: RetrySettings, { idempote
   return settings.onReset && !innerHop && (reason.retry === 'if-reused' || reason === reasons.upstreamTimeout);
 }
 
-/** Whether an answer is worth another attempt. */
+/**
+ * Whether an answer is worth another attempt. A gRPC code that `retryOn` names holds for every call: all of them are POST, so whoever names it says that
+ * it can be tried again (gRPC A6).
+ */
 export function retriesAnswer(head: Head, settings: RetrySettings, headerIds: readonly HeaderId[], { idempotent, innerHop }: Circumstances): boolean {
-  if (!idempotent || innerHop) return false;
+  if (innerHop) return false;
+  if (settings.onGrpcStatuses.size > 0 && head.has(grpcStatusId) && settings.onGrpcStatuses.has(head.valueAt(grpcStatusId, 0))) return true;
+  if (!idempotent) return false;
   if (settings.onStatuses.has(head.status)) return true;
   for (const id of headerIds) if (head.has(id)) return true;
   return false;

@@ -13,7 +13,7 @@ import type { RetrySettings } from './wire.ts';
 testKindCases(import.meta.dirname, retryAuthoring, retryRuntime);
 
 const settings: RetrySettings = {
-  retries: 2, onReset: true, onRefusedStream: true, onStatuses: new Set([503]), retriableHeaders: ['x-retry'], backoffBaseMs: 25, backoffMaxMs: 250,
+  retries: 2, onReset: true, onRefusedStream: true, onStatuses: new Set([503]), onGrpcStatuses: new Set(['14']), retriableHeaders: ['x-retry'], backoffBaseMs: 25, backoffMaxMs: 250,
   retryAfterMaxMs: 1000, budgetRatio: 0.2, budgetMinPerSecond: 3, replayBytes: 64,
 };
 
@@ -54,8 +54,9 @@ describe('what is tried again', () => {
     { name: 'a reset of a kept-alive connection, whatever retryOn names', reason: reasons.upstreamReset, settings: { onReset: false }, call: { reused: true }, attempts: 2 },
     { name: 'a reset of a kept-alive connection, not idempotent', reason: reasons.upstreamReset, method: 'POST', call: { reused: true }, attempts: 1 },
     { name: 'an attempt that ran out of its time', reason: reasons.upstreamTimeout, attempts: 3 },
-    { name: 'a refused stream', reason: reasons.refusedStream, method: 'POST', attempts: 3 },
-    { name: 'a refused stream that retryOn does not name', reason: reasons.refusedStream, settings: { onRefusedStream: false }, attempts: 1 },
+    { name: 'a refused stream', reason: reasons.refusedStream, method: 'POST', attempts: 4 },
+    { name: 'a refused stream that retryOn does not name, once', reason: reasons.refusedStream, settings: { onRefusedStream: false }, attempts: 2 },
+    { name: 'a refused stream without any budget', reason: reasons.refusedStream, method: 'POST', settings: { onRefusedStream: false, budgetRatio: 0, budgetMinPerSecond: 0 }, attempts: 2 },
     { name: 'no instance at all', reason: reasons.noHealthyUpstream, attempts: 1 },
     { name: 'an answer that is not HTTP', reason: reasons.upstreamProtocol, attempts: 1 },
     { name: 'too many waiting', reason: reasons.overflow, attempts: 1 },
@@ -74,6 +75,8 @@ describe('what is tried again', () => {
     { name: 'another status', status: 500, attempts: 1 },
     { name: 'a status of the list, not idempotent', status: 503, method: 'POST', attempts: 1 },
     { name: 'a header of the list', status: 200, answer: { 'x-retry': '1' }, attempts: 3 },
+    { name: 'a gRPC code of the list, whatever the method', status: 200, method: 'POST', answer: { 'grpc-status': '14' }, attempts: 3 },
+    { name: 'another gRPC code', status: 200, answer: { 'grpc-status': '5' }, attempts: 1 },
     { name: 'Retry-After within the bound', status: 503, answer: { 'retry-after': '1' }, attempts: 3 },
     { name: 'Retry-After beyond the bound', status: 503, answer: { 'retry-after': '2' }, attempts: 1 },
   ])('$name: $attempts attempts', ({ status, answer = {}, attempts, ...scene }) => {
@@ -197,6 +200,39 @@ describe('the request body', () => {
     await Promise.resolve();
     expect(driver.last.bodySink.events).toEqual(['data "abcdefgh" end']);
     expect(driver.body.resumes).toBe(1);
+  });
+
+  test('of a POST that an HTTP/2 instance refused is sent again, without the budget\'s leave', async () => {
+    const driver = drive({ method: 'POST', bodyLength: 8, call: { refusable: true }, settings: { onRefusedStream: false, budgetRatio: 0, budgetMinPerSecond: 0 } });
+    driver.last.call.endpoint = 'payments-1';
+    driver.last.call.body.resume();
+    driver.request.data(...bytes('abcdefgh'), true);
+    driver.last.fail(reasons.refusedStream);
+    driver.context.timers.advance(backoff);
+    expect(driver.last.call).toMatchObject({ attempt: 2, avoid: ['payments-1'] });
+    driver.last.call.body.resume();
+    await Promise.resolve();
+    expect(driver.last.bodySink.events).toEqual(['data "abcdefgh" end']);
+    expect(driver.context.counts).toMatchObject(new Map([['retry_repeated', 1]]));
+  });
+
+  test('of a POST to an instance that cannot refuse is not kept', () => {
+    const driver = drive({ method: 'POST', bodyLength: 8, settings: { onReset: true } });
+    driver.last.call.body.resume();
+    driver.request.data(...bytes('abcdefgh'), true);
+    driver.last.fail(reasons.refusedStream);
+    expect(driver.response.events).toEqual(['reset refused-stream']);
+  });
+
+  test('of a gRPC call is sent again on a code of the list', async () => {
+    const driver = drive({ method: 'POST', headers: { 'content-type': 'application/grpc' }, bodyLength: -1 });
+    driver.last.call.body.resume();
+    driver.request.data(...bytes('message'), true);
+    driver.last.answer(200, { 'grpc-status': '14' });
+    driver.context.timers.advance(backoff);
+    driver.last.call.body.resume();
+    await Promise.resolve();
+    expect(driver.last.bodySink.events).toEqual(['data "message" end']);
   });
 
   test('without bytes is ended again', async () => {

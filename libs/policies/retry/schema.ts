@@ -4,8 +4,12 @@ import type { Violation } from '@remora/core/violation';
 import { duration, headerName, ratio, size, type IssueParams } from '@remora/policy-kit/scalars';
 import { z } from 'zod';
 
-const words = ['connect-failure', 'reset', 'refused-stream', 'retriable-headers', 'gateway-error', '5xx'];
-const grpcCodes = new Set(['cancelled', 'deadline-exceeded', 'internal', 'resource-exhausted', 'unavailable']);
+/** gRPC's numbers for the codes that can be tried again. */
+export const retriableGrpcCodes: ReadonlyMap<string, number> = new Map([
+  ['cancelled', 1], ['deadline-exceeded', 4], ['resource-exhausted', 8], ['internal', 13], ['unavailable', 14],
+]);
+
+const words = ['connect-failure', 'reset', 'refused-stream', 'retriable-headers', 'gateway-error', '5xx', ...retriableGrpcCodes.keys()];
 
 /** `retry` as authored. Connect failures are always retried while `retries` is above 0. */
 export const retrySchema = z.strictObject({
@@ -23,9 +27,8 @@ function condition() {
   const expected = `one of ${words.join(', ')}, or a status from 400 to 599`;
   const word = z.string().superRefine((text, context) => {
     if (words.includes(text)) return;
-    const later = grpcCodes.has(text);
-    const message = later ? `${text} is a gRPC code, which is not available in this build` : `${JSON.stringify(text.slice(0, 40))} is nothing to retry on`;
-    context.addIssue({ code: 'custom', message, params: { code: later ? 'not-available' : 'invalid-value', expected } satisfies IssueParams });
+    const message = `${JSON.stringify(text.slice(0, 40))} is nothing to retry on`;
+    context.addIssue({ code: 'custom', message, params: { code: 'invalid-value', expected } satisfies IssueParams });
   });
   return z.union([word, z.int().min(400).max(599)], { error: () => `must be ${expected}` }).meta({ description: expected });
 }

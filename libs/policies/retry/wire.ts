@@ -7,6 +7,8 @@ export interface RetrySettings {
   readonly onReset: boolean;
   readonly onRefusedStream: boolean;
   readonly onStatuses: ReadonlySet<number>;
+  /** As decimal numbers: what `grpc-status` says. */
+  readonly onGrpcStatuses: ReadonlySet<string>;
   /** Lower case. */
   readonly retriableHeaders: readonly string[];
   readonly backoffBaseMs: number;
@@ -21,7 +23,7 @@ export interface RetrySettings {
   readonly replayBytes: number;
 }
 
-export const retryWire = { name: 'retry', format: 1, decode: decodeRetry } as const;
+export const retryWire = { name: 'retry', format: 2, decode: decodeRetry } as const;
 
 function decodeRetry(bytes: Uint8Array): RetrySettings {
   const message = decodeMessage(Retry, bytes);
@@ -31,6 +33,7 @@ function decodeRetry(bytes: Uint8Array): RetrySettings {
     onReset: message.onReset,
     onRefusedStream: message.onRefusedStream,
     onStatuses: new Set(boundedList(message.onStatuses, '/retryOn', 200).map((status) => wholeNumber(status, '/retryOn', 400, 599))),
+    onGrpcStatuses: new Set(boundedList(message.onGrpcStatuses, '/retryOn', 16).map((code) => String(wholeNumber(code, '/retryOn', 1, 16)))),
     retriableHeaders: boundedList(message.retriableHeaders, '/retriableHeaders', 16).map((name) => wireHeaderName(name, '/retriableHeaders')),
     backoffBaseMs,
     backoffMaxMs: wholeNumber(message.backoffMaxMs, '/backoff/max', backoffBaseMs, 60_000),

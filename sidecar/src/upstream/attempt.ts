@@ -52,6 +52,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     }
     call.endpoint = candidate.id;
     call.x.upstream = candidate.pool.address;
+    call.refusable = candidate.pool.protocol === 'http2';
     this.#pool = candidate.pool;
     candidate.pool.chosen(this.#startedAt);
     candidate.pool.active++;
@@ -126,6 +127,11 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
 
   onProtocolError(): void {
     this.#fail(reasons.upstreamProtocol);
+  }
+
+  /** The peer says that it has not looked at the request. */
+  onRefused(): void {
+    this.#fail(reasons.refusedStream);
   }
 
   onConnectionLost(wasConnected: boolean, _failed: boolean): void {

@@ -14,6 +14,7 @@ export class UpstreamCall implements Call {
   idleTimeoutMs = 0;
   maxStreamMs = 0;
   reused = false;
+  refusable = false;
   target: Target;
   avoid: string[] = none;
   endpoint = '';

@@ -27,6 +27,8 @@ export interface Retry {
   budgetRatio: number;
   budgetMinPerSecond: number;
   replayBytes: number;
+  /** Format 2: codes of gRPC, sorted. */
+  onGrpcStatuses: number[];
 }
 
 function createBaseRetry(): Retry {
@@ -42,6 +44,7 @@ function createBaseRetry(): Retry {
     budgetRatio: 0,
     budgetMinPerSecond: 0,
     replayBytes: 0,
+    onGrpcStatuses: [],
   };
 }
 
@@ -83,6 +86,13 @@ export const Retry: MessageFns<Retry> = {
     }
     if (message.replayBytes !== 0) {
       writer.uint32(88).uint32(message.replayBytes);
+    }
+    if (message.onGrpcStatuses.length !== 0) {
+      writer.uint32(98).fork();
+      for (const v of message.onGrpcStatuses) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -198,6 +208,24 @@ export const Retry: MessageFns<Retry> = {
             message.replayBytes = reader.uint32();
             continue;
           }
+          case 12: {
+            if (tag === 96) {
+              message.onGrpcStatuses.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 98) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.onGrpcStatuses.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -263,6 +291,11 @@ export const Retry: MessageFns<Retry> = {
         : isSet(object.replay_bytes)
         ? globalThis.Number(object.replay_bytes)
         : 0,
+      onGrpcStatuses: globalThis.Array.isArray(object?.onGrpcStatuses)
+        ? object.onGrpcStatuses.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.on_grpc_statuses)
+        ? object.on_grpc_statuses.map((e: any) => globalThis.Number(e))
+        : [],
     };
   },
 
@@ -301,6 +334,9 @@ export const Retry: MessageFns<Retry> = {
     if (message.replayBytes !== 0) {
       obj.replayBytes = Math.round(message.replayBytes);
     }
+    if (message.onGrpcStatuses?.length) {
+      obj.onGrpcStatuses = message.onGrpcStatuses.map((e) => Math.round(e));
+    }
     return obj;
   },
 
@@ -320,6 +356,7 @@ export const Retry: MessageFns<Retry> = {
     message.budgetRatio = object.budgetRatio ?? 0;
     message.budgetMinPerSecond = object.budgetMinPerSecond ?? 0;
     message.replayBytes = object.replayBytes ?? 0;
+    message.onGrpcStatuses = object.onGrpcStatuses?.map((e) => e) || [];
     return message;
   },
 };
