@@ -51,7 +51,7 @@ const cases: readonly Case[] = [
   { name: 'apply-unreadable-prune', args: ['apply', '-f', '-', '--prune', 'team'], stdin: 'kind: [', script: problem(422, 'empty-prune', { detail: 'nothing given would delete everything of team' }) },
   {
     name: 'apply-wait-many-pending', args: ['apply', '-f', 'good.yaml', '--wait'],
-    script: write({ ...written, enforcement: { ...enforced, done: false, counts: { ...enforced.counts, total: 60, applied: 0, refused: 1, pending: 59 }, sidecars: Array.from({ length: 60 }, (_, n) => ({ nodeId: `n-${n}`, subject: 'service/orders', outcome: n === 59 ? 'refused' : 'pending', elapsedMs: 0, refusal: null })) } }),
+    script: write({ ...written, enforcement: { ...enforced, done: false, counts: { ...enforced.counts, total: 60, applied: 0, refused: 1, pending: 59 }, sidecars: Array.from({ length: 60 }, (_, n) => ({ nodeId: `n-${n}`, subject: 'service/orders', outcome: n === 0 ? 'refused' : 'pending', elapsedMs: 0, refusal: null })) } }),
   },
   { name: 'apply-guard', args: ['apply', '-f', 'good.yaml'], script: problem(409, 'guard', { detail: 'gateway/edge had 1 routes and would have none', guards: [{ guard: 'empties-routes', subject: 'gateway/edge', message: 'gateway/edge had 1 routes and would have none' }] }) },
   { name: 'apply-server-failed', args: ['apply', '-f', 'good.yaml'], script: problem(500, 'internal', {}) },

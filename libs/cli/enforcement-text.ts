@@ -31,13 +31,13 @@ export function enforcementExitCode(enforcement: EnforcementAnswer): ExitCode {
   return refused > 0 || pending > 0 ? exitCodes.notEnforced : exitCodes.ok;
 }
 
-/** Sidecars named for a person; programs get all of them. */
+/** Sidecars named for a person; `remora history REVISION -o json` names all that are known. */
 const stragglersMax = 50;
-/** What needs somebody first. */
-const urgency = ['refused', 'pending', 'offline', 'superseded'];
 
-function stragglersText({ sidecars }: EnforcementAnswer, style: Style): string {
-  const stragglers = sidecars.filter(({ outcome }) => outcome !== 'applied').sort((a, b) => urgency.indexOf(a.outcome) - urgency.indexOf(b.outcome));
-  const lines = stragglers.slice(0, stragglersMax).map((one) => `  ${style.name(one.nodeId)} (${one.subject}) ${one.refusal === null ? `${one.outcome}\n` : refusalLines(one.refusal, style)}`);
-  return lines.join('') + (stragglers.length > lines.length ? style.faint(`  and ${stragglers.length - lines.length} more; -o json names all\n`) : '');
+/** The control plane lists first what needs somebody first. */
+function stragglersText({ sidecars, counts, version }: EnforcementAnswer, style: Style): string {
+  const stragglers = sidecars.filter(({ outcome }) => outcome !== 'applied').slice(0, stragglersMax);
+  const lines = stragglers.map((one) => `  ${style.name(one.nodeId)} (${one.subject}) ${one.refusal === null ? `${one.outcome}\n` : refusalLines(one.refusal, style)}`);
+  const more = counts.total - counts.applied - stragglers.length;
+  return lines.join('') + (more > 0 ? style.faint(`  and ${more} more; remora history ${version.index} -o json names all\n`) : '');
 }

@@ -49,8 +49,8 @@ async function editAll(controlPlane: RunningControlPlane, clients: Clients, { na
   const last: number[] = [];
   for (let edit = 1; edit <= edits; edit++) {
     const answer = await controlPlane.apply(marks('baseline', '{}', edit), '?wait=applied&timeout=30s');
-    const { outcomes, elapsedMs } = readEnforcement(answer);
-    if (outcomes.some((outcome) => outcome !== 'applied')) throw new Error(`edit ${edit} was not applied by all: ${JSON.stringify(answer).slice(0, 500)}`);
+    const { counts, elapsedMs } = readEnforcement(answer);
+    if (counts.applied !== counts.total) throw new Error(`edit ${edit} was not applied by all: ${JSON.stringify(answer).slice(0, 500)}`);
     last.push(elapsedMs);
   }
   const { violations } = await clients.ask('counts') as { violations: string[] };
@@ -141,10 +141,10 @@ function marks(policy: string, target: string, mark: number): string {
   return `kind: Policy\nname: ${policy}\ntarget: ${target}\ntransform: {response: {headers: {set: {x-mark-${policy}: "${mark}"}}}}\n`;
 }
 
-function readEnforcement(answer: Record<string, unknown>): { outcomes: string[]; elapsedMs: number } {
-  const enforcement = answer['enforcement'] as { elapsedMs: number; sidecars: { outcome: string }[] } | null;
-  if (!enforcement || enforcement.sidecars.length === 0) throw new Error(`no sidecar was concerned: ${JSON.stringify(answer).slice(0, 500)}`);
-  return { outcomes: enforcement.sidecars.map(({ outcome }) => outcome), elapsedMs: enforcement.elapsedMs };
+function readEnforcement(answer: Record<string, unknown>): { counts: { total: number; applied: number }; elapsedMs: number } {
+  const enforcement = answer['enforcement'] as { elapsedMs: number; counts: { total: number; applied: number } } | null;
+  if (!enforcement || enforcement.counts.total === 0) throw new Error(`no sidecar was concerned: ${JSON.stringify(answer).slice(0, 500)}`);
+  return enforcement;
 }
 
 function quantile(values: readonly number[], q: number): number {

@@ -78,6 +78,28 @@ describe('the loop', () => {
   const edge: Subject = { kind: 'gateway', name: 'edge' };
   const orders: Subject = { kind: 'service', name: 'orders' };
 
+  test('enforcement is paged, with counts whole on every page and whoever refuses first', async () => {
+    for (const nodeId of ['edge-1', 'edge-2', 'edge-3', 'edge-4']) {
+      const sidecar = await connect(nodeId, { kind: 'gateway', name: 'edge' });
+      if (nodeId === 'edge-3') sidecar.answer = () => ({ nack: NackClass.NACK_CLASS_INVALID });
+    }
+    const answer = await api.apply(limit, '?wait=applied&timeout=5s');
+    const url = `/v1/revisions/${answer.revision.revision}/enforcement`;
+    await expect.poll(async () => (await api.call('GET', url)).body.done).toBe(true);
+    const seen: string[] = [];
+    let next: string | null = '';
+    while (next !== null) {
+      const { body } = await api.call('GET', `${url}?limit=2${next === '' ? '' : `&after=${encodeURIComponent(next)}`}`);
+      expect(body).toMatchObject({ counts: { total: body.counts.applied + body.counts.refused }, complete: true });
+      for (const { nodeId, outcome } of body.sidecars) seen.push(`${nodeId} ${outcome}`);
+      next = body.next;
+    }
+    expect(seen).toEqual(['edge-3 refused', 'edge-1 applied', 'edge-2 applied', 'edge-4 applied']);
+    expect((await api.call('GET', `${url}?outcome=refused`)).body).toMatchObject({ counts: { applied: 3, refused: 1 }, sidecars: [{ nodeId: 'edge-3' }], next: null });
+    expect((await api.call('GET', `${url}?after=edge-3`)).status).toBe(400);
+    expect((await api.call('GET', `${url}?limit=1001`)).status).toBe(400);
+  });
+
   test('wait=applied answers when those concerned enforce it, and only they are named', async () => {
     await connect('edge-1', edge);
     await connect('orders-1', orders);

@@ -13,7 +13,7 @@ import type { ApiPorts } from './api-ports.ts';
 import { durationParameter, flagParameter, listParameter } from './parameters.ts';
 import { ApiError, countText } from './problem.ts';
 import { checkText } from './request-text.ts';
-import { enforcementAnswer, revisionAnswer } from './revision-answer.ts';
+import { enforcementAnswer, firstEnforcementPage, revisionAnswer } from './revision-answer.ts';
 
 /** What every write can be asked for beside its content. */
 export const writeQuery = z.object({
@@ -62,8 +62,9 @@ export async function answerWrite(ports: ApiPorts, call: ApiCall<unknown, WriteQ
     ...(query.plan === undefined ? {} : { plan: query.plan }),
     ...idempotencyOf(call),
   });
+  const answer = writeAnswer(ports, outcome);
   const enforcement = query.wait === 'applied' && outcome.entry ? await ports.hub.waitApplied(outcome.entry.version.index, query.timeout) : null;
-  const body = { ...writeAnswer(ports, outcome), enforcement: enforcement && enforcementAnswer(enforcement) };
+  const body = { ...answer, enforcement: enforcement && enforcementAnswer(enforcement, firstEnforcementPage) };
   return { status: 200, body, headers: outcome.entry ? { 'x-remora-revision': String(outcome.entry.version.index) } : {} };
 }
 
@@ -75,17 +76,19 @@ function idempotencyOf(call: ApiCall<unknown, unknown>): { idempotency?: { key: 
 }
 
 /** Sidecars that have something to do: those fixed at the commit, or all that a commit now would concern. */
-function concernedSidecars(ports: ApiPorts, { entry, subjects }: WriteOutcome): readonly { nodeId: string; subject: string; connected: boolean }[] {
+function concernedSidecars(ports: ApiPorts, { entry, subjects }: WriteOutcome): { readonly sidecars: readonly object[]; readonly sidecarCount: number } {
   const enforcement = entry ? ports.hub.enforcement(entry.version.index) : null;
-  if (enforcement) return enforcement.sidecars.map(({ nodeId, subject, outcome }) => ({ nodeId, subject, connected: outcome !== 'offline' }));
-  if (subjects.length === 0) return [];
+  if (enforcement) {
+    const sidecars = enforcement.sidecars.slice(0, namesMax).map(({ nodeId, subject, outcome }) => ({ nodeId, subject, connected: outcome !== 'offline' }));
+    return { sidecars, sidecarCount: enforcement.counts.total };
+  }
   const concerned = new Set(subjects);
-  return ports.hub.sidecars().filter(({ subject }) => concerned.has(subject)).map(({ nodeId, subject, connected }) => ({ nodeId, subject, connected }));
+  const sidecars = subjects.length === 0 ? [] : ports.hub.sidecars().filter(({ subject }) => concerned.has(subject));
+  return { sidecars: sidecars.slice(0, namesMax).map(({ nodeId, subject, connected }) => ({ nodeId, subject, connected })), sidecarCount: sidecars.length };
 }
 
 function writeAnswer(ports: ApiPorts, outcome: WriteOutcome): object {
   const { entry, changes, subjects } = outcome;
-  const sidecars = concernedSidecars(ports, outcome);
   return {
     outcome: outcome.outcome,
     revision: entry && revisionAnswer(entry),
@@ -95,8 +98,7 @@ function writeAnswer(ports: ApiPorts, outcome: WriteOutcome): object {
     changeCount: changes.length,
     subjects: subjects.slice(0, namesMax),
     subjectCount: subjects.length,
-    sidecars: sidecars.slice(0, namesMax),
-    sidecarCount: sidecars.length,
+    ...concernedSidecars(ports, outcome),
     guards: outcome.guards.map(({ guard, subject, message, forced }) => ({ guard, subject: `${subject.kind}/${subject.name}`, message, forced })),
     effective: outcome.effective,
   };

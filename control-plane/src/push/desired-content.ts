@@ -91,6 +91,7 @@ export class DesiredContent {
 
   /** Guards lifted for a subject by grants in the log after `applied`, up to and with `version`. Sorted. */
   grantedGuards(subject: SubjectKey, applied: Version, version: Version): readonly string[] {
+    if (this.#grants.length === 0) return none;
     const guards = new Set<string>();
     for (const grant of this.#grants) {
       if (compareVersions(grant.version, applied) <= 0 || compareVersions(grant.version, version) > 0) continue;

@@ -10,7 +10,7 @@ import { DesiredContent } from './desired-content.ts';
 import { DrainBarrier, mayChoose } from './drain-barrier.ts';
 import { encodeMessage, EncodedMessages, safeNumber, type ControlBody } from './encoded-messages.ts';
 import { EndpointViews } from './endpoint-views.ts';
-import { EnforcementLedger } from './enforcement-ledger.ts';
+import { EnforcementLedger, type LedgerEntry } from './enforcement-ledger.ts';
 import { FanOut } from './fan-out.ts';
 import type { HubContext } from './hub-context.ts';
 import { PendingEntries } from './pending-entries.ts';
@@ -33,6 +33,14 @@ const sweepEveryMs = 1_000;
 const stallMs = 3_000;
 
 const unansweredMax = 10_000;
+
+/** A sidecar that an entry concerns, and in which lanes. */
+interface Affected {
+  readonly connection: SyncConnection;
+  readonly session: SidecarSession;
+  readonly config: boolean;
+  readonly state: boolean;
+}
 
 /** Composition of the hub: who is connected, what changed, whose turn it is. See PushHub. */
 export class Hub implements RunningPushHub, ConnectionOwner {
@@ -74,6 +82,7 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     this.#broker = new QueryBroker({ timers, limits: this.#limits, metrics: this.metrics, mayAttach: (stream, nodeId, incarnation) => this.#mayAsk(stream, nodeId, incarnation) });
     this.#turns = new FanOut({ serve: (connection) => this.#serve(connection), soon: deps.soon, perTurn: this.#limits.streamsPerTurn });
     this.#beats = new FanOut({ serve: (connection) => this.#beat(connection), soon: deps.soon, perTurn: this.#limits.streamsPerTurn });
+    for (const { entry, nodeId } of this.#context.ledger.unanswered()) this.#restoreUnanswered(entry, nodeId);
     this.#unsubscribe = deps.registry.onChange((services) => this.#endpointsChanged(services));
     this.#lastSweepMs = clock.monotonicMs();
     this.#sweeper = timers.every(sweepEveryMs, () => this.#sweep());
@@ -90,13 +99,23 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     const members = new Map<string, SubjectKey>();
     for (const { session, config, state } of affected) if (config || state) members.set(session.facts.nodeId, session.subject);
     const committedAtMs = now - Math.max(0, this.#deps.clock.wallMs() - update.committedAtMs);
-    const entry = ledger.open(update.version, committedAtMs, members);
+    if (isFirst) this.#first(update.version, committedAtMs);
+    else this.#push(ledger.open(update.version, committedAtMs, members), affected, now);
+  }
+
+  /** What an earlier run knows of the newest entry stays. Everybody who came before it is served now. */
+  #first(version: Version, committedAtMs: number): void {
+    const { ledger } = this.#context;
+    if (!ledger.get(version.index)) ledger.open(version, committedAtMs, new Map());
+    for (const connection of this.#connections) this.#turns.mark(connection);
+  }
+
+  #push(entry: LedgerEntry, affected: readonly Affected[], now: number): void {
     for (const { connection, session, config, state } of affected) {
       if (config || state) session.entries.add(entry, { config, state }, now);
       session.retarget();
       this.#turns.mark(connection);
     }
-    if (isFirst) for (const connection of this.#connections) this.#turns.mark(connection);
   }
 
   sidecars(): readonly SidecarStatus[] {
@@ -271,8 +290,8 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     session.pump();
   }
 
-  #affected(changed: ReadonlySet<SubjectKey>, moved: ReadonlySet<string>): { connection: SyncConnection; session: SidecarSession; config: boolean; state: boolean }[] {
-    const affected: { connection: SyncConnection; session: SidecarSession; config: boolean; state: boolean }[] = [];
+  #affected(changed: ReadonlySet<SubjectKey>, moved: ReadonlySet<string>): Affected[] {
+    const affected: Affected[] = [];
     const add = (connection: SyncConnection, config: boolean, state: boolean): void => {
       if (connection.session?.welcomed) affected.push({ connection, session: connection.session, config, state });
     };
@@ -285,6 +304,12 @@ export class Hub implements RunningPushHub, ConnectionOwner {
       if (connection.session && !changed.has(connection.session.subject) && intersects(connection.session, moved)) add(connection, false, true);
     }
     return affected;
+  }
+
+  #restoreUnanswered(entry: LedgerEntry, nodeId: string): void {
+    const entries = this.#unanswered.get(nodeId) ?? new PendingEntries(this.#context.ledger, nodeId);
+    entries.restore(entry, this.nowMs());
+    this.#rememberUnanswered(nodeId, entries);
   }
 
   #rememberUnanswered(nodeId: string, entries: PendingEntries): void {
@@ -420,10 +445,10 @@ export class Hub implements RunningPushHub, ConnectionOwner {
   #createContext(): HubContext {
     const { clock, timers, random, store, registry, identity } = this.#deps;
     const limits = this.#limits;
-    const ledger = new EnforcementLedger({ timers, entriesMax: limits.enforcementsMax, membersMax: limits.enforcementMembersMax });
+    const ledger = new EnforcementLedger({ clock, timers, store, writer: this.#lazy, entriesMax: limits.enforcementsMax, membersMax: limits.enforcementMembersMax });
     ledger.onSettled = (entry, outcome) => this.#emit({
       type: outcome === 'enforced' ? 'revision-enforced' : 'revision-refused', at: this.#isoNow(), version: entry.version,
-      detail: `${[...entry.members.values()].filter((member) => member.outcome === 'applied').length} of ${entry.members.size}`,
+      detail: `${entry.counts.applied} of ${entry.counts.total}`,
     });
     return {
       clock, timers, random, limits, metrics: this.metrics, authenticated: identity.authenticated, registry, ledger,

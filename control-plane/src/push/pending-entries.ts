@@ -8,6 +8,8 @@ interface Pending {
   needsConfig: boolean;
   needsState: boolean;
   readonly openedAtMs: number;
+  /** Of an earlier run of the control plane: which lane it needed is not known any more. */
+  readonly restored: boolean;
 }
 
 const pendingMax = 256;
@@ -30,11 +32,21 @@ export class PendingEntries {
   /** Beyond 256 the oldest are superseded: nobody waits that long for a stream that does not answer. */
   add(entry: LedgerEntry, needs: { readonly config: boolean; readonly state: boolean }, nowMs: number): void {
     this.#pending = this.#pending.filter((pending) => this.#ledger.keeps(pending.entry));
-    this.#pending.push({ entry, needsConfig: needs.config, needsState: needs.state, openedAtMs: nowMs });
+    this.#pending.push({ entry, needsConfig: needs.config, needsState: needs.state, openedAtMs: nowMs, restored: false });
     const [oldest] = this.#pending;
     if (this.#pending.length <= pendingMax || !oldest) return;
     this.#pending.shift();
     this.#ledger.resolve(oldest.entry, this.#nodeId, 'superseded', nowMs);
+  }
+
+  /** An entry that it had not answered for when the control plane ended: answered once it is in sync. */
+  restore(entry: LedgerEntry, nowMs: number): void {
+    if (this.#pending.length < pendingMax) this.#pending.push({ entry, needsConfig: false, needsState: false, openedAtMs: nowMs, restored: true });
+  }
+
+  /** Both lanes have what is desired: what an earlier run left open is in force, or something later. */
+  inSync(nowMs: number): void {
+    this.#settle(nowMs, null, (pending) => (pending.restored ? 'applied' : null));
   }
 
   /**
@@ -63,7 +75,7 @@ export class PendingEntries {
   configRefused(version: Version, nowMs: number, refusal: RefusalStatus): void {
     this.#settle(nowMs, null, (pending) => {
       const order = compareVersions(pending.entry.version, version);
-      if (order > 0 || !pending.needsConfig) return null;
+      if (order > 0 || !(pending.needsConfig || pending.restored)) return null;
       return order === 0 ? 'refused' : 'superseded';
     }, refusal);
   }

@@ -1,3 +1,4 @@
+import { NackClass } from '@remora/proto/gen/remora/push/v1/push';
 import type { NodeIdentity } from '@remora/identity/node-identity';
 import { describe, expect, test } from 'vitest';
 import { HubFixture } from './testdata/hub-fixture.ts';
@@ -252,11 +253,28 @@ describe('status', () => {
     expect(hub.sidecars()).toEqual([]);
   });
 
-  test('tells events in order', () => {
+  test('tells events in order; that a sidecar applied an ordinary push is told by the revision alone', () => {
     const { fixture, sidecar } = started();
     fixture.publish({ 'service/web': { resources: ['b'] } });
     fixture.disconnect(sidecar);
-    expect(fixture.events.map(({ type }) => type)).toEqual(['sidecar-connected', 'sidecar-in-sync', 'revision-enforced', 'sidecar-in-sync', 'sidecar-disconnected']);
+    expect(fixture.events.map(({ type }) => type)).toEqual(['sidecar-connected', 'sidecar-in-sync', 'revision-enforced', 'sidecar-disconnected']);
+  });
+
+  test('tells that a sidecar is in sync where that is news: after a refusal, and when it was late', () => {
+    const { fixture, sidecar } = started();
+    fixture.events.length = 0;
+    sidecar.answer = () => ({ nack: NackClass.NACK_CLASS_INVALID });
+    fixture.publish({ 'service/web': { resources: ['b'] } });
+    sidecar.answer = () => 'ack';
+    fixture.publish({ 'service/web': { resources: ['c'] } });
+    expect(fixture.events.map(({ type }) => type)).toEqual(['revision-refused', 'sidecar-refused', 'revision-enforced', 'sidecar-in-sync']);
+    fixture.events.length = 0;
+    fixture.link(sidecar).pause();
+    fixture.publish({ 'service/web': { resources: ['d'] } });
+    fixture.live(3_000, sidecar);
+    fixture.link(sidecar).resume();
+    fixture.time.settle();
+    expect(fixture.events.map(({ type }) => type)).toEqual(['revision-enforced', 'sidecar-in-sync']);
   });
 
   test('leaves no timers behind', () => {

@@ -12,7 +12,7 @@ export interface PushHub {
   /** Sidecars (connected, or remembered) as status shows them. */
   sidecars(): readonly SidecarStatus[];
   sidecar(nodeId: string): SidecarStatus | null;
-  /** Outcome per sidecar of one log entry, fixed set at commit. Null: not known any more. */
+  /** What the sidecars of one log entry did with it, also before a restart; the set is fixed at commit. Null: not known any more. */
   enforcement(index: number): Enforcement | null;
   /** Resolves when every sidecar of the set has resolved, at the first refusal, or at the timeout. */
   waitApplied(index: number, timeoutMs: number): Promise<Enforcement>;
@@ -83,9 +83,23 @@ export interface Enforcement {
   readonly version: Version;
   /** Everything resolved: no `pending` left. */
   readonly done: boolean;
+  /** Always whole. */
+  readonly counts: EnforcementCounts;
+  /** Refused, pending, offline, superseded, applied; by node id among themselves. */
   readonly sidecars: readonly EnforcementOf[];
+  /** Whether every sidecar that is counted is listed: those of older entries that applied them are not. */
+  readonly complete: boolean;
   /** Milliseconds from commit to the last applied; 0 where none. */
   readonly elapsedMs: number;
+}
+
+export interface EnforcementCounts {
+  readonly total: number;
+  readonly applied: number;
+  readonly pending: number;
+  readonly refused: number;
+  readonly offline: number;
+  readonly superseded: number;
 }
 
 export interface EnforcementOf {

@@ -24,7 +24,7 @@ export interface PushLimits {
   readonly needRoundsMax: number;
   readonly refusalsRemembered: number;
   readonly acceptedRemembered: number;
-  /** Log entries whose enforcement is kept, and sidecars over all of them. */
+  /** Log entries whose enforcement is kept, and sidecars that are known by name over all of them; beyond, they are counted. */
   readonly enforcementsMax: number;
   readonly enforcementMembersMax: number;
   readonly drainBarrierMs: number;
@@ -51,7 +51,7 @@ export const defaultPushLimits: PushLimits = {
   refusalsRemembered: 4_096,
   acceptedRemembered: 16_384,
   enforcementsMax: 1_000,
-  enforcementMembersMax: 200_000,
+  enforcementMembersMax: 20_000,
   drainBarrierMs: 10_000,
   questionsPerSidecar: 32,
   answerBytesMax: 256 * 1024,

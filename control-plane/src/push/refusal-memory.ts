@@ -23,6 +23,7 @@ export class RefusalMemory {
 
   /** Null where that build has not refused it. Where only Hello told of it, the reason is that it was refused before. */
   get(buildId: string, hash: string): RefusalStatus | null {
+    if (this.#refusals.size === 0) return null;
     const refusal = this.#refusals.get(keyOf(buildId, hash));
     return refusal === undefined ? null : refusal ?? refusedBefore(hash);
   }

@@ -53,6 +53,8 @@ export class SidecarSession {
   readonly #changed: (session: SidecarSession) => void;
   #retry: Timer | null = null;
   #inSync = false;
+  /** Being in sync is to be told: it has just connected, was refused, or is late. An ordinary push is not news of each sidecar. */
+  #syncIsNews = true;
 
   /** `changed` is told after everything that status shows; `mark` asks to be served again. */
   constructor(deps: {
@@ -318,7 +320,10 @@ export class SidecarSession {
     const { clock, content } = this.#context;
     const desired = content.of(this.subject);
     const inSync = desired !== null && desired.content.hash === this.config.appliedHash && this.state.desired(clock.monotonicMs()).hash === this.state.appliedHash;
-    if (inSync && !this.#inSync) {
+    if (inSync) this.entries.inSync(clock.monotonicMs());
+    const late = this.divergedAtMs !== null && clock.monotonicMs() - this.divergedAtMs > lateMs;
+    if (inSync && !this.#inSync && (this.#syncIsNews || late)) {
+      this.#syncIsNews = false;
       this.#context.emit({
         type: 'sidecar-in-sync', at: new Date(clock.wallMs()).toISOString(), nodeId: this.facts.nodeId, subject: this.subject,
         version: this.config.appliedVersion, detail: '',
@@ -329,6 +334,7 @@ export class SidecarSession {
   }
 
   #emitRefused(refusal: RefusalStatus): void {
+    this.#syncIsNews = true;
     const first = refusal.errors[0];
     this.#context.emit({
       type: 'sidecar-refused', at: refusal.at, nodeId: this.facts.nodeId, subject: this.subject, version: refusal.version,
@@ -342,9 +348,13 @@ export class SidecarSession {
 }
 
 const emptyView = viewOfSets(new Map());
+/** Behind for longer than this, it is told when it is in sync again. */
+const lateMs = 2_000;
+
+const noNames: readonly string[] = [];
 
 function boundedNames(names: readonly string[]): readonly string[] {
-  return names.slice(0, 64).map((name) => name.slice(0, 253));
+  return names.length === 0 ? noNames : names.slice(0, 64).map((name) => name.slice(0, 253));
 }
 
 function finite(value: number): number {

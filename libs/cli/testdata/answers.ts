@@ -10,7 +10,7 @@ export const refusal: RefusalAnswer = {
 };
 
 export const enforced: EnforcementAnswer = {
-  version: version(4), done: true, elapsedMs: 38.4,
+  version: version(4), done: true, elapsedMs: 38.4, complete: true, next: null,
   counts: { total: 2, applied: 2, pending: 0, refused: 0, offline: 0, superseded: 0 },
   sidecars: [
     { nodeId: 'orders-1', subject: 'service/orders', outcome: 'applied', elapsedMs: 21, refusal: null },
@@ -19,7 +19,7 @@ export const enforced: EnforcementAnswer = {
 };
 
 export const refusedByOne: EnforcementAnswer = {
-  version: version(7), done: true, elapsedMs: 12,
+  version: version(7), done: true, elapsedMs: 12, complete: true, next: null,
   counts: { total: 3, applied: 1, pending: 0, refused: 1, offline: 1, superseded: 0 },
   sidecars: [
     { nodeId: 'payments-1', subject: 'service/payments', outcome: 'applied', elapsedMs: 12, refusal: null },
@@ -29,7 +29,7 @@ export const refusedByOne: EnforcementAnswer = {
 };
 
 export const pendingOne: EnforcementAnswer = {
-  version: version(8), done: false, elapsedMs: 0,
+  version: version(8), done: false, elapsedMs: 0, complete: true, next: null,
   counts: { total: 1, applied: 0, pending: 1, refused: 0, offline: 0, superseded: 0 },
   sidecars: [{ nodeId: 'web-1', subject: 'service/web', outcome: 'pending', elapsedMs: 0, refusal: null }],
 };

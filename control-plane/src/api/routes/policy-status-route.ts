@@ -5,7 +5,6 @@ import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
 import { findDocument } from '../find-document.ts';
 import { nameParameter } from '../parameters.ts';
-import { enforcementAnswer } from '../revision-answer.ts';
 import { policyStatusShape } from '../shapes/policy-status-shape.ts';
 
 /** Sidecars named in one answer; more are counted only. */
@@ -28,7 +27,7 @@ export function policyStatusRoute(ports: ApiPorts): ApiRoute {
         etag: etagOf(stored),
         refusedBy: refusing.slice(0, sidecarsMax).map(({ nodeId, subject, connected, lastRefusal }) => ({ nodeId, subject, connected, refusal: lastRefusal })),
         refusedByCount: refusing.length,
-        enforcement: enforcement && enforcementAnswer(enforcement).counts,
+        enforcement: enforcement && enforcement.counts,
       };
       return { status: 200, body };
     },

@@ -73,10 +73,17 @@ function diffRoute(ports: ApiPorts): ApiRoute {
 function enforcementRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
     method: 'GET', path: '/v1/revisions/{n}/enforcement', operationId: 'getEnforcement', tag: 'Revisions', summary: 'Which sidecars enforce a revision, and which refused it and why',
-    params, answers: { 200: { description: 'Outcome per sidecar concerned', schema: enforcementShape } }, problems: ['not-found', 'gone'],
-    handle({ params: { n } }) {
+    description: 'Counts are whole on every page. Kept for the newest 1,000 revisions, also over restarts of the control plane.',
+    params,
+    query: z.object({
+      limit: limitParameter(1_000, 200),
+      after: z.string().max(300).regex(/^(refused|pending|offline|superseded|applied)\/./, { error: 'expected `next` of the page before' }).optional().describe('`next` of the page before'),
+      outcome: z.enum(['refused', 'pending', 'offline', 'superseded', 'applied']).optional(),
+    }),
+    answers: { 200: { description: 'Outcome per sidecar concerned, one page', schema: enforcementShape } }, problems: ['not-found', 'gone'],
+    handle({ params: { n }, query }) {
       const enforcement = ports.hub.enforcement(n);
-      if (enforcement) return { status: 200, body: enforcementAnswer(enforcement) };
+      if (enforcement) return { status: 200, body: enforcementAnswer(enforcement, query) };
       findEntry(ports, n);
       throw new ApiError('gone', `who enforced revision ${n} is not remembered any more`);
     },

@@ -60,11 +60,13 @@ export const enforcementShape = shape('Enforcement', z.object({
   done: z.boolean().describe('No sidecar is pending'),
   elapsedMs: z.number().describe('From commit to the last sidecar that applied'),
   counts: z.object({ total: z.int(), applied: z.int(), pending: z.int(), refused: z.int(), offline: z.int(), superseded: z.int() }),
+  complete: z.boolean().describe('Every sidecar that is counted can be listed; of older revisions those that applied them are counted only'),
   sidecars: z.array(z.object({
     nodeId: z.string(),
     subject: subjectKeyShape,
     outcome: z.enum(['applied', 'pending', 'refused', 'offline', 'superseded']),
     elapsedMs: z.number(),
     refusal: refusalShape.nullable(),
-  })),
+  })).describe('One page: refused, pending, offline, superseded, applied; by node id among themselves'),
+  next: z.string().nullable().describe('Value of `after` for the next page; null at the end'),
 }));
