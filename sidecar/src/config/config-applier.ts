@@ -58,7 +58,8 @@ export class ConfigApplier {
   }
 
   async #apply(candidate: Candidate, granted: ReadonlySet<string>, operation: Operation): Promise<ApplyResult> {
-    const decoded = await step(operation, 'decode', this.#decode(candidate));
+    // What came over the stream was checked against its hashes when it came.
+    const decoded = await step(operation, 'decode', this.#decode(candidate, { hashesVerified: true }));
     if (!decoded.ok) return refused(decoded.class, decoded.errors);
     const dangers = checkGuards(this.#current?.summary ?? null, summarize(decoded.snapshot), granted);
     if (dangers.length > 0) {
@@ -85,7 +86,7 @@ export class ConfigApplier {
   /** What was found on disk: neither guards nor writing. `version` may be newer than the candidate's. */
   async restore(candidate: Candidate, version: Version): Promise<ApplyResult> {
     return this.#exclusively(async () => {
-      const decoded = await this.#decode(candidate);
+      const decoded = await this.#decode(candidate, { hashesVerified: false });
       if (!decoded.ok) return refused(decoded.class, decoded.errors);
       const prepared = await this.#prepare(candidate);
       if (prepared) return prepared;
@@ -114,10 +115,10 @@ export class ConfigApplier {
     }
   }
 
-  async #decode(candidate: Candidate): Promise<{ ok: true; snapshot: Snapshot } | { ok: false; class: NackClass; errors: readonly SnapshotError[] }> {
+  async #decode(candidate: Candidate, { hashesVerified }: { readonly hashesVerified: boolean }): Promise<{ ok: true; snapshot: Snapshot } | { ok: false; class: NackClass; errors: readonly SnapshotError[] }> {
     const { kinds, clock, pause } = this.#options;
     this.#cache.age();
-    const result = await decodeInSlices(candidate, kinds, { cache: this.#cache, sliceMs, clock, pause });
+    const result = await decodeInSlices(candidate, kinds, { cache: this.#cache, hashesVerified, sliceMs, clock, pause });
     if (result.ok) return result;
     const damaged = result.errors.every(({ code }) => damageCodes.has(code));
     return { ok: false, class: damaged ? 'resync' : 'invalid', errors: result.errors };

@@ -64,12 +64,16 @@ export class IncomingUpdate {
       return bytes ?? null;
     };
     const manifest = readManifest(this.#manifest);
+    let sinceYield = 0;
     // A manifest that cannot be read is refused with its reason by the decoder.
     for (const page of manifest?.pages ?? []) {
       const bytes = take(page.toString('hex'));
       const body = bytes && decodeResource(bytes)?.body;
       if (body?.$case !== 'page') continue;
       for (const entry of body.value.entries) take(entry.hash.toString('hex'));
+      sinceYield += body.value.entries.length;
+      if (sinceYield < entriesPerSlice) continue;
+      sinceYield = 0;
       yield;
     }
     if (missing.size > 0) return { kind: 'missing', hashes: [...missing] };
@@ -81,6 +85,9 @@ export class IncomingUpdate {
     this.#received.clear();
   }
 }
+
+/** About 2 ms of work. */
+const entriesPerSlice = 2_048;
 
 function readManifest(bytes: Uint8Array): Manifest | null {
   try {

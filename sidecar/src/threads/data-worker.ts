@@ -1,4 +1,4 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemTimers } from '@remora/core/clock';
 import { systemRandom } from '@remora/core/random';
@@ -13,6 +13,7 @@ import { SpanRing } from '../records/span-ring.ts';
 import { SharedMemories } from '../generation/shared-memories.ts';
 import { memoryShare } from '../io/memory-share.ts';
 import { threadClock } from '../io/thread-clock.ts';
+import { StallMeter } from './stall-meter.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
 import { WorkerRequests } from './worker-requests.ts';
 
@@ -50,7 +51,9 @@ function runDataWorker(start: WorkerStart): void {
     ...(start.gateway && { gateway: start.gateway }),
   });
   const requests = new WorkerRequests(thread, () => refusals.flush(), memories);
+  const stalls = stallMeter(vitals);
   port.on('message', ({ id, request }: ToWorker) => {
+    if (request.op === 'prepare') stalls.watch();
     requests.answer(request).then(
       (value) => {
         post({ kind: 'answer', id, value });
@@ -59,23 +62,21 @@ function runDataWorker(start: WorkerStart): void {
       (error: unknown) => post({ kind: 'failed', id, message: error instanceof Error ? error.message : String(error) }),
     );
   });
-  watchStalls(vitals);
   post({ kind: 'ready' });
 }
 
-/** Writes the longest stall of this thread where the control thread reads and clears it. */
-function watchStalls(memory: Float64Array): void {
-  const delays = monitorEventLoopDelay({ resolution: stallResolutionMs });
-  delays.enable();
-  setInterval(() => {
-    // A sleeping timer is late by up to its own period: that is no stall.
-    const stallMs = Math.max(0, delays.max / 1e6 - stallResolutionMs);
-    if (stallMs > (memory[0] ?? 0)) memory[0] = stallMs;
-    delays.reset();
-  }, stallReportMs).unref();
+function stallMeter(memory: Float64Array): StallMeter {
+  return new StallMeter({
+    memory,
+    delay: monitorEventLoopDelay({ resolution: stallResolutionMs }),
+    resolutionMs: stallResolutionMs,
+    activeMs: () => performance.eventLoopUtilization().active,
+    monotonicMs: () => performance.now(),
+    // Looking does not keep a thread that was closed.
+    after: (delayMs, run) => void setTimeout(run, delayMs).unref(),
+  });
 }
 
 const stallResolutionMs = 20;
-const stallReportMs = 250;
 
 runDataWorker(workerData as WorkerStart);
