@@ -24,6 +24,7 @@ function reason(code: string, status: number, flag: string, origin: Reason['orig
 /** Reasons of the data path. Policy kinds add theirs in their folder's `reasons.ts`; a test keeps the codes apart. */
 export const reasons = {
   badRequest: reason('bad-request', 400, 'DPE', 'downstream', 'never', 'The request is not valid HTTP.'),
+  plaintextOnTls: reason('plaintext-on-tls', 400, 'DPE', 'downstream', 'never', 'This port speaks HTTPS, the request came without TLS.'),
   badPath: reason('bad-path', 400, 'DPE', 'downstream', 'never', 'The path has a spelling that is not accepted.'),
   headersTooLarge: reason('headers-too-large', 431, 'DPE', 'downstream', 'never', 'The header section is larger than allowed.'),
   versionNotSupported: reason('http-version-not-supported', 505, 'DPE', 'downstream', 'never', 'The HTTP version is not supported.'),

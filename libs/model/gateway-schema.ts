@@ -4,26 +4,16 @@ import { documentLimits } from './document-limits.ts';
 import { acrossFields, issue } from './issue.ts';
 import { boundedRecord, hostName, hostPattern, labels, portName } from './names.ts';
 import { pathRulesSchema } from './path-rules-schema.ts';
-
-const certificate = z.strictObject({
-  secret: z.string().max(127).optional(),
-  certFile: z.string().max(4_096).optional(),
-  keyFile: z.string().max(4_096).optional(),
-});
-
-const tls = z.strictObject({
-  certificates: z.array(certificate).min(1).max(64),
-  minVersion: oneOf(['1.2', '1.3']).optional(),
-  clientCaFiles: z.array(z.string().max(4_096)).max(16).optional(),
-  ciphers: z.array(z.string().max(128)).max(64).optional(),
-}).superRefine((_tls, context) => issue(context, 'not-available', 'TLS on listeners is not available in this build'));
+import { listenerTlsSchema } from './tls-schema.ts';
 
 const listener = z.strictObject({
   port: z.int().min(0).max(65_535).meta({ description: '0 picks a free one' }),
   hosts: z.array(hostPattern()).max(documentLimits.hosts).optional().meta({ description: 'empty: any' }),
-  protocol: oneOf(['http'], ['https', 'tcp', 'tls']).optional().meta({ description: 'default http' }),
-  redirect: z.literal('https').superRefine((_https, context) => issue(context, 'not-available', 'redirect to https is not available in this build')).optional(),
-  tls: tls.optional(),
+  protocol: oneOf(['http', 'https'], ['tcp', 'tls']).optional().meta({ description: 'default http' }),
+  redirect: oneOf(['https']).optional().meta({ description: 'answers every request with a redirect to the listener of protocol https' }),
+  tls: listenerTlsSchema.optional().meta({ description: 'for protocol https' }),
+  proxyProtocol: oneOf(['required']).optional()
+    .meta({ description: 'every connection begins with a PROXY protocol header (version 1 or 2) of one of the Mesh\'s trustedProxies' }),
 });
 
 /** An edge: what sidecars without an app listen on. */
@@ -33,7 +23,9 @@ export const gatewaySchema = z.strictObject({
   labels: labels().optional(),
   listeners: boundedRecord(portName(), listener, { min: 1, max: documentLimits.listeners, what: 'listeners' }),
   pathRules: pathRulesSchema.optional(),
-}).superRefine((gateway, context) => checkListenerPorts(gateway.listeners, context), acrossFields('listeners'));
+})
+  .superRefine((gateway, context) => checkListenerPorts(gateway.listeners, context), acrossFields('listeners'))
+  .superRefine((gateway, context) => checkListenerTls(gateway.listeners, context), acrossFields('listeners'));
 
 export type GatewayDocument = z.infer<typeof gatewaySchema>;
 
@@ -43,5 +35,16 @@ function checkListenerPorts(listeners: Readonly<Record<string, { readonly port: 
     const other = seen.get(port);
     if (other !== undefined && port !== 0) issue(context, 'duplicate-port', `port ${port} is already taken by listener ${other}`, undefined, ['listeners', name, 'port']);
     seen.set(port, name);
+  }
+}
+
+function checkListenerTls(listeners: Readonly<Record<string, z.infer<typeof listener>>>, context: z.RefinementCtx): void {
+  const secured = Object.values(listeners).some(({ protocol }) => protocol === 'https');
+  for (const [name, { protocol = 'http', tls, redirect }] of Object.entries(listeners)) {
+    if (protocol === 'https' && tls === undefined) issue(context, 'missing-field', 'protocol https needs tls with certificates', undefined, ['listeners', name, 'tls']);
+    if (protocol === 'http' && tls !== undefined) issue(context, 'exclusive', 'tls is for protocol https', 'protocol: https', ['listeners', name, 'tls']);
+    if (redirect === undefined) continue;
+    if (protocol === 'https') issue(context, 'exclusive', 'is https already', undefined, ['listeners', name, 'redirect']);
+    else if (!secured) issue(context, 'missing-listener', 'no listener of this Gateway has protocol https', undefined, ['listeners', name, 'redirect']);
   }
 }

@@ -4,12 +4,14 @@ import { documentLimits } from './document-limits.ts';
 import { acrossFields, issue } from './issue.ts';
 import { boundedRecord, hostName, labels, named, portName } from './names.ts';
 import { pathRulesSchema } from './path-rules-schema.ts';
+import { upstreamTlsSchema } from './tls-schema.ts';
 
 const portNumber = z.int().min(1).max(65_535);
 
 const servicePort = z.strictObject({
   port: portNumber,
   protocol: oneOf(['http', 'http2', 'grpc'], ['tcp', 'tls']).optional().meta({ description: 'what the app speaks: `http` is HTTP/1.1, `http2` and `grpc` are HTTP/2 without TLS; default http' }),
+  tls: upstreamTlsSchema.optional().meta({ description: 'the endpoints listed in this document speak TLS on this port' }),
 });
 
 const address = named(

@@ -1,8 +1,9 @@
-import type { Destination, Fleet, Inbound, Listener, ListenerTls as WireTls, PathRules } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import type { Destination, Fleet, Inbound, Listener, PathRules } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import { decodeListenerTls, decodeUpstreamTls } from './decode-tls.ts';
 import type { FieldCheck } from './field-check.ts';
 import type { SettingsLookup } from './settings-lookup.ts';
 import {
-  strictPathSpelling, type CallDestination, type FleetSettings, type GatewayListener, type InboundPort, type ListenerTls, type PathSpelling, type PortProtocol,
+  strictPathSpelling, type CallDestination, type FleetSettings, type GatewayListener, type InboundPort, type PathSpelling, type PortProtocol,
 } from './snapshot.ts';
 
 const protocols: readonly PortProtocol[] = ['http', 'http2', 'grpc', 'tcp', 'tls'];
@@ -40,7 +41,8 @@ export function decodeListener(wire: Listener, hash: string, check: FieldCheck, 
     protocol: check.oneOf(wire.protocol || 'http', ['http', 'https', 'tcp', 'tls'], `${base}/protocol`),
     redirectToHttps: check.oneOf(wire.redirect, ['', 'https'], `${base}/redirect`) === 'https',
     settings: settings.find(wire.settings, check),
-    tls: decodeTls(wire.tls, `${base}/tls`, check),
+    tls: decodeListenerTls(wire.tls, `${base}/tls`, check),
+    proxyProtocol: check.oneOf(wire.proxyProtocol, ['', 'required'], `${base}/proxyProtocol`) === 'required',
     pathRules: decodePathRules(wire.pathRules),
   });
 }
@@ -50,28 +52,14 @@ export function decodeDestination(wire: Destination, hash: string, check: FieldC
   return Object.freeze({
     hash,
     service: check.required(wire.service, '/name'),
-    ports: Object.freeze(wire.ports.map(({ name, port, protocol }) => Object.freeze({
+    ports: Object.freeze(wire.ports.map(({ name, port, protocol, tls }) => Object.freeze({
       name: check.required(name, '/ports'),
       port: check.range(port, `/ports/${name}/port`, ports),
       protocol: check.oneOf(protocol || 'http', protocols, `/ports/${name}/protocol`),
+      tls: decodeUpstreamTls(tls, `/ports/${name}/tls`, check),
     }))),
     settings: settings.find(wire.settings, check),
     pathRules: decodePathRules(wire.pathRules),
-  });
-}
-
-function decodeTls(wire: WireTls | undefined, pointer: string, check: FieldCheck): ListenerTls | null {
-  if (wire === undefined) return null;
-  check.count(wire.certificates, `${pointer}/certificates`, 256);
-  return Object.freeze({
-    certificates: Object.freeze(wire.certificates.map(({ certFile, keyFile, secret }, i) => Object.freeze({
-      certFile: check.text(certFile, `${pointer}/certificates/${i}/certFile`),
-      keyFile: check.text(keyFile, `${pointer}/certificates/${i}/keyFile`),
-      secret: check.text(secret, `${pointer}/certificates/${i}/secret`),
-    }))),
-    minVersion: check.oneOf(wire.minVersion, ['', '1.2', '1.3'], `${pointer}/minVersion`),
-    clientCaFiles: check.texts(wire.clientCaFiles, `${pointer}/clientCertificates`),
-    ciphers: check.texts(wire.ciphers, `${pointer}/ciphers`),
   });
 }
 

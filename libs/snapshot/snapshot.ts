@@ -73,22 +73,58 @@ export interface GatewayListener {
   readonly redirectToHttps: boolean;
   readonly settings: EffectiveSettings;
   readonly tls: ListenerTls | null;
+  /** Every connection begins with a PROXY protocol header. */
+  readonly proxyProtocol: boolean;
   /** null: the fleet's. */
   readonly pathRules: PathSpelling | null;
 }
 
+/** Files are paths on the host of the sidecar. */
+export interface CertificateSource {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly secret: string;
+}
+
+export type TlsVersion = '1.2' | '1.3';
+
 export interface ListenerTls {
-  readonly certificates: readonly { readonly certFile: string; readonly keyFile: string; readonly secret: string }[];
-  readonly minVersion: string;
+  readonly certificates: readonly CertificateSource[];
+  readonly minVersion: TlsVersion;
   readonly clientCaFiles: readonly string[];
+  readonly clientAuth: 'none' | 'optional' | 'required';
+  /** OpenSSL's names; empty: all that are accepted. */
   readonly ciphers: readonly string[];
+  /** ALPN names in order of preference; empty: all that this build speaks. */
+  readonly alpn: readonly string[];
+  /** Clients that ask for no host, or one that no certificate names, are refused. */
+  readonly requireServerName: boolean;
+  readonly handshakeTimeoutMs: number;
+  /** Handshakes under way, for each data thread. */
+  readonly handshakesMax: number;
+}
+
+/** TLS to endpoints that speak it themselves. */
+export interface UpstreamTls {
+  /** '': the endpoint's own address. */
+  readonly serverName: string;
+  /** Host names or URIs; empty: the server name alone. */
+  readonly acceptedNames: readonly string[];
+  /** Empty: the roots of the system. */
+  readonly caFiles: readonly string[];
+  readonly verify: 'full' | 'none';
+  readonly minVersion: TlsVersion;
+  readonly ciphers: readonly string[];
+  /** Empty: by the port's protocol. */
+  readonly alpn: readonly string[];
+  readonly clientCertificate: CertificateSource | null;
 }
 
 /** A service that may be called. */
 export interface CallDestination {
   readonly hash: string;
   readonly service: string;
-  readonly ports: readonly { readonly name: string; readonly port: number; readonly protocol: PortProtocol }[];
+  readonly ports: readonly { readonly name: string; readonly port: number; readonly protocol: PortProtocol; readonly tls: UpstreamTls | null }[];
   /** Caller-side settings where none of the service's Routes matches. */
   readonly settings: EffectiveSettings;
   /** null: the fleet's. */

@@ -4,7 +4,7 @@ import type { PathRulesDocument } from '@remora/model/path-rules-schema';
 import type { RouteDocument } from '@remora/model/route-schema';
 import type { ServiceDocument } from '@remora/model/service-schema';
 import { EntryType, Scope } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
-import type { CallerOverride, PathRules } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import type { CallerOverride, DestinationPort, PathRules } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import { routesOf } from '../resolve/document-state.ts';
 import type { DocumentState } from '../resolve/document-state.ts';
 import type { Spot } from '../resolve/place-policies.ts';
@@ -15,6 +15,7 @@ import { ManifestBuilder } from './manifest.ts';
 import type { BuiltResource, ResourceStore } from './resource-store.ts';
 import { wireRoute } from './route-wire.ts';
 import type { SettingsCompiler } from './settings-compiler.ts';
+import { wireListenerTls, wireUpstreamTls } from './tls-wire.ts';
 
 export interface CompilerParts {
   readonly resolver: SettingsResolver;
@@ -106,7 +107,8 @@ class SubjectCompilation {
         $case: 'listener',
         value: {
           name, port: listener.port, hosts: (listener.hosts ?? []).map((host) => host.toLowerCase()).sort(), protocol: listener.protocol ?? 'http',
-          redirect: listener.redirect ?? '', settings, tls: undefined, pathRules,
+          redirect: listener.redirect ?? '', settings, tls: wireListenerTls(listener.tls), pathRules,
+          proxyProtocol: listener.proxyProtocol ?? '',
         },
       });
     }
@@ -193,8 +195,8 @@ function hashOf(settings: BuiltResource | null): Buffer {
 
 const scopeNames: Readonly<Record<number, string>> = { [Scope.SCOPE_INBOUND]: 'inbound', [Scope.SCOPE_OUTBOUND]: 'outbound', [Scope.SCOPE_GATEWAY]: 'gateway' };
 
-function destinationPorts(service: ServiceDocument): { name: string; port: number; protocol: string }[] {
-  return Object.entries(service.ports).map(([name, { port, protocol }]) => ({ name, port, protocol: protocol ?? 'http' })).sort((a, b) => (a.name < b.name ? -1 : 1));
+function destinationPorts(service: ServiceDocument): DestinationPort[] {
+  return Object.entries(service.ports).map(([name, { port, protocol, tls }]) => ({ name, port, protocol: protocol ?? 'http', tls: wireUpstreamTls(tls) })).sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 function wirePathRules(rules: PathRulesDocument): PathRules {

@@ -156,6 +156,7 @@ function* buildInbound(inputs: GenerationInputs, port: InboundPort, all: RoutesB
     table,
     fallback: { place: places.provider('inbound', service, '', port.settings), action: toApp(null) },
     hosts: [],
+    edge: null,
   };
 }
 
@@ -178,6 +179,7 @@ function* buildListener(
     table,
     fallback: { place: fallbackPlace, action: listener.redirectToHttps ? { kind: 'httpsRedirect', port: httpsPort } : { kind: 'none' } },
     hosts: listener.hosts,
+    edge: listener.tls !== null || listener.proxyProtocol ? listener : null,
   };
 }
 

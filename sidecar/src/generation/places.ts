@@ -2,7 +2,7 @@ import type { Dispatch, EdgeFilter, RoutePin, Side, Target } from '@remora/polic
 import type { RouteTable } from '@remora/router/route-table';
 import type { EffectiveSettings } from '@remora/snapshot/effective-settings';
 import type { RouteRewrite } from '@remora/snapshot/route-definition';
-import type { PathSpelling } from '@remora/snapshot/snapshot';
+import type { GatewayListener, PathSpelling } from '@remora/snapshot/snapshot';
 import type { EncodedAnswer } from '../pipeline/answer-encoding.ts';
 import type { Cluster, Tier } from '../upstream/cluster.ts';
 import type { ConnectionLimits } from '../listener/connection-limits.ts';
@@ -179,4 +179,6 @@ export interface ProviderPort {
   readonly fallback: ProviderRoute;
   /** Gateway: exact or `*.suffix`; empty: any. */
   readonly hosts: readonly string[];
+  /** Gateway: what the first bytes of its connections must be; null: requests without TLS. */
+  readonly edge: GatewayListener | null;
 }

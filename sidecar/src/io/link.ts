@@ -1,7 +1,10 @@
 import net from 'node:net';
+import tls from 'node:tls';
+import { X509Certificate } from 'node:crypto';
 import { allocateText, type TextBuffer } from '@remora/http/byte-text';
 import { copyBytes } from '@remora/http/received-head';
 import type { OutputSlab, OutputSlabs } from './output-slabs.ts';
+import { readDirectly, verifyError, wrapServer, type ClientTlsOptions, type ServerTlsOptions } from './tls-socket.ts';
 import type { Turn } from './turn.ts';
 
 /** The connection's codec. Called within a turn; the link ends the turn. */
@@ -14,13 +17,27 @@ export interface LinkOwner {
   onDrain(): void;
   /** The last call: the connection is gone, `failed` where not in an orderly way. */
   onClosed(failed: boolean): void;
-  onConnected?(): void;
+  /** A connection that this side opened can be used: with TLS, after the handshake; `protocol` is what ALPN chose, '' for none. */
+  onConnected?(protocol: string): void;
+  /** The handshake of an accepted connection is done; `link.tls` tells about it. */
+  onSecured?(): void;
+}
+
+/** What a handshake settled. */
+export interface LinkTls {
+  /** What ALPN chose, '' for none. */
+  readonly protocol: string;
+  /** `TLSv1.2` or `TLSv1.3`. */
+  readonly version: string;
+  readonly resumed: boolean;
 }
 
 /** What the links of a thread share. */
 export interface LinkContext {
   /** Opens a connection; replaced where there is no network. */
   readonly dial: (options: net.NetConnectOpts) => net.Socket;
+  /** The same with TLS; `tls.connect` where it is not given. */
+  readonly dialTls?: (options: tls.ConnectionOptions) => tls.TLSSocket;
   readonly turn: Turn;
   readonly slabs: OutputSlabs;
   /** Every socket of the thread reads into it; it is valid during the callback only. */
@@ -43,9 +60,20 @@ export class Link {
   congested = false;
   closed = false;
   bytesRead = 0;
+  /** Why the connection broke, as the code of the system or of OpenSSL; '' where it did not. */
+  failure = '';
 
   readonly #context: LinkContext;
-  readonly #socket: net.Socket;
+  #socket: net.Socket;
+  /** The TCP connection below TLS. */
+  #raw: net.Socket;
+  #tls: tls.TLSSocket | null = null;
+  /** TLS only: slabs with regions that are not written yet, in order (exchange.md section 2). */
+  #inFlight: OutputSlab[] | null = null;
+  readonly #onWritten = (): void => {
+    const slab = this.#inFlight?.shift();
+    if (slab !== undefined) this.#context.slabs.written(slab, true);
+  };
   #slab: OutputSlab | null = null;
   #outFrom = 0;
   #outEnd = 0;
@@ -55,15 +83,31 @@ export class Link {
 
   private constructor(socket: net.Socket, context: LinkContext, owner: LinkOwner) {
     this.#socket = socket;
+    this.#raw = socket;
     this.#context = context;
     this.owner = owner;
-    socket.on('error', ignoreError);
-    socket.on('end', () => this.#turn((owner) => owner.onEnd()));
+    this.#listen(socket);
+  }
+
+  #listen(socket: net.Socket): void {
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#failed(error));
+    socket.on('end', () => {
+      if (socket === this.#socket) this.#turn((owner) => owner.onEnd());
+    });
     socket.on('drain', () => {
+      if (socket !== this.#socket) return;
       this.congested = false;
       this.#turn((owner) => owner.onDrain());
     });
-    socket.on('close', (failed: boolean) => this.#close(failed));
+    // Below TLS the TCP connection closes first: what was decrypted may still have to be read.
+    socket.on('close', (failed: boolean) => {
+      if (socket === this.#socket) this.#close(failed);
+    });
+  }
+
+  /** `close` follows with `failed`: that is where it is dealt with. */
+  #failed(error: NodeJS.ErrnoException): void {
+    if (this.failure === '') this.failure = error.code ?? error.message;
   }
 
   /** Takes over a connection that `net.Server` accepted. */
@@ -97,9 +141,71 @@ export class Link {
     const link = new Link(socket, context, owner);
     holder.link = link;
     socket.on('connect', () => {
-      link.#turn((connected) => connected.onConnected?.());
+      link.#turn((connected) => connected.onConnected?.(''));
     });
     return link;
+  }
+
+  /**
+   * Goes on with TLS on an accepted connection, whose first bytes are given back; `onSecured` or `onClosed` follows. What came before is
+   * read by the handshake, so nothing may have been written yet.
+   */
+  secure(first: Uint8Array, options: ServerTlsOptions): void {
+    const socket = wrapServer(this.#raw, first, options);
+    this.#useTls(socket);
+    readDirectly(socket, (bytes) => this.#read(bytes, bytes.length));
+    socket.once('secure', () => this.#turn((owner) => owner.onSecured?.()));
+    socket.resume();
+  }
+
+  #useTls(socket: tls.TLSSocket): void {
+    this.#socket = socket;
+    this.#tls = socket;
+    this.#inFlight = [];
+    this.#listen(socket);
+    // Without a tls.Server, errors behind the handshake are told by this event only.
+    socket.on('_tlsError', (error: NodeJS.ErrnoException) => {
+      this.#failed(error);
+      socket.destroy();
+    });
+  }
+
+  /** Opens a connection with TLS; `onConnected` comes when the peer has shown that it is who it should be. */
+  static connectTls(address: { readonly host: string; readonly port: number }, options: ClientTlsOptions, context: LinkContext, owner: LinkOwner): Link {
+    const holder: { link: Link | null } = { link: null };
+    const dial = context.dialTls ?? tls.connect;
+    const socket = dial({
+      host: address.host, port: address.port, noDelay: true, allowHalfOpen: true, onread: readInto(context.readBuffer, holder),
+      secureContext: options.context, servername: options.serverName, ALPNProtocols: [...options.protocols], rejectUnauthorized: options.verifyChain,
+      checkServerIdentity: (_host: string, { raw }: tls.PeerCertificate) => peerError(options, raw),
+      ...(options.session && { session: options.session }),
+    } as tls.ConnectionOptions);
+    const link = new Link(socket, context, owner);
+    link.#tls = socket;
+    link.#inFlight = [];
+    holder.link = link;
+    if (options.onSession !== undefined) socket.on('session', options.onSession);
+    socket.on('secureConnect', () => {
+      link.#turn((connected) => connected.onConnected?.(link.tls?.protocol ?? ''));
+    });
+    return link;
+  }
+
+  /** What the handshake settled; null without TLS. */
+  get tls(): LinkTls | null {
+    const socket = this.#tls;
+    if (socket === null) return null;
+    return { protocol: socket.alpnProtocol || '', version: socket.getProtocol() ?? '', resumed: socket.isSessionReused() };
+  }
+
+  /** The certificate that the peer showed, also when it resumes; undefined where it showed none. */
+  get peerCertificate(): X509Certificate | undefined {
+    return this.#tls?.getPeerX509Certificate();
+  }
+
+  /** Why the peer's chain is not trusted, as OpenSSL's code; '' where it is. */
+  get peerProblem(): string {
+    return this.#tls === null ? 'UNKNOWN' : verifyError(this.#tls);
   }
 
   get remoteAddress(): string {
@@ -173,8 +279,15 @@ export class Link {
       this.#context.slabs.written(slab, true);
       return;
     }
-    if (!this.#socket.write(slab.bytes.subarray(this.#outFrom, this.#outEnd))) this.congested = true;
-    this.#context.slabs.written(slab, this.#socket.writableLength === 0);
+    const piece = slab.bytes.subarray(this.#outFrom, this.#outEnd);
+    if (this.#inFlight === null) {
+      if (!this.#socket.write(piece)) this.congested = true;
+      this.#context.slabs.written(slab, this.#socket.writableLength === 0);
+      return;
+    }
+    // What TLS has not encrypted yet is read from the slab later: it stays as it is until the write is done.
+    this.#inFlight.push(slab);
+    if (!this.#socket.write(piece, this.#onWritten)) this.congested = true;
   }
 
   #markDirty(): void {
@@ -208,11 +321,14 @@ export class Link {
 
   /** Closes at once in a way that the peer cannot take for an orderly end. */
   abort(): void {
-    if (!this.closed) this.#socket.resetAndDestroy();
+    if (this.closed) return;
+    // TLS sockets cannot be reset; the TCP connection below can, and takes them with it.
+    if (this.#tls === null || this.#raw !== this.#socket) this.#raw.resetAndDestroy();
+    else this.#socket.destroy();
   }
 
   setKeepAlive(delayMs: number): void {
-    this.#socket.setKeepAlive(true, delayMs);
+    this.#raw.setKeepAlive(true, delayMs);
   }
 
   #read(bytes: TextBuffer, length: number): void {
@@ -232,6 +348,11 @@ export class Link {
   #close(failed: boolean): void {
     if (this.closed) return;
     this.closed = true;
+    const unwritten = this.#inFlight;
+    if (unwritten !== null) {
+      this.#inFlight = [];
+      for (const slab of unwritten) this.#context.slabs.written(slab, false);
+    }
     this.owner.onClosed(failed);
     this.#context.turn.end();
   }
@@ -259,5 +380,11 @@ function readInto(buffer: TextBuffer, holder: { readonly link: Link | null }): o
   };
 }
 
-/** `close` follows with `failed`: that is where it is dealt with. */
-function ignoreError(): void {}
+/** undefined: the peer is who it should be. */
+function peerError(options: ClientTlsOptions, raw: Buffer): Error | undefined {
+  const problem = options.checkPeer(new X509Certificate(raw));
+  return problem === '' ? undefined : Object.assign(new Error(problem), { code: peerNameFailure });
+}
+
+/** `failure` where the certificate is not for the peer that was wanted. */
+export const peerNameFailure = 'ERR_TLS_CERT_ALTNAME_INVALID';

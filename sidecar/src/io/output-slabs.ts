@@ -18,6 +18,8 @@ export interface OutputSlab {
 export class OutputSlabs {
   #current: OutputSlab = makeSlab(usualBytes);
   readonly #large: OutputSlab[] = [];
+  /** Of the usual size, not used. */
+  readonly #spare: OutputSlab[] = [];
 
   /** A slab with room for `bytes` from its top; the caller opens a region. */
   take(bytes: number): OutputSlab {
@@ -25,7 +27,7 @@ export class OutputSlabs {
       const known = bytes <= largeBytes ? this.#large.pop() : undefined;
       return known ?? makeSlab(Math.max(bytes, largeBytes));
     }
-    if (this.#current.bytes.length - this.#current.top < bytes) this.#current = makeSlab(usualBytes);
+    if (this.#current.bytes.length - this.#current.top < bytes) this.#current = this.#spare.pop() ?? makeSlab(usualBytes);
     return this.#current;
   }
 
@@ -35,8 +37,11 @@ export class OutputSlabs {
     if (!taken) slab.held = true;
     if (slab.open > 0) return;
     if (slab === this.#current) {
-      if (slab.held) this.#current = makeSlab(usualBytes);
+      if (slab.held) this.#current = this.#spare.pop() ?? makeSlab(usualBytes);
       else slab.top = 0;
+    } else if (!slab.held && slab.bytes.length === usualBytes && this.#spare.length < spareKept) {
+      slab.top = 0;
+      this.#spare.push(slab);
     } else if (!slab.held && slab.bytes.length === largeBytes && this.#large.length < largeKept) {
       slab.top = 0;
       this.#large.push(slab);
@@ -52,3 +57,4 @@ const usualBytes = 64 * 1024;
 /** One read with its chunk framing. */
 const largeBytes = 65 * 1024;
 const largeKept = 8;
+const spareKept = 8;

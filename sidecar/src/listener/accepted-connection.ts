@@ -1,17 +1,25 @@
 import { asText, type TextBuffer } from '@remora/http/byte-text';
+import { ClientHelloReader } from '@remora/http/first-bytes/client-hello-reader';
+import { namedProtocol, type FirstProtocol } from '@remora/http/first-bytes/first-protocol';
+import { readProxyHeader } from '@remora/http/first-bytes/read-proxy-header';
 import type { ConnectionFacts } from '@remora/policy-kit/exchange';
+import type { GatewayListener, ListenerTls } from '@remora/snapshot/snapshot';
 import type { Link, LinkOwner } from '../io/link.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import type { ForwardedFields } from '../pipeline/outside-headers.ts';
+import { peerIdentity } from '../tls/peer-identity.ts';
+import { handshakeFailure } from './handshake-failure.ts';
 import type { ListenerBinding } from './listener-binding.ts';
+import { plaintextAnswer } from './plaintext-answer.ts';
 import type { ServerCodec } from './server-codec.ts';
 import { ServerConnection } from './server-connection.ts';
 import type { ServerPeer } from './server-peer.ts';
+import { tlsAlerts } from './tls-alerts.ts';
 
 /**
- * A connection that a listener accepted, from its first byte to its end. Until the first bytes say what protocol it speaks it costs nearly
- * nothing; then a codec takes over the link.
+ * A connection that a listener accepted, from its first byte to its end. Its first bytes are looked at in order: the PROXY protocol header
+ * and the ClientHello where the listener wants them, then what names the protocol. Until a codec takes over the link it costs little.
  */
 export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPeer {
   readonly binding: ListenerBinding;
@@ -21,8 +29,15 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
   readonly #engine: Engine;
   #link!: Link;
   #codec: ServerCodec | null = null;
+  #phase: Phase = firstRequest;
   /** First bytes that do not decide yet. */
   #held: TextBuffer | null = null;
+  #hello: ClientHelloReader | null = null;
+  /** How the listener did TLS when the connection came. */
+  #tls: ListenerTls | null = null;
+  #edge: GatewayListener | null = null;
+  /** What ALPN chose. */
+  #protocol: FirstProtocol = 'undecided';
 
   constructor(engine: Engine, binding: ListenerBinding, facts: ConnectionFacts) {
     super();
@@ -33,9 +48,28 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
 
   attach(link: Link): void {
     this.#link = link;
+    const edge = this.#engine.edgeOf(this.binding);
+    if (edge !== null) {
+      this.#edge = edge;
+      this.#tls = edge.tls;
+      this.#phase = edge.proxyProtocol ? proxyHeader : edge.tls !== null ? clientHello : firstRequest;
+    }
+    if (this.#phase === proxyHeader && !this.#engine.trusts(this.facts.peerAddress)) {
+      this.#engine.count('proxyProtocol_untrusted-peer');
+      link.destroy();
+      return;
+    }
+    this.#arm(this.#tls === null ? this.#firstByteMs() : this.#tls.handshakeTimeoutMs);
+  }
+
+  #firstByteMs(): number {
     const { headerTimeoutMs, idleTimeoutMs } = this.#engine.limitsOf(this.binding);
     const firstByteMs = headerTimeoutMs > 0 ? headerTimeoutMs : defaultFirstByteMs;
-    this.#engine.thread.wheels.arm(this, idleTimeoutMs > 0 ? Math.min(idleTimeoutMs, firstByteMs) : firstByteMs);
+    return idleTimeoutMs > 0 ? Math.min(idleTimeoutMs, firstByteMs) : firstByteMs;
+  }
+
+  #arm(delayMs: number): void {
+    this.#engine.thread.wheels.arm(this, delayMs);
   }
 
   /** Exchanges under way. */
@@ -45,7 +79,7 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
 
   drain(): void {
     if (this.#codec !== null) this.#codec.drain();
-    else this.#engine.thread.wheels.arm(this, drainQuietMs);
+    else this.#arm(drainQuietMs);
   }
 
   destroy(): void {
@@ -60,12 +94,61 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
   // --- until the protocol is known --------------------------------------------------------------------------------
 
   onRead(bytes: TextBuffer, length: number): void {
-    const held = this.#held;
-    const first = held === null ? bytes : asText(Buffer.concat([held, bytes.subarray(0, length)]));
-    const size = held === null ? length : first.length;
-    const codec = this.#choose(first, size);
+    this.#look(bytes, 0, length);
+  }
+
+  #look(bytes: TextBuffer, from: number, to: number): void {
+    switch (this.#phase) {
+      case proxyHeader:
+        this.#lookForProxyHeader(this.#gather(bytes, from, to));
+        return;
+      case clientHello:
+        this.#lookForHello(bytes, from, to);
+        return;
+      case firstRequest:
+        this.#lookForProtocol(this.#gather(bytes, from, to));
+        return;
+      case handshake:
+      case refused:
+    }
+  }
+
+  /** With what was held; borrowed where nothing was. */
+  #gather(bytes: TextBuffer, from: number, to: number): TextBuffer {
+    const part = bytes.subarray(from, to);
+    return asText(this.#held === null ? part : Buffer.concat([this.#held, part]));
+  }
+
+  #lookForProxyHeader(first: TextBuffer): void {
+    const read = readProxyHeader(first, first.length);
+    switch (read.kind) {
+      case 'more':
+        this.#hold(first);
+        return;
+      case 'bad':
+        this.#engine.count('proxyProtocol_bad-header');
+        this.#refuse(noBytes);
+        return;
+      case 'header': {
+        const { addresses } = read.header;
+        if (addresses !== null) this.facts = { ...this.facts, peerAddress: addresses.sourceAddress, peerPort: addresses.sourcePort };
+        this.#engine.count(`proxyProtocol_version-${read.header.version}`);
+        this.#held = null;
+        this.#phase = this.#tls === null ? firstRequest : clientHello;
+        if (read.used < first.length) this.#look(first, read.used, first.length);
+      }
+    }
+  }
+
+  /** Copied where it is borrowed. */
+  #hold(first: TextBuffer): void {
+    this.#held = this.#held === null ? asText(Buffer.from(first)) : first;
+  }
+
+  #lookForProtocol(first: TextBuffer): void {
+    const codec = this.#choose(first, first.length);
     if (codec === null) {
-      this.#held = held === null ? asText(Buffer.from(bytes.subarray(0, length))) : first;
+      this.#hold(first);
       return;
     }
     this.#held = null;
@@ -73,13 +156,112 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
     this.#engine.thread.wheels.cancel(this);
     this.#link.owner = codec;
     codec.attach(this.#link);
-    codec.onRead(first, size);
+    codec.onRead(first, first.length);
   }
 
-  /** Null: more bytes are needed to tell. */
-  #choose(_bytes: TextBuffer, _length: number): ServerCodec | null {
-    return new ServerConnection(this.#engine, this);
+  /** Null: more bytes are needed to tell. With TLS the protocol is what ALPN chose. */
+  #choose(bytes: TextBuffer, length: number): ServerCodec | null {
+    const protocol = this.#protocol === 'undecided' ? namedProtocol(bytes, length) : this.#protocol;
+    return protocol === 'undecided' ? null : new ServerConnection(this.#engine, this);
   }
+
+  // --- TLS --------------------------------------------------------------------------------------------------------
+
+  #lookForHello(bytes: TextBuffer, from: number, to: number): void {
+    const hello = this.#hello ??= new ClientHelloReader();
+    switch (hello.feed(bytes, from, to)) {
+      case 'more':
+        return;
+      case 'not-tls':
+        // A person with http:// in the address line gets a word instead of a broken connection.
+        this.#refuseHandshake('not-tls', namedProtocol(hello.raw, hello.raw.length) === 'http1' ? plaintextAnswer : noBytes);
+        return;
+      case 'bad':
+        this.#refuseHandshake('bad-hello', tlsAlerts.decodeError);
+        return;
+      case 'hello':
+        this.#answerHello(hello);
+    }
+  }
+
+  #answerHello({ hello, raw }: ClientHelloReader): void {
+    const [edge, tls] = [this.#edge, this.#tls];
+    if (hello === null || edge === null || tls === null) return;
+    const { serverName } = hello;
+    // What cannot be read must not be taken for any policy (security.md 3.5).
+    if (serverName.kind === 'unreadable') {
+      this.#refuseHandshake('server-name', tlsAlerts.unrecognizedName);
+      return;
+    }
+    const host = serverName.kind === 'host' ? serverName.host : '';
+    const policy = this.#engine.tls.policy(edge, tls);
+    if (tls.requireServerName && !policy.knows(host)) {
+      this.#refuseHandshake('server-name', tlsAlerts.unrecognizedName);
+      return;
+    }
+    if (this.binding.handshakes >= tls.handshakesMax) {
+      this.#refuseHandshake('overflow', noBytes);
+      return;
+    }
+    const context = this.#engine.tls.context(policy, host);
+    if (context === null) {
+      this.#refuseHandshake('no-certificate', tlsAlerts.internalError);
+      return;
+    }
+    this.facts = { ...this.facts, tls: true, serverName: host };
+    this.#phase = handshake;
+    this.#hello = null;
+    this.binding.handshakes++;
+    this.#link.secure(raw, { context, protocols: tls.alpn.length > 0 ? tls.alpn : spokenProtocols, clientCertificate: tls.clientAuth });
+  }
+
+  onSecured(): void {
+    this.binding.handshakes--;
+    this.#phase = firstRequest;
+    const { tls } = this.#link;
+    this.#engine.count(`tls_${tls?.resumed === true ? 'resumed' : 'full'}-${tls?.version ?? ''}`);
+    if (!this.#identify()) return;
+    this.#protocol = tls?.protocol === 'h2' ? 'http2' : 'http1';
+    this.#arm(this.#firstByteMs());
+  }
+
+  /** False: the client's certificate is not accepted, the connection is gone. */
+  #identify(): boolean {
+    if (this.#tls === null || this.#tls.clientAuth === 'none') return true;
+    const certificate = this.#link.peerCertificate;
+    if (certificate === undefined && this.#tls.clientAuth === 'optional') return true;
+    const problem = certificate === undefined ? 'client-certificate-missing' : this.#link.peerProblem === '' ? '' : 'client-certificate-untrusted';
+    const identity = certificate === undefined || problem !== '' ? { ok: false, code: problem } as const : peerIdentity(certificate, this.#engine.thread.clock.wallMs());
+    if (!identity.ok) {
+      this.#engine.count(`tls_refused-${identity.code}`);
+      this.#phase = refused;
+      this.#link.destroy();
+      return false;
+    }
+    this.facts = { ...this.facts, principal: identity.principal };
+    return true;
+  }
+
+  #refuseHandshake(why: string, last: Uint8Array): void {
+    this.#engine.count(`tls_refused-${why}`);
+    this.#refuse(last);
+  }
+
+  /** Says a last word, and closes: after a moment, so that the word arrives where the client still sends. */
+  #refuse(last: Uint8Array): void {
+    this.#phase = refused;
+    this.#held = null;
+    this.#hello = null;
+    if (last.length === 0) {
+      this.#link.destroy();
+      return;
+    }
+    this.#link.send(last, 0, last.length);
+    this.#link.end();
+    this.#arm(lastWordMs);
+  }
+
+  // --- the end ----------------------------------------------------------------------------------------------------
 
   onEnd(): void {
     this.#link.destroy();
@@ -89,15 +271,33 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
 
   onClosed(): void {
     this.#engine.thread.wheels.cancel(this);
+    if (this.#phase === handshake) {
+      this.binding.handshakes--;
+      this.#engine.count(`tls_refused-${handshakeFailure(this.#link.failure)}`);
+    }
     this.closed();
   }
 
   /** Nothing, or too little, came in time. */
   fire(): void {
+    if (this.#phase === handshake || this.#phase === clientHello) this.#link.failure = timedOut;
+    if (this.#phase === clientHello && this.#hello !== null) this.#engine.count('tls_refused-timeout');
     this.#link.destroy();
   }
 }
 
+type Phase = typeof proxyHeader | typeof clientHello | typeof handshake | typeof firstRequest | typeof refused;
+const proxyHeader = 0;
+const clientHello = 1;
+const handshake = 2;
+const firstRequest = 3;
+const refused = 4;
+
 /** A new connection has this long for its first bytes where `requestLimits` sets no limit on heads. */
 const defaultFirstByteMs = 60_000;
 const drainQuietMs = 500;
+const lastWordMs = 500;
+const noBytes = new Uint8Array(0);
+/** In order of preference. */
+const spokenProtocols: readonly string[] = ['http/1.1'];
+const timedOut = 'ETIMEDOUT';

@@ -20,6 +20,8 @@ export class ListenerBinding {
   /** Refused at accept: above the listener's or the thread's bounds. */
   refused = 0;
   accepted = 0;
+  /** TLS handshakes under way. */
+  handshakes = 0;
   readonly #engine: Engine;
   readonly #options: BindingOptions;
   readonly #connections = new Set<AcceptedConnection>();

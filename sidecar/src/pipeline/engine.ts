@@ -5,6 +5,7 @@ import { headerId, makeField } from '@remora/http/header-ids';
 import { MessageHead } from '@remora/http/message-head';
 import type { Answer } from '@remora/policy-kit/exchange';
 import { undecided } from '@remora/router/route-table';
+import type { GatewayListener } from '@remora/snapshot/snapshot';
 import type { Admission } from './admission.ts';
 import { dateField, type EncodedAnswer } from './answer-encoding.ts';
 import { answerFor, encodeFor, filterFailure, refusalRecord } from './answers.ts';
@@ -28,6 +29,7 @@ import type { ServerPeer } from '../listener/server-peer.ts';
 import type { ServerStream } from '../listener/server-stream.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 
+import type { ServerContexts } from '../tls/server-contexts.ts';
 /** Where refusals go: batched to the control thread. */
 export interface RefusalSink {
   add(record: RefusalRecord): void;
@@ -45,6 +47,7 @@ export interface EngineOptions {
   readonly admission: Admission;
 }
 
+  readonly tls: ServerContexts;
 /** Takes exchanges from listener to destination on the current generation. One per data thread; never waits, never throws. */
 export class Engine {
   readonly thread: ThreadContext;
@@ -52,6 +55,8 @@ export class Engine {
   readonly admission: Admission;
   readonly #options: EngineOptions;
   #generation: Generation | null = null;
+  readonly tls: ServerContexts;
+  readonly tunnels: LiveTunnels;
   readonly #timers: WheelFilterTimers;
   readonly #hops: Readonly<Record<Place['side'], HopList>>;
   readonly #noPlaces: Readonly<Record<'inbound' | 'outbound' | 'gateway', Place>>;
@@ -63,6 +68,8 @@ export class Engine {
     this.admission = options.admission;
     this.#timers = new WheelFilterTimers(options.thread.wheels);
     const { nodeId } = options;
+    this.tls = options.tls;
+    this.tunnels = new LiveTunnels(options.thread.wheels);
     this.#hops = { inbound: new HopList(nodeId, 'inbound'), outbound: new HopList(nodeId, 'outbound'), gateway: new HopList(nodeId, 'gateway') };
     this.#noPlaces = { inbound: emptyPlace('inbound'), outbound: emptyPlace('outbound'), gateway: emptyPlace('gateway') };
   }
@@ -89,6 +96,21 @@ export class Engine {
   #portOf({ spec }: ListenerBinding): ProviderPort | null {
     const generation = this.#generation;
     if (generation === null || spec.side === 'outbound') return null;
+  /** What the first bytes of the listener's connections must be; null: requests without TLS. */
+  edgeOf(binding: ListenerBinding): GatewayListener | null {
+    return this.#portOf(binding)?.edge ?? null;
+  }
+
+  /** Whether the peer at the address may speak for others. */
+  trusts(address: string): boolean {
+    return (this.#generation?.trusted.find(address) ?? -1) >= 0;
+  }
+
+  /** One more of what `name` stands for: a constant of the code, or made of few. */
+  count(name: string): void {
+    this.#options.count(name);
+  }
+
     if (spec.side === 'gateway') return generation.listeners.get(spec.portName ?? '') ?? null;
     return generation.inbound.get(spec.portName ?? 'http') ?? (spec.portName === undefined ? onlyOf(generation.inbound) : null);
   }

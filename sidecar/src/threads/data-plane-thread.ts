@@ -36,6 +36,8 @@ import { SeriesRows } from '../records/series-rows.ts';
 import type { SpanRing } from '../records/span-ring.ts';
 import type { SharedMemories } from '../generation/shared-memories.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
+import { ServerContexts } from '../tls/server-contexts.ts';
+import { TlsMaterialStore, type TlsMaterial } from '../tls/tls-material.ts';
 import { TimerWheels } from '../io/timer-wheel.ts';
 import { transplantWorks } from '../io/transplant-test.ts';
 import { Turn } from '../io/turn.ts';
@@ -88,6 +90,7 @@ export class DataPlaneThread {
   readonly #bindings = new Map<string, ListenerBinding>();
   readonly #prepared = new Map<string, PreparedGeneration>();
   readonly #decodeCache = new DecodeCache();
+  readonly #material = new TlsMaterialStore();
   #transplant: boolean | null = null;
 
   constructor(options: DataPlaneThreadOptions) {
@@ -112,6 +115,7 @@ export class DataPlaneThread {
         memoryShare: options.memoryShare ?? (() => 0), count: (name) => options.series.events.count(name, 1),
         onStage: (stage) => options.onOverload?.(stage),
       }),
+      tls: new ServerContexts(this.#material, (name) => options.series.events.count(name, 1)),
     });
     this.#places = new PlaceBuilder({
       host: {
@@ -318,6 +322,11 @@ export class DataPlaneThread {
     for (const cluster of this.#clusters.values()) for (const address of cluster.addresses()) used.add(address);
     for (const address of this.#apps.addresses()) used.add(address);
     this.#pools.retain(used);
+  }
+
+  /** From the next connection on. */
+  useTlsMaterial(material: TlsMaterial): void {
+    this.#material.use(material);
   }
 
   // --- views and the end ------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 import type { Version } from '@remora/core/version';
 import type { Candidate } from '@remora/snapshot/candidate';
+import type { TlsMaterial } from '../tls/tls-material.ts';
 import type { SpanRecord } from '../records/span-record.ts';
 
 /**
@@ -22,6 +23,8 @@ export interface DataPlane {
   relabel(version: Version): void;
   /** Applies endpoint sets; `removed` are dropped, services not named keep theirs. Resolves when all workers use them. */
   applyEndpoints(update: EndpointUpdate): Promise<void>;
+  /** Certificates, keys and authorities by file, and what session tickets are made with: used from the next connection on. Resolves when all workers do. */
+  useTlsMaterial(material: TlsMaterial): Promise<void>;
   /** What would happen to a request: JSON for the admin port and Queries. */
   explainRequest(request: RequestQuestion): Promise<object>;
   /** Pools, connections, endpoints and generations: JSON. */

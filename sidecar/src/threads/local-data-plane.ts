@@ -13,6 +13,7 @@ import { LogLines, type LogWriter } from '../records/log-lines.ts';
 import { RefusalBatch } from '../records/refusal-batch.ts';
 import { SeriesRows } from '../records/series-rows.ts';
 import { SeriesSums } from '../records/series-sums.ts';
+import type { TlsMaterial } from '../tls/tls-material.ts';
 import type { SpanRecord } from '../records/span-record.ts';
 import { SpanRing } from '../records/span-ring.ts';
 import { SpanRings } from '../records/span-rings.ts';
@@ -96,6 +97,10 @@ export class LocalDataPlane implements DataPlane {
 
   async applyEndpoints(update: EndpointUpdate): Promise<void> {
     this.#thread.applyEndpoints(update);
+  }
+
+  async useTlsMaterial(material: TlsMaterial): Promise<void> {
+    this.#thread.useTlsMaterial(material);
   }
 
   async explainRequest(request: RequestQuestion): Promise<object> {

@@ -4,6 +4,7 @@ import type { Candidate } from '@remora/snapshot/candidate';
 import type {
   BoundListener, DataPlane, EndpointUpdate, ListenerSpec, PrepareResult, RefusalRecord, RequestQuestion, SeriesReading,
 } from './data-plane.ts';
+import type { TlsMaterial } from '../tls/tls-material.ts';
 
 /**
  * A data plane that enforces nothing and remembers everything, for tests and the simulator: what is current, every swap,
@@ -17,6 +18,8 @@ export class RecordingDataPlane implements DataPlane {
   readonly prepared = new Map<string, Candidate>();
   /** Encoded sets in the order they came. */
   endpointUpdates: EndpointUpdate[] = [];
+  /** What was given for TLS, in the order it came. */
+  readonly materials: TlsMaterial[] = [];
   current: { readonly candidate: Candidate; readonly version: Version } | null = null;
   series: readonly SeriesReading[] = [];
   /** Replaced by tests. */
@@ -63,6 +66,11 @@ export class RecordingDataPlane implements DataPlane {
   applyEndpoints(update: EndpointUpdate): Promise<void> {
     this.calls.push(`endpoints ${update.sets.length} removed ${update.removed.length}`);
     this.endpointUpdates.push(update);
+    return Promise.resolve();
+  }
+
+  useTlsMaterial(material: TlsMaterial): Promise<void> {
+    this.materials.push(material);
     return Promise.resolve();
   }
 

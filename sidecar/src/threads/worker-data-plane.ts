@@ -14,6 +14,7 @@ import { SeriesSums } from '../records/series-sums.ts';
 import type { SpanRecord } from '../records/span-record.ts';
 import { SpanRing } from '../records/span-ring.ts';
 import { SpanRings } from '../records/span-rings.ts';
+import type { TlsMaterial } from '../tls/tls-material.ts';
 import { monotonicOriginMs } from '../io/thread-clock.ts';
 
 export interface WorkerDataPlaneOptions {
@@ -55,6 +56,7 @@ export class WorkerDataPlane implements DataPlane {
   #version: Version | null = null;
   readonly #prepared = new Map<string, Candidate>();
   readonly #endpoints = new Map<string, Uint8Array>();
+  #material: TlsMaterial | null = null;
   #closed = false;
   #nextId = 0;
   #deaths = 0;
@@ -157,6 +159,7 @@ export class WorkerDataPlane implements DataPlane {
   }
 
   async #bringUp(thread: DataThread): Promise<void> {
+    if (this.#material !== null) await thread.ask({ op: 'tls', material: this.#material });
     await thread.ask({ op: 'endpoints', update: { full: true, sets: [...this.#endpoints.values()], removed: [] } });
     const [current, version] = [this.#current, this.#version];
     if (current !== null && version !== null) {
@@ -267,6 +270,13 @@ export class WorkerDataPlane implements DataPlane {
       for (const bytes of update.sets) this.#endpoints.set(serviceOf(bytes), bytes);
       for (const service of update.removed) this.#endpoints.delete(service);
       await this.#everywhere((thread) => thread.ask({ op: 'endpoints', update }));
+    });
+  }
+
+  async useTlsMaterial(material: TlsMaterial): Promise<void> {
+    await this.#changing(async () => {
+      this.#material = material;
+      await this.#everywhere((thread) => thread.ask({ op: 'tls', material }));
     });
   }
 

@@ -1,5 +1,6 @@
 import type { Subject } from '@remora/core/subject';
 import type { Version } from '@remora/core/version';
+import type { TlsMaterial } from '../tls/tls-material.ts';
 import type { BoundListener, EndpointUpdate, ListenerSpec, PrepareResult, RequestQuestion } from './data-plane.ts';
 import type { GatewayBinding } from './data-plane-thread.ts';
 import type { RefusalReport } from '../records/refusal-batch.ts';
@@ -50,6 +51,7 @@ export type WorkerRequest =
   | { readonly op: 'discard'; readonly hash: string }
   | { readonly op: 'relabel'; readonly version: Version }
   | { readonly op: 'endpoints'; readonly update: EndpointUpdate }
+  | { readonly op: 'tls'; readonly material: TlsMaterial }
   | { readonly op: 'explain'; readonly question: RequestQuestion }
   | { readonly op: 'describe' }
   | { readonly op: 'drain'; readonly deadlineMs: number }
@@ -68,6 +70,7 @@ export interface WorkerAnswers {
   readonly discard: null;
   readonly relabel: null;
   readonly endpoints: null;
+  readonly tls: null;
   readonly explain: object;
   readonly describe: object;
   readonly drain: number;

@@ -46,6 +46,9 @@ export class WorkerRequests {
       case 'endpoints':
         thread.applyEndpoints(request.update);
         return null;
+      case 'tls':
+        thread.useTlsMaterial(request.material);
+        return null;
       case 'explain':
         return explainRequest(thread.engine.generation, request.question);
       case 'describe':

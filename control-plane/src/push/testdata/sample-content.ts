@@ -46,9 +46,9 @@ export function compileSamples(samples: Readonly<Record<SubjectKey, SampleSubjec
 }
 
 function listener(name: string): Resource {
-  return { body: { $case: 'listener', value: { name, port: 80, hosts: [], protocol: 'http', redirect: '', settings: Buffer.alloc(0), tls: undefined, pathRules: undefined } } };
+  return { body: { $case: 'listener', value: { name, port: 80, hosts: [], protocol: 'http', redirect: '', settings: Buffer.alloc(0), tls: undefined, pathRules: undefined, proxyProtocol: '' } } };
 }
 
 function destination(service: string): Resource {
-  return { body: { $case: 'destination', value: { service, ports: [{ name: 'http', port: 80, protocol: 'http' }], settings: Buffer.alloc(0), pathRules: undefined } } };
+  return { body: { $case: 'destination', value: { service, ports: [{ name: 'http', port: 80, protocol: 'http', tls: undefined }], settings: Buffer.alloc(0), pathRules: undefined } } };
 }

@@ -226,14 +226,29 @@ export interface Listener {
   redirect: string;
   settings: Buffer;
   tls: ListenerTls | undefined;
-  pathRules: PathRules | undefined;
+  pathRules:
+    | PathRules
+    | undefined;
+  /** "required": every connection begins with a PROXY protocol header, of a trusted peer. Empty: none does. */
+  proxyProtocol: string;
 }
 
 export interface ListenerTls {
   certificates: CertificateSource[];
+  /** 1.2 | 1.3; empty: 1.2. */
   minVersion: string;
   clientCaFiles: string[];
+  /** OpenSSL's names; empty: all that are accepted. */
   ciphers: string[];
+  /** required | optional; empty: required where there are client_ca_files, else no certificate is asked for. */
+  clientAuth: string;
+  /** In order of preference; empty: all that the build speaks. */
+  alpn: string[];
+  /** Refuses clients that ask for no host, or for one that no certificate names. */
+  requireServerName: boolean;
+  /** 0: the default. */
+  handshakeTimeoutMs: number;
+  handshakesMax: number;
 }
 
 export interface CertificateSource {
@@ -254,6 +269,27 @@ export interface DestinationPort {
   name: string;
   port: number;
   protocol: string;
+  /** How endpoints are connected that speak TLS themselves; absent: they do not. */
+  tls: UpstreamTls | undefined;
+}
+
+/** TLS to what listens at an endpoint that is no sidecar. */
+export interface UpstreamTls {
+  /** What is asked for by SNI, and what the certificate must name; empty: the endpoint's own address. */
+  serverName: string;
+  /** Names accepted instead of server_name: host names, or URIs such as SPIFFE ids. */
+  acceptedNames: string[];
+  /** Empty: the roots of the system. */
+  caFiles: string[];
+  /** full | none; empty: full. */
+  verify: string;
+  /** 1.2 | 1.3; empty: 1.2. */
+  minVersion: string;
+  ciphers: string[];
+  /** In order of preference; empty: by the port's protocol. */
+  alpn: string[];
+  /** Shown to upstreams that ask for a certificate. */
+  clientCertificate: CertificateSource | undefined;
 }
 
 export interface Route {
@@ -1424,6 +1460,7 @@ function createBaseListener(): Listener {
     settings: Buffer.alloc(0),
     tls: undefined,
     pathRules: undefined,
+    proxyProtocol: "",
   };
 }
 
@@ -1452,6 +1489,9 @@ export const Listener: MessageFns<Listener> = {
     }
     if (message.pathRules !== undefined) {
       PathRules.encode(message.pathRules, writer.uint32(66).fork()).join();
+    }
+    if (message.proxyProtocol !== "") {
+      writer.uint32(74).string(message.proxyProtocol);
     }
     return writer;
   },
@@ -1533,6 +1573,14 @@ export const Listener: MessageFns<Listener> = {
             message.pathRules = PathRules.decode(reader, reader.uint32());
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.proxyProtocol = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1559,6 +1607,11 @@ export const Listener: MessageFns<Listener> = {
         : isSet(object.path_rules)
         ? PathRules.fromJSON(object.path_rules)
         : undefined,
+      proxyProtocol: isSet(object.proxyProtocol)
+        ? globalThis.String(object.proxyProtocol)
+        : isSet(object.proxy_protocol)
+        ? globalThis.String(object.proxy_protocol)
+        : "",
     };
   },
 
@@ -1588,6 +1641,9 @@ export const Listener: MessageFns<Listener> = {
     if (message.pathRules !== undefined) {
       obj.pathRules = PathRules.toJSON(message.pathRules);
     }
+    if (message.proxyProtocol !== "") {
+      obj.proxyProtocol = message.proxyProtocol;
+    }
     return obj;
   },
 
@@ -1606,12 +1662,23 @@ export const Listener: MessageFns<Listener> = {
     message.pathRules = (object.pathRules !== undefined && object.pathRules !== null)
       ? PathRules.fromPartial(object.pathRules)
       : undefined;
+    message.proxyProtocol = object.proxyProtocol ?? "";
     return message;
   },
 };
 
 function createBaseListenerTls(): ListenerTls {
-  return { certificates: [], minVersion: "", clientCaFiles: [], ciphers: [] };
+  return {
+    certificates: [],
+    minVersion: "",
+    clientCaFiles: [],
+    ciphers: [],
+    clientAuth: "",
+    alpn: [],
+    requireServerName: false,
+    handshakeTimeoutMs: 0,
+    handshakesMax: 0,
+  };
 }
 
 export const ListenerTls: MessageFns<ListenerTls> = {
@@ -1627,6 +1694,21 @@ export const ListenerTls: MessageFns<ListenerTls> = {
     }
     for (const v of message.ciphers) {
       writer.uint32(34).string(v!);
+    }
+    if (message.clientAuth !== "") {
+      writer.uint32(42).string(message.clientAuth);
+    }
+    for (const v of message.alpn) {
+      writer.uint32(50).string(v!);
+    }
+    if (message.requireServerName !== false) {
+      writer.uint32(56).bool(message.requireServerName);
+    }
+    if (message.handshakeTimeoutMs !== 0) {
+      writer.uint32(64).uint32(message.handshakeTimeoutMs);
+    }
+    if (message.handshakesMax !== 0) {
+      writer.uint32(72).uint32(message.handshakesMax);
     }
     return writer;
   },
@@ -1676,6 +1758,46 @@ export const ListenerTls: MessageFns<ListenerTls> = {
             message.ciphers.push(reader.string());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.clientAuth = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.alpn.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.requireServerName = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.handshakeTimeoutMs = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.handshakesMax = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1704,6 +1826,27 @@ export const ListenerTls: MessageFns<ListenerTls> = {
         ? object.client_ca_files.map((e: any) => globalThis.String(e))
         : [],
       ciphers: globalThis.Array.isArray(object?.ciphers) ? object.ciphers.map((e: any) => globalThis.String(e)) : [],
+      clientAuth: isSet(object.clientAuth)
+        ? globalThis.String(object.clientAuth)
+        : isSet(object.client_auth)
+        ? globalThis.String(object.client_auth)
+        : "",
+      alpn: globalThis.Array.isArray(object?.alpn) ? object.alpn.map((e: any) => globalThis.String(e)) : [],
+      requireServerName: isSet(object.requireServerName)
+        ? globalThis.Boolean(object.requireServerName)
+        : isSet(object.require_server_name)
+        ? globalThis.Boolean(object.require_server_name)
+        : false,
+      handshakeTimeoutMs: isSet(object.handshakeTimeoutMs)
+        ? globalThis.Number(object.handshakeTimeoutMs)
+        : isSet(object.handshake_timeout_ms)
+        ? globalThis.Number(object.handshake_timeout_ms)
+        : 0,
+      handshakesMax: isSet(object.handshakesMax)
+        ? globalThis.Number(object.handshakesMax)
+        : isSet(object.handshakes_max)
+        ? globalThis.Number(object.handshakes_max)
+        : 0,
     };
   },
 
@@ -1721,6 +1864,21 @@ export const ListenerTls: MessageFns<ListenerTls> = {
     if (message.ciphers?.length) {
       obj.ciphers = message.ciphers;
     }
+    if (message.clientAuth !== "") {
+      obj.clientAuth = message.clientAuth;
+    }
+    if (message.alpn?.length) {
+      obj.alpn = message.alpn;
+    }
+    if (message.requireServerName !== false) {
+      obj.requireServerName = message.requireServerName;
+    }
+    if (message.handshakeTimeoutMs !== 0) {
+      obj.handshakeTimeoutMs = Math.round(message.handshakeTimeoutMs);
+    }
+    if (message.handshakesMax !== 0) {
+      obj.handshakesMax = Math.round(message.handshakesMax);
+    }
     return obj;
   },
 
@@ -1733,6 +1891,11 @@ export const ListenerTls: MessageFns<ListenerTls> = {
     message.minVersion = object.minVersion ?? "";
     message.clientCaFiles = object.clientCaFiles?.map((e) => e) || [];
     message.ciphers = object.ciphers?.map((e) => e) || [];
+    message.clientAuth = object.clientAuth ?? "";
+    message.alpn = object.alpn?.map((e) => e) || [];
+    message.requireServerName = object.requireServerName ?? false;
+    message.handshakeTimeoutMs = object.handshakeTimeoutMs ?? 0;
+    message.handshakesMax = object.handshakesMax ?? 0;
     return message;
   },
 };
@@ -1970,7 +2133,7 @@ export const Destination: MessageFns<Destination> = {
 };
 
 function createBaseDestinationPort(): DestinationPort {
-  return { name: "", port: 0, protocol: "" };
+  return { name: "", port: 0, protocol: "", tls: undefined };
 }
 
 export const DestinationPort: MessageFns<DestinationPort> = {
@@ -1983,6 +2146,9 @@ export const DestinationPort: MessageFns<DestinationPort> = {
     }
     if (message.protocol !== "") {
       writer.uint32(26).string(message.protocol);
+    }
+    if (message.tls !== undefined) {
+      UpstreamTls.encode(message.tls, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -2024,6 +2190,14 @@ export const DestinationPort: MessageFns<DestinationPort> = {
             message.protocol = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.tls = UpstreamTls.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2041,6 +2215,7 @@ export const DestinationPort: MessageFns<DestinationPort> = {
       name: isSet(object.name) ? globalThis.String(object.name) : "",
       port: isSet(object.port) ? globalThis.Number(object.port) : 0,
       protocol: isSet(object.protocol) ? globalThis.String(object.protocol) : "",
+      tls: isSet(object.tls) ? UpstreamTls.fromJSON(object.tls) : undefined,
     };
   },
 
@@ -2055,6 +2230,9 @@ export const DestinationPort: MessageFns<DestinationPort> = {
     if (message.protocol !== "") {
       obj.protocol = message.protocol;
     }
+    if (message.tls !== undefined) {
+      obj.tls = UpstreamTls.toJSON(message.tls);
+    }
     return obj;
   },
 
@@ -2066,6 +2244,223 @@ export const DestinationPort: MessageFns<DestinationPort> = {
     message.name = object.name ?? "";
     message.port = object.port ?? 0;
     message.protocol = object.protocol ?? "";
+    message.tls = (object.tls !== undefined && object.tls !== null) ? UpstreamTls.fromPartial(object.tls) : undefined;
+    return message;
+  },
+};
+
+function createBaseUpstreamTls(): UpstreamTls {
+  return {
+    serverName: "",
+    acceptedNames: [],
+    caFiles: [],
+    verify: "",
+    minVersion: "",
+    ciphers: [],
+    alpn: [],
+    clientCertificate: undefined,
+  };
+}
+
+export const UpstreamTls: MessageFns<UpstreamTls> = {
+  encode(message: UpstreamTls, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.serverName !== "") {
+      writer.uint32(10).string(message.serverName);
+    }
+    for (const v of message.acceptedNames) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.caFiles) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.verify !== "") {
+      writer.uint32(34).string(message.verify);
+    }
+    if (message.minVersion !== "") {
+      writer.uint32(42).string(message.minVersion);
+    }
+    for (const v of message.ciphers) {
+      writer.uint32(50).string(v!);
+    }
+    for (const v of message.alpn) {
+      writer.uint32(58).string(v!);
+    }
+    if (message.clientCertificate !== undefined) {
+      CertificateSource.encode(message.clientCertificate, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpstreamTls {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpstreamTls();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.serverName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.acceptedNames.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.caFiles.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.verify = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.minVersion = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.ciphers.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.alpn.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.clientCertificate = CertificateSource.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UpstreamTls {
+    return {
+      serverName: isSet(object.serverName)
+        ? globalThis.String(object.serverName)
+        : isSet(object.server_name)
+        ? globalThis.String(object.server_name)
+        : "",
+      acceptedNames: globalThis.Array.isArray(object?.acceptedNames)
+        ? object.acceptedNames.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.accepted_names)
+        ? object.accepted_names.map((e: any) => globalThis.String(e))
+        : [],
+      caFiles: globalThis.Array.isArray(object?.caFiles)
+        ? object.caFiles.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.ca_files)
+        ? object.ca_files.map((e: any) => globalThis.String(e))
+        : [],
+      verify: isSet(object.verify) ? globalThis.String(object.verify) : "",
+      minVersion: isSet(object.minVersion)
+        ? globalThis.String(object.minVersion)
+        : isSet(object.min_version)
+        ? globalThis.String(object.min_version)
+        : "",
+      ciphers: globalThis.Array.isArray(object?.ciphers)
+        ? object.ciphers.map((e: any) => globalThis.String(e))
+        : [],
+      alpn: globalThis.Array.isArray(object?.alpn)
+        ? object.alpn.map((e: any) => globalThis.String(e))
+        : [],
+      clientCertificate: isSet(object.clientCertificate)
+        ? CertificateSource.fromJSON(object.clientCertificate)
+        : isSet(object.client_certificate)
+        ? CertificateSource.fromJSON(object.client_certificate)
+        : undefined,
+    };
+  },
+
+  toJSON(message: UpstreamTls): unknown {
+    const obj: any = {};
+    if (message.serverName !== "") {
+      obj.serverName = message.serverName;
+    }
+    if (message.acceptedNames?.length) {
+      obj.acceptedNames = message.acceptedNames;
+    }
+    if (message.caFiles?.length) {
+      obj.caFiles = message.caFiles;
+    }
+    if (message.verify !== "") {
+      obj.verify = message.verify;
+    }
+    if (message.minVersion !== "") {
+      obj.minVersion = message.minVersion;
+    }
+    if (message.ciphers?.length) {
+      obj.ciphers = message.ciphers;
+    }
+    if (message.alpn?.length) {
+      obj.alpn = message.alpn;
+    }
+    if (message.clientCertificate !== undefined) {
+      obj.clientCertificate = CertificateSource.toJSON(message.clientCertificate);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<UpstreamTls>, I>>(base?: I): UpstreamTls {
+    return UpstreamTls.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<UpstreamTls>, I>>(object: I): UpstreamTls {
+    const message = createBaseUpstreamTls();
+    message.serverName = object.serverName ?? "";
+    message.acceptedNames = object.acceptedNames?.map((e) => e) || [];
+    message.caFiles = object.caFiles?.map((e) => e) || [];
+    message.verify = object.verify ?? "";
+    message.minVersion = object.minVersion ?? "";
+    message.ciphers = object.ciphers?.map((e) => e) || [];
+    message.alpn = object.alpn?.map((e) => e) || [];
+    message.clientCertificate = (object.clientCertificate !== undefined && object.clientCertificate !== null)
+      ? CertificateSource.fromPartial(object.clientCertificate)
+      : undefined;
     return message;
   },
 };

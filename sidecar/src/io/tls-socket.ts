@@ -1,0 +1,73 @@
+import type net from 'node:net';
+import tls from 'node:tls';
+import type { X509Certificate } from 'node:crypto';
+import type { TextBuffer } from '@remora/http/byte-text';
+
+/** How an accepted connection is secured. */
+export interface ServerTlsOptions {
+  readonly context: tls.SecureContext;
+  /** ALPN names that are accepted, in order of preference. */
+  readonly protocols: readonly string[];
+  /** `required`: a client without a certificate is refused by the handshake. Whether it is a good one is asked for with `verifyError`. */
+  readonly clientCertificate: 'none' | 'optional' | 'required';
+}
+
+/** How a connection to an upstream is secured. */
+export interface ClientTlsOptions {
+  readonly context: tls.SecureContext;
+  /** SNI; '' sends none. */
+  readonly serverName: string;
+  /** ALPN names offered, in order of preference; empty: none. */
+  readonly protocols: readonly string[];
+  /** Whether a chain that leads to no trusted root ends the connection. */
+  readonly verifyChain: boolean;
+  /** What is wrong with the certificate of the peer, '' where nothing is. Asked for full handshakes; what is resumed was checked then. */
+  readonly checkPeer: (certificate: X509Certificate) => string;
+  /** To resume; absent for none. */
+  readonly session?: Buffer;
+  /** Each ticket that the peer gives for later. */
+  readonly onSession?: (session: Buffer) => void;
+}
+
+/**
+ * Wraps an accepted socket, giving TLS the bytes that were read already. Never `tls.Server`: its SNI callback is not called for resumed
+ * sessions (exchange.md section 4).
+ */
+export function wrapServer(raw: net.Socket, first: Uint8Array, options: ServerTlsOptions): tls.TLSSocket {
+  raw.pause();
+  raw.removeAllListeners('data');
+  raw.unshift(first);
+  return new tls.TLSSocket(raw, {
+    isServer: true,
+    secureContext: options.context,
+    requestCert: options.clientCertificate !== 'none',
+    // OpenSSL ends the handshake where no certificate comes; where a bad one comes Node leaves it to the caller.
+    rejectUnauthorized: options.clientCertificate === 'required',
+    ALPNProtocols: [...options.protocols],
+  });
+}
+
+interface TlsHandle {
+  verifyError?: () => Error | null | undefined;
+}
+
+/** Why OpenSSL does not trust the peer's chain, as its code such as `CERT_HAS_EXPIRED`; '' where it does. Fails closed. */
+export function verifyError(socket: tls.TLSSocket): string {
+  const { ssl } = socket as unknown as { readonly ssl: TlsHandle | null };
+  if (typeof ssl?.verifyError !== 'function') return 'UNKNOWN';
+  const error = ssl.verifyError();
+  return error === null || error === undefined ? '' : ((error as NodeJS.ErrnoException).code ?? 'UNKNOWN');
+}
+
+/**
+ * Reads of a server's TLS socket go straight to `deliver`, past the Readable's buffer and events: 'end' still comes by event. What is
+ * pushed is valid as long as it is held, so it may be kept.
+ */
+export function readDirectly(socket: tls.TLSSocket, deliver: (bytes: TextBuffer) => void): void {
+  const push = socket.push.bind(socket);
+  socket.push = (chunk: unknown): boolean => {
+    if (chunk === null) return push(chunk);
+    deliver(chunk as TextBuffer);
+    return true;
+  };
+}

@@ -1,0 +1,121 @@
+import tls from 'node:tls';
+import { EndpointSet, type DeepPartial, type Listener, type ListenerTls } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import { CandidateBuilder } from '@remora/testing/candidate-builder';
+import { TestAuthority, type TestCertificate } from '@remora/testing/test-authority';
+import { runtimeKinds } from '../../kinds.ts';
+import { LocalDataPlane } from '../../threads/local-data-plane.ts';
+
+export interface TlsRigOptions {
+  readonly upstreamPort?: number;
+  readonly tls?: DeepPartial<ListenerTls>;
+  readonly listener?: DeepPartial<Listener>;
+  readonly trustedProxies?: readonly string[];
+  /** By path; those of `certificates` are added as `/n.crt` and `/n.key`. */
+  readonly files?: Readonly<Record<string, string>>;
+  readonly certificates: readonly TestCertificate[];
+}
+
+/** Tests only: a gateway with one listener of protocol https, answering with what it knows of the connection or forwarding to `upstreamPort`. */
+export class TlsRig {
+  readonly plane = new LocalDataPlane({ nodeId: 'edge-1', kinds: runtimeKinds });
+  port = 0;
+  #index = 0;
+  files = new Map<string, string>();
+  ticketSecret: Uint8Array = Buffer.alloc(32, 7);
+
+  static async start(options: TlsRigOptions): Promise<TlsRig> {
+    const rig = new TlsRig();
+    await rig.use(options);
+    const [bound] = await rig.plane.listen([{ name: 'gateway/secure', side: 'gateway', host: '127.0.0.1', port: 0, portName: 'secure' }]);
+    rig.port = bound?.port ?? 0;
+    return rig;
+  }
+
+  async use(options: TlsRigOptions): Promise<void> {
+    for (const [path, text] of Object.entries(options.files ?? {})) this.files.set(path, text);
+    options.certificates.forEach(({ cert, key }, i) => {
+      this.files.set(`/${i}.crt`, cert);
+      this.files.set(`/${i}.key`, key);
+    });
+    await this.hand();
+    const { upstreamPort } = options;
+    if (upstreamPort !== undefined) {
+      const set = EndpointSet.fromPartial({ service: 'app', endpoints: [{ id: 'one', weight: 1, ports: [{ name: 'http', host: '127.0.0.1', port: upstreamPort }] }] });
+      await this.plane.applyEndpoints({ full: true, removed: [], sets: [EndpointSet.encode(set).finish()] });
+    }
+    const builder = new CandidateBuilder({ kind: 'gateway', name: 'edge' }).fleet({ trustedProxies: [...(options.trustedProxies ?? [])] });
+    builder.listener({
+      name: 'secure', protocol: 'https', ...options.listener,
+      tls: { certificates: options.certificates.map((_, i) => ({ certFile: `/${i}.crt`, keyFile: `/${i}.key` })), ...options.tls },
+    });
+    builder.destination({ service: 'app' });
+    builder.route({
+      name: 'all',
+      match: { path: { kind: { $case: 'prefix', value: '/' } } },
+      action: upstreamPort === undefined
+        ? { $case: 'respond', value: { status: 200, body: Buffer.from('hello'), contentType: 'text/plain' } }
+        : { $case: 'forward', value: { targets: [{ service: 'app', weight: 1 }] } },
+    });
+    const candidate = builder.build({ epoch: 1, index: ++this.#index });
+    const prepared = await this.plane.prepare(candidate);
+    if (!prepared.ok) throw new Error(JSON.stringify(prepared.errors));
+    await this.plane.swap(candidate.hash, candidate.version);
+  }
+
+  /** Hands files and ticket secret to the data plane, as they are now. */
+  hand(): Promise<void> {
+    return this.plane.useTlsMaterial({ files: new Map(this.files), ticketSecret: this.ticketSecret });
+  }
+
+  /** What was counted, by name; without what is 0. */
+  counts(): Readonly<Record<string, number>> {
+    return Object.fromEntries([...this.plane.readPolicyEvents()].filter(([name, value]) => value > 0 && !name.startsWith('_')));
+  }
+
+  close(): Promise<void> {
+    return this.plane.close();
+  }
+}
+
+export interface Visit {
+  readonly error: string;
+  readonly text: string;
+  readonly session: Buffer | null;
+  readonly reused: boolean;
+  readonly protocol: string;
+  readonly alpn: string;
+  readonly cipher: string;
+  /** Common name and key type of what was shown. */
+  readonly shown: string;
+  readonly keyType: string;
+}
+
+/** One HTTPS request by Node's client, which answers with all there is to know of its connection. */
+export function visit(port: number, options: tls.ConnectionOptions = {}, request = 'GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n'): Promise<Visit> {
+  return new Promise((resolve) => {
+    const found = { error: '', text: '', session: null as Buffer | null, reused: false, protocol: '', alpn: '', cipher: '', shown: '', keyType: '' };
+    const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ...options });
+    socket.on('session', (session) => {
+      found.session = session;
+    });
+    socket.on('secureConnect', () => {
+      found.reused = socket.isSessionReused();
+      found.protocol = socket.getProtocol() ?? '';
+      found.alpn = socket.alpnProtocol || '';
+      found.cipher = socket.getCipher().name;
+      const certificate = socket.getPeerX509Certificate();
+      found.shown = certificate?.subject.replace('CN=', '') ?? '';
+      found.keyType = certificate?.publicKey.asymmetricKeyType ?? '';
+      socket.write(request);
+    });
+    socket.on('data', (chunk: Buffer) => {
+      found.text += chunk.toString('latin1');
+    });
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      found.error = error.code ?? error.message;
+    });
+    socket.on('close', () => resolve(found));
+  });
+}
+
+export { TestAuthority };
