@@ -3,9 +3,10 @@
  * get, verify every hash and that the manifest is complete, and answer. Driven by lines of JSON on stdin; answers on stdout.
  */
 import { createInterface } from 'node:readline';
-import { Client, credentials, type ClientDuplexStream } from '@grpc/grpc-js';
-import { PushService, type ControlMessage, type SidecarMessage } from '@remora/proto/gen/remora/push/v1/push';
+import { MessageEncoder } from '@remora/control-plane/compile/message-encoder';
 import { TestSidecar } from '@remora/control-plane/push/testdata/test-sidecar';
+import { ControlMessage, PushService, SidecarMessage } from '@remora/proto/gen/remora/push/v1/push';
+import { openGrpcStream, type GrpcStream } from './grpc-stream.ts';
 
 interface Command {
   readonly id: number;
@@ -22,8 +23,7 @@ class BenchSidecar {
   messages = 0;
   bytes = 0;
   acked = { config: false, state: false };
-  #client: Client | null = null;
-  #call: ClientDuplexStream<SidecarMessage, ControlMessage> | null = null;
+  #stream: GrpcStream | null = null;
 
   constructor(index: number, services: number) {
     this.service = `s${index % services}`;
@@ -31,53 +31,58 @@ class BenchSidecar {
   }
 
   open(address: string, onSync: () => void): void {
-    const { sync } = PushService;
     this.acked = { config: false, state: false };
-    this.#client = new Client(address, credentials.createInsecure(), {
-      'grpc.use_local_subchannel_pool': 1, 'grpc.enable_channelz': 0, 'grpc.enable_retries': 0, 'grpc.service_config_disable_resolution': 1, 'grpc.enable_http_proxy': 0,
+    const stream = openGrpcStream({
+      address, path: PushService.sync.path,
+      message: (bytes) => this.#receive(bytes),
+      // Late: the stream that was closed before may end after the next one began.
+      ended: () => {
+        if (this.#stream === stream) this.#stream = null;
+      },
     });
-    const deserialize = (bytes: Buffer): ControlMessage => {
-      const message = sync.responseDeserialize(bytes);
-      if (message.body?.$case !== 'heartbeat') {
-        this.messages++;
-        this.bytes += bytes.length;
-      }
-      return message;
-    };
-    const call = this.#client.makeBidiStreamRequest(sync.path, (message: SidecarMessage) => sync.requestSerialize(message), deserialize);
-    this.#call = call;
-    // Late: the call that was cancelled before may end after the next one began.
-    call.on('error', () => {
-      if (this.#call === call) this.close();
-    });
-    call.on('data', (message: ControlMessage) => this.core.receive(message));
+    this.#stream = stream;
     this.core.open((message) => {
-      call.write(message);
+      stream.send(encoder.encode(SidecarMessage, message));
       if (message.body?.$case !== 'ack') return;
       this.acked[message.body.value.lane === 2 ? 'state' : 'config'] = true;
       if (this.acked.config && this.acked.state) onSync();
     });
   }
 
+  #receive(bytes: Buffer): void {
+    const message = ControlMessage.decode(bytes);
+    if (message.body?.$case !== 'heartbeat') {
+      this.messages++;
+      this.bytes += bytes.length;
+    }
+    this.core.receive(message);
+    this.#forgetLog();
+  }
+
   beat(): void {
-    if (this.#call) this.core.heartbeat();
+    if (this.#stream) this.core.heartbeat();
   }
 
   reset(): void {
     this.messages = 0;
     this.bytes = 0;
-    this.core.begins.length = 0;
-    this.core.states.length = 0;
-    this.core.log.length = 0;
   }
 
   close(): void {
-    this.#call?.cancel();
-    this.#client?.close();
-    this.#call = null;
-    this.#client = null;
+    this.#stream?.close();
+    this.#stream = null;
+  }
+
+  /** What tests look at, and a benchmark would only keep. */
+  #forgetLog(): void {
+    const { begins, states, log } = this.core;
+    begins.length = 0;
+    states.length = 0;
+    log.length = 0;
   }
 }
+
+const encoder = new MessageEncoder();
 
 const sidecars: BenchSidecar[] = [];
 let inSync = new Set<BenchSidecar>();
