@@ -51,6 +51,8 @@ export interface Call {
   /** Share of `headersTimeoutMs` that one attempt may take; the retry layer applies it to each attempt's own call. */
   perTryTimeoutMs: number;
   idleTimeoutMs: number;
+  /** As `idleTimeoutMs`, in a tunnel. */
+  tunnelIdleMs: number;
   maxStreamMs: number;
   /** Set by the pool: whether the connection had served a request before, so that a reset may only mean that it was stale. */
   reused: boolean;
@@ -145,7 +147,10 @@ export class Exchange {
   /** Bits of the filters that asked for a body, by their index in the pin; set in `request`. */
   wantsRequestBody = 0;
   wantsResponseBody = 0;
+  /** The protocol was switched, or a TCP connection made: both bodies are bytes now, and each ends on its own. */
   tunnel = false;
+  /** Bytes of both directions after which a tunnel is ended. */
+  tunnelBytesMax = Number.POSITIVE_INFINITY;
   /** Changes at each WAIT and at the end; a stale token makes `proceed` and `answer` no-ops. */
   token = 0;
 

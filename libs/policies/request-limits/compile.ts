@@ -11,7 +11,7 @@ export const requestLimitsAuthoring: AuthoringKind = {
   shadow: true,
   format: 1,
   schema: requestLimitsSchema,
-  listenerOnly: Object.keys(requestLimitsSchema.shape).filter((field) => field !== 'bodyBytes'),
+  listenerOnly: Object.keys(requestLimitsSchema.shape).filter((field) => field !== 'bodyBytes' && field !== 'tunnelBytes'),
   defaults: requestLimitsDefaults,
   compile: (effective) => ({ minFormat: 1, body: RequestLimits.encode(toMessage(effective as unknown as EffectiveRequestLimits)).finish() }),
 };
@@ -22,6 +22,7 @@ function toMessage(effective: EffectiveRequestLimits): RequestLimits {
     headerBytes: bytes(effective.headerBytes),
     headerCount: effective.headerCount,
     bodyBytes: effective.bodyBytes === 'unlimited' ? undefined : BigInt(bytes(effective.bodyBytes)),
+    tunnelBytes: effective.tunnelBytes === 'unlimited' ? undefined : BigInt(bytes(effective.tunnelBytes)),
     headerTimeoutMs: ms(effective.headerTimeout),
     bodyTimeoutMs: ms(effective.bodyTimeout),
     bodyRateMin: bytes(effective.minBodyRate),

@@ -14,16 +14,17 @@ export const requestLimitsRuntime: RuntimeKind<RequestLimitsSettings> = {
 };
 
 function makeRequestLimitsFilter(settings: RequestLimitsSettings, context: FilterContext): EdgeFilter | null {
-  const bytesMax = settings.bodyBytesMax;
-  if (bytesMax === unlimited) return null;
+  const { bodyBytesMax: bytesMax, tunnelBytesMax } = settings;
+  if (bytesMax === unlimited && tunnelBytesMax === unlimited) return null;
   const refusal = context.refuse(bodyTooLarge, '/bodyBytes', `at most ${bytesMax} bytes are accepted`);
   const bit = context.bodyBit;
   return {
     kind: 'requestLimits',
     request(x) {
       const length = x.head.bodyLength;
+      if (!context.shadow) x.tunnelBytesMax = tunnelBytesMax;
       if (length > bytesMax) return refusal;
-      if (length < 0) x.wantsRequestBody |= bit;
+      if (length < 0 && bytesMax !== unlimited) x.wantsRequestBody |= bit;
       return null;
     },
     requestBody: (x, next) => new CountingSink(next, bytesMax, () => {

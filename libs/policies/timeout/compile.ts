@@ -18,5 +18,5 @@ export const timeoutAuthoring: AuthoringKind = {
 
 function toMessage(effective: EffectiveTimeout): Timeout {
   const ms = (field: keyof EffectiveTimeout): number => parseDurationMs(effective[field]) ?? 0;
-  return { connectMs: ms('connect'), requestMs: ms('request'), idleMs: ms('idle'), perTryMs: ms('perTry'), maxStreamMs: ms('maxStream') };
+  return { connectMs: ms('connect'), requestMs: ms('request'), idleMs: ms('idle'), perTryMs: ms('perTry'), maxStreamMs: ms('maxStream'), tunnelIdleMs: ms('tunnelIdle') };
 }

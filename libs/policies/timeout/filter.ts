@@ -13,7 +13,6 @@ export const timeoutRuntime: RuntimeKind<TimeoutSettings> = {
 };
 
 const deadlineHeader: HeaderId = headerId('x-remora-deadline');
-const grpcTimeoutHeader: HeaderId = headerId('grpc-timeout');
 
 function makeTimeoutLayer(settings: TimeoutSettings, context: FilterContext): Layer {
   const usual = settings.requestMs > 0 ? makeField('x-remora-deadline', String(settings.requestMs)) : null;
@@ -21,9 +20,9 @@ function makeTimeoutLayer(settings: TimeoutSettings, context: FilterContext): La
     call.connectTimeoutMs = shorter(call.connectTimeoutMs, settings.connectMs);
     call.headersTimeoutMs = shorter(call.headersTimeoutMs, settings.requestMs);
     call.idleTimeoutMs = shorter(call.idleTimeoutMs, settings.idleMs);
+    call.tunnelIdleMs = shorter(call.tunnelIdleMs, settings.tunnelIdleMs);
     call.perTryTimeoutMs = shorter(call.perTryTimeoutMs, settings.perTryMs);
     call.maxStreamMs = shorter(call.maxStreamMs, settings.maxStreamMs);
-    if (call.head.has(grpcTimeoutHeader)) followGrpcTimeout(call, context);
     propagateDeadline(call, usual, settings, context);
     return next(call, response);
   };
@@ -60,24 +59,3 @@ function parseDeadlineMs(text: string): number | null {
   return /^\d{1,10}$/.test(text) ? Number(text) : null;
 }
 
-const grpcUnits: ReadonlyMap<string, number> = new Map([['H', 3_600_000], ['M', 60_000], ['S', 1000], ['m', 1], ['u', 0.001], ['n', 0.000_001]]);
-
-/**
- * The deadline of a gRPC call covers its whole life (gRPC over HTTP/2, `Timeout`). The next hop is told what is left of it, so that
- * it only shrinks; what is not well-formed goes on as it came, for the callee to refuse.
- */
-function followGrpcTimeout(call: Call, context: FilterContext): void {
-  const { head, x } = call;
-  const text = head.valueAt(grpcTimeoutHeader, 0);
-  const unit = grpcUnits.get(text.slice(-1));
-  if (unit === undefined || !/^\d{1,8}[HMSmun]$/.test(text)) return;
-  const endAt = x.startedAt + Number(text.slice(0, -1)) * unit;
-  if (endAt < call.deadlineAt) call.deadlineAt = endAt;
-  head.set(grpcTimeoutHeader, grpcTimeout(Math.max(1, Math.ceil(call.deadlineAt - context.clock.monotonicMs()))));
-}
-
-/** At most eight digits, in the finest unit that has room. */
-function grpcTimeout(ms: number): string {
-  if (ms < 1e8) return `${ms}m`;
-  return ms < 1e11 ? `${Math.floor(ms / 1000)}S` : `${Math.floor(ms / 3_600_000)}H`;
-}

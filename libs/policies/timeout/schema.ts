@@ -12,6 +12,7 @@ export const timeoutSchema = z.strictObject({
   request: duration({ max: 24 * hour, zeroMeans: 'unlimited' }).optional(),
   idle: duration({ max: 24 * hour, zeroMeans: 'unlimited' }).optional(),
   perTry: duration({ max: 24 * hour, zeroMeans: 'unlimited' }).optional(),
+  tunnelIdle: duration({ max: 7 * 24 * hour, zeroMeans: 'unlimited' }).optional(),
   maxStream: duration({ max: 30 * 24 * hour, zeroMeans: 'unlimited' }).optional(),
 });
 
@@ -19,7 +20,7 @@ export const timeoutSchema = z.strictObject({
 export type EffectiveTimeout = Readonly<Record<keyof z.output<typeof timeoutSchema>, string>>;
 
 /** A stream is never cut by default; what does not answer, or goes silent, is. */
-export const timeoutDefaults: JsonObject = { connect: '1s', request: '15s', idle: '60s', perTry: '0s', maxStream: '0s' };
+export const timeoutDefaults: JsonObject = { connect: '1s', request: '15s', idle: '60s', perTry: '0s', tunnelIdle: '1h', maxStream: '0s' };
 
 /** One attempt cannot have more time than the whole request. */
 export function checkTimeout(effective: JsonObject): Violation[] {

@@ -10,6 +10,8 @@ export interface TimeoutSettings {
   readonly idleMs: number;
   /** Until the response head of one attempt. */
   readonly perTryMs: number;
+  /** Silence in both directions of a WebSocket, another upgrade or a TCP connection. */
+  readonly tunnelIdleMs: number;
   /** The whole life of a call with its bodies. */
   readonly maxStreamMs: number;
 }
@@ -25,6 +27,7 @@ function decodeTimeout(bytes: Uint8Array): TimeoutSettings {
     requestMs: wholeNumber(message.requestMs, '/request', 0, dayMs),
     idleMs: wholeNumber(message.idleMs, '/idle', 0, dayMs),
     perTryMs: wholeNumber(message.perTryMs, '/perTry', 0, dayMs),
+    tunnelIdleMs: wholeNumber(message.tunnelIdleMs, '/tunnelIdle', 0, 7 * dayMs),
     maxStreamMs: wholeNumber(message.maxStreamMs, '/maxStream', 0, 30 * dayMs),
   });
 }

@@ -75,6 +75,7 @@ describe('answers', () => {
     fixture.dataPlane.series = [{
       side: 'gateway', route: 'a"b', destination: 'orders', requests: 2, statusClasses: [0, 0, 2, 0, 0, 0], codes: new Map(), bytesIn: 0, bytesOut: 0,
       latency: { counts, sum: 0.02, max: 0.01 }, refusals: [{ reason: 'no-route', kind: '', policy: '', shadow: true, count: 4 }], retries: 1, active: 0,
+      tunnels: { opened: 5, active: 2, messagesIn: 7, messagesOut: 8 },
     }];
     const { text } = await fixture.get('/metrics');
     expect(text).toContain('remora_requests_total{side="gateway",route="a\\"b",destination="orders",class="2xx"} 2');

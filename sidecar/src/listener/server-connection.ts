@@ -4,6 +4,7 @@ import {
 } from '@remora/http/body-reader';
 import { asText, type TextBuffer } from '@remora/http/byte-text';
 import { HeadReader } from '@remora/http/head-reader';
+import { headerId } from '@remora/http/header-ids';
 import {
   connectionClose, connectionKeepAlive, scanComplete, scanIncomplete, scanTooLarge, scanVersion, unknownExpectation, type ScanVerdict,
 } from '@remora/http/head-scanner';
@@ -12,12 +13,14 @@ import type { MessageHead } from '@remora/http/message-head';
 import { sendChunk, sendLastChunk } from '../io/chunk-output.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 import { answerFor } from '../pipeline/answers.ts';
+import { webSocketAccept } from '../io/web-socket-key.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import type { ExchangeRun } from '../pipeline/exchange-run.ts';
 import type { Link } from '../io/link.ts';
 import type { AcceptedConnection } from './accepted-connection.ts';
 import type { ServerCodec } from './server-codec.ts';
 import type { ServerStream } from './server-stream.ts';
+import { ServerTunnel } from './server-tunnel.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
 
 /**
@@ -170,10 +173,10 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
     const run = this.#engine.makeRun(this, this.#peer, head);
     this.#run = run;
     if ((connection & unknownExpectation) !== 0) run.refuse(answerFor(reasons.expectationFailed, ''));
-    else if (head.method === 'CONNECT' || head.protocol !== '') {
+    else if (head.method === 'CONNECT') {
       // What follows is not HTTP.
       this.#closing = true;
-      run.refuse(answerFor(reasons.notImplemented, ''));
+      run.refuse(answerFor(reasons.connectRefused, ''));
     } else this.#engine.start(run, this.#peer);
   }
 
@@ -292,6 +295,12 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
   }
 
   sendHead(head: MessageHead, end: boolean): boolean {
+    const run = this.#run;
+    if (run !== null && run.head.protocol !== '') {
+      if (head.protocol !== '') return this.#switch(run, head);
+      // What the client may have sent already is not HTTP: it is never read as the next request.
+      this.#closing = true;
+    }
     const bodiless = end || this.#headRequest || head.status === 204 || head.status === 304;
     // A final answer before the request ended closes (CVE-2024-23326), and so does a body without length for HTTP/1.0.
     if (!this.#requestDone || this.#peer.binding.draining || this.#engine.admission.endsKeepAlive) this.#closing = true;
@@ -307,6 +316,20 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
     if (at < 0) return false;
     this.#link.wrote(at);
     this.#headSent = true;
+    return true;
+  }
+
+  /** 101: from here on the link belongs to the tunnel, and what came early is its first bytes. */
+  #switch(run: ExchangeRun, head: MessageHead): boolean {
+    if (head.protocol === 'websocket') answerKey(run.head, head);
+    const out = this.#link.reserve(headSizeMax(head));
+    const at = writeResponseHead(head, infoFraming, out, this.#link.outAt);
+    if (at < 0) return false;
+    this.#link.wrote(at);
+    this.#engine.thread.wheels.cancel(this);
+    const early = this.#held;
+    this.#held = null;
+    run.switchTo(new ServerTunnel(this.#link, this.#engine.thread, run, { early, readEnded: this.#readEnded, onGone: () => this.onClosed() }));
     return true;
   }
 
@@ -466,6 +489,14 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
   }
 }
 
+/** The upstream spoke HTTP/2, where there is no key to answer. */
+function answerKey(request: MessageHead, response: MessageHead): void {
+  if (response.has(acceptHeader) || !request.has(keyHeader)) return;
+  response.putText(acceptHeader, webSocketAccept(request.valueAt(keyHeader, 0)));
+}
+
+const keyHeader = headerId('sec-websocket-key');
+const acceptHeader = headerId('sec-websocket-accept');
 const lingerMs = 1000;
 const drainQuietMs = 500;
 const bodyCheckMs = 5000;

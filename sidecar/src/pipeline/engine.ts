@@ -17,6 +17,7 @@ import { ExchangeRun } from './exchange-run.ts';
 import { WheelFilterTimers } from './filter-timers.ts';
 import type { Generation } from '../generation/generation.ts';
 import { HopList } from './hop-list.ts';
+import { LiveTunnels } from './live-tunnels.ts';
 import type { ListenerBinding } from '../listener/listener-binding.ts';
 import { addForwardedFields, forwardedFields, removeOutsideHeaders } from './outside-headers.ts';
 import { pinFor, type CallerRoute, type Destination, type GatewayTarget, type Place, type ProviderPort, type ProviderRoute, type RespondAction, type RewritePlan, type WeightedTarget } from '../generation/places.ts';
@@ -53,6 +54,7 @@ export class Engine {
   readonly thread: ThreadContext;
   readonly tracer: RequestTracer | null;
   readonly admission: Admission;
+  readonly tunnels: LiveTunnels;
   readonly #options: EngineOptions;
   #generation: Generation | null = null;
   readonly tls: ServerContexts;
@@ -66,6 +68,7 @@ export class Engine {
     this.tracer = options.tracer;
     this.#options = options;
     this.admission = options.admission;
+    this.tunnels = new LiveTunnels(options.thread.wheels);
     this.#timers = new WheelFilterTimers(options.thread.wheels);
     const { nodeId } = options;
     this.tls = options.tls;
@@ -81,6 +84,7 @@ export class Engine {
   /** One reference, between two turns. */
   use(generation: Generation): void {
     this.#generation = generation;
+    this.tunnels.advance();
   }
 
   // --- connections ------------------------------------------------------------------------------------------------

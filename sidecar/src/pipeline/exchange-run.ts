@@ -8,6 +8,8 @@ import type { ExchangeTimer } from './filter-timers.ts';
 import type { CallerPlace, PlacePin, ProviderRoute } from '../generation/places.ts';
 import type { RequestTrace } from './request-trace.ts';
 import { ResponseSink } from './response-sink.ts';
+import { SwitchJoint } from './switch-joint.ts';
+import { Tunnel, type TunnelEnd, type TunnelOwner } from './tunnel.ts';
 import type { SeriesRow } from '../records/series-rows.ts';
 import type { ServerStream } from '../listener/server-stream.ts';
 import { UpstreamCall } from '../upstream/upstream-call.ts';
@@ -16,7 +18,7 @@ import { UpstreamCall } from '../upstream/upstream-call.ts';
  * One exchange on its way: filters, call, response, end. Source of the request body for the layers; its ResponseSink is where the
  * response ends. Whatever happens, it completes exactly once.
  */
-export class ExchangeRun extends Exchange implements Source {
+export class ExchangeRun extends Exchange implements Source, TunnelOwner {
   declare head: MessageHead;
   declare pin: PlacePin;
   declare trace: RequestTrace | null;
@@ -36,6 +38,9 @@ export class ExchangeRun extends Exchange implements Source {
   #bodySink: Sink | null = null;
   #responseSource: Source | null = null;
   #row: SeriesRow | null = null;
+  #call: UpstreamCall | null = null;
+  #live: Tunnel | null = null;
+  #generation = 0;
 
   constructor(engine: Engine, stream: ServerStream, head: MessageHead) {
     super();
@@ -102,8 +107,9 @@ export class ExchangeRun extends Exchange implements Source {
     this.caller = caller;
     const joint = this.wantsRequestBody === 0 || this.head.bodyLength === 0 ? null : new BodyJoint();
     const call = new UpstreamCall(this, joint ?? this, target);
+    if (this.head.protocol !== '') this.#call = call;
     const response = new ResponseSink(this);
-    const sink = caller.dispatch(call, this.wantsResponseBody === 0 ? response : this.#responseChain(response));
+    const sink = caller.dispatch(call, this.wantsResponseBody === 0 ? response : this.#filtered(response));
     if (this.#ended) return;
     this.#bodySink = joint === null ? sink : this.#requestChain(joint, sink);
   }
@@ -126,6 +132,11 @@ export class ExchangeRun extends Exchange implements Source {
     return sink;
   }
 
+  #filtered(response: ResponseSink): Sink {
+    const chain = this.#responseChain(response);
+    return this.head.protocol === '' ? chain : new SwitchJoint(chain, response);
+  }
+
   /** Filters that asked for the response body: the last one sees it first. */
   #responseChain(outermost: Sink): Sink {
     const { filters } = this.pin;
@@ -140,7 +151,8 @@ export class ExchangeRun extends Exchange implements Source {
   // --- source of the request body: called by the layers -----------------------------------------------------------
 
   resume(): void {
-    this.#stream?.demandBody();
+    // What follows a request to switch belongs to the tunnel: without one, to nobody.
+    if (this.tunnel || this.head.protocol === '') this.#stream?.demandBody();
   }
 
   stop(_reason: Reason): void {
@@ -153,6 +165,7 @@ export class ExchangeRun extends Exchange implements Source {
   /** False: no more until `demandBody`. */
   bodyData(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
     this.bytesIn += to - at;
+    if (this.#live !== null) return this.#live.fromClient(bytes, at, to, end);
     const sink = this.#bodySink;
     return sink === null || sink.data(bytes, at, to, end);
   }
@@ -193,8 +206,13 @@ export class ExchangeRun extends Exchange implements Source {
   onHead(head: MessageHead, end: boolean): void {
     if (this.#ended || this.#headSent) return;
     this.answeredAt = this.#engine.thread.turn.now();
+    this.tunnel = head.protocol !== '';
     const failure = this.#runResponseHooks(head);
-    if (failure === null && this.#sendHead(head, end)) return;
+    if (failure === null && this.#sendHead(head, end)) {
+      if (this.tunnel) this.#openTunnel(head.protocol);
+      return;
+    }
+    this.tunnel = false;
     this.#dropCall(reasons.filterFailed);
     this.#sendAnswer(failure ?? answerFor(reasons.filterFailed, 'the response head cannot be written'));
   }
@@ -203,6 +221,7 @@ export class ExchangeRun extends Exchange implements Source {
     const stream = this.#stream;
     if (this.#ended || stream === null || !this.#headSent) return true;
     this.bytesOut += to - at;
+    if (this.#live !== null) return this.#live.fromUpstream(bytes, at, to, end);
     const more = stream.sendData(bytes, at, to, end);
     if (end) this.#complete();
     return more;
@@ -294,9 +313,68 @@ export class ExchangeRun extends Exchange implements Source {
     if (stream === null) return true;
     if (!stream.sendHead(head, end)) return false;
     this.#headSent = true;
-    this.status = head.status;
+    // A switch is one status in all records, whatever the client's codec writes.
+    this.status = head.protocol === '' || head.protocol === 'tcp' || head.protocol === 'tls' ? head.status : 101;
     if (end) this.#complete();
     return true;
+  }
+
+  // --- tunnels ----------------------------------------------------------------------------------------------------
+
+  /** The codec's word with the head of a switch: the exchange goes on over this stream. */
+  switchTo(stream: ServerStream): void {
+    this.#stream = stream;
+  }
+
+  #openTunnel(protocol: string): void {
+    const row = this.#engine.rowOf(this);
+    this.countIn(row);
+    const { wheels, turn } = this.#engine.thread;
+    const { tunnelIdleMs = 0, maxStreamMs = 0 } = this.#call ?? {};
+    this.#live = new Tunnel({
+      owner: this, protocol, row, wheels, turn, limits: { idleMs: tunnelIdleMs, maxMs: maxStreamMs, bytesMax: this.tunnelBytesMax },
+    });
+    this.#generation = this.#engine.tunnels.add(this);
+  }
+
+  /** Ends the tunnel in a way that its protocol understands; nothing where there is none any more. */
+  endTunnel(end: TunnelEnd): void {
+    if (this.#ended || this.#live === null || this.#live.ending) return;
+    this.refusal ??= end.answer;
+    this.#live.end(end);
+  }
+
+  toUpstream(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
+    const sink = this.#bodySink;
+    return sink === null || sink.data(bytes, at, to, end);
+  }
+
+  toClient(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
+    const stream = this.#stream;
+    return stream === null || stream.sendData(bytes, at, to, end);
+  }
+
+  readOn(): void {
+    this.#stream?.demandBody();
+    this.#responseSource?.resume();
+  }
+
+  tunnelOver(): void {
+    this.#complete();
+  }
+
+  cutTunnel(answer: Answer): void {
+    this.refuse(answer);
+  }
+
+  /** For the admin interface. */
+  describeTunnel(now: number): object {
+    const { pin, destination, upstream, clientAddress, requestId } = this;
+    return {
+      protocol: this.#live?.protocol ?? '', side: pin.side, route: pin.route, destination, clientAddress, upstream, requestId, version: pin.configVersion,
+      ageMs: Math.round(now - this.startedAt), bytesIn: this.bytesIn, bytesOut: this.bytesOut,
+      messagesIn: this.#live?.messagesIn ?? 0, messagesOut: this.#live?.messagesOut ?? 0, ending: this.#live?.ending ?? false,
+    };
   }
 
   // --- the end ----------------------------------------------------------------------------------------------------
@@ -322,11 +400,25 @@ export class ExchangeRun extends Exchange implements Source {
     for (let timer = this.timers; timer !== null; timer = timer.nextOfExchange) timer.cancel();
     this.timers = null;
     this.countIn(this.#engine.rowOf(this));
-    this.#row?.ended(this.status, this.endedAt - this.startedAt, this.bytesIn, this.bytesOut, this.attempts > 1 ? this.attempts - 1 : 0);
+    this.#count();
     this.#runCompleteHooks();
     if (this.refusal !== null) this.#engine.recordRefusal(this, this.refusal, false);
     if (this.trace !== null) this.#engine.tracer?.ended(this);
     stream?.exchangeEnded();
+  }
+
+  /** The life of a tunnel is no latency: there it is the time to the switch. Its bytes were counted as they passed. */
+  #count(): void {
+    const retries = this.attempts > 1 ? this.attempts - 1 : 0;
+    const live = this.#live;
+    if (live === null) {
+      this.#row?.ended(this.status, this.endedAt - this.startedAt, this.bytesIn, this.bytesOut, retries);
+      return;
+    }
+    this.#live = null;
+    live.closed();
+    this.#engine.tunnels.remove(this, this.#generation);
+    this.#row?.ended(this.status, this.answeredAt - this.startedAt, 0, 0, retries);
   }
 
   /** Filters that only look at the end see every exchange; the others those that came to them. */

@@ -78,6 +78,26 @@ export class SeriesRow {
     this.#code(status);
   }
 
+  tunnelOpened(): void {
+    this.#add(tunnelsAt, 1);
+    this.#add(tunnelsActiveAt, 1);
+  }
+
+  tunnelClosed(): void {
+    this.#add(tunnelsActiveAt, -1);
+  }
+
+  /** Counted as they pass: a tunnel may live for days. */
+  tunnelIn(bytes: number, messages: number): void {
+    this.#add(bytesInAt, bytes);
+    if (messages > 0) this.#add(messagesInAt, messages);
+  }
+
+  tunnelOut(bytes: number, messages: number): void {
+    this.#add(bytesOutAt, bytes);
+    if (messages > 0) this.#add(messagesOutAt, messages);
+  }
+
   #add(offset: number, value: number): void {
     const at = this.#at + offset;
     this.#values[at] = (this.#values[at] as number) + value;
@@ -111,12 +131,16 @@ export interface SeriesSum {
   latencySum: number;
   latencyMax: number;
   readonly buckets: number[];
+  tunnels: number;
+  tunnelsActive: number;
+  messagesIn: number;
+  messagesOut: number;
 }
 
 export function emptySum(): SeriesSum {
   return {
     requests: 0, statusClasses: [0, 0, 0, 0, 0, 0], codes: new Map(), bytesIn: 0, bytesOut: 0, retries: 0, active: 0, latencySum: 0, latencyMax: 0,
-    buckets: Array.from({ length: bucketCount }, () => 0),
+    buckets: Array.from({ length: bucketCount }, () => 0), tunnels: 0, tunnelsActive: 0, messagesIn: 0, messagesOut: 0,
   };
 }
 
@@ -139,6 +163,10 @@ export function addRow(values: Float64Array, index: number, sum: SeriesSum): voi
     sum.codes.set(code, (sum.codes.get(code) ?? 0) + count);
   }
   for (let i = 0; i < bucketCount; i++) sum.buckets[i] = (sum.buckets[i] ?? 0) + read(bucketsAt + i);
+  sum.tunnels += read(tunnelsAt);
+  sum.tunnelsActive += read(tunnelsActiveAt);
+  sum.messagesIn += read(messagesInAt);
+  sum.messagesOut += read(messagesOutAt);
 }
 
 /** Adds what policies counted in a thread's memory, by name. */
@@ -158,7 +186,11 @@ const sumAt = 11;
 const maxAt = 12;
 const codesAt = 13;
 const bucketsAt = codesAt + 2 * codesMax;
-const rowLength = bucketsAt + bucketCount;
+const tunnelsAt = bucketsAt + bucketCount;
+const tunnelsActiveAt = tunnelsAt + 1;
+const messagesInAt = tunnelsAt + 2;
+const messagesOutAt = tunnelsAt + 3;
+const rowLength = tunnelsAt + 4;
 
 const rowsBytes = rowsMax * rowLength * 8;
 

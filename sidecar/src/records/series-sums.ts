@@ -28,7 +28,10 @@ export class SeriesSums {
     this.#sources.delete(thread);
     addSource(source, this.#past);
     addPolicyEvents(source.values, this.#pastEvents);
-    for (const { sum } of this.#past.values()) sum.active = 0;
+    for (const { sum } of this.#past.values()) {
+      sum.active = 0;
+      sum.tunnelsActive = 0;
+    }
   }
 
   addRefusals(counts: readonly RefusalCount[]): void {
@@ -72,6 +75,7 @@ export class SeriesSums {
       refusals: (refusals.get(key) ?? []).map(({ reason, kind, policy, shadow, count }) => ({ reason, kind, policy, shadow, count })),
       retries: sum.retries,
       active: sum.active,
+      tunnels: { opened: sum.tunnels, active: sum.tunnelsActive, messagesIn: sum.messagesIn, messagesOut: sum.messagesOut },
     }));
   }
 }

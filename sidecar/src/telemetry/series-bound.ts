@@ -26,6 +26,7 @@ function addUp(side: string, readings: readonly SeriesReading[]): SeriesReading 
   const codes = new Map<number, number>();
   const refusals = new Map<string, SeriesReading['refusals'][number]>();
   const sum = { requests: 0, bytesIn: 0, bytesOut: 0, retries: 0, active: 0 };
+  const tunnels = { opened: 0, active: 0, messagesIn: 0, messagesOut: 0 };
   for (const reading of readings) {
     mergeHistogram(latency, reading.latency);
     for (const [i, count] of reading.statusClasses.entries()) statusClasses[i] = (statusClasses[i] ?? 0) + count;
@@ -39,10 +40,14 @@ function addUp(side: string, readings: readonly SeriesReading[]): SeriesReading 
     sum.bytesOut += reading.bytesOut;
     sum.retries += reading.retries;
     sum.active += reading.active;
+    tunnels.opened += reading.tunnels.opened;
+    tunnels.active += reading.tunnels.active;
+    tunnels.messagesIn += reading.tunnels.messagesIn;
+    tunnels.messagesOut += reading.tunnels.messagesOut;
   }
   const { counts } = latency;
   return {
     side, route: overflowRoute, destination: '', ...sum, statusClasses, codes, refusals: [...refusals.values()],
-    latency: { counts: [...counts], sum: latency.sum, max: latency.max },
+    latency: { counts: [...counts], sum: latency.sum, max: latency.max }, tunnels,
   };
 }

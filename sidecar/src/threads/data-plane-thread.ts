@@ -335,6 +335,7 @@ export class DataPlaneThread {
     const { generation } = this.engine;
     return {
       snapshot: generation?.label ?? null,
+      tunnels: this.engine.tunnels.describe(this.#options.clock.monotonicMs()),
       connections: this.engine.admission.connections,
       overload: { stage: this.engine.admission.overload.stage, cause: this.engine.admission.overload.cause },
       timers: this.#thread.wheels.size,

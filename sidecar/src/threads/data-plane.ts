@@ -135,4 +135,6 @@ export interface SeriesReading {
   readonly refusals: readonly { readonly reason: string; readonly kind: string; readonly policy: string; readonly shadow: boolean; readonly count: number }[];
   readonly retries: number;
   readonly active: number;
+  /** WebSockets, other upgrades and TCP connections; messages are of WebSockets. Their bytes are in `bytesIn` and `bytesOut` as they pass. */
+  readonly tunnels: { readonly opened: number; readonly active: number; readonly messagesIn: number; readonly messagesOut: number };
 }

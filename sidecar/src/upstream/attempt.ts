@@ -25,6 +25,9 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
   #connectingSince = 0;
   #activeAt = 0;
   #requestEnded = false;
+  /** The upstream has switched: both bodies are the bytes of a tunnel, each ends on its own, and the tunnel has limits of its own. */
+  #tunnel = false;
+  #responseEnded = false;
   /** The producer of the request body was told to hold back. */
   #heldBack = false;
   /** Failed before it could begin: told at the end of the turn. */
@@ -42,7 +45,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     const { call } = this;
     this.#response.bind(this);
     this.#startedAt = this.#thread.turn.now();
-    this.#requestEnded = call.head.bodyLength === 0;
+    this.#requestEnded = call.head.bodyLength === 0 && call.head.protocol === '';
     call.x.attempts++;
     call.x.limit = null;
     const candidate = choose(tiers, call.avoid, this.#thread.random, this.#startedAt);
@@ -87,7 +90,13 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
       this.#failLater(reasons.filterFailed);
       return;
     }
-    if (!this.#requestEnded) call.body.resume();
+    // What follows a request to switch is only wanted after the switch.
+    if (!this.#requestEnded && call.head.protocol === '') call.body.resume();
+  }
+
+  /** The tunnel goes on over this stream; `onHead` with the switch follows. */
+  switchTo(stream: UpstreamStream): void {
+    this.#connection = stream;
   }
 
   /** Whether a response with this status has no body, whatever its fields say (RFC 9112 section 6.3). */
@@ -108,15 +117,19 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
   onHead(head: MessageHead, end: boolean): void {
     this.#phase = streaming;
     this.#activeAt = this.#thread.turn.now();
+    this.#tunnel = head.protocol !== '';
     if (end) this.#finish();
-    else if (this.call.maxStreamMs > 0 || this.call.deadlineAt < Infinity || this.call.idleTimeoutMs > 0) this.#armNext(this.#activeAt);
+    else if (this.#tunnel) this.#thread.wheels.cancel(this);
+    else this.#armNext(this.#activeAt);
     this.#response.head(head, end);
+    if (this.#tunnel && this.#phase === streaming) this.call.body.resume();
   }
 
   /** False: hold back until `resume`. */
   onData(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
-    if (end) this.#finish();
-    else this.#activeAt = this.#thread.turn.now();
+    if (!end) this.#activeAt = this.#thread.turn.now();
+    else if (this.#tunnel && !this.#requestEnded) this.#responseEnded = true;
+    else this.#finish();
     return this.#response.data(bytes, at, to, end);
   }
 
@@ -150,6 +163,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     this.#activeAt = this.#thread.turn.now();
     const more = this.#connection.sendData(bytes, at, to, end);
     this.#heldBack = !more && !end;
+    if (end && this.#responseEnded) this.#finish();
     return more;
   }
 

@@ -1,7 +1,8 @@
-import type { TextBuffer } from '@remora/http/byte-text';
+import { asText, type TextBuffer } from '@remora/http/byte-text';
 import {
   BodyReader, bodyBad, bodyData, bodyEnd, bodyLast, bodyMore, bodyTooLarge, bodyTrailers, type BodyFraming,
 } from '@remora/http/body-reader';
+import { headerId } from '@remora/http/header-ids';
 import { HeadReader } from '@remora/http/head-reader';
 import { connectionClose, connectionKeepAlive, scanComplete, scanIncomplete, type HeadLimits } from '@remora/http/head-scanner';
 import { headSizeMax, writeRequestHead } from '@remora/http/head-writer';
@@ -11,8 +12,10 @@ import { sendChunk, sendLastChunk } from '../io/chunk-output.ts';
 import { Link, type LinkOwner } from '../io/link.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
+import { makeWebSocketKey, webSocketAccept } from '../io/web-socket-key.ts';
 import type { Http1Pool } from './http1-pool.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
+import { UpstreamTunnel } from './upstream-tunnel.ts';
 
 /** Bounds for what upstreams send; the same for all, as nobody configures them yet. */
 export const upstreamHeadLimits: HeadLimits = { bytesMax: 64 * 1024, fieldsMax: 256 };
@@ -43,6 +46,10 @@ export class ClientConnection extends WheelNode implements LinkOwner, UpstreamSt
   #held: Uint8Array | null = null;
   #readEnded = false;
   #wanted = true;
+  /** What the request asks to switch to; '' where it does not. */
+  #protocol = '';
+  /** The Sec-WebSocket-Accept that the upstream must answer a key with that was made here; '' where the client made it. */
+  #accept = '';
 
   constructor(pool: Http1Pool, thread: ThreadContext) {
     super();
@@ -82,12 +89,15 @@ export class ClientConnection extends WheelNode implements LinkOwner, UpstreamSt
 
   /** False where the head cannot be written: nothing was sent. */
   sendHead(head: MessageHead, end: boolean): boolean {
+    this.#protocol = head.protocol;
+    this.#accept = head.protocol === 'websocket' ? addWebSocketKey(head) : '';
     const out = this.#link.reserve(headSizeMax(head));
     const at = writeRequestHead(head, out, this.#link.outAt);
     if (at < 0) return false;
     this.#link.wrote(at);
     this.#chunkedRequest = head.bodyLength < 0;
-    this.#requestEnded = end;
+    // A request to switch has no body; what follows it belongs to the tunnel, if there will be one.
+    this.#requestEnded = end || head.protocol !== '';
     return true;
   }
 
@@ -150,9 +160,9 @@ export class ClientConnection extends WheelNode implements LinkOwner, UpstreamSt
     if (verdict !== scanComplete) return this.#protocolError(attempt);
     const head = this.#heads.take();
     const { used } = this.#heads;
+    if (head.status === 101) return this.#switch(attempt, head, bytes, used, length);
     if (head.status < 200) {
-      // 101 is only an answer to a request to switch; none is sent yet.
-      if (head.status === 101 || ++this.#interim > interimMax) return this.#protocolError(attempt);
+      if (++this.#interim > interimMax) return this.#protocolError(attempt);
       head.bodyLength = 0;
       attempt.onInfo(head);
       return used;
@@ -169,6 +179,25 @@ export class ClientConnection extends WheelNode implements LinkOwner, UpstreamSt
     if (end) this.#finishResponse(bytes, used, length);
     attempt.onHead(head, end);
     return end ? length : used;
+  }
+
+  /** 101 is only an answer to a request that asked (security.md 1.7), and with a protocol that it asked for. */
+  #switch(attempt: Attempt, head: MessageHead, bytes: TextBuffer, at: number, length: number): number {
+    if (!isAskedFor(head.protocol, this.#protocol) || !this.#takesAccept(head)) return this.#protocolError(attempt);
+    head.setStatus(200);
+    head.bodyLength = -1;
+    this.#attempt = null;
+    const early = at < length ? asText(Buffer.from(bytes.subarray(at, length))) : null;
+    attempt.switchTo(new UpstreamTunnel(this.#link, this.#thread, attempt, { early, readEnded: this.#readEnded, onGone: () => this.pool.removed(this) }));
+    attempt.onHead(head, false);
+    return -1;
+  }
+
+  #takesAccept(head: MessageHead): boolean {
+    if (this.#accept === '') return true;
+    const agreed = head.count(acceptHeader) === 1 && head.valueAt(acceptHeader, 0) === this.#accept;
+    head.remove(acceptHeader);
+    return agreed;
   }
 
   #readBody(attempt: Attempt, bytes: TextBuffer, at: number, length: number): number {
@@ -293,10 +322,26 @@ function peerIdleMs(seconds: number): number {
   return Math.max(250, seconds * 1000 - 1000);
 }
 
+/** A client that came over HTTP/2 has sent no key. Answers what the upstream must say to one made here; '' where the client made it. */
+function addWebSocketKey(head: MessageHead): string {
+  if (head.has(keyHeader)) return '';
+  const key = makeWebSocketKey();
+  head.putText(keyHeader, key);
+  return webSocketAccept(key);
+}
+
+/** `asked` may be a list; names and versions compare without case (RFC 9110 section 7.8). */
+function isAskedFor(protocol: string, asked: string): boolean {
+  if (protocol === '' || asked === '') return false;
+  return asked === protocol || asked.toLowerCase().split(', ').includes(protocol.toLowerCase());
+}
+
 function responseFraming(head: MessageHead, bodiless: boolean): BodyFraming {
   if (bodiless) return 'none';
   if (head.chunked) return 'chunked';
   return head.bodyLength < 0 ? 'close' : 'length';
 }
 
+const keyHeader = headerId('sec-websocket-key');
+const acceptHeader = headerId('sec-websocket-accept');
 const empty = new Uint8Array(0);

@@ -12,6 +12,7 @@ export class UpstreamCall implements Call {
   headersTimeoutMs = 0;
   perTryTimeoutMs = 0;
   idleTimeoutMs = 0;
+  tunnelIdleMs = 0;
   maxStreamMs = 0;
   reused = false;
   refusable = false;

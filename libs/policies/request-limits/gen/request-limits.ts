@@ -31,6 +31,8 @@ export interface RequestLimits {
   idleTimeoutMs: number;
   /** 0: no limit. */
   requestsPerConnection: number;
+  /** Absent: no limit. */
+  tunnelBytes?: bigint | undefined;
 }
 
 function createBaseRequestLimits(): RequestLimits {
@@ -44,6 +46,7 @@ function createBaseRequestLimits(): RequestLimits {
     bodyRateMin: 0,
     idleTimeoutMs: 0,
     requestsPerConnection: 0,
+    tunnelBytes: undefined,
   };
 }
 
@@ -78,6 +81,12 @@ export const RequestLimits: MessageFns<RequestLimits> = {
     }
     if (message.requestsPerConnection !== 0) {
       writer.uint32(72).uint32(message.requestsPerConnection);
+    }
+    if (message.tunnelBytes !== undefined) {
+      if (BigInt.asUintN(64, message.tunnelBytes) !== message.tunnelBytes) {
+        throw new globalThis.Error("value provided for field message.tunnelBytes of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.tunnelBytes);
     }
     return writer;
   },
@@ -167,6 +176,14 @@ export const RequestLimits: MessageFns<RequestLimits> = {
             message.requestsPerConnection = reader.uint32();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.tunnelBytes = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -222,6 +239,11 @@ export const RequestLimits: MessageFns<RequestLimits> = {
         : isSet(object.requests_per_connection)
         ? globalThis.Number(object.requests_per_connection)
         : 0,
+      tunnelBytes: isSet(object.tunnelBytes)
+        ? BigInt(object.tunnelBytes)
+        : isSet(object.tunnel_bytes)
+        ? BigInt(object.tunnel_bytes)
+        : undefined,
     };
   },
 
@@ -254,6 +276,9 @@ export const RequestLimits: MessageFns<RequestLimits> = {
     if (message.requestsPerConnection !== 0) {
       obj.requestsPerConnection = Math.round(message.requestsPerConnection);
     }
+    if (message.tunnelBytes !== undefined) {
+      obj.tunnelBytes = message.tunnelBytes.toString();
+    }
     return obj;
   },
 
@@ -273,6 +298,9 @@ export const RequestLimits: MessageFns<RequestLimits> = {
     message.bodyRateMin = object.bodyRateMin ?? 0;
     message.idleTimeoutMs = object.idleTimeoutMs ?? 0;
     message.requestsPerConnection = object.requestsPerConnection ?? 0;
+    message.tunnelBytes = (object.tunnelBytes !== undefined && object.tunnelBytes !== null)
+      ? BigInt(object.tunnelBytes)
+      : undefined;
     return message;
   },
 };

@@ -18,10 +18,11 @@ export interface Timeout {
   idleMs: number;
   perTryMs: number;
   maxStreamMs: number;
+  tunnelIdleMs: number;
 }
 
 function createBaseTimeout(): Timeout {
-  return { connectMs: 0, requestMs: 0, idleMs: 0, perTryMs: 0, maxStreamMs: 0 };
+  return { connectMs: 0, requestMs: 0, idleMs: 0, perTryMs: 0, maxStreamMs: 0, tunnelIdleMs: 0 };
 }
 
 export const Timeout: MessageFns<Timeout> = {
@@ -40,6 +41,9 @@ export const Timeout: MessageFns<Timeout> = {
     }
     if (message.maxStreamMs !== 0) {
       writer.uint32(40).uint32(message.maxStreamMs);
+    }
+    if (message.tunnelIdleMs !== 0) {
+      writer.uint32(48).uint32(message.tunnelIdleMs);
     }
     return writer;
   },
@@ -97,6 +101,14 @@ export const Timeout: MessageFns<Timeout> = {
             message.maxStreamMs = reader.uint32();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.tunnelIdleMs = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -136,6 +148,11 @@ export const Timeout: MessageFns<Timeout> = {
         : isSet(object.max_stream_ms)
         ? globalThis.Number(object.max_stream_ms)
         : 0,
+      tunnelIdleMs: isSet(object.tunnelIdleMs)
+        ? globalThis.Number(object.tunnelIdleMs)
+        : isSet(object.tunnel_idle_ms)
+        ? globalThis.Number(object.tunnel_idle_ms)
+        : 0,
     };
   },
 
@@ -156,6 +173,9 @@ export const Timeout: MessageFns<Timeout> = {
     if (message.maxStreamMs !== 0) {
       obj.maxStreamMs = Math.round(message.maxStreamMs);
     }
+    if (message.tunnelIdleMs !== 0) {
+      obj.tunnelIdleMs = Math.round(message.tunnelIdleMs);
+    }
     return obj;
   },
 
@@ -169,6 +189,7 @@ export const Timeout: MessageFns<Timeout> = {
     message.idleMs = object.idleMs ?? 0;
     message.perTryMs = object.perTryMs ?? 0;
     message.maxStreamMs = object.maxStreamMs ?? 0;
+    message.tunnelIdleMs = object.tunnelIdleMs ?? 0;
     return message;
   },
 };

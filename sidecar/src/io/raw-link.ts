@@ -1,0 +1,167 @@
+import { asText, type TextBuffer } from '@remora/http/byte-text';
+import type { Link, LinkOwner } from './link.ts';
+import type { ThreadContext } from './thread-context.ts';
+import { WheelNode } from './timer-wheel.ts';
+import type { Deferred } from './turn.ts';
+
+/** Where the bytes of a raw connection go. Called within a turn. */
+export interface RawConsumer {
+  /** `bytes[at, to)` are borrowed for the call. `end`: the peer has ended its side, nothing follows. False: no more until `resume`. */
+  take(bytes: Uint8Array, at: number, to: number, end: boolean): boolean;
+  /** What was queued for the peer has been written. */
+  writable(): void;
+  /** The connection is gone, and not because both sides had ended. */
+  lost(): void;
+}
+
+/**
+ * A connection whose bytes nobody looks into: what a codec leaves of its link after a switch of protocols, and a TCP connection from its
+ * beginning. Each direction ends on its own. Reading stops while the consumer takes nothing: beyond what came before the start, one read is held.
+ */
+export class RawLink extends WheelNode implements LinkOwner, Deferred {
+  readonly #link: Link;
+  readonly #thread: ThreadContext;
+  readonly #onGone: () => void;
+  #consumer: RawConsumer | null;
+  #wanted = false;
+  #resuming = false;
+  #held: TextBuffer | null = null;
+  #readEnded = false;
+  #endTold = false;
+  #writeEnded = false;
+  #aborted = false;
+  /** What the kernel had not taken when that was looked at last. */
+  #unsent = 0;
+
+  /** Takes the link over. `early`: bytes that came before, owned. `onGone`: the connection is closed, whoever closed it. */
+  constructor(link: Link, thread: ThreadContext, consumer: RawConsumer, start: { readonly early: TextBuffer | null; readonly readEnded: boolean; readonly onGone: () => void }) {
+    super();
+    this.#link = link;
+    this.#thread = thread;
+    this.#consumer = consumer;
+    this.#onGone = start.onGone;
+    this.#held = start.early;
+    this.#readEnded = start.readEnded;
+    link.owner = this;
+  }
+
+  /** The peer has ended its side, and the consumer knows. */
+  get ended(): boolean {
+    return this.#endTold;
+  }
+
+  get congested(): boolean {
+    return this.#link.congested;
+  }
+
+  // --- to the peer ------------------------------------------------------------------------------------------------
+
+  /** `end`: our side ends behind these bytes. False: hold back until `writable`. */
+  send(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
+    if (this.#link.closed || this.#writeEnded) return true;
+    if (to > at) this.#link.send(bytes, at, to);
+    if (end) {
+      this.#writeEnded = true;
+      this.#link.end();
+      this.#superviseEnd();
+    }
+    return end || !this.#link.congested;
+  }
+
+  // --- from the peer ----------------------------------------------------------------------------------------------
+
+  /** The consumer takes more: from the end of this turn on. */
+  resume(): void {
+    if (this.#wanted || this.#resuming) return;
+    this.#resuming = true;
+    this.#thread.turn.later(this);
+  }
+
+  runLater(): void {
+    if (!this.#resuming) return;
+    this.#resuming = false;
+    this.#wanted = true;
+    const held = this.#held;
+    this.#held = null;
+    if (held !== null) this.#deliver(held, held.length);
+    if (!this.#wanted) return;
+    this.#link.resume();
+    this.#tellEnd();
+  }
+
+  #deliver(bytes: TextBuffer, length: number): void {
+    if (this.#consumer !== null) this.#wanted = this.#consumer.take(bytes, 0, length, false);
+  }
+
+  #tellEnd(): void {
+    if (!this.#readEnded || this.#endTold || this.#held !== null) return;
+    this.#endTold = true;
+    this.#superviseEnd();
+    this.#consumer?.take(noBytes, 0, 0, true);
+  }
+
+  /** Both sides have ended; the peer may still have to read what is queued, and is not waited for for ever. */
+  #superviseEnd(): void {
+    if (this.#endTold && this.#writeEnded && !this.#link.closed) this.#thread.wheels.arm(this, unreadMs);
+  }
+
+  onRead(bytes: TextBuffer, length: number): void {
+    if (this.#consumer === null) return;
+    if (this.#wanted) {
+      this.#deliver(bytes, length);
+      return;
+    }
+    this.#held = asText(this.#held === null ? Buffer.from(bytes.subarray(0, length)) : Buffer.concat([this.#held, bytes.subarray(0, length)]));
+    this.#link.pause();
+  }
+
+  onEnd(): void {
+    this.#readEnded = true;
+    if (this.#wanted) this.#tellEnd();
+  }
+
+  onDrain(): void {
+    this.#consumer?.writable();
+  }
+
+  onClosed(): void {
+    this.#thread.wheels.cancel(this);
+    const consumer = this.#consumer;
+    this.#consumer = null;
+    this.#held = null;
+    consumer?.lost();
+    this.#onGone();
+  }
+
+  // --- the end ----------------------------------------------------------------------------------------------------
+
+  /** The consumer is done with it: where not both sides have ended, the peer sees a reset, which it cannot take for an orderly end. */
+  drop(): void {
+    this.#consumer = null;
+    this.#held = null;
+    if (!this.#endTold || !this.#writeEnded) this.abort();
+  }
+
+  /** Closes at once, with a reset. */
+  abort(): void {
+    this.#consumer = null;
+    this.#held = null;
+    if (this.#aborted) return;
+    this.#aborted = true;
+    this.#link.abort();
+  }
+
+  /** The peer takes what is queued, or has stopped to. */
+  fire(): void {
+    const { unsent } = this.#link;
+    if (unsent === 0 || unsent === this.#unsent) this.#link.destroy();
+    else {
+      this.#unsent = unsent;
+      this.#thread.wheels.arm(this, unreadMs);
+    }
+  }
+}
+
+/** Within this time the peer takes something of what is queued behind the end of both sides, or the connection is closed. */
+const unreadMs = 10_000;
+const noBytes = new Uint8Array(0);
