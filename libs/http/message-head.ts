@@ -39,6 +39,8 @@ export class MessageHead implements Head {
   expectContinue = false;
   /** `timeout` of Keep-Alive in seconds; -1 where nothing was said. */
   keepAliveSeconds = -1;
+  /** HTTP/2: bit i is set where the sender wants row i never to be indexed (RFC 7541 section 7.1.3); bit 31 stands for all rows from 31 on. */
+  neverIndexed = 0;
 
   bytes: TextBuffer = noBytes;
   rows: Int32Array = noRows;
@@ -211,6 +213,7 @@ export class MessageHead implements Head {
     head.chunked = this.chunked;
     head.expectContinue = this.expectContinue;
     head.keepAliveSeconds = this.keepAliveSeconds;
+    head.neverIndexed = this.neverIndexed;
     head.bytes = this.bytes;
     head.rows = this.rows;
     head.rowsAt = this.rowsAt;

@@ -50,7 +50,7 @@ function adopt(scanner: HeadScanner, bytes: Uint8Array, from: number, arena: Hea
   copyBytes(bytes, from, from + length, text, base);
   if (scanner.tableVersion !== headerTableVersion()) lookUpAgain(scanner, bytes, from);
   const rows = arena.reserveRows(scanner.rowCount * rowStride);
-  const count = copyRows(scanner, bytes, from, rows, arena.rowsAt, base);
+  const count = copyRows(scanner, bytes, from, text, rows, arena.rowsAt, base);
   head.adoptRows(text, rows, arena.rowsAt, count);
   head.startAt = base + scanner.startAt;
   head.startEnd = base + scanner.startEnd;
@@ -62,7 +62,7 @@ function adopt(scanner: HeadScanner, bytes: Uint8Array, from: number, arena: Hea
   return text;
 }
 
-function copyRows(scanner: HeadScanner, bytes: Uint8Array, from: number, rows: Int32Array, at: number, base: number): number {
+function copyRows(scanner: HeadScanner, bytes: Uint8Array, from: number, text: Uint8Array, rows: Int32Array, at: number, base: number): number {
   const source = scanner.rows;
   const nominated = (scanner.connection & connectionNames) !== 0 ? nominatedNames(scanner, bytes, from) : null;
   let to = at;
@@ -72,13 +72,27 @@ function copyRows(scanner: HeadScanner, bytes: Uint8Array, from: number, rows: I
     if (nominated !== null && mayBeStripped(id) && nominated.has(rowName(source, row, bytes, from))) continue;
     rows[to] = id;
     rows[to + 1] = (source[row + 1] as number) + base;
-    rows[to + 2] = (source[row + 2] as number) + base;
-    rows[to + 3] = (source[row + 3] as number) + base;
-    rows[to + 4] = (source[row + 4] as number) + base;
-    rows[to + 5] = (source[row + 5] as number) + base;
+    const nameEnd = (source[row + 2] as number) + base;
+    const valueAt = (source[row + 3] as number) + base;
+    const valueEnd = (source[row + 4] as number) + base;
+    const lineEnd = (source[row + 5] as number) + base;
+    if (valueAt - nameEnd > 2 || lineEnd - valueEnd > 2 || text[valueAt - 1] === HTAB) blankSpace(text, nameEnd + 1, valueAt, valueEnd, lineEnd);
+    rows[to + 2] = nameEnd;
+    rows[to + 3] = valueAt;
+    rows[to + 4] = valueEnd;
+    rows[to + 5] = lineEnd;
     to += rowStride;
   }
   return (to - at) / rowStride;
+}
+
+/**
+ * Turns tabs around a value into spaces, in our own copy, from which untouched lines are written: RFC 9112 section 5.1 allows both, but there are servers
+ * (nginx 1.22) for which a leading tab is a part of the value.
+ */
+function blankSpace(text: Uint8Array, spaceAt: number, valueAt: number, valueEnd: number, lineEnd: number): void {
+  text.fill(SP, spaceAt, valueAt);
+  text.fill(SP, valueEnd, lineEnd - 2);
 }
 
 /**
@@ -270,6 +284,8 @@ const nominatedMax = 64;
 const upgradesMax = 8;
 const protocolMax = 64;
 const authorityMax = 260;
+const HTAB = 9;
+const SP = 32;
 const SLASH = 47;
 const QUESTION = 63;
 const STAR = 42;

@@ -1,0 +1,99 @@
+import { allocateText, asText } from './byte-text.ts';
+import { HeadArena } from './head-arena.ts';
+import { buildRequestHead, buildResponseHead } from './head-builder.ts';
+import { makeField } from './header-ids.ts';
+import { HeadAssembler, type AssembledKind } from './http2/head-assembler.ts';
+import { HpackDecoder } from './http2/hpack-decoder.ts';
+import { HpackEncoder } from './http2/hpack-encoder.ts';
+import type { MessageHead } from './message-head.ts';
+
+/** Cost of HTTP/2 alone, in nanoseconds: `node libs/http/http2.bench.ts`. Best of several rounds, as the machine has other work too. */
+export interface Http2Cost {
+  readonly what: string;
+  readonly ns: number;
+}
+
+const arena = new HeadArena();
+const out = allocateText(65_536);
+const limits = { bytesMax: 65_536, fieldsMax: 100 };
+const assembler = new HeadAssembler();
+const requestId = makeField('x-request-id', '7d9a1f6e-3b1c-4b8e-9d54-0c2f5d1a77b1');
+
+const small = buildRequestHead({ method: 'GET', authority: '127.0.0.1:9205', target: '/api/users/123' });
+const browser = buildRequestHead({
+  method: 'GET', authority: 'api.example.com', target: '/api/users/123/orders?limit=20&offset=40', headers: [
+    ['user-agent', 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0.0.0'], ['accept', 'application/json, text/plain, */*'],
+    ['accept-encoding', 'gzip, deflate, br'], ['accept-language', 'en-US,en;q=0.9'], ['authorization', `Bearer ${'a1B2c3D4'.repeat(22)}`],
+    ['cookie', 'sid=4f3a9c1e2b7d; theme=dark'], ['referer', 'https://app.example.com/dashboard'],
+    ['traceparent', '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'], ['x-request-id', '7d9a1f6e-3b1c-4b8e-9d54-0c2f5d1a77b1'], ['x-tenant', 'acme-prod'],
+  ],
+});
+const answer = buildResponseHead({
+  status: 200, bodyLength: 113, headers: [['server', 'nginx/1.22.1'], ['date', 'Sun, 22 Nov 2026 01:27:22 GMT'], ['content-type', 'application/json']],
+});
+
+/** The block as a peer sends it once its table is filled. */
+function settledBlock(head: MessageHead, kind: AssembledKind): { readonly decoder: HpackDecoder; readonly block: Buffer } {
+  const encoder = new HpackEncoder(4096);
+  const decoder = new HpackDecoder();
+  let block = Buffer.alloc(0);
+  for (let i = 0; i < 4; i++) {
+    const end = kind === 'request' ? encoder.encodeRequest(head, out, 0) : encoder.encodeResponse(head, false, out, 0);
+    block = Buffer.from(out.subarray(0, end));
+    decode(decoder, block, kind);
+  }
+  return { decoder, block };
+}
+
+function decode(decoder: HpackDecoder, block: Buffer, kind: AssembledKind): MessageHead {
+  assembler.begin(kind, limits);
+  if (!decoder.decode(asText(block), 0, block.length, assembler)) throw new Error('not decoded');
+  const head = assembler.finish(arena, kind === 'request', false);
+  if (head === null) throw new Error(`not accepted: ${assembler.failure}`);
+  return head;
+}
+
+function decodeCase(head: MessageHead, kind: AssembledKind): () => MessageHead {
+  const { decoder, block } = settledBlock(head, kind);
+  return () => decode(decoder, block, kind);
+}
+
+function forwardCase(head: MessageHead): () => number {
+  const read = decodeCase(head, 'request');
+  const encoder = new HpackEncoder(4096);
+  return () => {
+    const received = read();
+    received.put(requestId);
+    return encoder.encodeRequest(received, out, 0);
+  };
+}
+
+function encodeCase(head: MessageHead): () => number {
+  const encoder = new HpackEncoder(4096);
+  return head.status > 0 ? () => encoder.encodeResponse(head, false, out, 0) : () => encoder.encodeRequest(head, out, 0);
+}
+
+const cases: readonly (readonly [what: string, run: () => unknown])[] = [
+  ['small request: decoded', decodeCase(small, 'request')],
+  ['small request: encoded', encodeCase(small)],
+  ['small request: decoded, one field added, encoded', forwardCase(small)],
+  ['request of 12 fields: decoded', decodeCase(browser, 'request')],
+  ['request of 12 fields: encoded', encodeCase(browser)],
+  ['request of 12 fields: decoded, one field added, encoded', forwardCase(browser)],
+  ['response of 4 fields: decoded', decodeCase(answer, 'response')],
+  ['response of 4 fields: encoded', encodeCase(answer)],
+];
+
+export function bench(rounds = 7, times = 100_000): Http2Cost[] {
+  return cases.map(([what, run]) => {
+    let ns = Infinity;
+    for (let round = 0; round < rounds; round++) {
+      const began = process.hrtime.bigint();
+      for (let i = 0; i < times; i++) run();
+      ns = Math.min(ns, Number(process.hrtime.bigint() - began) / times);
+    }
+    return { what, ns: Math.round(ns) };
+  });
+}
+
+if (import.meta.main) for (const { what, ns } of bench()) console.log(`${String(ns).padStart(6)} ns  ${what}`);
