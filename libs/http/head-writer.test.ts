@@ -34,7 +34,7 @@ const accept = headerId('accept');
 describe('requests', () => {
   it('keep untouched lines byte by byte', () => {
     const head = read('request', 'GET /a?b HTTP/1.1\r\nHOST: A\r\nX-Odd:\t spaced \t\r\nConnection: x\r\nx-é: \xff\r\n\r\n'.replace('x-é', 'x-e'));
-    expect(requestText(head)).toBe('GET /a?b HTTP/1.1\r\nHOST: A\r\nX-Odd:\t spaced \t\r\nx-e: \xff\r\n\r\n');
+    expect(requestText(head)).toBe('GET /a?b HTTP/1.1\r\nHOST: A\r\nX-Odd:  spaced  \r\nx-e: \xff\r\n\r\n');
   });
 
   it('carry every change', () => {
@@ -63,6 +63,11 @@ describe('requests', () => {
   it('in absolute form go on in origin form; without Host they get an empty one', () => {
     expect(requestText(read('request', 'GET http://A/x?y HTTP/1.1\r\nHost: a\r\n\r\n'))).toBe('GET /x?y HTTP/1.1\r\nHost: a\r\n\r\n');
     expect(requestText(read('request', 'GET /x HTTP/1.0\r\n\r\n'))).toBe('GET /x HTTP/1.1\r\nhost: \r\n\r\n');
+  });
+
+  it('have no tabs around values (x-odd above): some servers take a leading one for a part of the value', () => {
+    const head = read('request', 'GET / HTTP/1.1\r\nHost:\ta\r\nx: \t b\tc \t\r\ny:\t\r\n\r\n');
+    expect(requestText(head)).toBe('GET / HTTP/1.1\r\nHost: a\r\nx:   b\tc  \r\ny: \r\n\r\n');
   });
 
   it.each([

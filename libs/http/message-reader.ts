@@ -1,7 +1,7 @@
 import { BodyReader, bodyBad, bodyData, bodyEnd, bodyLast, bodyMore, bodyTooLarge, bodyTrailers, type BodyFraming } from './body-reader.ts';
 import { HeadArena } from './head-arena.ts';
 import { HeadReader } from './head-reader.ts';
-import { connectionClose, connectionKeepAlive, scanComplete, scanIncomplete, type HeadLimits } from './head-scanner.ts';
+import { connectionClose, connectionKeepAlive, scanBad, scanComplete, scanIncomplete, scanTooLarge, type HeadLimits, type ScanVerdict } from './head-scanner.ts';
 import type { MessageHead } from './message-head.ts';
 
 /**
@@ -12,6 +12,8 @@ export class MessageReader {
   readonly messages: ReadMessage[] = [];
   /** Refused, or ended by `Connection: close` or a switch of protocols: nothing more is read. */
   state: 'open' | 'refused' | 'closed' | 'switched' = 'open';
+  /** Why, where it was refused. */
+  refusal: ScanVerdict | null = null;
 
   readonly #kind: 'request' | 'response';
   readonly #heads: HeadReader;
@@ -42,6 +44,7 @@ export class MessageReader {
     if (verdict === scanIncomplete) return bytes.length;
     if (verdict !== scanComplete) {
       this.state = 'refused';
+      this.refusal = verdict;
       return bytes.length;
     }
     const head = this.#heads.take();
@@ -82,6 +85,7 @@ export class MessageReader {
       case bodyBad:
       case bodyTooLarge:
         this.state = 'refused';
+        this.refusal = event === bodyBad ? scanBad : scanTooLarge;
         break;
     }
     return bodies.used;

@@ -97,8 +97,8 @@ func read(input []byte) ([]message, []string) {
 		ErrorLog:       log.New(io.Discard, "", 0),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(r.Body)
-			seen := message{Method: r.Method, Target: r.RequestURI, Body: base64.StdEncoding.EncodeToString(body)}
-			seen.Headers = append(pairs(r.Header), [2]string{"host", r.Host})
+			seen := message{Method: r.Method, Target: latin1(r.RequestURI), Body: base64.StdEncoding.EncodeToString(body)}
+			seen.Headers = append(pairs(r.Header), [2]string{"host", latin1(r.Host)})
 			if len(r.TransferEncoding) > 0 {
 				seen.Headers = append(seen.Headers, [2]string{"transfer-encoding", strings.Join(r.TransferEncoding, ", ")})
 			}
@@ -120,7 +120,7 @@ func pairs(header http.Header) [][2]string {
 	list := [][2]string{}
 	for name, values := range header {
 		for _, value := range values {
-			list = append(list, [2]string{strings.ToLower(name), value})
+			list = append(list, [2]string{strings.ToLower(name), latin1(value)})
 		}
 	}
 	return list
@@ -163,4 +163,13 @@ func main() {
 		_, _ = output.Write(append(line, '\n'))
 		_ = output.Flush()
 	}
+}
+
+// latin1 makes bytes that are not UTF-8 fit for JSON: each byte becomes the character of the same number.
+func latin1(text string) string {
+	runes := make([]rune, len(text))
+	for i := range len(text) {
+		runes[i] = rune(text[i])
+	}
+	return string(runes)
 }

@@ -1,0 +1,99 @@
+import { Choice } from '../choice.ts';
+import { caseName, type CorpusEntry, type FuzzFinding, type FuzzLayer } from '../layer.ts';
+import { chooseCuts } from '../segmentation.ts';
+import { shrink } from '../shrink.ts';
+import { Jury, type CapturedStream } from '../witness/jury.ts';
+import { runCodecCase, type CodecCase } from './codec-case.ts';
+import { generateConversation } from './conversation.ts';
+import { generateResponse } from './response-generator.ts';
+
+/** The readers and writers of `libs/http` alone, in this process; a share of what they would forward goes before the witnesses. */
+export class Http1CodecLayer implements FuzzLayer {
+  readonly name = 'http1-codec';
+  cases = 0;
+  #jury: Jury | null = null;
+  #heard: { readonly stream: CapturedStream; readonly entry: CorpusEntry }[] = [];
+
+  async begin(): Promise<readonly string[]> {
+    this.#jury = await Jury.call();
+    return this.#jury.missing;
+  }
+
+  async round(seed: number): Promise<readonly FuzzFinding[]> {
+    const findings: FuzzFinding[] = [];
+    for (let nth = 0; nth < casesPerRound; nth++) {
+      const finding = this.#one((seed + nth) >>> 0);
+      if (finding !== null) findings.push(finding);
+    }
+    if (this.#heard.length >= batch) findings.push(...await this.#judge());
+    return findings;
+  }
+
+  async replay(entry: CorpusEntry): Promise<readonly FuzzFinding[]> {
+    const { problem, forwarded } = runCodecCase(caseOf(entry));
+    const findings = problem === '' ? [] : [{ entry, problem }];
+    if (forwarded.length > 0) this.#heard.push({ stream: { bytes: forwarded, clean: true }, entry });
+    return [...findings, ...await this.#judge()];
+  }
+
+  async end(): Promise<{ readonly findings: readonly FuzzFinding[]; readonly summary: string }> {
+    const findings = await this.#judge();
+    const summary = `${this.cases} cases; ${this.#jury?.requests} requests on ${this.#jury?.streams} streams before ${this.#jury?.witnesses.map(({ name }) => name).join(', ')}`;
+    await this.#jury?.dismiss();
+    return { findings, summary };
+  }
+
+  #one(seed: number): FuzzFinding | null {
+    this.cases++;
+    const one = generateCase(seed);
+    const { problem, forwarded } = runCodecCase(one);
+    if (problem !== '') {
+      const small = shrink(one.bytes, (bytes) => runCodecCase(recut(one, bytes)).problem !== '');
+      const reduced = recut(one, small);
+      return { entry: entryOf(reduced, seed), problem: runCodecCase(reduced).problem };
+    }
+    if (forwarded.length > 0 && seed % judgedShare === 0) this.#heard.push({ stream: { bytes: forwarded, clean: true }, entry: entryOf(one, seed) });
+    return null;
+  }
+
+  async #judge(): Promise<FuzzFinding[]> {
+    const heard = this.#heard;
+    this.#heard = [];
+    const verdicts = await this.#jury?.judge(heard.map(({ stream }) => stream)) ?? [];
+    return heard.flatMap(({ entry }, i) => (verdicts[i] ? [{ entry, problem: verdicts[i] }] : []));
+  }
+}
+
+const casesPerRound = 200;
+const batch = 100;
+/** Witnesses cost more than our readers: one case in so many goes before them. */
+const judgedShare = 8;
+
+function generateCase(seed: number): CodecCase {
+  const choice = new Choice(seed ^ 0x5bd1_e995);
+  const kind = choice.once(3) ? 'response' : 'request';
+  const text = kind === 'request' ? generateConversation(seed).text : generateResponse(choice, choice.hex(16)).text;
+  const bytes = Buffer.from(text, 'latin1');
+  const limits = choice.once(6) ? { bytesMax: choice.between(16, 400), fieldsMax: choice.between(1, 12) } : { bytesMax: 65_536, fieldsMax: 100 };
+  return { kind, bytes, limits, cuts: [sorted(chooseCuts(choice, bytes)), sorted(chooseCuts(choice, bytes))] };
+}
+
+/** The same for other bytes: every cut in two, and byte by byte. */
+function recut(one: CodecCase, bytes: Uint8Array): CodecCase {
+  const places = Array.from({ length: Math.max(0, bytes.length - 1) }, (_, i) => i + 1);
+  return { ...one, bytes, cuts: bytes.length > 400 ? one.cuts : [...places.map((at) => [at]), places] };
+}
+
+function sorted(places: readonly number[]): number[] {
+  return [...new Set(places)].sort((a, b) => a - b);
+}
+
+function entryOf({ kind, bytes, cuts, limits }: CodecCase, seed: number): CorpusEntry {
+  return { layer: 'http1-codec', name: caseName(bytes), seed, bytes: Buffer.from(bytes).toString('latin1'), setting: { kind, limits, cuts: cuts.length > 4 ? [] : cuts } };
+}
+
+function caseOf(entry: CorpusEntry): CodecCase {
+  const setting = entry.setting as Pick<CodecCase, 'kind' | 'limits' | 'cuts'>;
+  const one = { ...setting, bytes: Buffer.from(entry.bytes, 'latin1') };
+  return setting.cuts.length === 0 ? recut(one, one.bytes) : one;
+}
