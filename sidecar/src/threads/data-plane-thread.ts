@@ -3,6 +3,7 @@ import { performance } from 'node:perf_hooks';
 import type { Clock, Timers } from '@remora/core/clock';
 import type { Random } from '@remora/core/random';
 import { formatVersion, type Version } from '@remora/core/version';
+import { reasons } from '@remora/errors/reason';
 import { HeadArena } from '@remora/http/head-arena';
 import type { Call, Exchange, Answer, Sink } from '@remora/policy-kit/exchange';
 import type { LogFile, RuntimeKind } from '@remora/policy-kit/runtime-kind';
@@ -15,6 +16,7 @@ import { Attempt } from '../upstream/attempt.ts';
 import { Cluster } from '../upstream/cluster.ts';
 import type { BoundListener, EndpointUpdate, ListenerSpec, PrepareError, PrepareResult } from './data-plane.ts';
 import { Admission } from '../pipeline/admission.ts';
+import { answerFor } from '../pipeline/answers.ts';
 import { Engine, type RefusalSink } from '../pipeline/engine.ts';
 import type { ExchangeRun } from '../pipeline/exchange-run.ts';
 import { sharedPrefix } from '../pipeline/filter-context.ts';
@@ -356,9 +358,17 @@ export class DataPlaneThread {
     const draining = [...this.#bindings.values()].filter(({ spec }) => spec.side !== 'outbound');
     const deadline = Promise.withResolvers<'deadline'>();
     const timer = this.#options.timers.after(deadlineMs, () => deadline.resolve('deadline'));
+    // Tunnels do not end by themselves: they have their time, and a moment for their goodbye.
+    let ended = 0;
+    const goodbye = this.#options.timers.after(Math.max(0, deadlineMs - tunnelGoodbyeMs), () => {
+      ended = this.engine.tunnels.endAll((run) => run.pin.side !== 'outbound', { answer: answerFor(reasons.draining, 'the time to drain is over'), closeCode: 1001 });
+      this.#thread.turn.end();
+    });
     const outcome = await Promise.race([Promise.all(draining.map((binding) => binding.drain())), deadline.promise]);
     timer.cancel();
-    return outcome === 'deadline' ? draining.reduce((cut, binding) => cut + binding.close(), 0) : 0;
+    goodbye.cancel();
+    if (outcome === 'deadline') for (const binding of draining) ended += binding.close();
+    return ended;
   }
 
   close(): void {
@@ -385,6 +395,9 @@ function prepareError(error: unknown): PrepareError {
   }
   return { resource: 'manifest', kind: '', pointer: '', code: 'cannot-build', message: error instanceof Error ? error.message : String(error), policies: [] };
 }
+
+/** Before the deadline of a drain, tunnels are ended: they have this long for it. */
+const tunnelGoodbyeMs = 1500;
 
 /** Longest piece of work between two looks at the sockets; collecting its garbage may take as long again. */
 const sliceMs = 4;
