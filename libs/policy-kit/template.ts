@@ -97,6 +97,8 @@ export const variableCatalogue = {
   now: { scopes: 'all', what: 'When the request arrived: RFC 3339, milliseconds, UTC.' },
   'now.unix': { scopes: 'all', number: true, what: 'The same in seconds since 1970.' },
   'now.unixMs': { scopes: 'all', number: true, what: 'The same in milliseconds since 1970.' },
+  'trace.id': { scopes: 'all', what: 'Id of the request\'s trace, by its traceparent; empty without a valid one.' },
+  'trace.span': { scopes: 'all', what: 'Id of the request\'s own span, where this sidecar records one.' },
   uuid: { scopes: 'all', what: 'A new random UUID (version 4) at each evaluation.' },
   'config.version': { scopes: 'all', what: 'Version of the snapshot that the request runs on.' },
   'response.status': { scopes: ['response', 'answer', 'log'], number: true, what: 'Status of the response.' },

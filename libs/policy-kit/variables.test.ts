@@ -48,6 +48,20 @@ describe('compileTemplate', () => {
   });
 
   test('the request is what the client asked for, also where the route rewrote it', () => {
+  test('the trace is what traceparent says, or what is recorded here', () => {
+    const parsed = parseTemplate('${trace.id} ${trace.span}');
+    if (!parsed.ok) throw new Error(parsed.error);
+    const evaluator = compileTemplate(parsed.parts);
+    const x = makeExchange(step, { clock });
+    expect(evaluator(x)).toBe(' ');
+    x.head.set(headerId('traceparent'), 'nonsense');
+    expect(evaluator(x)).toBe(' ');
+    x.head.set(headerId('traceparent'), `00-${'a'.repeat(32)}-${'b'.repeat(16)}-00`);
+    expect(evaluator(x)).toBe(`${'a'.repeat(32)} `);
+    x.trace = { traceId: 'c'.repeat(32), spanId: 'd'.repeat(16), recorded: true };
+    expect(evaluator(x)).toBe(`${'c'.repeat(32)} ${'d'.repeat(16)}`);
+  });
+
     const parsed = parseTemplate('${request.host} ${request.path} ${request.target} ${upstream.path}', 'log');
     if (!parsed.ok) throw new Error(parsed.error);
     const evaluator = compileTemplate(parsed.parts);
