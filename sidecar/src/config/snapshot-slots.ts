@@ -152,6 +152,8 @@ interface OpenSlot {
 const slotNames = ['snapshot.0', 'snapshot.1', 'snapshot.2'] as const;
 const markBytes = checksumBytes;
 const emptyMark = Buffer.alloc(markBytes);
+/** Tells a mark from any other hash of a checksum. */
+const enforced = Buffer.from('enforced');
 /** How often the files are looked for under their names. */
 const checkEveryMs = 10_000;
 /** A slot that is longer than its record by more than this is cut. */
@@ -159,7 +161,7 @@ const slackBytesMax = 4_194_304;
 
 /** Says that the record with this checksum was enforced. */
 function markOf(checksum: Buffer): Buffer {
-  return hash('sha256', Buffer.concat([checksum, Buffer.from('good')]), 'buffer');
+  return hash('sha256', Buffer.concat([checksum, enforced]), 'buffer');
 }
 
 function readMark(bytes: Buffer, recordEnd: number): 'good' | 'none' | 'damaged' {

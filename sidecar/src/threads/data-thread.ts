@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import type { Candidate } from '@remora/snapshot/candidate';
 import type { PrepareResult } from './data-plane.ts';
 import type { RefusalReport } from '../records/refusal-batch.ts';
-import { packResources } from '../generation/resource-pack.ts';
+import { packResources, type PackedEntry } from '../generation/resource-pack.ts';
 import { seriesBytes, type SeriesName } from '../records/series-rows.ts';
 import type { SeriesSource } from '../records/series-sums.ts';
 import type { MemoryGrant, MemoryWish } from '../generation/shared-memories.ts';
@@ -118,11 +118,15 @@ export class DataThread {
   }
 
   async prepare(candidate: Candidate): Promise<PrepareResult> {
-    const missing = [...candidate.resources].filter(([hash]) => !this.#has(hash));
-    const { subject, version, hash, manifest, resources } = candidate;
-    const result = await this.ask({ op: 'prepare', candidate: { subject, version, hash, manifest, packs: packResources(missing), hashes: packHashes(resources.keys()) } });
+    const { subject, version, hash, resources } = candidate;
+    const result = await this.ask({ op: 'prepare', candidate: { subject, version, hash, packs: packResources(this.#partsOf(candidate)) } });
     if (result.ok) this.#known.set(hash, new Set(resources.keys()));
     return result;
+  }
+
+  *#partsOf({ hash: name, manifest, resources }: Candidate): Generator<PackedEntry> {
+    yield [name, manifest];
+    for (const [hash, bytes] of resources) yield [hash, this.#has(hash) ? null : bytes];
   }
 
   #has(hash: string): boolean {
@@ -165,14 +169,6 @@ export class DataThread {
     await this.#worker.terminate();
     await exited;
   }
-}
-
-function packHashes(hashes: Iterable<string>): SharedArrayBuffer {
-  const list = [...hashes];
-  const memory = new SharedArrayBuffer(list.length * 32);
-  const bytes = Buffer.from(memory);
-  list.forEach((hash, i) => bytes.write(hash, i * 32, 'hex'));
-  return memory;
 }
 
 /** A snapshot of 10^5 routes needs about 300 MB while it is built beside its predecessor. */

@@ -3,6 +3,7 @@ import type { Version } from '@remora/core/version';
 import type { TlsMaterial } from '../tls/tls-material.ts';
 import type { BoundListener, EndpointUpdate, ListenerSpec, PrepareResult, RequestQuestion } from './data-plane.ts';
 import type { GatewayBinding } from './data-plane-thread.ts';
+import type { ResourcePack } from '../generation/resource-pack.ts';
 import type { RefusalReport } from '../records/refusal-batch.ts';
 import type { SeriesName } from '../records/series-rows.ts';
 import type { MemoryGrant, MemoryWish } from '../generation/shared-memories.ts';
@@ -37,11 +38,8 @@ export interface CandidateParts {
   readonly subject: Subject;
   readonly version: Version;
   readonly hash: string;
-  readonly manifest: Uint8Array;
-  /** Packed: see resource-pack.ts. */
-  readonly packs: readonly SharedArrayBuffer[];
-  /** Every hash that the manifest reaches, 32 bytes each. */
-  readonly hashes: SharedArrayBuffer;
+  /** The manifest under `hash`, then everything it reaches: see resource-pack.ts. */
+  readonly packs: readonly ResourcePack[];
 }
 
 export type WorkerRequest =

@@ -69,11 +69,12 @@ export class WorkerRequests {
   }
 
   async #prepare(parts: CandidateParts): Promise<WorkerAnswers['prepare']> {
-    const resources = await this.#collect(parts);
-    const candidate: Candidate = { subject: parts.subject, version: parts.version, hash: parts.hash, manifest: parts.manifest, resources };
-    this.#reached.set(parts.hash, resources);
+    const { subject, version, hash } = parts;
+    const { manifest, resources } = await this.#collect(parts);
+    const candidate: Candidate = { subject, version, hash, manifest, resources };
+    this.#reached.set(hash, resources);
     const result = await this.#thread.prepare(candidate, true);
-    if (!result.ok) this.#forget(parts.hash);
+    if (!result.ok) this.#forget(hash);
     return result;
   }
 
@@ -82,25 +83,20 @@ export class WorkerRequests {
     if (hash !== this.#current) this.#reached.delete(hash);
   }
 
-  async #collect(parts: CandidateParts): Promise<Map<string, Uint8Array>> {
-    const sent = new Map<string, Uint8Array>();
+  async #collect(parts: CandidateParts): Promise<{ readonly manifest: Uint8Array; readonly resources: Map<string, Uint8Array> }> {
+    let manifest: Uint8Array | null = null;
+    const resources = new Map<string, Uint8Array>();
     let work = 0;
     for (const pack of parts.packs) {
-      for (const [hash, bytes] of unpackResources(pack)) {
-        sent.set(hash, bytes);
+      for (const [hash, sent] of unpackResources(pack)) {
+        const bytes = sent ?? this.#find(hash);
+        if (manifest === null) manifest = sent;
+        // What is missing is reported by the decoding, with its name.
+        else if (bytes !== undefined) resources.set(hash, bytes);
         if (++work % entriesPerSlice === 0) await turn();
       }
     }
-    const hashes = Buffer.from(parts.hashes);
-    const resources = new Map<string, Uint8Array>();
-    for (let at = 0; at < hashes.length; at += 32) {
-      const hash = hashes.toString('hex', at, at + 32);
-      const bytes = sent.get(hash) ?? this.#find(hash);
-      // What is missing is reported by the decoding, with its name.
-      if (bytes !== undefined) resources.set(hash, bytes);
-      if (++work % entriesPerSlice === 0) await turn();
-    }
-    return resources;
+    return { manifest: manifest ?? new Uint8Array(0), resources };
   }
 
   #find(hash: string): Uint8Array | undefined {
