@@ -165,6 +165,8 @@ export class Exchange {
   /** Unix milliseconds. */
   startedWallMs = 0;
   deadlineAt = Number.POSITIVE_INFINITY;
+  /** Monotonic milliseconds at which the caller's `grpc-timeout` ends. Infinity: none. */
+  grpcDeadlineAt = Number.POSITIVE_INFINITY;
   bytesIn = 0;
   bytesOut = 0;
   attempts = 0;
@@ -181,6 +183,8 @@ export class Exchange {
   refusal: Answer | null = null;
   /** Status sent to the client, 0 where none was. */
   status = 0;
+  /** What `grpc-status` of the response or its trailers said; -1: nothing. */
+  grpcStatus = -1;
   /** The trace that this exchange is a span of; null where spans are not recorded. */
   trace: ExchangeTrace | null = null;
 

@@ -102,6 +102,7 @@ export const variableCatalogue = {
   uuid: { scopes: 'all', what: 'A new random UUID (version 4) at each evaluation.' },
   'config.version': { scopes: 'all', what: 'Version of the snapshot that the request runs on.' },
   'response.status': { scopes: ['response', 'answer', 'log'], number: true, what: 'Status of the response.' },
+  'grpc.status': { scopes: ['log'], what: 'Code of gRPC that the response or its trailers carried; empty where there was none.' },
   'response.header.': { scopes: ['response', 'log'], what: 'A response header; several values are joined by a comma.' },
   'reason.code': { scopes: ['answer', 'log'], what: 'Reason code, where Remora itself answered.' },
   'reason.title': { scopes: ['answer', 'log'], what: 'The reason as a sentence.' },

@@ -96,6 +96,7 @@ const readers: Readonly<Record<VariableName, MakeReader>> = {
   uuid: (_, random) => () => formatUuid4(random),
   'config.version': () => (x) => x.pin.configVersion,
   'response.status': () => (x, answer) => String(answer?.status ?? (x.status === 0 ? (x.responseHead?.status ?? 0) : x.status)),
+  'grpc.status': () => (x) => (x.grpcStatus < 0 ? '' : String(x.grpcStatus)),
   'response.header.': (argument) => compileResponseHeader(argument),
   'reason.code': () => (x, answer) => (answer ?? x.refusal)?.reason.code ?? '',
   'reason.title': () => (x, answer) => (answer ?? x.refusal)?.reason.title ?? '',

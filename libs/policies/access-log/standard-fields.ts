@@ -9,6 +9,7 @@ export const standardFields: ReadonlyMap<string, string> = new Map([
   ['path', '${request.path}'],
   ['query', '${request.query}'],
   ['status', '${response.status}'],
+  ['grpcStatus', '${grpc.status}'],
   ['durationMs', '${duration}'],
   ['bytesIn', '${bytes.in}'],
   ['bytesOut', '${bytes.out}'],

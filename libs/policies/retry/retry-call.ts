@@ -1,4 +1,5 @@
 import { reasons, type Reason } from '@remora/errors/reason';
+import { isGrpcContentType } from '@remora/http/grpc-content-type';
 import type { Head } from '@remora/http/head';
 import { headerId } from '@remora/http/header-ids';
 import type { Call, Dispatch, Sink, Source } from '@remora/policy-kit/exchange';
@@ -240,7 +241,7 @@ export class RetryCall implements Sink, AttemptOwner {
 }
 
 function isGrpc(head: Head): boolean {
-  return head.has(contentTypeHeader) && head.valueAt(contentTypeHeader, 0).startsWith('application/grpc');
+  return head.has(contentTypeHeader) && isGrpcContentType(head.valueAt(contentTypeHeader, 0));
 }
 
 /** What is left of a limit where 0 is none. */

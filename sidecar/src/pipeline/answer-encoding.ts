@@ -3,6 +3,7 @@ import { headerId, makeField } from '@remora/http/header-ids';
 import { MessageHead } from '@remora/http/message-head';
 import { reasonPhrase } from '@remora/http/status-line';
 import type { Answer } from '@remora/policy-kit/exchange';
+import { putGrpcStatus } from './grpc-answer.ts';
 
 /** What only trusted callers see, beside the reason. */
 export interface AnswerContext {
@@ -67,48 +68,8 @@ function problem(answer: Answer, { requestId, trusted, policy, version, hop }: A
 
 /** Trailers-only: the status stands in the head, there is no body. */
 function encodeGrpc(head: MessageHead, answer: Answer, context: AnswerContext): Uint8Array {
-  head.setStatus(200);
-  head.put(grpcField);
-  head.set(grpcStatusHeader, String(grpcStatus(answer.status)));
-  const detail = context.trusted && answer.detail !== '' ? `: ${answer.detail}` : '';
-  head.set(grpcMessageHeader, percentEncoded(`${answer.reason.title}${detail}`));
+  putGrpcStatus(head, answer, context.trusted);
   return noBody;
-}
-
-/** gRPC's own mapping of HTTP statuses ("HTTP to gRPC Status Code Mapping"). */
-export function grpcStatus(status: number): number {
-  switch (status) {
-    case 400:
-      return 13;
-    case 401:
-      return 16;
-    case 403:
-      return 7;
-    case 404:
-    case 501:
-      return 12;
-    case 429:
-    case 502:
-    case 503:
-      return 14;
-    case 408:
-    case 504:
-      return 4;
-    case 413:
-    case 431:
-      return 8;
-    default:
-      return 2;
-  }
-}
-
-/** `Percent-Encoded` of the gRPC protocol: everything but printable ASCII, and `%` itself. */
-function percentEncoded(text: string): string {
-  let encoded = '';
-  for (const byte of Buffer.from(text)) {
-    encoded += byte >= 32 && byte < 127 && byte !== 37 ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
-  }
-  return encoded;
 }
 
 /** RFC 9110 section 6.6.1; made once a second. */
@@ -137,9 +98,6 @@ function reasonField(code: string): Field {
 const reasonFields = new Map<string, Field>();
 const originField = makeField('x-remora-origin', 'remora');
 const problemField = makeField('content-type', 'application/problem+json');
-const grpcField = makeField('content-type', 'application/grpc');
 const contentTypeHeader = headerId('content-type');
 const requestIdHeader = headerId('x-request-id');
-const grpcStatusHeader = headerId('grpc-status');
-const grpcMessageHeader = headerId('grpc-message');
 const noBody = new Uint8Array(0);

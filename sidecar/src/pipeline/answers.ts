@@ -1,9 +1,8 @@
 import { reasons, type Reason } from '@remora/errors/reason';
-import { headerId } from '@remora/http/header-ids';
-import type { MessageHead } from '@remora/http/message-head';
 import type { Answer } from '@remora/policy-kit/exchange';
 import { policiesBehind, policiesOfField, type EffectiveSection, type EffectiveSettings } from '@remora/snapshot/effective-settings';
 import type { RefusalRecord } from '../threads/data-plane.ts';
+import { isGrpc } from './grpc-answer.ts';
 import { encodeAnswer, type EncodedAnswer } from './answer-encoding.ts';
 import type { ExchangeRun } from './exchange-run.ts';
 
@@ -61,11 +60,6 @@ export function refusalRecord(run: ExchangeRun, answer: Answer, atMs: number, sh
   };
 }
 
-/** Whether the request is gRPC: its refusals are gRPC statuses. */
-export function isGrpc(head: MessageHead): boolean {
-  return head.has(contentTypeHeader) && head.valueAt(contentTypeHeader, 0).startsWith('application/grpc');
-}
-
 /** Which policies decided, by the pointer of the refusal; '' where none did. Limits of the data path that no policy sets are defaults. */
 export function refusalPolicy(run: ExchangeRun, { kind, pointer, reason }: Answer): string {
   if (kind === '') return '';
@@ -81,4 +75,3 @@ function sectionOf({ sections }: EffectiveSettings, kind: string): EffectiveSect
 
 const noFields: Answer['fields'] = Object.freeze([]);
 const shownMax = 512;
-const contentTypeHeader = headerId('content-type');

@@ -1,6 +1,7 @@
 import { NetworkSet } from '@remora/core/network-set';
 import { reasons } from '@remora/errors/reason';
 import { canonicalPath, type PathSpellingRules } from '@remora/http/canonical-path';
+import { parseGrpcTimeoutMs } from '@remora/http/grpc-timeout';
 import { headerId, makeField } from '@remora/http/header-ids';
 import { MessageHead } from '@remora/http/message-head';
 import type { Answer } from '@remora/policy-kit/exchange';
@@ -158,6 +159,7 @@ export class Engine {
     }
     if (spec.side === 'gateway') this.#takeFromOutside(run, peer);
     else if (head.has(deadlineHeader)) readDeadline(run, spec.side === 'inbound' ? inboundGraceMs : 0);
+    if (head.has(grpcTimeoutHeader)) readGrpcTimeout(run, spec.side === 'inbound' ? inboundGraceMs : 0);
     if (run.connection.trusted && head.has(forwardedForHeader)) run.clientAddress = clientAddress(head, run.clientAddress, generation.trusted);
     if (!this.#hops[spec.side].pass(head)) {
       run.refuse(answerFor(reasons.loop, 'it came back here again and again: some address on its way leads here'));
@@ -370,6 +372,17 @@ function readDeadline(run: ExchangeRun, graceMs: number): void {
   if (Number.isInteger(ms) && ms >= 0) run.deadlineAt = Math.min(run.deadlineAt, run.startedAt + ms + graceMs);
 }
 
+/**
+ * The deadline of a gRPC call covers its whole life (gRPC over HTTP/2, `Timeout`). Every attempt tells the next hop what is left of it; what is not
+ * well-formed goes on as it came, for the callee to refuse.
+ */
+function readGrpcTimeout(run: ExchangeRun, graceMs: number): void {
+  const ms = parseGrpcTimeoutMs(run.head.valueAt(grpcTimeoutHeader, 0));
+  if (ms === null) return;
+  run.grpcDeadlineAt = run.startedAt + ms;
+  run.deadlineAt = Math.min(run.deadlineAt, run.grpcDeadlineAt + graceMs);
+}
+
 export function emptyPlace(side: Place['side']): Place {
   return { side, route: '', owner: '', filters: [], slotCount: 0, settings: { hash: '', sections: [] }, series: new Map(), pin: null };
 }
@@ -383,5 +396,6 @@ const noLabel = Object.freeze({ version: '', hash: '' });
  */
 const inboundGraceMs = 100;
 const deadlineHeader = headerId('x-remora-deadline');
+const grpcTimeoutHeader = headerId('grpc-timeout');
 const requestIdHeader = headerId('x-request-id');
 const forwardedForHeader = headerId('x-forwarded-for');

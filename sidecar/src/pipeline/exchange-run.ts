@@ -1,7 +1,9 @@
 import { reasons, type Reason } from '@remora/errors/reason';
+import { httpStatusOfGrpc } from '@remora/http/grpc-status';
 import type { MessageHead } from '@remora/http/message-head';
 import { Exchange, WAIT, type Answer, type EdgeFilter, type Sink, type Source, type Target, type Verdict } from '@remora/policy-kit/exchange';
 import { BodyJoint } from './body-joint.ts';
+import { grpcEnding, grpcStatusIn } from './grpc-answer.ts';
 import { answerFor, limitAnswer } from './answers.ts';
 import type { Engine } from './engine.ts';
 import type { ExchangeTimer } from './filter-timers.ts';
@@ -229,6 +231,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
 
   onTrailers(head: MessageHead): void {
     if (this.#ended || !this.#headSent) return;
+    this.grpcStatus = grpcStatusIn(head);
     this.#stream?.sendTrailers(head);
     this.#complete();
   }
@@ -247,6 +250,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
   refuse(answer: Answer): void {
     if (this.#ended) return;
     this.#dropCall(answer.reason);
+    if (this.#headSent && this.#endAsGrpc(answer)) return;
     if (this.#headSent || answer.status === 0) {
       this.refusal ??= answer;
       this.#stream?.abort(answer.reason);
@@ -256,6 +260,15 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     let shown = answer;
     for (let i = this.#passed - 1; i >= 0; i--) shown = this.#rewriteAnswer(this.pin.filters[i] as EdgeFilter, shown);
     this.#sendAnswer(shown);
+  }
+
+  /** A gRPC response that has begun ends with the status of what went wrong, in trailers. */
+  #endAsGrpc(answer: Answer): boolean {
+    const trailers = grpcEnding(this.head, this.responseHead, answer, this.connection.trusted);
+    if (trailers === null) return false;
+    this.refusal ??= answer;
+    this.onTrailers(trailers);
+    return true;
   }
 
   #rewriteAnswer(filter: EdgeFilter, answer: Answer): Answer {
@@ -313,6 +326,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     if (stream === null) return true;
     if (!stream.sendHead(head, end)) return false;
     this.#headSent = true;
+    this.grpcStatus = grpcStatusIn(head);
     // A switch is one status in all records, whatever the client's codec writes.
     this.status = head.protocol === '' || head.protocol === 'tcp' || head.protocol === 'tls' ? head.status : 101;
     if (end) this.#complete();
@@ -412,7 +426,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     const retries = this.attempts > 1 ? this.attempts - 1 : 0;
     const live = this.#live;
     if (live === null) {
-      this.#row?.ended(this.status, this.endedAt - this.startedAt, this.bytesIn, this.bytesOut, retries);
+      this.#row?.ended(this.grpcStatus > 0 ? httpStatusOfGrpc(this.grpcStatus) : this.status, this.endedAt - this.startedAt, this.bytesIn, this.bytesOut, retries);
       return;
     }
     this.#live = null;

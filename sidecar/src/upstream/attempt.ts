@@ -1,5 +1,7 @@
 import { reasons, type Reason } from '@remora/errors/reason';
+import { formatGrpcTimeout } from '@remora/http/grpc-timeout';
 import type { Head } from '@remora/http/head';
+import { headerId } from '@remora/http/header-ids';
 import type { MessageHead } from '@remora/http/message-head';
 import type { Call, CallLimit, Sink, Source } from '@remora/policy-kit/exchange';
 import { choose } from './balancer.ts';
@@ -83,6 +85,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
   connected(): void {
     const { call } = this;
     this.#phase = awaitingHead;
+    if (call.x.grpcDeadlineAt < Infinity) call.head.set(grpcTimeoutHeader, formatGrpcTimeout(Math.min(call.x.grpcDeadlineAt, call.deadlineAt) - this.#thread.turn.now()));
     if (!(this.#connection as UpstreamStream).sendHead(call.head as MessageHead, this.#requestEnded)) {
       // Nothing was written, but the connection counts the attempt as its own.
       const connection = this.#release();
@@ -314,6 +317,8 @@ function expired(reason: Reason, pointer: string, ms: number): Expired {
 function callerDeadline(reason: Reason): Expired {
   return { reason, pointer: '', detail: 'the caller said that it would not wait any longer (x-remora-deadline or grpc-timeout)' };
 }
+
+const grpcTimeoutHeader = headerId('grpc-timeout');
 
 /** A turn is rarely longer: two instants of one turn may look this far apart. */
 const turnMs = 25;

@@ -1,0 +1,48 @@
+import { isGrpcContentType } from '@remora/http/grpc-content-type';
+import { encodeGrpcMessage, grpcStatusOfHttp, parseGrpcStatus } from '@remora/http/grpc-status';
+import type { Head } from '@remora/http/head';
+import { headerId, makeField } from '@remora/http/header-ids';
+import { MessageHead } from '@remora/http/message-head';
+import type { Answer } from '@remora/policy-kit/exchange';
+
+/** Whether the request is gRPC: its refusals are gRPC statuses. */
+export function isGrpc(head: Head): boolean {
+  return head.has(contentTypeHeader) && isGrpcContentType(head.valueAt(contentTypeHeader, 0));
+}
+
+/** Puts an answer into a head without a body as gRPC knows it (trailers-only). */
+export function putGrpcStatus(head: MessageHead, answer: Answer, trusted: boolean): void {
+  head.setStatus(200);
+  head.put(grpcField);
+  putStatusFields(head, answer, trusted);
+}
+
+/**
+ * Trailers that end a gRPC response whose head has gone out already; null where it has to be broken off instead: only a body whose length nobody
+ * said can end early without being taken for the whole.
+ */
+export function grpcEnding(request: MessageHead, response: Head | null, answer: Answer, trusted: boolean): MessageHead | null {
+  if (response === null || response.bodyLength >= 0 || request.minorVersion !== 1 || answer.status === 0) return null;
+  if (!isGrpc(request) || !isGrpc(response)) return null;
+  const trailers = new MessageHead();
+  putStatusFields(trailers, answer, trusted);
+  return trailers;
+}
+
+function putStatusFields(head: MessageHead, { status, reason, detail }: Answer, trusted: boolean): void {
+  head.set(grpcStatusHeader, String(grpcStatusOfHttp(status)));
+  const inside = trusted && detail !== '' ? `: ${detail.slice(0, detailMax)}` : '';
+  head.set(grpcMessageHeader, encodeGrpcMessage(`${reason.title}${inside}`));
+}
+
+/** What a response head, or trailers, say of the call; -1: nothing. */
+export function grpcStatusIn(head: Head): number {
+  return head.has(grpcStatusHeader) ? parseGrpcStatus(head.valueAt(grpcStatusHeader, 0)) : -1;
+}
+
+/** Clients bound the size of what they read as headers. */
+const detailMax = 1024;
+const contentTypeHeader = headerId('content-type');
+const grpcStatusHeader = headerId('grpc-status');
+const grpcMessageHeader = headerId('grpc-message');
+const grpcField = makeField('content-type', 'application/grpc');
