@@ -1,11 +1,12 @@
 import { NetworkSet } from '@remora/core/network-set';
 import { reasons } from '@remora/errors/reason';
 import { canonicalPath, type PathSpellingRules } from '@remora/http/canonical-path';
+import { parseGrpcTimeoutMs } from '@remora/http/grpc-timeout';
 import { headerId, makeField } from '@remora/http/header-ids';
 import { MessageHead } from '@remora/http/message-head';
 import type { Answer } from '@remora/policy-kit/exchange';
-import type { GatewayListener } from '@remora/snapshot/snapshot';
 import { undecided } from '@remora/router/route-table';
+import type { GatewayListener } from '@remora/snapshot/snapshot';
 import type { Admission } from './admission.ts';
 import { dateField, type EncodedAnswer } from './answer-encoding.ts';
 import { answerFor, encodeFor, filterFailure, refusalRecord } from './answers.ts';
@@ -28,9 +29,9 @@ import { rewriteRequest } from './rewrites.ts';
 import type { SeriesRow, SeriesRows } from '../records/series-rows.ts';
 import type { ServerPeer } from '../listener/server-peer.ts';
 import type { ServerStream } from '../listener/server-stream.ts';
-import type { ServerContexts } from '../tls/server-contexts.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 
+import type { ServerContexts } from '../tls/server-contexts.ts';
 /** Where refusals go: batched to the control thread. */
 export interface RefusalSink {
   add(record: RefusalRecord): void;
@@ -46,18 +47,19 @@ export interface EngineOptions {
   readonly tracer: RequestTracer | null;
   readonly count: (name: string) => void;
   readonly admission: Admission;
-  readonly tls: ServerContexts;
 }
 
+  readonly tls: ServerContexts;
 /** Takes exchanges from listener to destination on the current generation. One per data thread; never waits, never throws. */
 export class Engine {
   readonly thread: ThreadContext;
   readonly tracer: RequestTracer | null;
   readonly admission: Admission;
-  readonly tls: ServerContexts;
   readonly tunnels: LiveTunnels;
   readonly #options: EngineOptions;
   #generation: Generation | null = null;
+  readonly tls: ServerContexts;
+  readonly tunnels: LiveTunnels;
   readonly #timers: WheelFilterTimers;
   readonly #hops: Readonly<Record<Place['side'], HopList>>;
   readonly #noPlaces: Readonly<Record<'inbound' | 'outbound' | 'gateway', Place>>;
@@ -67,10 +69,11 @@ export class Engine {
     this.tracer = options.tracer;
     this.#options = options;
     this.admission = options.admission;
-    this.tls = options.tls;
     this.tunnels = new LiveTunnels(options.thread.wheels);
     this.#timers = new WheelFilterTimers(options.thread.wheels);
     const { nodeId } = options;
+    this.tls = options.tls;
+    this.tunnels = new LiveTunnels(options.thread.wheels);
     this.#hops = { inbound: new HopList(nodeId, 'inbound'), outbound: new HopList(nodeId, 'outbound'), gateway: new HopList(nodeId, 'gateway') };
     this.#noPlaces = { inbound: emptyPlace('inbound'), outbound: emptyPlace('outbound'), gateway: emptyPlace('gateway') };
   }
@@ -95,6 +98,9 @@ export class Engine {
     return this.#portOf(binding)?.limits ?? defaultConnectionLimits;
   }
 
+  #portOf({ spec }: ListenerBinding): ProviderPort | null {
+    const generation = this.#generation;
+    if (generation === null || spec.side === 'outbound') return null;
   /** What the first bytes of the listener's connections must be; null: requests without TLS. */
   edgeOf(binding: ListenerBinding): GatewayListener | null {
     return this.#portOf(binding)?.edge ?? null;
@@ -110,9 +116,6 @@ export class Engine {
     this.#options.count(name);
   }
 
-  #portOf({ spec }: ListenerBinding): ProviderPort | null {
-    const generation = this.#generation;
-    if (generation === null || spec.side === 'outbound') return null;
     if (spec.side === 'gateway') return generation.listeners.get(spec.portName ?? '') ?? null;
     return generation.inbound.get(spec.portName ?? 'http') ?? (spec.portName === undefined ? onlyOf(generation.inbound) : null);
   }
@@ -156,6 +159,7 @@ export class Engine {
     }
     if (spec.side === 'gateway') this.#takeFromOutside(run, peer);
     else if (head.has(deadlineHeader)) readDeadline(run, spec.side === 'inbound' ? inboundGraceMs : 0);
+    if (head.has(grpcTimeoutHeader)) readGrpcTimeout(run, spec.side === 'inbound' ? inboundGraceMs : 0);
     if (run.connection.trusted && head.has(forwardedForHeader)) run.clientAddress = clientAddress(head, run.clientAddress, generation.trusted);
     if (!this.#hops[spec.side].pass(head)) {
       run.refuse(answerFor(reasons.loop, 'it came back here again and again: some address on its way leads here'));
@@ -368,6 +372,17 @@ function readDeadline(run: ExchangeRun, graceMs: number): void {
   if (Number.isInteger(ms) && ms >= 0) run.deadlineAt = Math.min(run.deadlineAt, run.startedAt + ms + graceMs);
 }
 
+/**
+ * The deadline of a gRPC call covers its whole life (gRPC over HTTP/2, `Timeout`). Every attempt tells the next hop what is left of it; what is not
+ * well-formed goes on as it came, for the callee to refuse.
+ */
+function readGrpcTimeout(run: ExchangeRun, graceMs: number): void {
+  const ms = parseGrpcTimeoutMs(run.head.valueAt(grpcTimeoutHeader, 0));
+  if (ms === null) return;
+  run.grpcDeadlineAt = run.startedAt + ms;
+  run.deadlineAt = Math.min(run.deadlineAt, run.grpcDeadlineAt + graceMs);
+}
+
 export function emptyPlace(side: Place['side']): Place {
   return { side, route: '', owner: '', filters: [], slotCount: 0, settings: { hash: '', sections: [] }, series: new Map(), pin: null };
 }
@@ -381,5 +396,6 @@ const noLabel = Object.freeze({ version: '', hash: '' });
  */
 const inboundGraceMs = 100;
 const deadlineHeader = headerId('x-remora-deadline');
+const grpcTimeoutHeader = headerId('grpc-timeout');
 const requestIdHeader = headerId('x-request-id');
 const forwardedForHeader = headerId('x-forwarded-for');
