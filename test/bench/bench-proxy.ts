@@ -1,9 +1,10 @@
 /**
  * One gateway from static bytes, without a control plane: for measurements and profiles of the data path alone.
  *
- *     taskset -c 1 node test/bench/bench-proxy.ts 10080 9001 [--workers 1] [--bare]
+ *     taskset -c 1 node test/bench/bench-proxy.ts 10080 9001 [--workers 1] [--bare] [--spans 1]
  *
- * Routes /api/users to 127.0.0.1:BACKEND. With the default policies of a gateway; --bare leaves all of them out. Ends with SIGTERM.
+ * Routes /api/users to 127.0.0.1:BACKEND. With the default policies of a gateway; --bare leaves all of them out. --spans records that share
+ * of the requests as spans, which are read and thrown away. Ends with SIGTERM.
  */
 import { parseArgs } from 'node:util';
 import { EndpointSet } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
@@ -13,7 +14,7 @@ import { WorkerDataPlane } from '@remora/sidecar/threads/worker-data-plane';
 import { runtimeKinds } from '@remora/sidecar/kinds';
 import { defaultSections } from './default-sections.ts';
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { workers: { type: 'string', default: '1' }, bare: { type: 'boolean', default: false }, local: { type: 'boolean', default: false } } });
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { workers: { type: 'string', default: '1' }, bare: { type: 'boolean', default: false }, local: { type: 'boolean', default: false }, spans: { type: 'string' } } });
 const port = Number(positionals[0] ?? 10_080);
 const backend = Number(positionals[1] ?? 9001);
 const subject = { kind: 'gateway', name: 'edge' } as const;
@@ -28,9 +29,11 @@ const candidate = builder
     action: { $case: 'forward', value: { targets: [{ service: 'users', weight: 1 }] } },
   })
   .build();
+const spans = values.spans === undefined ? {} : { spans: { ratio: Number(values.spans) } };
 const plane = values.local
-  ? new LocalDataPlane({ nodeId: 'bench', kinds: runtimeKinds })
-  : await WorkerDataPlane.start({ workers: Number(values.workers), subject, withoutKinds: [] });
+  ? new LocalDataPlane({ nodeId: 'bench', kinds: runtimeKinds, ...spans })
+  : await WorkerDataPlane.start({ workers: Number(values.workers), subject, withoutKinds: [], ...spans });
+if (values.spans !== undefined) setInterval(() => plane.takeSpans(100_000), 20).unref();
 const set = EndpointSet.fromPartial({ service: 'users', endpoints: [{ id: 'backend', weight: 1, ports: [{ name: 'http', host: '127.0.0.1', port: backend }] }] });
 await plane.applyEndpoints({ full: true, removed: [], sets: [EndpointSet.encode(set).finish()] });
 const prepared = await plane.prepare(candidate);

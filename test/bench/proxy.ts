@@ -3,10 +3,12 @@ import { describeMachine } from './machine.ts';
 import { bodyScenarios } from './proxy/body-scenarios.ts';
 import { http1Scenarios } from './proxy/http1-scenarios.ts';
 import { steadyScenarios } from './proxy/steady-scenario.ts';
+import { http2Scenarios } from './proxy/http2-scenarios.ts';
 import { runScenario } from './proxy/run-scenario.ts';
+import { tlsScenarios } from './proxy/tls-scenarios.ts';
 import type { Scenario } from './proxy/scenario.ts';
 
-const scenarios: readonly Scenario[] = [...http1Scenarios, ...bodyScenarios, ...steadyScenarios];
+const scenarios: readonly Scenario[] = [...http1Scenarios, ...bodyScenarios, ...steadyScenarios, ...http2Scenarios, ...tlsScenarios];
 
 /** Proxying beside nginx, HAProxy, Envoy and fastify, interleaved, one core each. `--scenario A,B` runs only these; `--bundled no` runs the sources. */
 export const run: Bench = async ({ quick, flags }) => {
