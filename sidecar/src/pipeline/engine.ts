@@ -5,8 +5,8 @@ import { parseGrpcTimeoutMs } from '@remora/http/grpc-timeout';
 import { headerId, makeField } from '@remora/http/header-ids';
 import { MessageHead } from '@remora/http/message-head';
 import type { Answer } from '@remora/policy-kit/exchange';
-import { undecided } from '@remora/router/route-table';
 import type { GatewayListener } from '@remora/snapshot/snapshot';
+import { undecided } from '@remora/router/route-table';
 import type { Admission } from './admission.ts';
 import { dateField, type EncodedAnswer } from './answer-encoding.ts';
 import { answerFor, encodeFor, filterFailure, refusalRecord } from './answers.ts';
@@ -29,9 +29,9 @@ import { rewriteRequest } from './rewrites.ts';
 import type { SeriesRow, SeriesRows } from '../records/series-rows.ts';
 import type { ServerPeer } from '../listener/server-peer.ts';
 import type { ServerStream } from '../listener/server-stream.ts';
+import type { ServerContexts } from '../tls/server-contexts.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 
-import type { ServerContexts } from '../tls/server-contexts.ts';
 /** Where refusals go: batched to the control thread. */
 export interface RefusalSink {
   add(record: RefusalRecord): void;
@@ -47,19 +47,18 @@ export interface EngineOptions {
   readonly tracer: RequestTracer | null;
   readonly count: (name: string) => void;
   readonly admission: Admission;
+  readonly tls: ServerContexts;
 }
 
-  readonly tls: ServerContexts;
 /** Takes exchanges from listener to destination on the current generation. One per data thread; never waits, never throws. */
 export class Engine {
   readonly thread: ThreadContext;
   readonly tracer: RequestTracer | null;
   readonly admission: Admission;
+  readonly tls: ServerContexts;
   readonly tunnels: LiveTunnels;
   readonly #options: EngineOptions;
   #generation: Generation | null = null;
-  readonly tls: ServerContexts;
-  readonly tunnels: LiveTunnels;
   readonly #timers: WheelFilterTimers;
   readonly #hops: Readonly<Record<Place['side'], HopList>>;
   readonly #noPlaces: Readonly<Record<'inbound' | 'outbound' | 'gateway', Place>>;
@@ -69,11 +68,10 @@ export class Engine {
     this.tracer = options.tracer;
     this.#options = options;
     this.admission = options.admission;
+    this.tls = options.tls;
     this.tunnels = new LiveTunnels(options.thread.wheels);
     this.#timers = new WheelFilterTimers(options.thread.wheels);
     const { nodeId } = options;
-    this.tls = options.tls;
-    this.tunnels = new LiveTunnels(options.thread.wheels);
     this.#hops = { inbound: new HopList(nodeId, 'inbound'), outbound: new HopList(nodeId, 'outbound'), gateway: new HopList(nodeId, 'gateway') };
     this.#noPlaces = { inbound: emptyPlace('inbound'), outbound: emptyPlace('outbound'), gateway: emptyPlace('gateway') };
   }
@@ -98,9 +96,6 @@ export class Engine {
     return this.#portOf(binding)?.limits ?? defaultConnectionLimits;
   }
 
-  #portOf({ spec }: ListenerBinding): ProviderPort | null {
-    const generation = this.#generation;
-    if (generation === null || spec.side === 'outbound') return null;
   /** What the first bytes of the listener's connections must be; null: requests without TLS. */
   edgeOf(binding: ListenerBinding): GatewayListener | null {
     return this.#portOf(binding)?.edge ?? null;
@@ -116,6 +111,9 @@ export class Engine {
     this.#options.count(name);
   }
 
+  #portOf({ spec }: ListenerBinding): ProviderPort | null {
+    const generation = this.#generation;
+    if (generation === null || spec.side === 'outbound') return null;
     if (spec.side === 'gateway') return generation.listeners.get(spec.portName ?? '') ?? null;
     return generation.inbound.get(spec.portName ?? 'http') ?? (spec.portName === undefined ? onlyOf(generation.inbound) : null);
   }
