@@ -5,8 +5,8 @@ import { connect } from 'node:net';
 const ticksPerSecond = 100;
 const children = new Set<ChildProcess>();
 
-/** Starts a program, pinned to one core where one is named; it ends with this process at the latest. */
-export function startPinned(core: number | null, command: readonly string[], options: { readonly env?: Record<string, string>; readonly onLine?: (line: string) => void } = {}): ChildProcess {
+/** Starts a program, pinned to one core, or a list such as `0,1`, where one is named; it ends with this process at the latest. */
+export function startPinned(core: number | string | null, command: readonly string[], options: { readonly env?: Record<string, string>; readonly onLine?: (line: string) => void } = {}): ChildProcess {
   const pinned = core !== null && existsSync('/usr/bin/taskset') ? ['/usr/bin/taskset', '-c', String(core), ...command] : command;
   const child = spawn(pinned[0] ?? '', pinned.slice(1), { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...options.env } });
   children.add(child);

@@ -77,7 +77,8 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
 const sidecarEnvironment = { MALLOC_ARENA_MAX: '1' };
 
 export interface SidecarOptions {
-  readonly core?: number;
+  /** One core, or a list such as `0,1`. */
+  readonly core?: number | string;
   readonly bundled?: boolean;
   readonly folder?: string;
   readonly adminPort?: number;

@@ -13,6 +13,8 @@ export interface GatewayOptions {
   /** Flags of the sidecar. */
   readonly flags?: readonly string[];
   readonly name?: string;
+  /** Instead of the stage's one core: a list such as `0,1`. */
+  readonly cores?: string;
   /** Asks until the gateway answers; a scenario over TLS or HTTP/2 asks its own way. */
   readonly probe?: (port: number) => Promise<boolean>;
 }
@@ -38,7 +40,7 @@ gateway: edge
 match: {path: {prefix: /api}}
 to: [{service: users}]
 ${options.documents ?? ''}`);
-  const sidecar = await startSidecar(['--gateway', 'edge', '--control-plane', controlPlane.push, ...(options.flags ?? [])], { core: stage.proxyCore, bundled: stage.bundled });
+  const sidecar = await startSidecar(['--gateway', 'edge', '--control-plane', controlPlane.push, ...(options.flags ?? [])], { core: options.cores ?? stage.proxyCore, bundled: stage.bundled });
   stage.own(sidecar.process);
   await untilAnswers(options.probe ?? probeHttp, port);
   return { name: options.name ?? 'remora', port, process: sidecar.process };

@@ -98,5 +98,20 @@ const headers: Scenario = {
   load: keepAlive(browserHeaders),
 };
 
+/** Two data threads and one, both on both cores: what sharing costs. */
+const workers: Scenario = {
+  name: 'workers', what: 'HTTP/1.1 keep-alive, small JSON, two workers', compares: 'cpu',
+  bars: [{ peer: 'one worker', max: 1.1 }],
+  async start(stage) {
+    const backend = await backendOf(stage);
+    const cores = `${stage.loadCore},${stage.proxyCore}`;
+    return [
+      await startGateway(stage, { backend, flags: ['--workers', '2'], cores }),
+      await startGateway(stage, { backend, cores, name: 'one worker' }),
+    ];
+  },
+  load: keepAlive(),
+};
+
 /** HTTP/1.1 in clear. */
-export const http1Scenarios: readonly Scenario[] = [defaults, bare, sidecar, headers];
+export const http1Scenarios: readonly Scenario[] = [defaults, bare, sidecar, headers, workers];
