@@ -42,6 +42,8 @@ export class Http2Stream {
   interimHeads = 0;
   queue: BodyQueue | null = null;
   pendingTrailers: MessageHead | null = null;
+  /** HEADERS have been written: the peer knows the stream. */
+  headSent = false;
   /** END_STREAM has been written. */
   sendDone = false;
   /** Since when what is queued has not moved. */
@@ -98,8 +100,11 @@ export class Http2Stream {
   /** Ends the stream at once; what is queued is lost. Only `onClosed` follows. */
   reset(code: ErrorCode): void {
     if (this.closed) return;
-    this.core.writeReset(this.id, code);
-    this.core.resets.add(this.id, true);
+    // A stream that the peer has never heard of is idle: RST_STREAM would end the connection (RFC 9113 section 5.1).
+    if (this.headSent || this.core.role === 'server') {
+      this.core.writeReset(this.id, code);
+      this.core.resets.add(this.id, true);
+    }
     this.core.close(this);
   }
 }

@@ -29,6 +29,7 @@ export class SendSide {
     if (blockEnd < 0) return false;
     if (role === 'client') stream.headRequest = head.method === 'HEAD';
     frames.closeBlock(stream.id, out, blockEnd, end);
+    stream.headSent = true;
     if (end) this.#ended(stream);
     return true;
   }

@@ -106,7 +106,7 @@ export class DataPlaneThread {
       links: { dial: options.dial ?? net.connect, turn, slabs: new OutputSlabs(), readBuffer: makeReadBuffer() },
       arena: new HeadArena(),
     };
-    this.#pools = new UpstreamPools(this.#thread);
+    this.#pools = new UpstreamPools(this.#thread, (event) => options.series.events.count(`upstream_${event}`, 1));
     this.#apps = new AppTargets((address) => this.#pools.at(address));
     this.engine = new Engine({
       thread: this.#thread, nodeId: options.nodeId, requestIds: new RequestIds(), series: options.series, refusals: options.refusals,

@@ -6,6 +6,10 @@ export interface PoolLimits {
   readonly idleTimeoutMs: number;
   /** Requests after which a connection takes no more. */
   readonly requestsPerConnectionMax: number;
+  /** HTTP/2: calls that one connection has at once, whatever its peer allows. */
+  readonly streamsPerConnectionMax: number;
+  /** HTTP/2: silence after which a PING asks whether the peer is still there, while calls are under way. One without an answer for 10 s ends the connection. 0: none. */
+  readonly keepAliveMs: number;
   /** Age at which a connection takes no more requests; 0: none. */
   readonly maxAgeMs: number;
 }
@@ -15,5 +19,7 @@ export const defaultPoolLimits: PoolLimits = {
   waitingMax: 1024,
   idleTimeoutMs: 60_000,
   requestsPerConnectionMax: Number.MAX_SAFE_INTEGER,
+  streamsPerConnectionMax: 1000,
+  keepAliveMs: 30_000,
   maxAgeMs: 0,
 };

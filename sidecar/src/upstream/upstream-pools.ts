@@ -1,6 +1,8 @@
 import type { ThreadContext } from '../io/thread-context.ts';
 import { ClientConnection } from './client-connection.ts';
 import { Http1Pool } from './http1-pool.ts';
+import { Http2ClientConnection } from './http2-client-connection.ts';
+import { Http2Pool, type PoolEvent } from './http2-pool.ts';
 import { defaultPoolLimits, type PoolLimits } from './pool-limits.ts';
 import { addressKey, type UpstreamAddress } from './upstream-address.ts';
 import type { PoolDescription, UpstreamPool } from './upstream-pool.ts';
@@ -9,10 +11,13 @@ import type { PoolDescription, UpstreamPool } from './upstream-pool.ts';
 export class UpstreamPools {
   readonly #thread: ThreadContext;
   readonly #limits: PoolLimits;
+  readonly #count: (event: PoolEvent) => void;
   readonly #pools = new Map<string, UpstreamPool>();
 
-  constructor(thread: ThreadContext, limits: PoolLimits = defaultPoolLimits) {
+  /** `count` hears what happens in pools, by name. */
+  constructor(thread: ThreadContext, count: (event: PoolEvent) => void, limits: PoolLimits = defaultPoolLimits) {
     this.#thread = thread;
+    this.#count = count;
     this.#limits = limits;
   }
 
@@ -21,10 +26,15 @@ export class UpstreamPools {
     const key = addressKey(address);
     let pool = this.#pools.get(key);
     if (pool === undefined || pool.retired) {
-      pool = new Http1Pool(address, this.#limits, (owner) => new ClientConnection(owner, this.#thread));
+      pool = this.#make(address);
       this.#pools.set(key, pool);
     }
     return pool;
+  }
+
+  #make(address: UpstreamAddress): UpstreamPool {
+    if (address.protocol === 'http1') return new Http1Pool(address, this.#limits, (owner) => new ClientConnection(owner, this.#thread));
+    return new Http2Pool(address, this.#limits, { connect: (owner) => new Http2ClientConnection(owner, this.#thread), count: this.#count });
   }
 
   /** Pools of other addresses than these (`addressKey`) close what is idle, and the rest when it is done. */

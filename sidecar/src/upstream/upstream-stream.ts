@@ -2,7 +2,7 @@ import type { MessageHead } from '@remora/http/message-head';
 
 /**
  * What an upstream codec offers for one attempt. HTTP/1.1: the connection itself; HTTP/2: a stream. Its word to the attempt goes through
- * `assigned`, `connected`, `onInfo`, `onHead`, `onData`, `onTrailers`, `onWritable`, `onProtocolError`, `onConnectionLost`.
+ * `assigned`, `connected`, `onInfo`, `onHead`, `onData`, `onTrailers`, `onWritable`, `onRefused`, `onProtocolError`, `onConnectionLost`.
  */
 export interface UpstreamStream {
   /** Its connection has served a request before, so that a reset may only mean that it was stale. */

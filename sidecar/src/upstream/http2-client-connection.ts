@@ -1,0 +1,287 @@
+import { defaultHttp2Limits, type Http2Limits } from '@remora/http/http2/http2-limits';
+import { Http2Session } from '@remora/http/http2/http2-session';
+import type { Http2Stream } from '@remora/http/http2/http2-stream';
+import type { Http2Failure, SessionEvents, StreamOwner } from '@remora/http/http2/session-ports';
+import type { TextBuffer } from '@remora/http/byte-text';
+import type { Attempt } from './attempt.ts';
+import { upstreamHeadLimits } from './client-connection.ts';
+import { Http2ClientStream } from './http2-client-stream.ts';
+import type { Http2Pool } from './http2-pool.ts';
+import { Link, type LinkOwner } from '../io/link.ts';
+import type { ThreadContext } from '../io/thread-context.ts';
+import { WheelNode } from '../io/timer-wheel.ts';
+import type { Deferred } from '../io/turn.ts';
+
+/**
+ * An HTTP/2 connection to an upstream, cleartext by prior knowledge. Calls come from its pool; while the connection is being made they wait on
+ * a list, as many as the peer is assumed to take. It takes no more once the peer says GOAWAY, once it is too old or has served its number of
+ * requests, and closes when those under way are done.
+ */
+export class Http2ClientConnection extends WheelNode implements LinkOwner, SessionEvents, Deferred {
+  readonly pool: Http2Pool;
+  /** Calls that were begun, this connection's whole life. */
+  requests = 0;
+  /** Calls that were begun and are not over. */
+  streams = 0;
+  /** The pool has it among those with room. */
+  listed = false;
+  readonly #thread: ThreadContext;
+  readonly #link: Link;
+  readonly #session: Http2Session;
+  readonly #openedAt: number;
+  #connected = false;
+  #draining = false;
+  /** Calls that wait for the connection to be made. */
+  #waiting: Http2ClientStream[] = [];
+  /** Calls that found no room after all: told at the end of the turn. */
+  #refused: Http2ClientStream[] = [];
+  #idleSince: number;
+  /** When the session wants to look at the time. */
+  #sessionDueAt = Infinity;
+  /** What the timer is armed for. */
+  #armedFor = Infinity;
+
+  constructor(pool: Http2Pool, thread: ThreadContext) {
+    super();
+    this.pool = pool;
+    this.#thread = thread;
+    this.#openedAt = thread.turn.now();
+    this.#idleSince = this.#openedAt;
+    this.#link = Link.connect(pool, thread.links, this);
+    this.#session = new Http2Session({
+      role: 'client', output: this.#link, events: this, arena: thread.arena, limits: sessionLimits(pool.limits.keepAliveMs), now: () => thread.turn.now(),
+    });
+  }
+
+  /** Calls that it may have at once. */
+  get capacity(): number {
+    const { streamsPerConnectionMax } = this.pool.limits;
+    return Math.min(streamsPerConnectionMax, this.#session.ready ? this.#session.peerStreamsMax : this.pool.assumedStreams);
+  }
+
+  get hasRoom(): boolean {
+    return !this.#draining && !this.#session.goingAway && this.#session.failure === null && this.streams < this.capacity;
+  }
+
+  get connecting(): boolean {
+    return !this.#connected;
+  }
+
+  begin(attempt: Attempt): void {
+    this.requests++;
+    this.streams++;
+    if (this.requests >= this.pool.limits.requestsPerConnectionMax) this.#draining = true;
+    const stream = new Http2ClientStream(this, attempt);
+    if (!this.#connected) this.#waiting.push(stream);
+    stream.assign(this.#connected);
+  }
+
+  // --- for its streams --------------------------------------------------------------------------------------------
+
+  /** Null: there is no room. */
+  open(owner: StreamOwner): Http2Stream | null {
+    return this.#session.open(owner);
+  }
+
+  refuseLater(stream: Http2ClientStream): void {
+    this.#refused.push(stream);
+    this.#thread.turn.later(this);
+  }
+
+  runLater(): void {
+    const refused = this.#refused;
+    this.#refused = [];
+    for (const stream of refused) {
+      this.left();
+      stream.refused();
+    }
+  }
+
+  /** A call gave up before it had a stream. */
+  leave(stream: Http2ClientStream): void {
+    const waiting = this.#waiting.indexOf(stream);
+    const refused = this.#refused.indexOf(stream);
+    if (waiting >= 0) this.#waiting.splice(waiting, 1);
+    else if (refused >= 0) this.#refused.splice(refused, 1);
+    else return;
+    this.left();
+  }
+
+  /** A call is over. */
+  left(): void {
+    this.streams--;
+    if (this.#link.closed) return;
+    if (this.streams === 0) {
+      this.#idleSince = this.#thread.turn.now();
+      if (this.#draining || this.pool.retired) {
+        this.close();
+        return;
+      }
+      this.#arm();
+    }
+    this.pool.freed(this);
+  }
+
+  // --- from the link ----------------------------------------------------------------------------------------------
+
+  onConnected(): void {
+    this.#connected = true;
+    this.pool.connected();
+    this.#session.start();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const stream of waiting) stream.connected();
+    this.#arm();
+  }
+
+  onRead(bytes: TextBuffer, length: number): void {
+    this.#session.read(bytes, 0, length);
+  }
+
+  onEnd(): void {
+    this.#session.peerClosed();
+    this.#link.destroy();
+  }
+
+  onDrain(): void {
+    this.#session.drained();
+  }
+
+  onClosed(): void {
+    this.#thread.wheels.cancel(this);
+    this.#draining = true;
+    if (!this.#connected) this.pool.connectFailed(this.#thread.turn.now());
+    this.pool.removed(this);
+    this.#session.peerClosed();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const stream of waiting) stream.connectFailed();
+  }
+
+  // --- from the session -------------------------------------------------------------------------------------------
+
+  onRequest(): null {
+    return null;
+  }
+
+  onUnreadRequest(): null {
+    return null;
+  }
+
+  onSettings(): void {
+    this.pool.learned(this.#session.peerStreamsMax);
+    this.pool.freed(this);
+  }
+
+  onGoAway(): void {
+    this.pool.count('goaway');
+    this.drain();
+  }
+
+  onDrained(): void {}
+
+  onFailed(failure: Http2Failure): void {
+    if (!failure.byPeer) this.pool.count('failed');
+    this.#draining = true;
+    this.#link.flush();
+    this.#link.destroy();
+  }
+
+  wake(delayMs: number): void {
+    this.#sessionDueAt = this.#thread.turn.now() + delayMs;
+    this.#arm();
+  }
+
+  // --- time and the end -------------------------------------------------------------------------------------------
+
+  /** Arms the timer for what is due next, unless it fires before that anyway. */
+  #arm(): void {
+    const at = this.#nextDue();
+    if (at >= this.#armedFor || at === Infinity) return;
+    this.#armedFor = at;
+    this.#thread.wheels.arm(this, at - this.#thread.turn.now());
+  }
+
+  #nextDue(): number {
+    const { idleTimeoutMs, maxAgeMs } = this.pool.limits;
+    let at = this.#sessionDueAt;
+    if (this.streams === 0) at = Math.min(at, this.#idleSince + idleTimeoutMs);
+    if (maxAgeMs > 0 && !this.#draining) at = Math.min(at, this.#openedAt + maxAgeMs);
+    return at;
+  }
+
+  fire(): void {
+    this.#armedFor = Infinity;
+    if (this.#link.closed) return;
+    const { idleTimeoutMs, maxAgeMs } = this.pool.limits;
+    const now = this.#thread.turn.now();
+    if (now >= this.#sessionDueAt) {
+      this.#sessionDueAt = Infinity;
+      this.#session.checkTime();
+    }
+    if (this.#link.closed) return;
+    if (this.streams === 0 && now >= this.#idleSince + idleTimeoutMs) this.close();
+    else if (maxAgeMs > 0 && now >= this.#openedAt + maxAgeMs) this.drain();
+    if (!this.#link.closed) this.#arm();
+  }
+
+  /** Takes no more calls; closes when those under way are over. */
+  drain(): void {
+    this.#draining = true;
+    this.pool.unlist(this);
+    if (this.streams === 0) this.close();
+  }
+
+  /** Closes now; calls under way break off. */
+  close(): void {
+    this.#draining = true;
+    this.pool.unlist(this);
+    if (this.#connected && this.#session.failure === null) this.#session.shutdown();
+    this.#link.flush();
+    this.#link.destroy();
+  }
+
+  describe(now: number): ConnectionDescription {
+    const { counters } = this.#session;
+    return {
+      state: this.#draining ? 'draining' : this.#connected ? 'open' : 'connecting',
+      streams: this.streams, streamsMax: this.capacity, requests: this.requests, ageMs: Math.round(now - this.#openedAt),
+      heldBytes: counters.heldBytes, queuedBytes: counters.queuedBytes, resetsIn: counters.resetsIn, resetsOut: counters.resetsOut, pingsOut: counters.pingsOut,
+    };
+  }
+}
+
+/** What the admin port shows of a connection. */
+export interface ConnectionDescription {
+  readonly state: 'connecting' | 'open' | 'draining';
+  readonly streams: number;
+  /** What the peer takes at once, as far as it has said. */
+  readonly streamsMax: number;
+  readonly requests: number;
+  readonly ageMs: number;
+  /** Body bytes held because consumers do not take them. */
+  readonly heldBytes: number;
+  /** Body bytes that the peer has no window for. */
+  readonly queuedBytes: number;
+  readonly resetsIn: number;
+  readonly resetsOut: number;
+  readonly pingsOut: number;
+}
+
+/**
+ * A connection is shared: the window of all streams together must not let a few whose clients read slowly stop the others, so it has room for 64
+ * of them. That is also the most that one connection's peers can make us hold.
+ */
+function sessionLimits(keepAliveMs: number): Http2Limits {
+  let limits = limitsByKeepAlive.get(keepAliveMs);
+  if (limits === undefined) {
+    limits = Object.freeze({
+      ...defaultHttp2Limits, head: upstreamHeadLimits, streamWindowBytes: 256 * 1024, connectionWindowBytes: 64 * 256 * 1024, keepAliveMs, keepAliveTimeoutMs: 10_000,
+    });
+    limitsByKeepAlive.set(keepAliveMs, limits);
+  }
+  return limits;
+}
+
+/** As many as there are different settings of pools. */
+const limitsByKeepAlive = new Map<number, Http2Limits>();

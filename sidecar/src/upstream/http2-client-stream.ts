@@ -1,0 +1,134 @@
+import { errorCode } from '@remora/http/http2/error-code';
+import type { FailureReason } from '@remora/http/http2/failure-reason';
+import type { Http2Stream } from '@remora/http/http2/http2-stream';
+import type { StreamOwner, StreamReset } from '@remora/http/http2/session-ports';
+import type { MessageHead } from '@remora/http/message-head';
+import type { Attempt } from './attempt.ts';
+import type { Http2ClientConnection } from './http2-client-connection.ts';
+import type { UpstreamStream } from './upstream-stream.ts';
+
+/**
+ * One attempt on an HTTP/2 connection. Until the connection is made it has no stream: it is on the connection's list. Flow control is the
+ * pipeline's: what the consumer does not take is not credited to the peer, and what the peer gives no window for holds the producer back.
+ */
+export class Http2ClientStream implements UpstreamStream, StreamOwner {
+  readonly reused: boolean;
+  readonly #connection: Http2ClientConnection;
+  #attempt: Attempt | null;
+  #stream: Http2Stream | null = null;
+
+  constructor(connection: Http2ClientConnection, attempt: Attempt) {
+    this.#connection = connection;
+    this.#attempt = attempt;
+    this.reused = connection.requests > 1;
+  }
+
+  // --- UpstreamStream ---------------------------------------------------------------------------------------------
+
+  sendHead(head: MessageHead, end: boolean): boolean {
+    const stream = this.#connection.open(this);
+    if (stream === null) {
+      // The peer took back room that it had given: as if it had refused.
+      this.#connection.refuseLater(this);
+      return true;
+    }
+    this.#stream = stream;
+    return stream.sendHead(head, end);
+  }
+
+  sendData(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
+    return this.#stream === null || this.#stream.sendData(bytes, at, to, end);
+  }
+
+  sendTrailers(head: MessageHead): void {
+    this.#stream?.sendTrailers(head);
+  }
+
+  resumeReading(): void {
+    this.#stream?.resume();
+  }
+
+  abandon(): void {
+    this.#attempt = null;
+    if (this.#stream === null) this.#connection.leave(this);
+    else this.#stream.reset(errorCode.cancel);
+  }
+
+  // --- from the connection ----------------------------------------------------------------------------------------
+
+  assign(connected: boolean): void {
+    this.#attempt?.assigned(this, connected);
+  }
+
+  connected(): void {
+    this.#attempt?.connected();
+  }
+
+  /** Without a stream: the connection was never made. */
+  connectFailed(): void {
+    const attempt = this.#take();
+    attempt?.onConnectionLost(false, true);
+  }
+
+  refused(): void {
+    const attempt = this.#take();
+    attempt?.onRefused();
+  }
+
+  // --- StreamOwner ------------------------------------------------------------------------------------------------
+
+  onInfo(head: MessageHead): void {
+    this.#attempt?.onInfo(head);
+  }
+
+  onHead(head: MessageHead, end: boolean): void {
+    if (head.status === 204) head.bodyLength = 0;
+    const attempt = end ? this.#finish() : this.#attempt;
+    attempt?.onHead(head, end);
+  }
+
+  onData(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
+    const attempt = end ? this.#finish() : this.#attempt;
+    return attempt === null || attempt.onData(bytes, at, to, end);
+  }
+
+  onTrailers(head: MessageHead): void {
+    this.#finish()?.onTrailers(head);
+  }
+
+  onWritable(): void {
+    this.#attempt?.onWritable();
+  }
+
+  onReset(reset: StreamReset): void {
+    const attempt = this.#take();
+    if (attempt === null) return;
+    if (reset.unprocessed) attempt.onRefused();
+    else if (reset.by === 'peer' || silence.has(reset.reason)) attempt.onConnectionLost(true, true);
+    else attempt.onProtocolError();
+  }
+
+  onClosed(): void {
+    this.#connection.left();
+  }
+
+  /**
+   * The response is complete. Nobody needs the rest of the request: NO_ERROR tells the peer that its answer arrived all the same
+   * (RFC 9113 section 8.1 has it the other way round).
+   */
+  #finish(): Attempt | null {
+    const stream = this.#stream;
+    const attempt = this.#take();
+    if (stream !== null && (!stream.sendEnded || stream.queuedBytes > 0)) stream.reset(errorCode.noError);
+    return attempt;
+  }
+
+  #take(): Attempt | null {
+    const attempt = this.#attempt;
+    this.#attempt = null;
+    return attempt;
+  }
+}
+
+/** Ways in which a peer is gone; every other end that was not its own word is a rule that it broke. */
+const silence: ReadonlySet<FailureReason> = new Set(['peer-closed', 'peer-go-away', 'keep-alive-timeout', 'settings-timeout', 'stalled', 'output-queue']);
