@@ -17,6 +17,7 @@ import { noTracer } from './telemetry/operation-tracer.ts';
 import type { OtlpExport } from './telemetry/otlp-export.ts';
 import { RefusalRing } from './telemetry/refusal-ring.ts';
 import { TelemetrySender } from './telemetry/telemetry-sender.ts';
+import { CertificateFiles } from './tls/certificate-files.ts';
 
 /** One running sidecar: the composition root. What starts in which order, and why there, is in `start`. */
 export class Sidecar {
@@ -26,6 +27,7 @@ export class Sidecar {
   readonly #refusals = new RefusalRing();
   readonly #readiness: AppReadiness;
   readonly #gateway: GatewayListeners;
+  readonly #certificates: CertificateFiles;
   readonly #client: ConfigClient;
   readonly #inspection: Inspection;
   readonly #configured = Promise.withResolvers<void>();
@@ -71,6 +73,7 @@ export class Sidecar {
     dataPlane.onWorkerDeath((worker, cause) => this.#onWorkerDeath(worker, cause));
     this.#readiness = new AppReadiness({ apps: [...settings.apps.values()], probe: probeApp, timers, onChange: (ready) => this.#onAppReady(ready) });
     this.#gateway = new GatewayListeners({ settings, dataPlane, timers, log, onBound: () => this.#announce() });
+    this.#certificates = new CertificateFiles({ useTlsMaterial: (material) => dataPlane.useTlsMaterial(material), clock, timers, log });
     this.#client = new ConfigClient({
       build, kinds, dataPlane, clock, timers, random, disk, pause, processFacts, addresses: settings.controlPlanes,
       instance: {
@@ -78,7 +81,8 @@ export class Sidecar {
         advertised: () => this.#advertised(this.#client.applied),
         appReady: () => this.#readiness.ready,
       },
-      reach: (next) => this.#gateway.reach(next),
+      // Files before ports: a port opens when it can be served.
+      reach: async (next) => (await this.#certificates.reach(next)) ?? this.#gateway.reach(next),
       tracer: { begin: (name, attributes) => (this.#otlp?.tracer ?? noTracer).begin(name, attributes) },
       onApplied: (applied) => this.#onApplied(applied),
       onRefusal: ({ class: refusalClass, hash, errors }) => {
@@ -94,6 +98,7 @@ export class Sidecar {
       listeners: () => this.listeners,
       telemetry: () => this.#sender?.status ?? null,
       listenerProblem: () => this.#gateway.problem,
+      certificates: () => this.#certificates.status,
       appReady: () => this.#readiness.ready,
       draining: () => this.#draining !== null,
     });
@@ -141,6 +146,8 @@ export class Sidecar {
   async #restore(): Promise<void> {
     const { log } = this.#environment;
     const { from, problems } = await this.#client.restore();
+    const { applied } = this.#client;
+    if (applied !== null) await this.#certificates.follow(applied.snapshot);
     for (const { file, code, message } of problems) log.error('a stored file cannot be used', { file, code, cause: message });
     if (from === 'nothing') log.info('nothing to enforce is on disk');
     else log.info('enforcing what is on disk', { generation: from });
@@ -165,6 +172,7 @@ export class Sidecar {
         refusalCount: () => this.#refusals.total,
         policyEvents: () => this.#dataPlane.readPolicyEvents(),
         threadDeaths: () => this.#threadDeaths,
+        certificates: () => this.#certificates.status,
         spans: () => this.#spanCounts,
         overloadStage: () => this.#dataPlane.overloadStage(),
       }),
@@ -214,7 +222,10 @@ export class Sidecar {
   #onApplied(applied: AppliedConfig): void {
     this.#configured.resolve();
     // At the start ports are bound after the restore, not from within it.
-    if (this.#admin) void this.#gateway.follow(applied.snapshot);
+    if (this.#admin) {
+      void this.#gateway.follow(applied.snapshot);
+      void this.#certificates.follow(applied.snapshot);
+    }
     if (this.#advertisedNames === '' || this.#namesAdvertised(applied) === this.#advertisedNames) return;
     // A bare --inbound takes the name of the Service's only port; once that is known, Hello is said again.
     this.#advertisedNames = this.#namesAdvertised(applied);
@@ -277,6 +288,7 @@ export class Sidecar {
   async #end(): Promise<void> {
     this.#readiness.stop();
     this.#gateway.close();
+    this.#certificates.close();
     this.#sender?.stop();
     await this.#otlp?.stop();
     await this.#client.close();

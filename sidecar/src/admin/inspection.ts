@@ -6,6 +6,7 @@ import type { ConfigClient } from '../config/config-client.ts';
 import type { BoundListener, DataPlane, RefusalRecord, RequestQuestion } from '../threads/data-plane.ts';
 import type { RefusalRing } from '../telemetry/refusal-ring.ts';
 import type { TelemetryStatus } from '../telemetry/telemetry-sender.ts';
+import type { CertificateStatus } from '../tls/certificate-files.ts';
 
 /** What a sidecar tells of itself: the admin interface and the questions of the control plane answer from here. */
 export interface InspectionSources {
@@ -17,9 +18,14 @@ export interface InspectionSources {
   readonly telemetry: () => TelemetryStatus | null;
   readonly listeners: () => readonly BoundListener[];
   readonly listenerProblem: () => string | null;
+  readonly certificates: () => readonly CertificateStatus[];
   readonly appReady: () => boolean;
   readonly draining: () => boolean;
   readonly startedAtMs: number;
+}
+
+function certificateView({ facts, loadedAtMs, ...rest }: CertificateStatus): object {
+  return { ...rest, names: facts?.names ?? [], keyType: facts?.keyType ?? '', fingerprint: facts?.fingerprint ?? '', notAfter: facts && isoTime(facts.notAfterMs), loadedAt: loadedAtMs > 0 ? isoTime(loadedAtMs) : null };
 }
 
 /** At most this many items of any list are in one answer. */
@@ -64,6 +70,7 @@ export class Inspection {
       lastRefusal: lastRefusal && { ...lastRefusal, version: formatVersion(lastRefusal.version), at: isoTime(lastRefusal.atMs), errors: lastRefusal.errors.slice(0, itemsMax) },
       refusedHashes: refusedHashes.slice(0, itemsMax),
       listeners: this.#sources.listeners(),
+      certificates: this.#sources.certificates().slice(0, itemsMax).map(certificateView),
       telemetry: this.#sources.telemetry(),
       refusals: this.#sources.refusals.total,
     };

@@ -4,6 +4,8 @@ import type { ConfigStatus } from '../config/config-client.ts';
 import type { SeriesReading } from '../threads/data-plane.ts';
 import { boundSeries } from '../telemetry/series-bound.ts';
 import type { TelemetryStatus } from '../telemetry/telemetry-sender.ts';
+import type { CertificateStatus } from '../tls/certificate-files.ts';
+import { edgeEventKinds, readContexts, readExpiry, readHandshakes, readProblems, readProxyHeaders } from './tls-metrics.ts';
 
 export interface MetricSources {
   readonly readSeries: () => readonly SeriesReading[];
@@ -16,6 +18,8 @@ export interface MetricSources {
   readonly policyEvents: () => ReadonlyMap<string, number>;
   /** Data threads that died and were replaced. */
   readonly threadDeaths: () => number;
+  /** What TLS uses of files. */
+  readonly certificates: () => readonly CertificateStatus[];
   /** Stage of overload, 0 to 3. */
   readonly overloadStage: () => number;
   /** Of requests, by what became of them; null where they are not recorded. */
@@ -68,6 +72,11 @@ export const metricTable: readonly MetricRow[] = [
   { name: 'remora_control_plane_connects_total', type: 'counter', help: 'Streams opened.', read: single((s) => s.configStatus().link.attempts) },
   { name: 'remora_disk_alarm', type: 'gauge', help: '1 while the data directory cannot be written.', read: single((s) => Number(s.configStatus().diskAlarm !== null)) },
   { name: 'remora_app_ready', type: 'gauge', help: '1 while the app accepts connections.', read: single((s) => Number(s.appReady())) },
+  { name: 'remora_tls_handshakes_total', type: 'counter', help: 'TLS handshakes of clients by outcome (`full`, `resumed`, or why it failed) and version.', read: (_series, s) => readHandshakes(s.policyEvents()) },
+  { name: 'remora_tls_contexts_total', type: 'counter', help: 'TLS contexts made for hosts of listeners.', read: (_series, s) => readContexts(s.policyEvents()) },
+  { name: 'remora_proxy_protocol_headers_total', type: 'counter', help: 'PROXY protocol headers by outcome: `version-1`, `version-2`, or why the connection was closed.', read: (_series, s) => readProxyHeaders(s.policyEvents()) },
+  { name: 'remora_tls_certificate_expiry_seconds', type: 'gauge', help: 'Unix time at which a certificate in use ends; of several authorities the first.', read: (_series, s) => readExpiry(s.certificates()) },
+  { name: 'remora_tls_certificate_problem', type: 'gauge', help: '1 while the files of a certificate cannot be used as they are, or what is used has expired.', read: (_series, s) => readProblems(s.certificates()) },
   { name: 'remora_refusals_seen_total', type: 'counter', help: 'Refusals that reached the ring for why.', read: single((s) => s.refusalCount()) },
   { name: 'remora_telemetry_dropped_total', type: 'counter', help: 'Batches not sent in time, refusals and events that did not fit the queue.', read: readDropped },
   { name: 'remora_spans_total', type: 'counter', help: 'Spans of requests, by what became of them: `exported`, `dropped` (the buffer was full), `failed` (the collector did not take them). Only with an OTLP endpoint.', read: readSpans },
@@ -135,9 +144,10 @@ function readRefusals(series: readonly SeriesReading[]): Sample[] {
 
 /** Counters are named `kind_event`; kinds have no underscore, and what did not fit has no kind. */
 function readPolicyEvents(_series: readonly SeriesReading[], sources: MetricSources): Sample[] {
-  return [...sources.policyEvents()].map(([name, value]) => {
+  return [...sources.policyEvents()].flatMap(([name, value]) => {
     const at = name.indexOf('_');
-    return { value, labels: at <= 0 ? { kind: '', event: name } : { kind: name.slice(0, at), event: name.slice(at + 1) } };
+    if (at > 0 && edgeEventKinds.has(name.slice(0, at))) return [];
+    return [{ value, labels: at <= 0 ? { kind: '', event: name } : { kind: name.slice(0, at), event: name.slice(at + 1) } }];
   });
 }
 

@@ -242,7 +242,7 @@ export class DataPlaneThread {
     if (gateway === undefined) return [];
     const made: ListenerBinding[] = [];
     for (const listener of generation.snapshot.listeners.values()) {
-      if (listener.protocol !== 'http') continue;
+      if (listener.protocol !== 'http' && listener.protocol !== 'https') continue;
       const { host, port } = gateway.listeners?.[listener.name] ?? { host: gateway.host, port: listener.port };
       const spec: ListenerSpec = { name: `gateway/${listener.name}`, side: 'gateway', host, port, portName: listener.name };
       if (this.#boundAs(spec) !== null) continue;
