@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { exitCodes } from './exit-codes.ts';
 import type { ExitCode } from './exit-codes.ts';
 import type { ApiClient, ApiQuestion } from './api-client.ts';
-import type { Session } from './session.ts';
+import type { OutputFormat, Session } from './session.ts';
 import { durationOption } from './session.ts';
 import type { WriteAnswer } from './api-shapes.ts';
 import { enforcementExitCode } from './enforcement-text.ts';
@@ -16,6 +16,8 @@ export interface WriteOptions {
   readonly force?: readonly string[];
   readonly message?: string;
   readonly dryRun?: boolean;
+  readonly all?: boolean;
+  readonly output?: OutputFormat;
 }
 
 /** Longest time that the control plane lets a write wait, in milliseconds. */
@@ -23,14 +25,15 @@ const waitMsMax = 600_000;
 /** Beyond the wait itself, an answer is given this long. */
 const answerSlackMs = 15_000;
 
-/** `--wait`, `--timeout`, `--force`, `--message`, `--dry-run`. */
+/** `--wait`, `--timeout`, `--force`, `--message`, `--dry-run`, `--all`. */
 export function addWriteOptions(command: Command): Command {
   return command
     .option('--wait', 'wait until the sidecars concerned enforce it')
     .option('--timeout <time>', 'longest wait for the sidecars', waitOption, 10_000)
     .option('--force <guards>', 'lift guards by name, separated by commas; never validation or bounds', listOption)
     .option('-m, --message <text>', 'why, for the history')
-    .option('--dry-run', 'show what would change and which sidecars would be touched; change nothing');
+    .option('--dry-run', 'show what would change and which sidecars would be touched; change nothing')
+    .option('--all', 'with --dry-run: also defaults that come or go with a section; json and yaml always have them');
 }
 
 function waitOption(text: string): number {
@@ -49,6 +52,7 @@ export function writeQuestion(options: WriteOptions): Pick<ApiQuestion, 'query' 
   return {
     query: {
       dryRun: options.dryRun === true ? 'true' : undefined,
+      all: options.dryRun === true && listsDefaults(options) ? 'true' : undefined,
       wait: waits ? 'applied' : undefined,
       timeout: waits ? `${options.timeout}ms` : undefined,
       force: options.force?.join(','),
@@ -56,6 +60,11 @@ export function writeQuestion(options: WriteOptions): Pick<ApiQuestion, 'query' 
     },
     timeoutMs: (waits ? options.timeout : 0) + answerSlackMs + 15_000,
   };
+}
+
+/** People get what policies set, programs everything. */
+function listsDefaults({ all, output = 'table' }: WriteOptions): boolean {
+  return all === true || output !== 'table';
 }
 
 /** Sends a write; with `--wait`, shows that it waits. */

@@ -25,13 +25,17 @@ const effectiveLinesMax = 40;
 
 /** What sidecars would enforce otherwise: values, not documents. */
 function effectiveText({ effective }: WriteAnswer, style: Style): string {
-  if (effective === null || effective.changes.length === 0) return '';
+  if (effective === null || effective.changes.length + effective.defaults === 0) return '';
   const lines = effective.changes.slice(0, effectiveLinesMax).map(({ pointer, winner, places, placeCount, ...field }) => {
     const more = placeCount > 1 ? ` and ${placeCount - 1} more` : '';
     return `    ${pointer}: ${fieldText({ pointer, ...field }, style)} ${style.faint(`(${winner}) ${places[0] ?? ''}${more}`)}\n`;
   });
   const rest = effective.changes.length + effective.more - lines.length;
-  return `${style.name('enforced otherwise:')}\n${lines.join('')}${rest > 0 ? style.faint(`    and ${rest} more\n`) : ''}`;
+  return `${style.name('enforced otherwise:')}\n${lines.join('')}${rest > 0 ? style.faint(`    and ${rest} more\n`) : ''}${defaultsText(effective.defaults, style)}`;
+}
+
+function defaultsText(count: number, style: Style): string {
+  return count === 0 ? '' : style.faint(`    and ${count} ${count === 1 ? 'default' : 'defaults'} that no policy sets (--all)\n`);
 }
 
 function touchedText(answer: WriteAnswer, style: Style): string {

@@ -211,6 +211,32 @@ describe('the loop', () => {
       expect(before.body.fields).toMatchObject([{ value: '10s', winner: { policy: 'base' } }]);
     });
 
+    test('shows what policies set, and what is asked for by name; all of it with ?all', async () => {
+      const pointers = async (query: string): Promise<readonly string[]> => (await api.call('GET', `/v1/explain?service=payments&caller=orders${query}`)).body.fields.map((field: { pointer: string }) => field.pointer);
+      const set = await pointers('');
+      expect(set).toEqual(['/timeout/request']);
+      const everything = await pointers('&all');
+      expect(everything).toEqual(expect.arrayContaining(['/timeout/request', '/timeout/connect', '/requestLimits/headerCount']));
+      expect((await api.call('GET', '/v1/explain?service=payments&caller=orders')).body.defaults).toBe(everything.length - set.length);
+      expect((await api.call('GET', '/v1/explain?service=payments&caller=orders&all=true')).body.defaults).toBe(0);
+      expect(await pointers('&field=/timeout')).toEqual(['/timeout/request']);
+      expect(await pointers('&field=/timeout/connect')).toEqual(['/timeout/connect']);
+      await api.apply('kind: Policy\nname: bounded\ntarget: {}\nbounds: [{field: /retry/retries, max: 4}]\n');
+      expect(await pointers('')).toEqual(expect.arrayContaining(['/retry/retries', '/timeout/request']));
+      const ask = async (query: string): Promise<{ fields: unknown[]; defaults: number }> => (await api.call('POST', `/v1/explain${query}`, { body: { service: 'payments', request: { path: '/' } } })).body;
+      expect((await ask('?all')).fields.length).toBe((await ask('')).fields.length + (await ask('')).defaults);
+    });
+
+    test('a dry run leaves out defaults that come with a section, and counts them', async () => {
+      const document = 'kind: Policy\nname: shop-cors\ntarget: {gateway: edge}\ncors: {origins: ["https://a.example"]}\n';
+      const some = await api.apply(document, '?dryRun');
+      expect(some['effective']).toMatchObject({ changes: [{ pointer: '/cors/origins', winner: 'shop-cors' }], more: 0 });
+      const all = await api.apply(document, '?dryRun&all') as { effective: { changes: { pointer: string }[]; defaults: number } };
+      expect(all.effective.defaults).toBe(0);
+      expect(all.effective.changes.length).toBe(1 + (some as { effective: { defaults: number } }).effective.defaults);
+      expect(all.effective.changes.map(({ pointer }) => pointer)).toContain('/cors/credentials');
+    });
+
     test('as of a revision or a time; what is past retention is gone', async () => {
       const asked = async (at: string): Promise<ReturnType<ApiFixture['call']>> => api.call('GET', `/v1/explain?service=payments&caller=orders&field=/timeout/request&at=${encodeURIComponent(at)}`);
       const first = new Date().toISOString();

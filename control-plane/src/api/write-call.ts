@@ -18,6 +18,7 @@ import { enforcementAnswer, firstEnforcementPage, revisionAnswer } from './revis
 /** What every write can be asked for beside its content. */
 export const writeQuery = z.object({
   dryRun: flagParameter.describe('Validate, plan and answer; change nothing'),
+  all: flagParameter.describe('With `dryRun`: `effective` also lists defaults that come or go with a section'),
   plan: z.string().regex(/^[0-9a-f]{32}$/, { error: 'expected the `plan` of an earlier answer' }).optional().describe('Refuse where this would do something else than that plan'),
   wait: z.enum(['applied'], { error: 'expected applied' }).optional().describe('`applied`: answer when the sidecars concerned enforce it'),
   timeout: durationParameter({ ms: 600_000, text: '10m' }).default(10_000).describe('How long to wait, e.g. `10s`'),
@@ -58,6 +59,7 @@ export async function answerWrite(ports: ApiPorts, call: ApiCall<unknown, WriteQ
     author: call.author,
     message: checkText(query.message ?? '', 'message', 1_024),
     dryRun: query.dryRun,
+    allFields: query.all,
     force: query.force,
     ...(query.plan === undefined ? {} : { plan: query.plan }),
     ...idempotencyOf(call),

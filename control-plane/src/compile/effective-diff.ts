@@ -32,13 +32,18 @@ export interface EffectiveDiff {
   readonly changes: readonly EffectiveChange[];
   /** Changes beyond that. */
   readonly more: number;
+  /** Left out: defaults that come or go with a section, which no policy sets. */
+  readonly defaults: number;
 }
 
 const changesMax = 500;
 const placesShown = 20;
 
-/** What the sidecars of the changed subjects will enforce otherwise, field by field. Places with the same change are one entry. */
-export function effectiveDiff(before: Planned, after: Planned): EffectiveDiff {
+/**
+ * What the sidecars of the changed subjects will enforce otherwise, field by field. Places with the same change are one entry. Defaults that only come or
+ * go with their section are counted, and listed with `all`.
+ */
+export function effectiveDiff(before: Planned, after: Planned, { all }: { readonly all: boolean }): EffectiveDiff {
   const found = new Map<string, { change: Omit<EffectiveChange, 'places' | 'placeCount'>; places: Set<string> }>();
   const compared = new Map<string, readonly Omit<EffectiveChange, 'places' | 'placeCount'>[]>();
   for (const subject of [...after.changed].sort()) {
@@ -56,11 +61,16 @@ export function effectiveDiff(before: Planned, after: Planned): EffectiveDiff {
       }
     }
   }
-  const all = [...found.values()].map(({ change, places }): EffectiveChange => {
+  const entries = [...found.values()].map(({ change, places }): EffectiveChange => {
     const names = [...places].sort();
     return { ...change, places: names.slice(0, placesShown), placeCount: names.length };
   }).sort((a, b) => order(a.kind, b.kind) || order(a.pointer, b.pointer) || order(a.places[0] ?? '', b.places[0] ?? ''));
-  return { changes: all.slice(0, changesMax), more: Math.max(0, all.length - changesMax) };
+  const shown = all ? entries : entries.filter((entry) => !isMereDefault(entry));
+  return { changes: shown.slice(0, changesMax), more: Math.max(0, shown.length - changesMax), defaults: entries.length - shown.length };
+}
+
+function isMereDefault({ winner, before, after }: EffectiveChange): boolean {
+  return winner === 'default' && (before === undefined || after === undefined);
 }
 
 type Enforced = readonly [string, { readonly side: KindSide; readonly spot: Spot }];

@@ -42,6 +42,8 @@ export interface WriteRequest {
   readonly author: string;
   readonly message: string;
   readonly dryRun?: boolean;
+  /** Of a dry run: also fields that no policy sets. */
+  readonly allFields?: boolean;
   /** Hash of a plan somebody agreed to: refused where this would now do something else. */
   readonly plan?: string;
   /** Guards to lift. */
@@ -145,7 +147,7 @@ class SerialWritePath implements WritePath {
     for (let attempt = 0; attempt < headTries; attempt++) {
       const draft = this.#draft(request);
       checkPlan(request, draft);
-      if (request.dryRun) return { ...outcomeOf('dry-run', draft, request, null), effective: this.#state.kind === 'ready' ? effectiveDiff(this.#state.planned, draft.planned) : null };
+      if (request.dryRun) return { ...outcomeOf('dry-run', draft, request, null), effective: this.#state.kind === 'ready' ? effectiveDiff(this.#state.planned, draft.planned, { all: request.allFields === true }) : null };
       checkGuards(request, draft);
       const input = this.#appendInput(request, draft);
       if (!input) return outcomeOf('unchanged', draft, request, null);

@@ -15,6 +15,7 @@ interface DiffOptions {
   readonly file?: readonly string[];
   readonly prune?: string;
   readonly exitCode?: boolean;
+  readonly all?: boolean;
 }
 
 /** `remora diff 38 39`, `remora diff 39` (against the one before), `remora diff -f mesh/` (what an apply would change). */
@@ -26,6 +27,7 @@ export function addDiff(program: Command, run: Runner): void {
     .argument('[to]', 'revision')
     .option('-f, --file <path>', 'file, folder or - ; compared with what is in force', collect)
     .option('--prune <set>', 'with -f: as `apply --prune`')
+    .option('--all', 'with -f: also defaults that come or go with a section; json and yaml always have them')
     .option('--exit-code', `end with ${exitCodes.differs} where there are differences`)
     .action(run<DiffOptions>((session, options, [from, to]) => (options.file === undefined ? diffRevisions(session, options, from, to) : diffFiles(session, options, options.file))));
   addApiOptions(command);
@@ -42,7 +44,7 @@ async function diffRevisions(session: Session, options: DiffOptions, from: strin
 
 async function diffFiles(session: Session, options: DiffOptions, names: readonly string[]): Promise<ExitCode> {
   const input = loadInput(await readDocumentFiles(names, session.terminal));
-  const answer = await sendInput(session, { file: names, ...(options.prune === undefined ? {} : { prune: options.prune }), ...dryRun }, input);
+  const answer = await sendInput(session, { file: names, ...(options.prune === undefined ? {} : { prune: options.prune }), all: options.all === true, output: session.format, ...dryRun }, input);
   session.answer(answer, () => (answer.changes.length === 0 ? 'no differences\n' : writeText(answer, session.style)));
   return differs(options, answer.changes);
 }

@@ -17,6 +17,7 @@ interface ExplainOptions {
   readonly callerRoute?: string;
   readonly field?: string;
   readonly at?: string;
+  readonly all?: boolean;
 }
 
 /** `remora explain --service payments --caller batch --field /timeout`: per field value, winner, losers and why. */
@@ -30,6 +31,7 @@ export function addExplain(program: Command, run: Runner): void {
     .option('--caller <name>', 'as this service (or gateway/NAME) calls it')
     .option('--caller-route <name>', 'where a gateway calls: of this route of it')
     .option('--field <pointer>', 'only what is at or under this pointer, e.g. /timeout/request')
+    .option('--all', 'also fields that no policy sets, with their defaults; json and yaml always have them')
     .option('--at <moment>', 'as of a revision, or of a time such as 14:02, 30m (ago) or 2027-01-31T14:02:00Z')
     .action(run<ExplainOptions>(explain));
   addApiOptions(command);
@@ -42,15 +44,19 @@ async function explain(session: Session, options: ExplainOptions): Promise<void>
   const { service, gateway, route, field } = options;
   const at = pastMoment(options.at, session.terminal.now());
   const caller = options.caller === undefined || options.caller.includes('/') ? options.caller : `service/${options.caller}`;
-  const answer = (await session.api.call({ method: 'GET', path: '/v1/explain', query: { service, gateway, route, caller, callerRoute: options.callerRoute, field, at } })).body as ExplainAnswer;
+  const answer = (await session.api.call({ method: 'GET', path: '/v1/explain', query: { service, gateway, route, caller, callerRoute: options.callerRoute, field, at, all: options.all === true || session.format !== 'table' ? 'true' : undefined } })).body as ExplainAnswer;
   session.answer(answer, () => explanationText(answer, session.style));
 }
 
 function explanationText(answer: ExplainAnswer, style: Style): string {
-  if (answer.fields.length === 0) return `${placeText(answer)}: no policy and no default sets anything here\n`;
+  if (answer.fields.length === 0) return `${placeText(answer)}: ${answer.defaults === 0 ? 'no policy and no default sets anything here' : `no policy sets anything here; ${defaultsText(answer)}`}\n`;
   const shadow = answer.sections.filter((section) => section.shadow).map((section) => section.kind);
   const remark = shadow.length === 0 ? '' : `${style.warn(`in shadow, not enforced: ${shadow.join(', ')}`)}\n`;
-  return `${style.strong(placeText(answer))}\n${remark}${answer.fields.map((field) => fieldText(field, style)).join('')}`;
+  return `${style.strong(placeText(answer))}\n${remark}${answer.fields.map((field) => fieldText(field, style)).join('')}${answer.defaults === 0 ? '' : `  ${style.faint(defaultsText(answer))}\n`}`;
+}
+
+function defaultsText({ defaults }: ExplainAnswer): string {
+  return `${defaults} ${defaults === 1 ? 'field has its default' : 'fields have their defaults'} (--all)`;
 }
 
 function placeText({ place, revision }: ExplainAnswer): string {

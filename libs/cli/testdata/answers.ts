@@ -57,6 +57,7 @@ export const otherwise: NonNullable<WriteAnswer['effective']> = {
     { kind: 'retry', pointer: '/retry/retries', after: 2, winner: 'default', places: ['service/web calling service/orders'], placeCount: 1 },
   ],
   more: 3,
+  defaults: 9,
 };
 
 export const sidecar: SidecarAnswer = {
@@ -77,7 +78,7 @@ export const offlineSidecar: SidecarAnswer = { ...sidecar, nodeId: 'web-1', subj
 
 export const explanation: ExplainAnswer = {
   place: { owner: { kind: 'service', name: 'payments' }, caller: { kind: 'service', name: 'batch' } }, revision: 4,
-  sections: [{ kind: 'timeout', value: { request: '30s' }, shadow: false }, { kind: 'rateLimit', value: {}, shadow: true }],
+  sections: [{ kind: 'timeout', value: { request: '30s' }, shadow: false }, { kind: 'rateLimit', value: {}, shadow: true }], defaults: 3,
   fields: [
     {
       pointer: '/timeout/request', value: '30s', winner: { policy: 'batch-is-patient', target: '{service: payments} from {service: batch}', strength: 7 },

@@ -4,11 +4,11 @@ import { suggest } from '@remora/core/suggest';
 import { kindOrder } from '@remora/policy-kit/order';
 import { z } from 'zod';
 import type { Planned } from '../../compile/planner.ts';
-import type { Place } from '../../resolve/effective.ts';
+import type { FieldProvenance, Place } from '../../resolve/effective.ts';
 import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
-import { nameParameter } from '../parameters.ts';
+import { flagParameter, nameParameter } from '../parameters.ts';
 import { readJsonBody } from '../json-body.ts';
 import { missingPlaceText } from '../missing-place.ts';
 import { ApiError } from '../problem.ts';
@@ -34,11 +34,12 @@ function explainPlace(ports: ApiPorts): ApiRoute {
       caller: subjectText.optional().describe('As this service (or gateway/NAME) calls it'),
       callerRoute: nameParameter.optional().describe('The gateway\'s route, where a gateway calls'),
       at: atParameter.optional().describe('As of a revision, or of a time'),
+      all: flagParameter.describe('Also fields that no policy sets'),
     }),
-    answers: { 200: { description: 'All fields, or those at or below `field`', schema: explanationShape } }, problems: ['not-found', 'not-ready', 'history-gone'],
+    answers: { 200: { description: 'What policies set, or `field` and what of it they set', schema: explanationShape } }, problems: ['not-found', 'not-ready', 'history-gone'],
     handle({ query }) {
       const { revision, state } = stateAt(ports, query.at);
-      return { status: 200, body: { revision, ...explanation(state, placeOf(query), query.field) } };
+      return { status: 200, body: { revision, ...explanation(state, placeOf(query), { all: query.all, field: query.field }) } };
     },
   });
 }
@@ -61,10 +62,12 @@ function explainRequest(ports: ApiPorts): ApiRoute {
   return apiRoute({
     method: 'POST', path: '/v1/explain', operationId: 'explainRequest', tag: 'Explain', summary: 'What would happen to a request: its route, where it goes, and what holds there',
     description: 'Matched with the code that sidecars run, on what is compiled for them. Nothing is sent.',
+    query: z.object({ all: flagParameter.describe('Also fields that no policy sets') }),
     body: { kind: 'json', maxBytes: 64 * 1024, description: 'The request, and where it arrives', schema: askedBody },
     answers: { 200: { description: 'The place, and the explanation of all its fields', schema: requestExplanationShape } }, problems: ['not-found', 'not-ready', 'history-gone'],
     handle(call) {
       const asked = readJsonBody(askedBody, call.body);
+      const { all } = call.query;
       const { revision, state } = stateAt(ports, asked.at);
       const { owner } = placeOf(asked);
       const { port, ...request } = asked.request;
@@ -72,19 +75,43 @@ function explainRequest(ports: ApiPorts): ApiRoute {
       const place = placeOf({ ...asked, ...(found.route === '' ? {} : { route: found.route }) });
       const targets = found.targets.map((target) => ({
         ...target,
-        ...explanation(state, placeOf({ service: target.service, ...(target.route === '' ? {} : { route: target.route }), caller: subjectKey(owner), ...(found.route === '' ? {} : { callerRoute: found.route }) })),
+        ...explanation(state, placeOf({ service: target.service, ...(target.route === '' ? {} : { route: target.route }), caller: subjectKey(owner), ...(found.route === '' ? {} : { callerRoute: found.route }) }), { all }),
       }));
-      return { status: 200, body: { revision, ...found, ...explanation(state, place), targets } };
+      return { status: 200, body: { revision, ...found, ...explanation(state, place, { all }), targets } };
     },
   });
 }
 
-function explanation(state: Planned, place: Place, field?: string): { place: Place; sections: object[]; fields: readonly object[] } {
+interface Asked {
+  /** Fields that no policy sets too. */
+  readonly all: boolean;
+  readonly field?: string | undefined;
+}
+
+interface Explanation {
+  readonly place: Place;
+  readonly sections: readonly object[];
+  readonly fields: readonly FieldProvenance[];
+  readonly defaults: number;
+}
+
+function explanation(state: Planned, place: Place, { all, field }: Asked): Explanation {
   const { resolver } = state;
   checkField(field);
   const fields = resolver.explain(place, field);
   if (fields === null) throw new ApiError('not-found', missingPlaceText(state.state, place));
-  return { place, sections: resolver.effective(place).map(({ kind, value, shadow }) => ({ kind, value, shadow })), fields };
+  const shown = all ? fields : fields.filter((one) => isSet(one) || isNamed(one, field));
+  return { place, sections: resolver.effective(place).map(({ kind, value, shadow }) => ({ kind, value, shadow })), fields: shown, defaults: fields.length - shown.length };
+}
+
+/** Some policy has a say in it: its value, one that lost, or a bound. */
+function isSet({ winner, losers, bounds }: FieldProvenance): boolean {
+  return winner !== 'default' || losers.length > 0 || bounds.length > 0;
+}
+
+/** Who asks for one field gets it, whoever set it. */
+function isNamed({ pointer }: FieldProvenance, field: string | undefined): boolean {
+  return field !== undefined && (pointer === field || field.startsWith(`${pointer}/`));
 }
 
 /** A field of a kind that does not exist would look like one that nobody sets. */

@@ -23,6 +23,7 @@ const explained = {
   }),
   sections: z.array(z.object({ kind: z.string(), value: jsonShape, shadow: z.boolean() })),
   fields: z.array(fieldExplanationShape),
+  defaults: z.int().describe('Left out: fields that no policy sets and nothing bounds; `all` lists them'),
 };
 
 export const explanationShape = shape('Explanation', z.object({ revision: z.int(), ...explained }));

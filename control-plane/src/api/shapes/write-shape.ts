@@ -14,6 +14,7 @@ const effectiveDiffShape = shape('EffectiveDiff', z.object({
     placeCount: z.int(),
   })).describe('At most 500'),
   more: z.int(),
+  defaults: z.int().describe('Left out: defaults that come or go with a section; `all` lists them'),
 }));
 
 /** Answer to every write, dry or not. */
