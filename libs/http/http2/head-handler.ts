@@ -73,7 +73,7 @@ export class HeadHandler {
     }
     let owner;
     if (head === null) {
-      core.counters.countStreamError(this.#failure);
+      core.countStreamError(this.#failure);
       stream.discarding = true;
       owner = core.events.onUnreadRequest(stream, this.#failure);
     } else {

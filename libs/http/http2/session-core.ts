@@ -110,11 +110,16 @@ export class SessionCore {
   /** The peer broke a rule on this stream. */
   streamError(stream: Http2Stream, code: ErrorCode, reason: FailureReason): void {
     if (stream.closed) return;
-    this.counters.countStreamError(reason);
+    this.countStreamError(reason);
     this.writeReset(stream.id, code);
     this.resets.add(stream.id, true);
     this.endAbnormally(stream, { code, by: 'local', unprocessed: false, reason });
     this.spendReset(stream);
+  }
+
+  countStreamError(reason: FailureReason): void {
+    this.counters.countStreamError(reason);
+    this.events.onStreamError?.(reason);
   }
 
   endAbnormally(stream: Http2Stream, reset: StreamReset): void {
@@ -132,7 +137,7 @@ export class SessionCore {
   /** A request that never became a stream. */
   refuse(streamId: number, code: ErrorCode, reason: FailureReason): void {
     this.counters.refused++;
-    this.counters.countStreamError(reason);
+    this.countStreamError(reason);
     this.writeReset(streamId, code);
     this.resets.add(streamId, true);
     if (!this.#resetBudget.spend(this.now())) this.fail(errorCode.enhanceYourCalm, 'resets');

@@ -25,6 +25,8 @@ export interface SessionEvents {
    * reset. `reason` is `head-too-large` or `too-many-fields`.
    */
   onUnreadRequest(stream: Http2Stream, reason: FailureReason): StreamOwner | null;
+  /** A stream was refused, or reset because of what the peer did. For metrics: everything else about it goes to its owner. */
+  onStreamError?(reason: FailureReason): void;
   /** The peer's settings arrived, the first time or again: limits of streams may have changed. */
   onSettings(): void;
   /** The peer takes no new streams; those above `lastStreamId` have had their `onReset`, with `unprocessed`. */
