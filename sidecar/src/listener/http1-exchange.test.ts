@@ -72,6 +72,16 @@ describe('an exchange', () => {
     expect(seen.fields).toEqual(expect.arrayContaining(['x-forwarded-for: 6.6.6.6, 127.0.0.1', 'x-forwarded-proto: https', 'x-request-id: mine']));
   });
 
+  // The connection was destroyed with the answer in its buffer: what was incomplete was noticed in the turn in which the answer was written.
+  it.each([['a head', 'GET /b HTTP/1.1\r\nHo'], ['a body', 'POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab']])('is answered, also when %s that breaks off follows', async (_, rest) => {
+    const { rig: gateway } = await rig(answering(ok('first')));
+    const end = await client(gateway.port);
+    end.send(get('/a') + rest);
+    end.end();
+    expect((await end.message('response', 1))?.head.status).toBe(200);
+    await gateway.untilNothingIsLeft();
+  });
+
   it('serves pipelined requests in order over one upstream connection at a time', async () => {
     const { rig: gateway, up } = await rig(echoRequests);
     const end = await client(gateway.port);

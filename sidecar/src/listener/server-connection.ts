@@ -239,12 +239,12 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
   #inputEnded(): void {
     this.#closing = true;
     const run = this.#run;
-    if (run === null) {
-      if (this.#heads.waiting) this.#link.destroy();
-      else this.#link.end();
-    } else if (!this.#requestDone) {
+    // Behind an answer that is still gathered: what is incomplete gets none, what came before it does.
+    if (run === null) this.#link.end();
+    else if (!this.#requestDone) {
       run.clientGone();
-      this.#link.destroy();
+      this.#run = null;
+      this.#linger();
     }
   }
 
