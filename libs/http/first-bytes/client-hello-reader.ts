@@ -48,11 +48,10 @@ export class ClientHelloReader {
       }
       const take = Math.min(this.#recordLeft, raw.length - this.#at);
       if (take === 0) return 'more';
-      const wanted = this.#wanted();
       if (!this.#message.add(raw.bytes, this.#at, this.#at + take)) return this.#fail('bad', 'it is longer than 32 KiB');
       this.#at += take;
       this.#recordLeft -= take;
-      const verdict = this.#checkMessage(wanted);
+      const verdict = this.#checkMessage();
       if (verdict !== null) return verdict;
     }
   }
@@ -80,10 +79,10 @@ export class ClientHelloReader {
     return length < messageHeadBytes ? 0 : messageHeadBytes + (((bytes[1] as number) << 16) | ((bytes[2] as number) << 8) | (bytes[3] as number));
   }
 
-  #checkMessage(known: number): HelloVerdict | null {
+  #checkMessage(): HelloVerdict | null {
     const { bytes, length } = this.#message;
     if (bytes[0] !== clientHelloMessage) return this.#fail('bad', 'its first message is no ClientHello');
-    const wanted = known > 0 ? known : this.#wanted();
+    const wanted = this.#wanted();
     if (wanted === 0) return null;
     if (wanted > messageBytesMax) return this.#fail('bad', 'it is longer than 32 KiB');
     if (length < wanted) return null;

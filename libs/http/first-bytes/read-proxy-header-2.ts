@@ -57,7 +57,7 @@ function readTlvs(bytes: Uint8Array, from: number, end: number): Tlvs | string {
     } else if (type === authorityType) tlvs.authority = Buffer.from(bytes.subarray(start, to)).toString('utf8');
     else if (type === uniqueIdType) {
       if (to - start > 128) return 'its unique id is longer than 128 bytes';
-      tlvs.uniqueId = bytes.slice(start, to);
+      tlvs.uniqueId = new Uint8Array(bytes.subarray(start, to));
     }
     at = to;
   }
