@@ -38,7 +38,7 @@ function judge(setting: Setting): Promise<SuiteResult> {
   const title = titleOf(setting);
   return withProxies(async (proxies) => {
     const upstreamPort = await freePort();
-    const { port } = await proxies.proxy({ upstreamPort, hops, protocol: version === 1 ? 'http' : 'h2c', documents: patience });
+    const { port } = await proxies.proxy({ upstreamPort, hops, protocol: version === 1 ? 'http' : 'http2', documents: patience });
     const folder = mkdtempSync(path.join(tmpdir(), 'remora-connect-'));
     try {
       const config = path.join(folder, 'config.yaml');

@@ -15,7 +15,7 @@ export const h2specClientSuite: Suite = { name: 'h2spec-client', needs: ['h2spec
 async function run(): Promise<readonly SuiteResult[]> {
   return [await withProxies(async (proxies) => {
     const firstPort = await freeRange(caseCount);
-    const { port } = await proxies.proxy({ upstreamPort: firstPort, protocol: 'h2c', documents: routesTo(firstPort) });
+    const { port } = await proxies.proxy({ upstreamPort: firstPort, protocol: 'http2', documents: routesTo(firstPort) });
     const worker = path.join(import.meta.dirname, 'request-worker.ts');
     const { output } = await runProgram(
       [requireTool('h2specd'), '--host', '127.0.0.1', '--from-port', String(firstPort), '--timeout', '1', '--exec', `${process.execPath} ${worker} ${port}`],
@@ -28,7 +28,7 @@ async function run(): Promise<readonly SuiteResult[]> {
 /** One Service and one Route for each port; the path names it. */
 function routesTo(firstPort: number): string {
   return Array.from({ length: caseCount }, (_, nth) => firstPort + nth).map((port) => [
-    `{kind: Service, name: case-${port}, ports: {http: {port: 80, protocol: h2c}}, endpoints: [{address: 127.0.0.1, port: ${port}}]}`,
+    `{kind: Service, name: case-${port}, ports: {http: {port: 80, protocol: http2}}, endpoints: [{address: 127.0.0.1, port: ${port}}]}`,
     `{kind: Route, name: case-${port}, gateway: NAME, match: {path: {exact: /${port}}}, to: [{service: case-${port}}]}`,
   ].join('\n---\n')).join('\n---\n');
 }

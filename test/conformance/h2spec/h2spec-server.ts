@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { RawClient } from '../../processes/raw-client.ts';
 import { runProgram } from '../program.ts';
 import { withProxies } from '../proxy-under-test.ts';
 import type { CaseNote, Suite, SuiteResult } from '../suite.ts';
@@ -20,7 +21,7 @@ async function run(): Promise<readonly SuiteResult[]> {
   try {
     return [await withProxies(async (proxies) => {
       const { port } = await proxies.proxy({ upstreamPort: appPort });
-      return judge('h2spec, server role, cleartext', port, []);
+      return closesAfterPreface(await judge('h2spec, server role, cleartext', port, []), port);
     })];
   } finally {
     app.closeAllConnections();
@@ -37,6 +38,21 @@ async function startApp(): Promise<Server> {
   app.listen(0, '127.0.0.1');
   await once(app, 'listening');
   return app;
+}
+
+/**
+ * On a port that speaks both versions, what is no HTTP/2 preface is HTTP/1.1: it gets a 400 of that version, then the end. h2spec takes the 400 for a broken
+ * frame and does not see the end, which is all that it asks for; so that is looked at here.
+ */
+async function closesAfterPreface(result: SuiteResult, port: number): Promise<SuiteResult> {
+  const misjudged = result.failed.find(({ name, why }) => name === 'http2/3.5: Sends invalid connection preface' && why.includes('HTTP/1.1 header'));
+  if (misjudged === undefined) return result;
+  const client = await RawClient.open(port);
+  client.write('INVALID CONNECTION PREFACE\r\n\r\n');
+  await client.untilClosed();
+  if (client.status !== 400) return result;
+  const why = 'passed as judged here: the connection ends, behind an HTTP/1.1 400 that h2spec cannot read (RFC 9113 section 3.4 asks for the end)';
+  return { ...result, failed: result.failed.filter((note) => note !== misjudged), excluded: [...result.excluded, { name: misjudged.name, why }] };
 }
 
 async function judge(title: string, port: number, flags: readonly string[]): Promise<SuiteResult> {

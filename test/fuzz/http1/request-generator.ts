@@ -15,7 +15,7 @@ export function generateRequest(choice: Choice, token: string): RequestModel {
   return {
     method,
     target: generateTarget(choice, token),
-    version: choice.once(12) ? 'HTTP/1.0' : 'HTTP/1.1',
+    version: body.kind !== 'chunked' && choice.once(12) ? 'HTTP/1.0' : 'HTTP/1.1',
     fields: generateFields(choice, token),
     body,
     space: choice.pick([' ', ' ', ' ', '', '\t', '  ', ' \t ']),
@@ -85,7 +85,7 @@ function generateChunks(choice: Choice, bytes: string): ChunkModel[] {
     const end = Math.min(bytes.length, at + choice.pick([1, 2, 16, 100, 10_000, 100_000]));
     const hex = (end - at).toString(16);
     const size = choice.pick([hex, hex, hex.toUpperCase(), hex.padStart(4, '0')]);
-    chunks.push({ size, extension: choice.pick(['', '', '', ';a', ';a=b', ';a="q\\"s"', ' ;a', '; a=b']), bytes: bytes.slice(at, end) });
+    chunks.push({ size, extension: choice.pick(['', '', '', ';a', ';a=b', ';a="q\\"s"']), bytes: bytes.slice(at, end) });
     at = end;
   }
   return chunks.length > 300 ? [{ size: bytes.length.toString(16), extension: '', bytes }] : chunks;

@@ -28,7 +28,8 @@ export class NodeWitness implements Witness {
     this.#server.on('checkExpectation', (request, response) => this.#server.emit('request', request, response));
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
       if (error.code !== 'HPE_INVALID_EOF_STATE' && error.code !== 'ECONNRESET') this.#complaints.set(socket, error.code ?? error.message);
-      socket.destroy();
+      // Requests that are complete are still being told.
+      void laterTurns(8).then(() => socket.destroy());
     });
   }
 
@@ -55,6 +56,10 @@ export class NodeWitness implements Witness {
   async close(): Promise<void> {
     this.#server.close();
   }
+}
+
+async function laterTurns(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => { setImmediate(resolve); });
 }
 
 /** As much of a socket as `node:http` asks for. What is written goes nowhere. */

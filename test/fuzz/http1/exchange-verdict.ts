@@ -1,0 +1,99 @@
+import type { ReadAnswer, ReadAnswers } from './answer-reader.ts';
+import { headerOf } from './answer-reader.ts';
+import type { Conversation } from './conversation.ts';
+import { digest, echoBody, type SeenRequest } from './echo-upstream.ts';
+import { conserved, type Plan } from './plan.ts';
+
+/** Everything that is known of one conversation when it is over. */
+export interface Outcome {
+  readonly conversation: Conversation;
+  readonly plan: Plan;
+  readonly read: ReadAnswers;
+  readonly ended: 'end' | 'reset';
+  readonly complete: readonly SeenRequest[];
+  readonly begun: readonly string[];
+}
+
+/** '' where all oracles hold; else which does not, and how. */
+export function judgeOutcome(outcome: Outcome): string {
+  return unreadable(outcome) || order(outcome) || refusals(outcome) || reached(outcome) || conservation(outcome) || validity(outcome);
+}
+
+/** What a second run with other segments must repeat: statuses, reasons, which request each answer is for, what reached the upstream. */
+export function outcomeText({ read, complete }: Outcome): string {
+  const answers = read.answers.map((answer) => [answer.status, headerOf(answer, 'x-remora-reason'), headerOf(answer, 'x-token').slice(8), answer.complete].join(' '));
+  return JSON.stringify([answers, complete.map(({ token, method, headers, body }) => [token.slice(8), method, headers.map(([name]) => name).filter((name) => !volatile.has(name)), body.length])]);
+}
+
+/** Only some runs have these: they depend on time. */
+const volatile: ReadonlySet<string> = new Set(['x-remora-deadline']);
+
+function unreadable({ read }: Outcome): string {
+  return read.unreadable === '' ? '' : `the client cannot read the answer: ${JSON.stringify(read.unreadable)}`;
+}
+
+/** The n-th answer is the n-th request's: its token, its body. Nothing else has an answer. */
+function order({ plan, read }: Outcome): string {
+  for (const [n, answer] of read.answers.entries()) {
+    if (isRefusal(answer)) continue;
+    const request = plan.requests[n];
+    if (request === undefined) return `answer ${n} from the upstream (${answer.status}), but only ${plan.requests.length} requests were read`;
+    const token = headerOf(answer, 'x-token');
+    if (token !== request.token) return `answer ${n} is for ${token}, the request was ${request.token}`;
+    const body = request.method === 'HEAD' ? '' : echoBody(token) ?? '';
+    if (answer.complete && answer.body !== body) return `answer ${n} has another body than the upstream sent: ${JSON.stringify(answer.body.slice(0, 100))}`;
+    if (headerOf(answer, 'x-read') !== digest(request.body)) return `request ${n} reached the upstream with another body`;
+    if (answer.headers.filter(([name]) => name === 'x-twice').map(([, value]) => value).join() !== 'a,b') return `answer ${n} lost a header`;
+  }
+  return '';
+}
+
+/** A refusal that closes is the last answer; what was not read is refused, or the connection ends. */
+function refusals({ plan, read }: Outcome): string {
+  const closing = read.answers.findIndex((answer) => headerOf(answer, 'connection') === 'close');
+  if (closing >= 0 && closing < read.answers.length - 1) return `answer ${closing} said close, ${read.answers.length} answers came`;
+  if (read.answers.length > plan.requests.length + (plan.end === 'refused' || plan.end === 'incomplete' ? 1 : 0)) return `${read.answers.length} answers to ${plan.requests.length} requests`;
+  const beyond = read.answers[plan.requests.length];
+  return beyond !== undefined && !isRefusal(beyond) ? `what was not a request got ${beyond.status} from the upstream` : '';
+}
+
+/** After a refusal nothing reached the upstream: neither the request nor what followed it. */
+function reached({ conversation, read, complete, begun, ended }: Outcome): string {
+  // Tokens that were spoiled cannot be told from those of others.
+  const answered = read.answers.filter((answer) => !isRefusal(answer)).map((answer) => headerOf(answer, 'x-token')).filter((token) => token.startsWith(conversation.prefix));
+  const arrived = complete.map(({ token }) => token);
+  const same = ended === 'end' ? answered.join() === arrived.join() : arrived.join().startsWith(answered.join());
+  if (!same && read.answers.every(({ complete: whole }) => whole)) return `answers to ${answered.join() || 'nothing'}, but the upstream read ${arrived.join() || 'nothing'}`;
+  // One request may have begun before its body turned out to be wrong.
+  if (begun.length > complete.length + 1) return `${begun.length} requests began at the upstream, ${complete.length} came whole`;
+  return '';
+}
+
+function conservation({ plan, complete }: Outcome): string {
+  for (const seen of complete) {
+    const sent = plan.requests.find(({ token }) => token === seen.token);
+    if (sent === undefined) return `the upstream read ${seen.token}, which nobody sent`;
+    const [before, after] = [conserved(sent.headers), conserved(seen.headers)];
+    if (before !== after) return `headers of ${seen.token} changed: ${JSON.stringify(before)} | ${JSON.stringify(after)}`;
+    if (sent.body !== seen.body || sent.method !== seen.method) return `method or body of ${seen.token} changed`;
+  }
+  return '';
+}
+
+/** What was not spoiled is served. */
+function validity({ conversation, plan, read, ended }: Outcome): string {
+  if (!conversation.valid) return '';
+  if (plan.end !== 'nothing' && plan.end !== 'closed') return `valid requests are read as ${plan.end}`;
+  for (const [n, answer] of read.answers.entries()) {
+    const expectation = plan.requests[n]?.headers.some(([name]) => name === 'expect') ?? false;
+    if (isRefusal(answer) && !(answer.status === 417 || expectation) && answer.status !== 501) return `valid request ${n} got ${answer.status} ${headerOf(answer, 'x-remora-reason')}`;
+  }
+  const served = read.answers.length;
+  const closed = read.answers.some((answer) => headerOf(answer, 'connection') === 'close');
+  return served < plan.requests.length && !closed && ended === 'end' ? `${served} answers to ${plan.requests.length} valid requests` : '';
+}
+
+export function isRefusal(answer: ReadAnswer): boolean {
+  return headerOf(answer, 'x-remora-origin') === 'remora';
+}
+

@@ -1,0 +1,46 @@
+import { MessageReader } from '@remora/http/message-reader';
+import type { MessageHead } from '@remora/http/message-head';
+import { tokenPattern } from './request-generator.ts';
+
+/** What a client's bytes mean, read in this process in one piece. */
+export interface Plan {
+  readonly requests: readonly PlannedRequest[];
+  /** What follows them. */
+  readonly end: 'nothing' | 'refused' | 'incomplete' | 'closed' | 'switched';
+}
+
+export interface PlannedRequest {
+  readonly method: string;
+  readonly token: string;
+  readonly body: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+}
+
+export function planOf(bytes: Uint8Array): Plan {
+  const reader = new MessageReader('request', { bytesMax: 64 * 1024, fieldsMax: 100 });
+  reader.feed(bytes);
+  const { state } = reader;
+  reader.end();
+  const requests = reader.messages.map(({ head, body }): PlannedRequest => ({
+    method: head.method, token: tokenPattern.exec(head.path)?.[1] ?? '', body: Buffer.concat(body).toString('latin1'), headers: fieldsOf(head),
+  }));
+  return { requests, end: state === 'open' ? (reader.state === 'refused' ? 'incomplete' : 'nothing') : state };
+}
+
+export function fieldsOf(head: MessageHead): [string, string][] {
+  const fields: [string, string][] = [];
+  head.forEach((name, value) => fields.push([name, value]));
+  return fields;
+}
+
+/** Names that a gateway drops or sets itself: hop by hop, framing, and its own account of the client. */
+const notConserved: ReadonlySet<string> = new Set([
+  'connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'content-length', 'expect', 'host',
+  'forwarded', 'x-request-id', 'traceparent', 'tracestate', 'x-forwarded-client-cert', 'proxy-authorization', 'via', 'date',
+]);
+
+/** Headers that must arrive as they were sent, as comparable text. Spellings with `_` and `.` of what only the gateway may say do not pass. */
+export function conserved(headers: readonly (readonly [string, string])[]): string {
+  return headers.filter(([name]) => !notConserved.has(name) && !/^x[-_.](forwarded|remora)[-_.]/.test(name))
+    .toSorted((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0)).map(([name, value]) => `${name}: ${value}`).join('\n');
+}
