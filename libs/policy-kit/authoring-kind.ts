@@ -14,6 +14,11 @@ export interface AuthoringKind {
   readonly name: string;
   /** Where it is enforced: by the target's own sidecar or gateway, or by those who call it. */
   readonly side: 'provider' | 'caller';
+  /**
+   * Holds for TCP connections too. Of the other kinds nothing is enforced on ports that carry TCP: inherited they are ignored there, and a policy whose
+   * target has nothing but such ports is refused.
+   */
+  readonly tcp?: boolean;
   /** Enforced with its defaults even where no policy sets it. */
   readonly always: boolean;
   /** Whether `enforcement: shadow` is accepted: every kind that can refuse or change a request. */

@@ -13,6 +13,11 @@ export interface RuntimeKind<S> {
   /** Highest format of the kind's message that `decode` reads. */
   readonly format: number;
   readonly side: 'provider' | 'caller';
+  /**
+   * Holds for TCP connections too: an exchange with a head that has no path and no fields, and a method that is CONNECT. Of the other kinds nothing is
+   * built for a port that carries TCP.
+   */
+  readonly tcp?: boolean;
   /** Reasons this kind refuses with; empty where it never does. */
   readonly reasons: readonly Reason[];
   /** Checks every bound again. Throws WireError. */

@@ -8,6 +8,7 @@ import { standardFields } from './standard-fields.ts';
 export const accessLogAuthoring: AuthoringKind = {
   name: 'accessLog',
   side: 'provider',
+  tcp: true,
   always: false,
   shadow: false,
   format: 1,

@@ -8,6 +8,7 @@ import { accessLogWire, type AccessLogSettings } from './wire.ts';
 export const accessLogRuntime: RuntimeKind<AccessLogSettings> = {
   ...accessLogWire,
   side: 'provider',
+  tcp: true,
   edge: makeAccessLogFilter,
 };
 

@@ -7,6 +7,7 @@ import { ipAccessDefaults, ipAccessSchema, type EffectiveIpAccess } from './sche
 export const ipAccessAuthoring: AuthoringKind = {
   name: 'ipAccess',
   side: 'provider',
+  tcp: true,
   always: false,
   shadow: true,
   format: 1,

@@ -8,6 +8,7 @@ import { ipAccessWire, type IpAccessSettings, type NetworkEntry } from './wire.t
 export const ipAccessRuntime: RuntimeKind<IpAccessSettings> = {
   ...ipAccessWire,
   side: 'provider',
+  tcp: true,
   edge: makeIpAccessFilter,
 };
 

@@ -10,6 +10,7 @@ import {
 export const rateLimitAuthoring: AuthoringKind = {
   name: 'rateLimit',
   side: 'provider',
+  tcp: true,
   always: false,
   shadow: true,
   format: 1,

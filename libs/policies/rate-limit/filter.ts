@@ -12,6 +12,7 @@ import { rateLimitWire, type RateLimitSettings } from './wire.ts';
 export const rateLimitRuntime: RuntimeKind<RateLimitSettings> = {
   ...rateLimitWire,
   side: 'provider',
+  tcp: true,
   edge: (settings, context) => (settings.limits.length === 0 ? null : createFilter(settings, context)),
 };
 

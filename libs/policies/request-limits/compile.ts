@@ -7,6 +7,7 @@ import { requestLimitsDefaults, requestLimitsSchema, type EffectiveRequestLimits
 export const requestLimitsAuthoring: AuthoringKind = {
   name: 'requestLimits',
   side: 'provider',
+  tcp: true,
   always: true,
   shadow: true,
   format: 1,

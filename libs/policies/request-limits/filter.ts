@@ -9,6 +9,7 @@ import { requestLimitsWire, unlimited, type RequestLimitsSettings } from './wire
 export const requestLimitsRuntime: RuntimeKind<RequestLimitsSettings> = {
   ...requestLimitsWire,
   side: 'provider',
+  tcp: true,
   reasons: [bodyTooLarge],
   edge: makeRequestLimitsFilter,
 };

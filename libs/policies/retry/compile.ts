@@ -7,6 +7,7 @@ import { checkRetry, retriableGrpcCodes, retryDefaults, retrySchema, type Effect
 export const retryAuthoring: AuthoringKind = {
   name: 'retry',
   side: 'caller',
+  tcp: true,
   always: true,
   shadow: false,
   format: 2,

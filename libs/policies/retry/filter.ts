@@ -9,6 +9,7 @@ import { retryWire, type RetrySettings } from './wire.ts';
 export const retryRuntime: RuntimeKind<RetrySettings> = {
   ...retryWire,
   side: 'caller',
+  tcp: true,
   reasons: [],
   layer: makeRetryLayer,
 };

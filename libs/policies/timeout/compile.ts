@@ -7,6 +7,7 @@ import { checkTimeout, timeoutDefaults, timeoutSchema, type EffectiveTimeout } f
 export const timeoutAuthoring: AuthoringKind = {
   name: 'timeout',
   side: 'caller',
+  tcp: true,
   always: true,
   shadow: false,
   format: 1,

@@ -8,6 +8,7 @@ import { timeoutWire, type TimeoutSettings } from './wire.ts';
 export const timeoutRuntime: RuntimeKind<TimeoutSettings> = {
   ...timeoutWire,
   side: 'caller',
+  tcp: true,
   reasons: [],
   layer: makeTimeoutLayer,
 };

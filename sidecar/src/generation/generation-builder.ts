@@ -11,8 +11,8 @@ import { connectionLimitsOf } from '../listener/connection-limits.ts';
 import type { Generation } from './generation.ts';
 import { BuildError, type PlaceBuilder } from './place-builder.ts';
 import {
-  ResolvedTarget, type CallerPlace, type CallerRoute, type Destination, type GatewayTarget, type ProviderAction, type ProviderPort,
-  type ProviderRoute, type RewritePlan, type SnapshotLabel, type WeightedTarget,
+  ResolvedTarget, transportOf, type CallerPlace, type CallerRoute, type Destination, type GatewayTarget, type ProviderAction, type ProviderPort,
+  type ProviderRoute, type RewritePlan, type SnapshotLabel, type Transport, type WeightedTarget,
 } from './places.ts';
 
 export interface GenerationInputs {
@@ -36,8 +36,9 @@ export function* buildGeneration(inputs: GenerationInputs): Generator<void, Gene
   }
   const destinations = new Map<string, Destination>();
   const byAuthority = new Map<string, Destination>();
+  const tcpByAuthority = new Map<string, Destination>();
   for (const destination of snapshot.destinations.values()) {
-    yield* buildDestination(inputs, destination, routes, { destinations, byAuthority });
+    yield* buildDestination(inputs, destination, routes, { destinations, byAuthority, tcpByAuthority });
     yield;
   }
   const inbound = new Map<string, ProviderPort>();
@@ -52,6 +53,7 @@ export function* buildGeneration(inputs: GenerationInputs): Generator<void, Gene
     inbound,
     listeners,
     byAuthority,
+    tcpByAuthority,
     unknownPlace: places.provider('outbound', snapshot.subject.name, '', { hash: '', sections: [] }),
     liveKeys: keys,
   };
@@ -75,15 +77,25 @@ class RoutesByOwner {
 // --- destinations ---------------------------------------------------------------------------------------------------
 
 function* buildDestination(
-  inputs: GenerationInputs, definition: CallDestination, all: RoutesByOwner, into: { destinations: Map<string, Destination>; byAuthority: Map<string, Destination> },
+  inputs: GenerationInputs, definition: CallDestination, all: RoutesByOwner,
+  into: { destinations: Map<string, Destination>; byAuthority: Map<string, Destination>; tcpByAuthority: Map<string, Destination> },
 ): Generator<void, void> {
-  const { destinations, byAuthority } = into;
+  const { destinations, byAuthority, tcpByAuthority } = into;
   const { service } = definition;
-  const http = definition.ports.filter(({ protocol }) => protocol !== 'tcp' && protocol !== 'tls');
+  const http = definition.ports.filter(({ protocol }) => transportOf(protocol) === 'http');
+  const tcp = definition.ports.filter(({ protocol }) => transportOf(protocol) !== 'http');
   const usual = defaultPort(http);
   const routes = all.of('outbound', service);
+  for (const port of tcp) {
+    const destination = yield* buildDestinationPort(inputs, definition, port, routes);
+    destinations.set(`${service}\0${port.name}`, destination);
+    tcpByAuthority.set(`${service}:${port.port}`, destination);
+    if (definition.ports.length > 1) continue;
+    destinations.set(`${service}\0`, destination);
+    tcpByAuthority.set(service, destination);
+  }
   for (const port of http) {
-    const destination = yield* buildDestinationPort(inputs, definition, port.name, routes);
+    const destination = yield* buildDestinationPort(inputs, definition, port, routes);
     destinations.set(`${service}\0${port.name}`, destination);
     byAuthority.set(`${service}:${port.port}`, destination);
     if (port.name !== usual) continue;
@@ -100,21 +112,24 @@ function defaultPort(ports: readonly { readonly name: string }[]): string {
 }
 
 function* buildDestinationPort(
-  inputs: GenerationInputs, definition: CallDestination, portName: string, routes: readonly RouteDefinition[],
+  inputs: GenerationInputs, definition: CallDestination, port: CallDestination['ports'][number], routes: readonly RouteDefinition[],
 ): Generator<void, Destination> {
   const { places, snapshot } = inputs;
+  const transport = transportOf(port.protocol);
+  const raw = transport !== 'http';
+  const tcpPort = raw ? port.name : '';
   const cluster = inputs.clusterFor(definition.service);
   const side = snapshot.subject.kind === 'gateway' ? 'gateway' : 'outbound';
   const callerRoute = (route: RouteDefinition | null): CallerRoute => {
     const name = route?.name ?? '';
     const settings = route?.settings ?? definition.settings;
     return {
-      caller: places.caller(side, definition.service, name, settings, snapshot.subject.name),
-      targets: subsetTargets(route, cluster, portName),
-      place: places.provider('outbound', definition.service, name, { hash: `caller:${settings.hash}`, sections: settings.sections }),
+      caller: places.caller(side, definition.service, name, settings, snapshot.subject.name, tcpPort),
+      targets: subsetTargets(route, cluster, port.name, raw),
+      place: places.provider('outbound', definition.service, name, { hash: `caller:${settings.hash}`, sections: settings.sections }, tcpPort),
     };
   };
-  const table = yield* buildTable(routes.filter((route) => appliesTo(route, portName)), callerRoute);
+  const table = yield* buildTable(routes.filter((route) => appliesTo(route, port.name, transport)), callerRoute);
   return {
     service: definition.service,
     cluster,
@@ -124,15 +139,16 @@ function* buildDestinationPort(
   };
 }
 
-function subsetTargets(route: RouteDefinition | null, cluster: Cluster, portName: string): readonly WeightedTarget[] {
+function subsetTargets(route: RouteDefinition | null, cluster: Cluster, portName: string, raw: boolean): readonly WeightedTarget[] {
   if (route === null || route.action.kind !== 'forward' || route.action.targets.length === 0) {
-    return [{ target: new ResolvedTarget(cluster, portName, []), weight: 1 }];
+    return [{ target: new ResolvedTarget(cluster, portName, [], raw), weight: 1 }];
   }
-  return route.action.targets.map(({ labels, weight, port }) => ({ target: new ResolvedTarget(cluster, port || portName, labels), weight }));
+  return route.action.targets.map(({ labels, weight, port }) => ({ target: new ResolvedTarget(cluster, port || portName, labels, raw), weight }));
 }
 
-function appliesTo(route: RouteDefinition, port: string): boolean {
-  return route.ports.length === 0 || route.ports.includes(port);
+/** A Route that names no port is for requests. */
+function appliesTo(route: RouteDefinition, port: string, transport: Transport): boolean {
+  return route.ports.length === 0 ? transport === 'http' : route.ports.includes(port);
 }
 
 // --- the own ports --------------------------------------------------------------------------------------------------
@@ -141,20 +157,23 @@ function* buildInbound(inputs: GenerationInputs, port: InboundPort, all: RoutesB
   const { snapshot, places } = inputs;
   const service = snapshot.subject.name;
   const app = inputs.appFor(port);
+  const transport = transportOf(port.protocol);
+  const tcpPort = transport === 'http' ? '' : port.name;
   const toApp = (rewrite: RewritePlan | null): ProviderAction => ({ kind: 'app', rewrite, caller: places.appCaller(service), target: app });
   const table = yield* buildTable(
-    all.of('inbound', service).filter((route) => appliesTo(route, port.name)),
+    all.of('inbound', service).filter((route) => appliesTo(route, port.name, transport)),
     (route): ProviderRoute => ({
-      place: places.provider('inbound', service, route.name, route.settings),
+      place: places.provider('inbound', service, route.name, route.settings, tcpPort),
       action: ownAction(route) ?? toApp(rewriteOf(route)),
     }),
   );
   return {
     name: port.name,
+    transport,
     limits: connectionLimitsOf(port.settings),
     pathRules: port.pathRules ?? snapshot.fleet.pathRules,
     table,
-    fallback: { place: places.provider('inbound', service, '', port.settings), action: toApp(null) },
+    fallback: { place: places.provider('inbound', service, '', port.settings, tcpPort), action: toApp(null) },
     hosts: [],
     edge: null,
   };
@@ -165,15 +184,18 @@ function* buildListener(
 ): Generator<void, ProviderPort> {
   const { snapshot, places } = inputs;
   const gateway = snapshot.subject.name;
-  const fallbackPlace = places.provider('gateway', gateway, '', listener.settings);
+  const transport = transportOf(listener.protocol);
+  const tcpPort = transport === 'http' ? '' : listener.name;
+  const fallbackPlace = places.provider('gateway', gateway, '', listener.settings, tcpPort);
   const httpsPort = [...snapshot.listeners.values()].find(({ protocol }) => protocol === 'https')?.port ?? 0;
-  const routes = listener.redirectToHttps ? [] : all.of('gateway', gateway).filter((route) => appliesTo(route, listener.name));
+  const routes = listener.redirectToHttps ? [] : all.of('gateway', gateway).filter((route) => appliesTo(route, listener.name, transport));
   const table = yield* buildTable(routes, (route): ProviderRoute => ({
-    place: places.provider('gateway', gateway, route.name, route.settings),
-    action: ownAction(route) ?? { kind: 'forward', rewrite: rewriteOf(route), targets: gatewayTargets(inputs, route, destinations) },
+    place: places.provider('gateway', gateway, route.name, route.settings, tcpPort),
+    action: ownAction(route) ?? { kind: 'forward', rewrite: rewriteOf(route), targets: gatewayTargets(inputs, route, destinations, tcpPort) },
   }));
   return {
     name: listener.name,
+    transport,
     limits: connectionLimitsOf(listener.settings),
     pathRules: listener.pathRules ?? snapshot.fleet.pathRules,
     table,
@@ -183,28 +205,31 @@ function* buildListener(
   };
 }
 
-function gatewayTargets(inputs: GenerationInputs, route: RouteDefinition, destinations: ReadonlyMap<string, Destination>): readonly GatewayTarget[] {
+function gatewayTargets(inputs: GenerationInputs, route: RouteDefinition, destinations: ReadonlyMap<string, Destination>, tcpListener: string): readonly GatewayTarget[] {
   if (route.action.kind !== 'forward') return [];
   return route.action.targets.map((target) => {
     const destination = destinations.get(`${target.service}\0${target.port}`);
     if (destination === undefined) {
       throw routeFailure(route, '/to', 'unknown-destination', `${target.service}${target.port && ` port ${target.port}`} is not among the destinations`);
     }
-    const port = (destination.fallback.targets[0] as WeightedTarget).target.port;
+    const { port, raw } = (destination.fallback.targets[0] as WeightedTarget).target;
+    if (raw !== (tcpListener !== '')) {
+      throw routeFailure(route, '/to', 'wrong-protocol', `${target.service} port ${port} carries ${raw ? 'TCP' : 'requests'}, the listener does not`);
+    }
     return {
-      target: new ResolvedTarget(destination.cluster, port, target.labels),
+      target: new ResolvedTarget(destination.cluster, port, target.labels, raw),
       weight: target.weight,
       destination,
-      overrides: callerOverrides(inputs, route, target.service),
+      overrides: callerOverrides(inputs, route, target.service, raw ? port : ''),
     };
   });
 }
 
-function callerOverrides({ places, snapshot }: GenerationInputs, route: RouteDefinition, service: string): ReadonlyMap<string, CallerPlace> | null {
+function callerOverrides({ places, snapshot }: GenerationInputs, route: RouteDefinition, service: string, tcpPort: string): ReadonlyMap<string, CallerPlace> | null {
   const own = route.callerOverrides.filter((override) => override.service === service);
   if (own.length === 0) return null;
   return new Map(own.map((override) => [
-    override.route, places.caller('gateway', service, override.route, override.settings, `${snapshot.subject.name}/${route.name}`),
+    override.route, places.caller('gateway', service, override.route, override.settings, `${snapshot.subject.name}/${route.name}`, tcpPort),
   ]));
 }
 

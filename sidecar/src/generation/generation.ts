@@ -14,6 +14,8 @@ export interface Generation {
   readonly listeners: ReadonlyMap<string, ProviderPort>;
   /** By what callers may write as host: `payments`, `payments:9000`. */
   readonly byAuthority: ReadonlyMap<string, Destination>;
+  /** The same for TCP: `payments:5432`, and `payments` where it has no other port. */
+  readonly tcpByAuthority: ReadonlyMap<string, Destination>;
   /** The outbound side's place where no destination was found. */
   readonly unknownPlace: Place;
   /** Owner keys of live state in use. */

@@ -45,14 +45,17 @@ export class PlaceBuilder {
     this.#callers.age();
   }
 
-  provider(side: Side, owner: string, route: string, settings: EffectiveSettings): Place {
-    const scope = `${side}/${owner}/${route}`;
-    return this.#kept(this.#places, `${scope}\0${settings.hash}`, (keys) => this.#makePlace({ side, owner, route, scope, settings }, keys));
+  /** `tcpPort`: the port or listener whose TCP connections it is for; '' for requests. */
+  provider(side: Side, owner: string, route: string, settings: EffectiveSettings, tcpPort = ''): Place {
+    const scope = tcpPort === '' ? `${side}/${owner}/${route}` : `${side}/${owner}:${tcpPort}/${route}`;
+    // Figures of connections stay apart from those of requests where no Route names them.
+    const shownRoute = route === '' && tcpPort !== '' ? `tcp/${tcpPort}` : route;
+    return this.#kept(this.#places, `${scope}\0${settings.hash}`, (keys) => this.#makePlace({ side, owner, route: shownRoute, scope, settings, tcp: tcpPort !== '' }, keys));
   }
 
-  caller(side: Side, service: string, route: string, settings: EffectiveSettings, owner: string): CallerPlace {
-    const scope = `${side}/${owner}/to/${service}/${route}`;
-    return this.#kept(this.#callers, `${scope}\0${settings.hash}`, (keys) => this.#makeCaller({ side, route, scope, settings }, keys));
+  caller(side: Side, service: string, route: string, settings: EffectiveSettings, owner: string, tcpPort = ''): CallerPlace {
+    const scope = tcpPort === '' ? `${side}/${owner}/to/${service}/${route}` : `${side}/${owner}/to/${service}:${tcpPort}/${route}`;
+    return this.#kept(this.#callers, `${scope}\0${settings.hash}`, (keys) => this.#makeCaller({ side, route, scope, settings, tcp: tcpPort !== '' }, keys));
   }
 
   #kept<T>(cache: BuiltCache<Kept<T>>, key: string, make: (keys: Set<string>) => T): T {
@@ -66,13 +69,13 @@ export class PlaceBuilder {
     return kept.value;
   }
 
-  #makePlace(place: { side: Side; owner: string; route: string; scope: string; settings: EffectiveSettings }, keys: Set<string>): Place {
-    const { side, owner, route, scope, settings } = place;
+  #makePlace(place: { side: Side; owner: string; route: string; scope: string; settings: EffectiveSettings; tcp: boolean }, keys: Set<string>): Place {
+    const { side, owner, route, scope, settings, tcp } = place;
     const live = this.#options.live.collector(keys);
     const slots = new SlotCounter();
     const filters: EdgeFilter[] = [];
     for (const section of settings.sections) {
-      if (section.runtime.side !== 'provider' || section.runtime.edge === undefined) continue;
+      if (section.runtime.side !== 'provider' || section.runtime.edge === undefined || (tcp && section.runtime.tcp !== true)) continue;
       const context = new PlaceFilterContext(
         this.#options.host, { kind: section.kind, side, scope, shadow: section.shadow, index: filters.length, live }, slots,
       );
@@ -82,11 +85,11 @@ export class PlaceBuilder {
     return { side, route, owner, filters: Object.freeze(filters), slotCount: slots.count, settings, series: new Map(), pin: null };
   }
 
-  #makeCaller(place: { side: Side; route: string; scope: string; settings: EffectiveSettings }, keys: Set<string>): CallerPlace {
-    const { side, route, scope, settings } = place;
+  #makeCaller(place: { side: Side; route: string; scope: string; settings: EffectiveSettings; tcp: boolean }, keys: Set<string>): CallerPlace {
+    const { side, route, scope, settings, tcp } = place;
     const live = this.#options.live.collector(keys);
     let dispatch = this.#options.connector;
-    const sections = settings.sections.filter(({ runtime }) => runtime.side === 'caller');
+    const sections = settings.sections.filter(({ runtime }) => runtime.side === 'caller' && (!tcp || runtime.tcp === true));
     for (let i = sections.length - 1; i >= 0; i--) {
       const section = sections[i] as EffectiveSection;
       const context = new PlaceFilterContext(this.#options.host, { kind: section.kind, side, scope, shadow: section.shadow, index: 0, live }, new SlotCounter());

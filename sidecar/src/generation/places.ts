@@ -150,29 +150,40 @@ export class ResolvedTarget implements Target {
   readonly port: string;
   readonly labels: readonly string[];
   readonly cluster: Cluster;
+  /** Reached by TCP connections whose bytes nobody looks into. */
+  readonly raw: boolean;
   #tiers: readonly Tier[] = [];
   #version = -1;
 
-  constructor(cluster: Cluster, port: string, labels: readonly string[]) {
+  constructor(cluster: Cluster, port: string, labels: readonly string[], raw = false) {
     this.service = cluster.service;
     this.cluster = cluster;
     this.port = port;
     this.labels = labels;
+    this.raw = raw;
   }
 
   /** By the last set of endpoints that came. */
   get tiers(): readonly Tier[] {
     if (this.cluster.version !== this.#version) {
       this.#version = this.cluster.version;
-      this.#tiers = this.cluster.subset(this.port, this.labels);
+      this.#tiers = this.cluster.subset(this.port, this.labels, this.raw);
     }
     return this.#tiers;
   }
 }
 
+/** What a port carries: requests, or connections whose bytes nobody looks into (`tls`: but for the name in their first message, at a gateway). */
+export type Transport = 'http' | 'tcp' | 'tls';
+
+export function transportOf(protocol: string): Transport {
+  return protocol === 'tcp' || protocol === 'tls' ? protocol : 'http';
+}
+
 /** One port of the own service, or one listener of the gateway. */
 export interface ProviderPort {
   readonly name: string;
+  readonly transport: Transport;
   readonly limits: ConnectionLimits;
   readonly pathRules: PathSpelling;
   readonly table: RouteTable<ProviderRoute>;

@@ -151,6 +151,13 @@ export class RawLink extends WheelNode implements LinkOwner, Deferred {
     this.#link.abort();
   }
 
+  /** Closes at once, as who never was there. */
+  close(): void {
+    this.#consumer = null;
+    this.#held = null;
+    this.#link.destroy();
+  }
+
   /** The peer takes what is queued, or has stopped to. */
   fire(): void {
     const { unsent } = this.#link;

@@ -4,6 +4,7 @@ import { namedProtocol, type FirstProtocol } from '@remora/http/first-bytes/firs
 import { readProxyHeader } from '@remora/http/first-bytes/read-proxy-header';
 import type { ConnectionFacts } from '@remora/policy-kit/exchange';
 import type { GatewayListener, ListenerTls } from '@remora/snapshot/snapshot';
+import type { Transport } from '../generation/places.ts';
 import type { Link, LinkOwner } from '../io/link.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
 import type { Engine } from '../pipeline/engine.ts';
@@ -12,9 +13,10 @@ import { peerIdentity } from '../tls/peer-identity.ts';
 import { handshakeFailure } from './handshake-failure.ts';
 import type { ListenerBinding } from './listener-binding.ts';
 import { plaintextAnswer } from './plaintext-answer.ts';
-import type { ServerCodec } from './server-codec.ts';
+import type { Served, ServerCodec } from './server-codec.ts';
 import { ServerConnection } from './server-connection.ts';
 import type { ServerPeer } from './server-peer.ts';
+import { TcpConnection } from './tcp-connection.ts';
 import { tlsAlerts } from './tls-alerts.ts';
 
 /**
@@ -28,7 +30,9 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
   forwarded: ForwardedFields | null = null;
   readonly #engine: Engine;
   #link!: Link;
-  #codec: ServerCodec | null = null;
+  #codec: Served | null = null;
+  /** What the port carried when the connection came. */
+  #transport: Transport = 'http';
   #phase: Phase = firstRequest;
   /** First bytes that do not decide yet. */
   #held: TextBuffer | null = null;
@@ -49,17 +53,37 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
   attach(link: Link): void {
     this.#link = link;
     const edge = this.#engine.edgeOf(this.binding);
+    this.#transport = this.#engine.transportOf(this.binding);
     if (edge !== null) {
       this.#edge = edge;
       this.#tls = edge.tls;
-      this.#phase = edge.proxyProtocol ? proxyHeader : edge.tls !== null ? clientHello : firstRequest;
+      if (edge.proxyProtocol) this.#phase = proxyHeader;
     }
+    if (this.#phase !== proxyHeader && !this.#choosePhase()) return;
     if (this.#phase === proxyHeader && !this.#engine.trusts(this.facts.peerAddress)) {
       this.#engine.count('proxyProtocol_untrusted-peer');
       link.destroy();
       return;
     }
     this.#arm(this.#tls === null ? this.#firstByteMs() : this.#tls.handshakeTimeoutMs);
+  }
+
+  /** What comes first once nothing stands before it. False: nothing is waited for, the connection is carried already. */
+  #choosePhase(): boolean {
+    if (this.#transport === 'tcp' || (this.#transport === 'tls' && this.binding.spec.side !== 'gateway')) {
+      this.#carry('', null);
+      return false;
+    }
+    this.#phase = this.#tls !== null || this.#transport === 'tls' ? clientHello : firstRequest;
+    return true;
+  }
+
+  /** Bytes that nobody looks into, from here on. `early`: those that were looked at, owned. */
+  #carry(serverName: string, early: TextBuffer | null): void {
+    this.#engine.thread.wheels.cancel(this);
+    this.#hello = null;
+    this.#held = null;
+    this.#codec = new TcpConnection(this.#engine, this, this.#link, { serverName, early });
   }
 
   #firstByteMs(): number {
@@ -134,8 +158,8 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
         if (addresses !== null) this.facts = { ...this.facts, peerAddress: addresses.sourceAddress, peerPort: addresses.sourcePort };
         this.#engine.count(`proxyProtocol_version-${read.header.version}`);
         this.#held = null;
-        this.#phase = this.#tls === null ? firstRequest : clientHello;
-        if (read.used < first.length) this.#look(first, read.used, first.length);
+        if (this.#transport === 'tcp') this.#carry('', read.used < first.length ? asText(Buffer.from(first.subarray(read.used))) : null);
+        else if (this.#choosePhase() && read.used < first.length) this.#look(first, read.used, first.length);
       }
     }
   }
@@ -174,7 +198,7 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
         return;
       case 'not-tls':
         // A person with http:// in the address line gets a word instead of a broken connection.
-        this.#refuseHandshake('not-tls', namedProtocol(hello.raw, hello.raw.length) === 'http1' ? plaintextAnswer : noBytes);
+        this.#refuseHandshake('not-tls', this.#tls !== null && namedProtocol(hello.raw, hello.raw.length) === 'http1' ? plaintextAnswer : noBytes);
         return;
       case 'bad':
         this.#refuseHandshake('bad-hello', tlsAlerts.decodeError);
@@ -185,15 +209,21 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
   }
 
   #answerHello({ hello, raw }: ClientHelloReader): void {
-    const [edge, tls] = [this.#edge, this.#tls];
-    if (hello === null || edge === null || tls === null) return;
+    if (hello === null) return;
     const { serverName } = hello;
+    const [edge, tls] = [this.#edge, this.#tls];
     // What cannot be read must not be taken for any policy (security.md 3.5).
     if (serverName.kind === 'unreadable') {
       this.#refuseHandshake('server-name', tlsAlerts.unrecognizedName);
       return;
     }
     const host = serverName.kind === 'host' ? serverName.host : '';
+    if (this.#transport === 'tls') {
+      this.facts = { ...this.facts, serverName: host };
+      this.#carry(host, asText(raw));
+      return;
+    }
+    if (edge === null || tls === null) return;
     const policy = this.#engine.tls.policy(edge, tls);
     if (tls.requireServerName && !policy.knows(host)) {
       this.#refuseHandshake('server-name', tlsAlerts.unrecognizedName);

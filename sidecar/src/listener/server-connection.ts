@@ -329,7 +329,10 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
     this.#engine.thread.wheels.cancel(this);
     const early = this.#held;
     this.#held = null;
-    run.switchTo(new ServerTunnel(this.#link, this.#engine.thread, run, { early, readEnded: this.#readEnded, onGone: () => this.onClosed() }));
+    const tunnel = new ServerTunnel(this.#link, this.#engine.thread, { early, readEnded: this.#readEnded, onGone: () => this.onClosed() });
+    tunnel.carry(run);
+    tunnel.sendHead(head, false);
+    run.switchTo(tunnel);
     return true;
   }
 

@@ -8,27 +8,33 @@ import type { ServerStream } from './server-stream.ts';
 
 /** The client's end of a tunnel on a connection of its own: HTTP/1.1 after 101, TCP from its beginning. */
 export class ServerTunnel implements ServerStream, RawConsumer {
-  readonly #run: ExchangeRun;
+  #run: ExchangeRun | null = null;
   readonly #raw: RawLink;
+  /** There is, or was, somebody at the other end. */
+  #open = false;
 
-  /** `early`: what came before the switch, owned. */
-  constructor(link: Link, thread: ThreadContext, run: ExchangeRun, start: { readonly early: TextBuffer | null; readonly readEnded: boolean; readonly onGone: () => void }) {
-    this.#run = run;
+  /** `early`: what came before, owned. `carry` follows. */
+  constructor(link: Link, thread: ThreadContext, start: { readonly early: TextBuffer | null; readonly readEnded: boolean; readonly onGone: () => void }) {
     this.#raw = new RawLink(link, thread, this, start);
+  }
+
+  /** The exchange whose bytes it has, by its switch. */
+  carry(run: ExchangeRun): void {
+    this.#run = run;
   }
 
   // --- from the client --------------------------------------------------------------------------------------------
 
   take(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
-    return this.#run.bodyData(bytes, at, to, end);
+    return this.#run?.bodyData(bytes, at, to, end) ?? true;
   }
 
   writable(): void {
-    this.#run.writable();
+    this.#run?.writable();
   }
 
   lost(): void {
-    this.#run.clientGone();
+    this.#run?.clientGone();
   }
 
   // --- ServerStream -----------------------------------------------------------------------------------------------
@@ -49,6 +55,7 @@ export class ServerTunnel implements ServerStream, RawConsumer {
   sendInfo(): void {}
 
   sendHead(_head: MessageHead, _end: boolean): boolean {
+    this.#open = true;
     return true;
   }
 
@@ -60,12 +67,15 @@ export class ServerTunnel implements ServerStream, RawConsumer {
     this.#raw.send(noBytes, 0, 0, true);
   }
 
+  /** A reset, but for a connection that was refused: its client may still be busy with connecting. */
   abort(): void {
-    this.#raw.abort();
+    if (this.#open) this.#raw.abort();
+    else this.#raw.close();
   }
 
   exchangeEnded(): void {
-    this.#raw.drop();
+    if (this.#open) this.#raw.drop();
+    else this.#raw.close();
   }
 }
 

@@ -21,7 +21,7 @@ import { HopList } from './hop-list.ts';
 import { LiveTunnels } from './live-tunnels.ts';
 import type { ListenerBinding } from '../listener/listener-binding.ts';
 import { addForwardedFields, forwardedFields, removeOutsideHeaders } from './outside-headers.ts';
-import { pinFor, type CallerRoute, type Destination, type GatewayTarget, type Place, type ProviderPort, type ProviderRoute, type RespondAction, type RewritePlan, type WeightedTarget } from '../generation/places.ts';
+import { pinFor, type Transport, type CallerRoute, type Destination, type GatewayTarget, type Place, type ProviderPort, type ProviderRoute, type RespondAction, type RewritePlan, type WeightedTarget } from '../generation/places.ts';
 import { isRequestId, type RequestIds } from './request-ids.ts';
 import { makeRedirect, makeHttpsRedirect } from './redirects.ts';
 import type { RequestTracer } from './request-tracer.ts';
@@ -96,6 +96,15 @@ export class Engine {
     return this.#portOf(binding)?.limits ?? defaultConnectionLimits;
   }
 
+  /** What the listener's connections carry, as far as is known: requests. */
+  transportOf(binding: ListenerBinding): Transport {
+    const { side, destination = '' } = binding.spec;
+    if (side !== 'outbound') return this.#portOf(binding)?.transport ?? 'http';
+    const generation = this.#generation;
+    if (generation === null || destination === '' || generation.byAuthority.has(destination)) return 'http';
+    return generation.tcpByAuthority.has(destination) ? 'tcp' : 'http';
+  }
+
   /** What the first bytes of the listener's connections must be; null: requests without TLS. */
   edgeOf(binding: ListenerBinding): GatewayListener | null {
     return this.#portOf(binding)?.edge ?? null;
@@ -167,6 +176,24 @@ export class Engine {
     else this.#startProvider(run, generation, this.#portOf(peer.binding));
   }
 
+  /** A TCP connection, as an exchange whose head has no path and no fields. */
+  startConnection(run: ExchangeRun, peer: ServerPeer): void {
+    const generation = this.#generation;
+    const { spec } = peer.binding;
+    if (generation === null) run.refuse(answerFor(reasons.starting, ''));
+    else if (spec.side !== 'outbound' && !this.admission.admitsRequest()) run.refuse(answerFor(reasons.overload, this.admission.overload.cause));
+    else if (spec.side === 'outbound') this.#startOutboundConnection(run, generation, spec.destination ?? '');
+    else this.#startProvider(run, generation, this.#portOf(peer.binding));
+  }
+
+  #startOutboundConnection(run: ExchangeRun, generation: Generation, fixed: string): void {
+    const destination = generation.tcpByAuthority.get(fixed);
+    if (destination === undefined) {
+      run.pin = pinFor(generation.unknownPlace, generation.label);
+      run.refuse(answerFor(reasons.unknownDestination, unknownDetail(generation, fixed)));
+    } else this.#callOut(run, generation, destination);
+  }
+
   #takeFromOutside(run: ExchangeRun, peer: ServerPeer): void {
     const { head } = run;
     const { trusted, peerAddress, tls } = run.connection;
@@ -215,6 +242,10 @@ export class Engine {
       return;
     }
     if (run.trace !== null) this.tracer?.decide(run);
+    this.#callOut(run, generation, destination);
+  }
+
+  #callOut(run: ExchangeRun, generation: Generation, destination: Destination): void {
     this.ensureRequestId(run);
     const chosen = this.#callerRoute(run, destination);
     if (chosen === null) return;

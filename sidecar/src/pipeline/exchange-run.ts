@@ -5,6 +5,7 @@ import { Exchange, WAIT, type Answer, type EdgeFilter, type Sink, type Source, t
 import { BodyJoint } from './body-joint.ts';
 import { grpcEnding, grpcStatusIn } from './grpc-answer.ts';
 import { answerFor, limitAnswer } from './answers.ts';
+import { isConnection } from './connection-head.ts';
 import type { Engine } from './engine.ts';
 import type { ExchangeTimer } from './filter-timers.ts';
 import type { CallerPlace, PlacePin, ProviderRoute } from '../generation/places.ts';
@@ -251,7 +252,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     if (this.#ended) return;
     this.#dropCall(answer.reason);
     if (this.#headSent && this.#endAsGrpc(answer)) return;
-    if (this.#headSent || answer.status === 0) {
+    if (this.#headSent || answer.status === 0 || isConnection(this.head)) {
       this.refusal ??= answer;
       this.#stream?.abort(answer.reason);
       this.#complete();
@@ -328,7 +329,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     this.#headSent = true;
     this.grpcStatus = grpcStatusIn(head);
     // A switch is one status in all records, whatever the client's codec writes.
-    this.status = head.protocol === '' || head.protocol === 'tcp' || head.protocol === 'tls' ? head.status : 101;
+    this.status = head.protocol === '' || isConnection(this.head) ? head.status : 101;
     if (end) this.#complete();
     return true;
   }

@@ -11,6 +11,11 @@ export class TunnelEnds {
     for (const close of this.#closers.splice(0).reverse()) await close();
   }
 
+  /** Runs `close` with the others. */
+  later(close: () => unknown): void {
+    this.#closers.push(close);
+  }
+
   async upstream(behave: (end: WireEnd, nth: number) => unknown): Promise<WireUpstream> {
     const started = await WireUpstream.start(behave);
     this.#closers.push(() => started.close());

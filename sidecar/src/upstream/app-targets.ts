@@ -1,5 +1,5 @@
 import type { PortProtocol } from '@remora/snapshot/snapshot';
-import { ResolvedTarget } from '../generation/places.ts';
+import { ResolvedTarget, transportOf } from '../generation/places.ts';
 import { Cluster } from './cluster.ts';
 import { cleartextHttp2, type UpstreamAddress } from './upstream-address.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
@@ -39,7 +39,8 @@ export class AppTargets {
     const key = `${portName}\0${protocol}`;
     let target = this.#targets.get(key);
     if (target === undefined) {
-      target = { portName, protocol, target: new ResolvedTarget(new Cluster('', this.#poolFor), portName, []) };
+      const raw = transportOf(protocol) !== 'http';
+      target = { portName, protocol, target: new ResolvedTarget(new Cluster('', this.#poolFor), portName, [], raw) };
       this.#targets.set(key, target);
       this.#fill(target);
     }

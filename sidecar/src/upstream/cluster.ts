@@ -63,34 +63,34 @@ export class Cluster {
 
   /** Every address of the set, as `addressKey` has it: what pools it needs. */
   addresses(): string[] {
-    return this.#set.endpoints.flatMap(({ ports }) => [...ports.values()].map((port) => addressKey(addressOf(port))));
+    return this.#set.endpoints.flatMap(({ ports }) => [...ports.values()].flatMap((port) => [addressKey(addressOf(port, false)), addressKey(addressOf(port, true))]));
   }
 
-  /** Endpoints with all labels (`key=value`) that have the port. */
-  subset(port: string, labels: readonly string[]): readonly Tier[] {
-    const key = `${port}\0${labels.join('\0')}`;
+  /** Endpoints with all labels (`key=value`) that have the port. `raw`: reached by TCP connections whose bytes nobody looks into. */
+  subset(port: string, labels: readonly string[], raw = false): readonly Tier[] {
+    const key = `${raw ? 'raw' : ''}\0${port}\0${labels.join('\0')}`;
     let tiers = this.#subsets.get(key);
     if (tiers === undefined) {
-      tiers = this.#makeTiers(port, labels);
+      tiers = this.#makeTiers(port, labels, raw);
       if (this.#subsets.size < subsetsMax) this.#subsets.set(key, tiers);
     }
     return tiers;
   }
 
-  #makeTiers(portName: string, labels: readonly string[]): readonly Tier[] {
+  #makeTiers(portName: string, labels: readonly string[], raw: boolean): readonly Tier[] {
     const tiers: Candidate[][] = [[], [], [], []];
     for (const endpoint of this.#set.endpoints) {
       const port = endpoint.ports.get(portName);
       if (port === undefined || !labels.every((label) => endpoint.labels.includes(label))) continue;
       const tier = endpoint.draining ? 3 : endpoint.suspect ? 2 : endpoint.backup ? 1 : 0;
-      tiers[tier]?.push({ id: endpoint.id, pool: this.#poolFor(addressOf(port)), weight: Math.max(0, endpoint.weight) });
+      tiers[tier]?.push({ id: endpoint.id, pool: this.#poolFor(addressOf(port, raw)), weight: Math.max(0, endpoint.weight) });
     }
     return tiers.map(makeTier).filter(({ candidates }) => candidates.length > 0);
   }
 }
 
-function addressOf({ host, port, protocols }: EndpointPort): UpstreamAddress {
-  return { host, port, protocol: protocolOf(protocols) };
+function addressOf({ host, port, protocols }: EndpointPort, raw: boolean): UpstreamAddress {
+  return { host, port, protocol: raw ? 'tcp' : protocolOf(protocols) };
 }
 
 /** Candidates of weight 0 are never chosen; where all are 0 they count as equal. */

@@ -5,8 +5,8 @@ export interface UpstreamAddress {
   readonly protocol: UpstreamProtocol;
 }
 
-/** `http2`: cleartext by prior knowledge (RFC 9113 section 3.3). */
-export type UpstreamProtocol = 'http1' | 'http2';
+/** `http2`: cleartext by prior knowledge (RFC 9113 section 3.3). `tcp`: a connection for each call, whose bytes nobody looks into. */
+export type UpstreamProtocol = 'http1' | 'http2' | 'tcp';
 
 /** What tells pools apart. */
 export function addressKey({ host, port, protocol }: UpstreamAddress): string {

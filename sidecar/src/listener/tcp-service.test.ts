@@ -1,0 +1,234 @@
+import tls from 'node:tls';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { accessLogAuthoring } from '@remora/policy-access-log/compile';
+import { ipAccessAuthoring } from '@remora/policy-ip-access/compile';
+import { rateLimitAuthoring } from '@remora/policy-rate-limit/compile';
+import { requestLimitsAuthoring } from '@remora/policy-request-limits/compile';
+import { timeoutAuthoring } from '@remora/policy-timeout/compile';
+import { corsAuthoring } from '@remora/policy-cors/compile';
+import type { JsonObject } from '@remora/core/canonical-json';
+import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
+import { EndpointSet, Scope, type DeepPartial, type Section } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import { CandidateBuilder } from '@remora/testing/candidate-builder';
+import { effectiveSection } from '@remora/testing/effective-section';
+import { TestAuthority } from '@remora/testing/test-authority';
+import { WireEnd, type WireUpstream } from '@remora/testing/wire-end';
+import { runtimeKinds } from '../kinds.ts';
+import type { ListenerSpec, RefusalRecord } from '../threads/data-plane.ts';
+import type { LogWriter } from '../records/log-lines.ts';
+import { LocalDataPlane } from '../threads/local-data-plane.ts';
+import { TunnelEnds } from '../testdata/tunnel-ends.ts';
+
+const ends = new TunnelEnds();
+const planes: LocalDataPlane[] = [];
+afterEach(async () => {
+  for (const plane of planes.splice(0)) await plane.close();
+  await ends.close();
+});
+
+function section(authoring: AuthoringKind, values: JsonObject): DeepPartial<Section> {
+  const { minFormat, body } = authoring.compile(effectiveSection(authoring, values));
+  return { kind: authoring.name, minFormat, body: Buffer.from(body), origins: [{ pointer: '', policy: `sets-${authoring.name}` }] };
+}
+
+interface Started {
+  readonly plane: LocalDataPlane;
+  readonly refusals: RefusalRecord[];
+  readonly lines: string[];
+}
+
+async function start(kind: 'service' | 'gateway', fill: (builder: CandidateBuilder) => unknown): Promise<Started> {
+  const lines: string[] = [];
+  const plane = new LocalDataPlane({ nodeId: 'n-1', kinds: runtimeKinds, writeLog: keepLines(lines) });
+  planes.push(plane);
+  const refusals: RefusalRecord[] = [];
+  plane.onRefusal((refusal) => refusals.push(refusal));
+  const builder = new CandidateBuilder({ kind, name: kind === 'service' ? 'orders' : 'edge' }).fleet();
+  fill(builder);
+  const candidate = builder.build();
+  const prepared = await plane.prepare(candidate);
+  if (!prepared.ok) throw new Error(JSON.stringify(prepared.errors));
+  await plane.swap(candidate.hash, candidate.version);
+  return { plane, refusals, lines };
+}
+
+async function endpoints(plane: LocalDataPlane, service: string, port: string, ...ups: { readonly port: number }[]): Promise<void> {
+  const set = { service, endpoints: ups.map((up, i) => ({ id: `i-${i}`, weight: 1, ports: [{ name: port, host: '127.0.0.1', port: up.port }] })) };
+  await plane.applyEndpoints({ full: true, removed: [], sets: [EndpointSet.encode(EndpointSet.fromPartial(set)).finish()] });
+}
+
+async function listen(plane: LocalDataPlane, spec: Omit<ListenerSpec, 'host' | 'port'>): Promise<number> {
+  const [bound] = await plane.listen([{ host: '127.0.0.1', port: 0, ...spec }]);
+  return bound?.port ?? 0;
+}
+
+/** Greets first, as mail and database servers do, then answers in capitals until the client ends, and says goodbye. */
+async function greets(end: WireEnd): Promise<void> {
+  end.send('220 ready\n');
+  await end.untilClosed();
+  if (end.state !== 'end') return;
+  end.send(`${end.text.toUpperCase()}221 bye\n`);
+  end.end();
+}
+
+const inboundSpec = (app: WireUpstream): Omit<ListenerSpec, 'host' | 'port'> => ({ name: 'inbound/db', side: 'inbound', portName: 'db', app: { host: '127.0.0.1', port: app.port } });
+
+describe('an inbound port that carries TCP', () => {
+  it('is the app\'s own, from its greeting to its goodbye; one line and one series at the end', async () => {
+    const app = await ends.upstream(greets);
+    const { plane, lines } = await start('service', (builder) => builder.inbound({ portName: 'db', protocol: 'tcp', port: 5432, settings: builder.settings(section(accessLogAuthoring, {}), section(corsAuthoring, { origins: ['https://a.example'] })) }));
+    const client = await ends.client(await listen(plane, inboundSpec(app)));
+    await client.untilText('220 ready\n');
+    client.send('select 1;\n');
+    client.end();
+    await client.untilClosed();
+    expect(client.text).toBe('220 ready\nSELECT 1;\n221 bye\n');
+    await vi.waitFor(() => expect(lines).toHaveLength(1));
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({ side: 'inbound', method: 'CONNECT', status: 200, bytesIn: 10, bytesOut: 28, route: 'tcp/db', upstream: `127.0.0.1:${app.port}` });
+    expect(plane.readSeries()).toMatchObject([{ side: 'inbound', route: 'tcp/db', requests: 1, bytesIn: 10, bytesOut: 28, tunnels: { opened: 1, active: 0, messagesIn: 0 }, active: 0 }]);
+  });
+
+  it.each([
+    ['ipAccess', ipAccessAuthoring, { deny: { here: '127.0.0.0/8' } }, 'ip-denied'],
+    ['rateLimit', rateLimitAuthoring, { limits: { perIp: { requests: 1, per: '1h', key: ['clientAddress'] } } }, 'rate-limited'],
+  ])('refuses by %s, counts it, and says nothing to the client', async (kind, authoring, values, reason) => {
+    const app = await ends.upstream(greets);
+    const { plane, refusals } = await start('service', (builder) => builder.inbound({ portName: 'db', protocol: 'tcp', settings: builder.settings(section(authoring, values)) }));
+    const port = await listen(plane, inboundSpec(app));
+    if (kind === 'rateLimit') {
+      const first = await ends.client(port);
+      await first.untilText('220 ready');
+    }
+    const client = await ends.client(port);
+    await client.untilClosed();
+    expect(client.text).toBe('');
+    await vi.waitFor(() => expect(refusals).toMatchObject([{ reason, kind, route: 'tcp/db', side: 'inbound', policy: `sets-${kind}`, clientAddress: '127.0.0.1', status: 0 }]));
+    expect(plane.readSeries()[0]?.refusals).toMatchObject([{ reason, count: 1 }]);
+  });
+
+  it('ends connections that are silent, last too long, or carry too much', async () => {
+    const app = await ends.upstream(greets);
+    const { plane, refusals } = await start('service', (builder) => builder.inbound({ portName: 'db', protocol: 'tcp', settings: builder.settings(section(requestLimitsAuthoring, { tunnelBytes: '100B' })) }));
+    const client = await ends.client(await listen(plane, inboundSpec(app)));
+    await client.untilText('ready');
+    client.send(Buffer.alloc(101));
+    await client.until(() => client.state === 'reset');
+    await vi.waitFor(() => expect(refusals).toMatchObject([{ reason: 'tunnel-bytes', pointer: '/tunnelBytes' }]));
+    await (await app.connection(1)).until(() => app.connections[0]?.state === 'reset');
+  });
+
+  it('whose app is not there closes the connection with a reason', async () => {
+    const gone = await ends.upstream(() => {});
+    gone.close();
+    const { plane, refusals } = await start('service', (builder) => builder.inbound({ portName: 'db', protocol: 'tcp' }));
+    const client = await ends.client(await listen(plane, inboundSpec(gone)));
+    await client.untilClosed();
+    await vi.waitFor(() => expect(refusals).toMatchObject([{ reason: 'connect-failure', side: 'inbound' }]));
+  });
+});
+
+describe('an outbound port for one destination', () => {
+  it('leads to the TCP port it names, chooses among instances, and passes over those that are not there', async () => {
+    const [up, gone] = [await ends.upstream(greets), await ends.upstream(() => {})];
+    gone.close();
+    const { plane } = await start('service', (builder) => builder.destination({
+      service: 'mail', ports: [{ name: 'http', port: 80, protocol: 'http' }, { name: 'smtp', port: 25, protocol: 'tcp' }], settings: builder.settings(section(timeoutAuthoring, {})),
+    }));
+    await endpoints(plane, 'mail', 'smtp', up);
+    const port = await listen(plane, { name: 'outbound/mail:25', side: 'outbound', destination: 'mail:25' });
+    const client = await ends.client(port);
+    await client.untilText('220 ready');
+    client.send('helo\n');
+    client.end();
+    await client.untilText('bye');
+    expect(client.text).toContain('HELO\n');
+    await vi.waitFor(() => expect(plane.readSeries()).toMatchObject([{ side: 'outbound', route: 'tcp/smtp', destination: 'mail', tunnels: { opened: 1, active: 0 } }]));
+  });
+
+  it('ends a connection after a silence in both directions', async () => {
+    const up = await ends.upstream(() => {});
+    const { plane, refusals } = await start('service', (builder) => builder.destination({
+      service: 'db', ports: [{ name: 'sql', port: 5432, protocol: 'tcp' }], settings: builder.settings(section(timeoutAuthoring, { tunnelIdle: '200ms' })),
+    }));
+    await endpoints(plane, 'db', 'sql', up);
+    const client = await ends.client(await listen(plane, { name: 'outbound/db', side: 'outbound', destination: 'db' }));
+    await client.until(() => client.state === 'reset');
+    await (await up.connection(1)).until(() => up.connections[0]?.state === 'reset');
+    await vi.waitFor(() => expect(refusals).toMatchObject([{ reason: 'stream-idle', kind: 'timeout', pointer: '/tunnelIdle', destination: 'db' }]));
+  });
+});
+
+const route = (name: string, listener: string, service: string, hosts: string[] = []): object => ({
+  name, ports: [listener], scope: Scope.SCOPE_GATEWAY, match: { hosts }, action: { $case: 'forward', value: { targets: [{ service, port: 'sql', weight: 1 }] } },
+});
+
+describe('a gateway\'s listener', () => {
+  it('for TCP leads where its Route says', async () => {
+    const up = await ends.upstream(greets);
+    const { plane } = await start('gateway', (builder) => builder.listener({ name: 'db', protocol: 'tcp' })
+      .destination({ service: 'db', ports: [{ name: 'sql', port: 5432, protocol: 'tcp' }] }).route(route('db', 'db', 'db') as { name: string }));
+    await endpoints(plane, 'db', 'sql', up);
+    const client = await ends.client(await listen(plane, { name: 'gateway/db', side: 'gateway', portName: 'db' }));
+    await client.untilText('220 ready');
+    client.end();
+    await client.untilText('bye');
+    await vi.waitFor(() => expect(plane.readSeries()).toMatchObject([{ side: 'gateway', route: 'db', destination: 'db', requests: 1 }]));
+  });
+
+  it('for TCP without a Route closes what comes, with a reason', async () => {
+    const { plane, refusals } = await start('gateway', (builder) => builder.listener({ name: 'db', protocol: 'tcp' }));
+    const client = await ends.client(await listen(plane, { name: 'gateway/db', side: 'gateway', portName: 'db' }));
+    await client.untilClosed();
+    await vi.waitFor(() => expect(refusals).toMatchObject([{ reason: 'no-route', route: 'tcp/db', side: 'gateway' }]));
+  });
+
+  it('that leads requests to a TCP port, or the other way round, is refused with its snapshot', async () => {
+    await expect(start('gateway', (builder) => builder.listener({ name: 'web' })
+      .destination({ service: 'db', ports: [{ name: 'sql', port: 5432, protocol: 'tcp' }] }).route(route('db', 'web', 'db') as { name: string }))).rejects.toThrow(/wrong-protocol/);
+  });
+
+  it('for TLS leads by the name in the ClientHello, and the bytes stay between client and service', async () => {
+    const authority = new TestAuthority();
+    const servers = await Promise.all(['a.example', 'b.example'].map((name) => tlsServer(authority, name)));
+    const { plane, refusals } = await start('gateway', (builder) => {
+      builder.listener({ name: 'tls', protocol: 'tls' });
+      for (const name of ['a', 'b']) builder.destination({ service: name, ports: [{ name: 'sql', port: 443, protocol: 'tls' }] }).route(route(name, 'tls', name, [`${name}.example`]) as { name: string });
+    });
+    const sets = ['a', 'b'].map((service, i) => EndpointSet.encode(EndpointSet.fromPartial({ service, endpoints: [{ id: 'i', weight: 1, ports: [{ name: 'sql', host: '127.0.0.1', port: servers[i] ?? 0 }] }] })).finish());
+    await plane.applyEndpoints({ full: true, removed: [], sets });
+    const port = await listen(plane, { name: 'gateway/tls', side: 'gateway', portName: 'tls' });
+    for (const name of ['a.example', 'b.example']) expect(await tlsGreeting(port, name, authority.cert)).toBe(`I am ${name}`);
+    await expect(tlsGreeting(port, 'c.example', authority.cert)).rejects.toThrow();
+    await vi.waitFor(() => expect(refusals).toMatchObject([{ reason: 'no-route', authority: 'c.example' }]));
+    const plain = await ends.client(port);
+    plain.send('GET / HTTP/1.1\r\nHost: a.example\r\n\r\n');
+    await plain.untilClosed();
+    expect(plain.text).toBe('');
+  });
+});
+
+function keepLines(lines: string[]): LogWriter {
+  return (text, written) => {
+    lines.push(...text.split('\n').filter((line) => line !== ''));
+    written();
+  };
+}
+
+async function tlsServer(authority: TestAuthority, name: string): Promise<number> {
+  const server = tls.createServer(authority.issue({ dns: [name] }), (socket) => socket.end(`I am ${name}`));
+  ends.later(() => server.close());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return (server.address() as { port: number }).port;
+}
+
+function tlsGreeting(port: number, servername: string, ca: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const socket = tls.connect({ port, host: '127.0.0.1', servername, ca }, () => {});
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    socket.on('error', reject);
+    socket.on('end', () => resolve(text));
+  });
+}

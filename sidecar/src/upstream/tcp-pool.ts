@@ -1,0 +1,46 @@
+import type { Attempt } from './attempt.ts';
+import type { PoolLimits } from './pool-limits.ts';
+import { TcpUpstream } from './tcp-upstream.ts';
+import type { ThreadContext } from '../io/thread-context.ts';
+import type { UpstreamAddress } from './upstream-address.ts';
+import { UpstreamPool, type PoolDescription } from './upstream-pool.ts';
+
+/** TCP connections to one address, one for each call. Nobody waits for another's end: beyond the limit calls are refused. */
+export class TcpPool extends UpstreamPool {
+  readonly #limits: PoolLimits;
+  readonly #thread: ThreadContext;
+  readonly #all = new Set<TcpUpstream>();
+
+  constructor(address: UpstreamAddress, limits: PoolLimits, thread: ThreadContext) {
+    super(address);
+    this.#limits = limits;
+    this.#thread = thread;
+  }
+
+  override acquire(attempt: Attempt): boolean {
+    if (this.#all.size >= this.#limits.connectionsMax) return false;
+    const connection = new TcpUpstream(this, this.#thread, attempt);
+    this.#all.add(connection);
+    attempt.assigned(connection, false);
+    return true;
+  }
+
+  override forget(): void {}
+
+  removed(connection: TcpUpstream): void {
+    this.#all.delete(connection);
+  }
+
+  override retire(): void {
+    this.retired = true;
+  }
+
+  override destroy(): void {
+    this.retire();
+    for (const connection of this.#all) connection.close();
+  }
+
+  override describe(now: number): PoolDescription {
+    return { address: this.address, protocol: this.protocol, active: this.active, open: this.#all.size, idle: 0, waiting: 0, down: this.downUntil > now };
+  }
+}
