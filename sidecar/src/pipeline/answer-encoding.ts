@@ -9,7 +9,8 @@ import { putGrpcStatus } from './grpc-answer.ts';
 export interface AnswerContext {
   readonly requestId: string;
   readonly trusted: boolean;
-  readonly grpc: boolean;
+  /** Content type of a gRPC answer; '' where the request was neither gRPC nor gRPC-Web. */
+  readonly grpc: string;
   readonly policy: string;
   /** Version of the snapshot, `epoch.index`. */
   readonly version: string;
@@ -36,7 +37,7 @@ export function encodeAnswer(answer: Answer, context: AnswerContext): EncodedAns
   head.put(originField);
   head.put(dateField(context.wallMs));
   if (context.requestId !== '') head.set(requestIdHeader, context.requestId);
-  const body = context.grpc && answer.body === null ? encodeGrpc(head, answer, context) : encodeBody(head, answer, context);
+  const body = context.grpc !== '' && answer.body === null ? encodeGrpc(head, answer, context) : encodeBody(head, answer, context);
   head.bodyLength = body.length;
   return { head, body };
 }
@@ -68,7 +69,7 @@ function problem(answer: Answer, { requestId, trusted, policy, version, hop }: A
 
 /** Trailers-only: the status stands in the head, there is no body. */
 function encodeGrpc(head: MessageHead, answer: Answer, context: AnswerContext): Uint8Array {
-  putGrpcStatus(head, answer, context.trusted);
+  putGrpcStatus(head, answer, context.grpc, context.trusted);
   return noBody;
 }
 

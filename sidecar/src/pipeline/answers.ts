@@ -2,7 +2,7 @@ import { reasons, type Reason } from '@remora/errors/reason';
 import type { Answer } from '@remora/policy-kit/exchange';
 import { policiesBehind, policiesOfField, type EffectiveSection, type EffectiveSettings } from '@remora/snapshot/effective-settings';
 import type { RefusalRecord } from '../threads/data-plane.ts';
-import { isGrpc } from './grpc-answer.ts';
+import { grpcAnswerType } from './grpc-answer.ts';
 import { encodeAnswer, type EncodedAnswer } from './answer-encoding.ts';
 import type { ExchangeRun } from './exchange-run.ts';
 
@@ -26,7 +26,7 @@ export function encodeFor(run: ExchangeRun, answer: Answer, hop: string, wallMs:
   return encodeAnswer(answer, {
     requestId: run.requestId,
     trusted: run.connection.trusted,
-    grpc: isGrpc(run.head),
+    grpc: grpcAnswerType(run.head),
     policy: refusalPolicy(run, answer),
     version: run.pin.configVersion,
     hop,

@@ -166,7 +166,7 @@ export class Engine {
     }
     if (spec.side === 'gateway') this.#takeFromOutside(run, peer);
     else if (head.has(deadlineHeader)) readDeadline(run, spec.side === 'inbound' ? inboundGraceMs : 0);
-    if (head.has(grpcTimeoutHeader)) readGrpcTimeout(run, spec.side === 'inbound' ? inboundGraceMs : 0);
+    if (head.has(grpcTimeoutHeader)) readGrpcTimeout(run);
     if (run.connection.trusted && head.has(forwardedForHeader)) run.clientAddress = clientAddress(head, run.clientAddress, generation.trusted);
     if (!this.#hops[spec.side].pass(head)) {
       run.refuse(answerFor(reasons.loop, 'it came back here again and again: some address on its way leads here'));
@@ -403,13 +403,14 @@ function readDeadline(run: ExchangeRun, graceMs: number): void {
 
 /**
  * The deadline of a gRPC call covers its whole life (gRPC over HTTP/2, `Timeout`). Every attempt tells the next hop what is left of it; what is not
- * well-formed goes on as it came, for the callee to refuse.
+ * well-formed goes on as it came, for the callee to refuse. Client and callee know the deadline themselves and have the first word: it is enforced
+ * here a moment later.
  */
-function readGrpcTimeout(run: ExchangeRun, graceMs: number): void {
+function readGrpcTimeout(run: ExchangeRun): void {
   const ms = parseGrpcTimeoutMs(run.head.valueAt(grpcTimeoutHeader, 0));
   if (ms === null) return;
   run.grpcDeadlineAt = run.startedAt + ms;
-  run.deadlineAt = Math.min(run.deadlineAt, run.grpcDeadlineAt + graceMs);
+  run.deadlineAt = Math.min(run.deadlineAt, run.grpcDeadlineAt + deadlineGraceMs);
 }
 
 export function emptyPlace(side: Place['side']): Place {
@@ -424,6 +425,7 @@ const noLabel = Object.freeze({ version: '', hash: '' });
  * The deadline is enforced here for callers that are gone without a word.
  */
 const inboundGraceMs = 100;
+const deadlineGraceMs = 100;
 const deadlineHeader = headerId('x-remora-deadline');
 const grpcTimeoutHeader = headerId('grpc-timeout');
 const requestIdHeader = headerId('x-request-id');

@@ -1,19 +1,25 @@
 import { isGrpcContentType } from '@remora/http/grpc-content-type';
 import { encodeGrpcMessage, grpcStatusOfHttp, parseGrpcStatus } from '@remora/http/grpc-status';
 import type { Head } from '@remora/http/head';
-import { headerId, makeField } from '@remora/http/header-ids';
+import { headerId } from '@remora/http/header-ids';
 import { MessageHead } from '@remora/http/message-head';
 import type { Answer } from '@remora/policy-kit/exchange';
 
-/** Whether the request is gRPC: its refusals are gRPC statuses. */
-export function isGrpc(head: Head): boolean {
-  return head.has(contentTypeHeader) && isGrpcContentType(head.valueAt(contentTypeHeader, 0));
+/**
+ * The content type of an answer made here where the request is gRPC or gRPC-Web, so that refusals are gRPC statuses; '' where it is neither. A client of
+ * gRPC-Web reads nothing but the type it asked with.
+ */
+export function grpcAnswerType(head: Head): string {
+  if (!head.has(contentTypeHeader)) return '';
+  const type = head.valueAt(contentTypeHeader, 0);
+  if (isGrpcContentType(type)) return 'application/grpc';
+  return type.startsWith('application/grpc-web') && type.length <= typeMax ? type : '';
 }
 
-/** Puts an answer into a head without a body as gRPC knows it (trailers-only). */
-export function putGrpcStatus(head: MessageHead, answer: Answer, trusted: boolean): void {
+/** Puts an answer into a head without a body as gRPC and gRPC-Web know it (trailers-only). */
+export function putGrpcStatus(head: MessageHead, answer: Answer, type: string, trusted: boolean): void {
   head.setStatus(200);
-  head.put(grpcField);
+  head.set(contentTypeHeader, type);
   putStatusFields(head, answer, trusted);
 }
 
@@ -40,9 +46,13 @@ export function grpcStatusIn(head: Head): number {
   return head.has(grpcStatusHeader) ? parseGrpcStatus(head.valueAt(grpcStatusHeader, 0)) : -1;
 }
 
+function isGrpc(head: Head): boolean {
+  return head.has(contentTypeHeader) && isGrpcContentType(head.valueAt(contentTypeHeader, 0));
+}
+
 /** Clients bound the size of what they read as headers. */
 const detailMax = 1024;
 const contentTypeHeader = headerId('content-type');
 const grpcStatusHeader = headerId('grpc-status');
 const grpcMessageHeader = headerId('grpc-message');
-const grpcField = makeField('content-type', 'application/grpc');
+const typeMax = 128;
