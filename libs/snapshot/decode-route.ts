@@ -12,7 +12,7 @@ import {
 } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import { anyMatch, type PathMatch, type RouteMatch, type ValueMatch, type VersionMatch } from '@remora/router/match';
 import { parsePathTemplate } from '@remora/router/path-template';
-import { listLengthMax, type FieldCheck } from './field-check.ts';
+import { listLengthMax, none, type FieldCheck } from './field-check.ts';
 import type { CallerSettings, ForwardTarget, RouteAction, RouteDefinition, RouteRewrite, RouteScope } from './route-definition.ts';
 import type { SettingsLookup } from './settings-lookup.ts';
 
@@ -20,6 +20,7 @@ const regexLengthMax = 1_024;
 const respondBodyBytesMax = 65_536;
 const delayMsMax = 3_600_000;
 const weightMax = 1_000_000;
+const noBytes = new Uint8Array(0);
 
 /** Wire Route to a frozen definition; pointers are those of the Route document. */
 export function decodeRoute(wire: Route, hash: string, check: FieldCheck, settings: SettingsLookup): RouteDefinition {
@@ -52,6 +53,7 @@ function decodeOverrides(wire: Route, scope: RouteScope, check: FieldCheck, sett
   if (scope !== 'gateway' && wire.callerOverrides.length > 0) {
     check.fail('/to', 'invalid-value', 'only a Gateway\'s Route has settings of its own for destinations');
   }
+  if (wire.callerOverrides.length === 0) return none;
   return Object.freeze(wire.callerOverrides.map((override) => Object.freeze({
     service: check.required(override.service, '/to'),
     route: check.text(override.route, '/to'),
@@ -65,7 +67,7 @@ function decodeMatch(wire: Match | undefined, check: FieldCheck): RouteMatch {
   return Object.freeze({
     hosts: check.texts(wire.hosts, '/match/hosts'),
     path: decodePath(wire.path, check),
-    methods: Object.freeze(wire.methods.map((method, i) => check.token(method, `/match/methods/${i}`))),
+    methods: wire.methods.length === 0 ? none : Object.freeze(wire.methods.map((method, i) => check.token(method, `/match/methods/${i}`))),
     headers: decodeTests(wire.headers, '/match/headers', check),
     query: decodeTests(wire.query, '/match/query', check),
     cookies: decodeTests(wire.cookies, '/match/cookies', check),
@@ -97,6 +99,7 @@ function checkTemplate(value: string, pointer: string, check: FieldCheck): void 
 }
 
 function decodeTests(wire: readonly WireTest[], pointer: string, check: FieldCheck): readonly ValueMatch[] {
+  if (wire.length === 0) return none;
   check.count(wire, pointer, 64);
   return Object.freeze(wire.map((test) => decodeTest(test, pointer, check)));
 }
@@ -145,7 +148,7 @@ function decodeAction(wire: Route, scope: RouteScope, check: FieldCheck): RouteA
       return decodeRespond(action.value, check);
     case undefined:
       check.fail('', 'missing', 'must have one of to, redirect, respond');
-      return Object.freeze({ kind: 'forward', targets: Object.freeze([]) });
+      return Object.freeze({ kind: 'forward', targets: none });
   }
 }
 
@@ -153,7 +156,7 @@ function decodeForward(targets: readonly WeightedTarget[], scope: RouteScope, ch
   check.count(targets, '/to', 256);
   // An inbound side never connects to anything but its own app, so a target there would be a lie.
   if (scope === 'gateway' && targets.length === 0) check.fail('/to', 'missing', 'must name at least one destination');
-  return Object.freeze({ kind: 'forward', targets: Object.freeze(targets.map((target, i) => decodeTarget(target, i, scope, check))) });
+  return Object.freeze({ kind: 'forward', targets: targets.length === 0 ? none : Object.freeze(targets.map((target, i) => decodeTarget(target, i, scope, check))) });
 }
 
 function decodeTarget(wire: WeightedTarget, index: number, scope: RouteScope, check: FieldCheck): ForwardTarget {
@@ -161,11 +164,11 @@ function decodeTarget(wire: WeightedTarget, index: number, scope: RouteScope, ch
   if (scope === 'gateway') check.required(wire.service, `${pointer}/service`);
   else if (wire.service !== '') check.fail(`${pointer}/service`, 'invalid-value', 'a Service\'s Route chooses among its own instances only');
   check.count(wire.labels, `${pointer}/labels`, 64);
-  const labels = wire.labels.map(({ key, value }) => `${check.required(key, `${pointer}/labels`)}=${check.text(value, `${pointer}/labels/${key}`)}`);
+  const labels = wire.labels.length === 0 ? none : wire.labels.map(({ key, value }) => `${check.required(key, `${pointer}/labels`)}=${check.text(value, `${pointer}/labels/${key}`)}`);
   return Object.freeze({
     service: wire.service,
     port: check.text(wire.port, `${pointer}/port`),
-    labels: Object.freeze(labels.sort()),
+    labels: labels === none ? none : Object.freeze([...labels].sort()),
     weight: check.range(wire.weight, `${pointer}/weight`, { min: 0, max: weightMax }),
   });
 }
@@ -190,11 +193,12 @@ function decodeRespond(wire: Respond, check: FieldCheck): RouteAction {
   return Object.freeze({
     kind: 'respond',
     status: check.range(wire.status, '/respond/status', { min: 200, max: 599 }),
-    headers: Object.freeze(wire.headers.map(({ name, value }) => Object.freeze({
+    headers: wire.headers.length === 0 ? none : Object.freeze(wire.headers.map(({ name, value }) => Object.freeze({
       name: check.token(name, '/respond/headers'),
       value: check.text(value, `/respond/headers/${name}`),
     }))),
-    body: new Uint8Array(wire.body),
+    // Bytes of the message would keep all of it.
+    body: wire.body.length === 0 ? noBytes : new Uint8Array(wire.body),
     contentType: check.text(wire.contentType, '/respond/contentType'),
     delayMs: check.range(wire.delayMs, '/respond/delay', { min: 0, max: delayMsMax }),
   });

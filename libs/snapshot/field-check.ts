@@ -34,6 +34,7 @@ export class FieldCheck {
   }
 
   texts(values: readonly string[], pointer: string): readonly string[] {
+    if (values.length === 0) return none;
     this.count(values, pointer);
     return Object.freeze(values.map((value, i) => this.text(value, `${pointer}/${i}`)));
   }
@@ -55,6 +56,9 @@ export class FieldCheck {
     return value;
   }
 }
+
+/** The one empty list: a snapshot of 10^5 routes would have half a million of its own. */
+export const none: readonly never[] = Object.freeze([]);
 
 export const textLengthMax = 8_192;
 export const listLengthMax = 4_096;
