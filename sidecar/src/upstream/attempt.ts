@@ -151,7 +151,12 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
   }
 
   onConnectionLost(wasConnected: boolean, _failed: boolean): void {
-    this.#fail(wasConnected ? reasons.upstreamReset : reasons.connectFailure);
+    const { x } = this.call;
+    if (wasConnected && x.grpcDeadlineAt <= this.#thread.turn.now() + turnMs) {
+      // The instance knows the deadline too, and keeps it by breaking the call off.
+      x.limit = callerDeadline(reasons.upstreamTimeout);
+      this.#fail(reasons.upstreamTimeout);
+    } else this.#fail(wasConnected ? reasons.upstreamReset : reasons.connectFailure);
   }
 
   // --- sink of the request body -----------------------------------------------------------------------------------
