@@ -9,7 +9,8 @@ import { listenerTlsSchema } from './tls-schema.ts';
 const listener = z.strictObject({
   port: z.int().min(0).max(65_535).meta({ description: '0 picks a free one' }),
   hosts: z.array(hostPattern()).max(documentLimits.hosts).optional().meta({ description: 'empty: any' }),
-  protocol: oneOf(['http', 'https'], ['tcp', 'tls']).optional().meta({ description: 'default http' }),
+  protocol: oneOf(['http', 'https', 'tcp', 'tls']).optional()
+    .meta({ description: '`tcp` carries connections as they are, `tls` does so by the name in their ClientHello; default http' }),
   redirect: oneOf(['https']).optional().meta({ description: 'answers every request with a redirect to the listener of protocol https' }),
   tls: listenerTlsSchema.optional().meta({ description: 'for protocol https' }),
   proxyProtocol: oneOf(['required']).optional()
@@ -40,11 +41,14 @@ function checkListenerPorts(listeners: Readonly<Record<string, { readonly port: 
 
 function checkListenerTls(listeners: Readonly<Record<string, z.infer<typeof listener>>>, context: z.RefinementCtx): void {
   const secured = Object.values(listeners).some(({ protocol }) => protocol === 'https');
-  for (const [name, { protocol = 'http', tls, redirect }] of Object.entries(listeners)) {
+  for (const [name, { protocol = 'http', tls, redirect, hosts }] of Object.entries(listeners)) {
     if (protocol === 'https' && tls === undefined) issue(context, 'missing-field', 'protocol https needs tls with certificates', undefined, ['listeners', name, 'tls']);
-    if (protocol === 'http' && tls !== undefined) issue(context, 'exclusive', 'tls is for protocol https', 'protocol: https', ['listeners', name, 'tls']);
+    if (protocol !== 'https' && tls !== undefined) issue(context, 'exclusive', 'tls is for protocol https', 'protocol: https', ['listeners', name, 'tls']);
+    if (protocol === 'tcp' && hosts !== undefined) issue(context, 'exclusive', 'a TCP connection names no host', 'protocol: tls', ['listeners', name, 'hosts']);
+
     if (redirect === undefined) continue;
-    if (protocol === 'https') issue(context, 'exclusive', 'is https already', undefined, ['listeners', name, 'redirect']);
+    if (protocol === 'tcp' || protocol === 'tls') issue(context, 'exclusive', 'only requests are redirected', 'protocol: http', ['listeners', name, 'redirect']);
+    else if (protocol === 'https') issue(context, 'exclusive', 'is https already', undefined, ['listeners', name, 'redirect']);
     else if (!secured) issue(context, 'missing-listener', 'no listener of this Gateway has protocol https', undefined, ['listeners', name, 'redirect']);
   }
 }

@@ -10,7 +10,9 @@ const portNumber = z.int().min(1).max(65_535);
 
 const servicePort = z.strictObject({
   port: portNumber,
-  protocol: oneOf(['http', 'http2', 'grpc'], ['tcp', 'tls']).optional().meta({ description: 'what the app speaks: `http` is HTTP/1.1, `http2` and `grpc` are HTTP/2 without TLS; default http' }),
+  protocol: oneOf(['http', 'http2', 'grpc', 'tcp', 'tls']).optional().meta({
+    description: 'what the app speaks: `http` is HTTP/1.1, `http2` and `grpc` are HTTP/2 without TLS; `tcp` is anything else, `tls` the same with TLS of the app\'s own; default http',
+  }),
   tls: upstreamTlsSchema.optional().meta({ description: 'the endpoints listed in this document speak TLS on this port' }),
 });
 
@@ -41,6 +43,7 @@ export const serviceSchema = z.strictObject({
   pathRules: pathRulesSchema.optional(),
 })
   .superRefine((service, context) => checkPortNumbers(service.ports, context), acrossFields('ports'))
+  .superRefine((service, context) => checkPortTls(service.ports, context), acrossFields('ports'))
   .superRefine((service, context) => checkDependencies(service.name, service.dependsOn ?? [], context), acrossFields('name', 'dependsOn'))
   .superRefine((service, context) => checkEndpoints(service, context), acrossFields('ports', 'endpoints'));
 
@@ -52,6 +55,12 @@ function checkPortNumbers(ports: Readonly<Record<string, { readonly port: number
     const other = seen.get(port);
     if (other !== undefined) issue(context, 'duplicate-port', `port ${port} is already named ${other}`, undefined, ['ports', name, 'port']);
     seen.set(port, name);
+  }
+}
+
+function checkPortTls(ports: Readonly<Record<string, z.infer<typeof servicePort>>>, context: z.RefinementCtx): void {
+  for (const [name, { protocol, tls }] of Object.entries(ports)) {
+    if (tls !== undefined && (protocol === 'tcp' || protocol === 'tls')) issue(context, 'exclusive', `a port of protocol ${protocol} is carried as it is: TLS is the app's own`, undefined, ['ports', name, 'tls']);
   }
 }
 

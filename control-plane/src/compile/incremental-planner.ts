@@ -88,7 +88,7 @@ export class IncrementalPlanner implements Planner {
     const state = changeState(before, read);
     const affected = keys.length === 0 ? new Set<SubjectKey>() : affectedSubjects(before, state, keys);
     const subjects = existing(state, affected);
-    checkDocuments({ before, state, keys, excused }, gathered);
+    checkDocuments({ before, state, keys, excused, kinds: this.#parts.kinds }, gathered);
     checkSubjects(state, subjects, this.#resolver, gathered);
     return { state, affected, subjects };
   }

@@ -2,6 +2,7 @@ import { subjectKey } from '@remora/core/subject';
 import type { Subject, SubjectKey } from '@remora/core/subject';
 import { ownerOf, routesOf } from '../resolve/document-state.ts';
 import type { DocumentState } from '../resolve/document-state.ts';
+import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import type { Spot } from '../resolve/place-policies.ts';
 import type { SettingsResolver } from '../resolve/settings-resolver.ts';
 import type { DocumentKey } from '../store/store.ts';
@@ -9,6 +10,8 @@ import type { GatheredViolations } from './gathered-violations.ts';
 import { ReferenceCheck } from './reference-check.ts';
 import { reachProblems } from './route-reach.ts';
 import { spotsOf } from './spots.ts';
+import { isTcpRoute, tcpPortsOf } from '../resolve/tcp-ports.ts';
+import { tcpProblems } from './tcp-check.ts';
 
 /** A step from one state to the next. */
 export interface CheckedStep {
@@ -17,14 +20,18 @@ export interface CheckedStep {
   readonly keys: readonly DocumentKey[];
   /** Written in this step and unreadable. */
   readonly excused: ReadonlySet<DocumentKey>;
+  readonly kinds: ReadonlyMap<string, AuthoringKind>;
 }
 
 /** References of the changed documents, and of all others where something was deleted or lost a name; Routes of one owner among themselves. */
-export function checkDocuments({ before, state, keys, excused }: CheckedStep, gathered: GatheredViolations): void {
+export function checkDocuments({ before, state, keys, excused, kinds }: CheckedStep, gathered: GatheredViolations): void {
   const owners = new Set<SubjectKey>();
   const references = new ReferenceCheck(state, excused);
   const everything = keys.some((key) => takesNamesAway(before, state, key));
-  for (const key of everything ? allKeys(state) : keys) for (const violation of references.problemsOf(key)) gathered.add(violation);
+  for (const key of everything ? allKeys(state) : keys) {
+    for (const violation of references.problemsOf(key)) gathered.add(violation);
+    for (const violation of tcpProblems(state, key, kinds)) gathered.add(violation);
+  }
   for (const key of keys) {
     if (!key.startsWith('Route/')) continue;
     for (const one of [before, state]) {
@@ -33,18 +40,25 @@ export function checkDocuments({ before, state, keys, excused }: CheckedStep, ga
     }
   }
   const changed = new Set(keys.filter((key) => key.startsWith('Route/')).map((key) => key.slice('Route/'.length)));
-  for (const owner of owners) for (const violation of reachProblems(routesOf(state, owner), before.routes.has(owner) ? changed : null)) gathered.add(violation);
+  for (const owner of owners) {
+    const routes = routesOf(state, owner);
+    const tcp = routes.filter((route) => isTcpRoute(state, route));
+    const looked = before.routes.has(owner) ? changed : null;
+    // Connections and requests never compete for a Route.
+    const requests = tcp.length === 0 ? routes : routes.filter((route) => !tcp.includes(route));
+    for (const violation of [...reachProblems(requests, looked), ...reachProblems(tcp, looked)]) gathered.add(violation);
+  }
 }
 
-/** Deleting, or renaming a port or listener, or giving a Route to another owner, may leave others with a name that is gone. */
+/** Deleting, or renaming a port or listener, or letting it carry something else, or giving a Route to another owner, may leave others with a name that is gone. */
 function takesNamesAway(before: DocumentState, state: DocumentState, key: DocumentKey): boolean {
   const slash = key.indexOf('/');
   const name = key.slice(slash + 1);
   switch (key.slice(0, slash)) {
     case 'Service':
-      return losesNames(before.services.get(name)?.ports, state.services.get(name)?.ports);
+      return losesNames(before.services.get(name)?.ports, state.services.get(name)?.ports) || changesTcp(before, state, `service/${name}`);
     case 'Gateway':
-      return losesNames(before.gateways.get(name)?.listeners, state.gateways.get(name)?.listeners);
+      return losesNames(before.gateways.get(name)?.listeners, state.gateways.get(name)?.listeners) || changesTcp(before, state, `gateway/${name}`);
     case 'Route': {
       const [old, next] = [before.routeByName.get(name), state.routeByName.get(name)];
       return old !== undefined && (next === undefined || ownerOf(old) !== ownerOf(next));
@@ -52,6 +66,10 @@ function takesNamesAway(before: DocumentState, state: DocumentState, key: Docume
     default:
       return false;
   }
+}
+
+function changesTcp(before: DocumentState, state: DocumentState, owner: SubjectKey): boolean {
+  return tcpPortsOf(before, owner).tcp.join(' ') !== tcpPortsOf(state, owner).tcp.join(' ');
 }
 
 function losesNames(before: object | undefined, after: object | undefined): boolean {

@@ -14,6 +14,7 @@ import type { Resolver } from './resolver.ts';
 import type { MergedSection } from './section.ts';
 import type { ActiveBound } from './bounds.ts';
 import type { ResolvedSettings, SettingsResolver } from './settings-resolver.ts';
+import { isTcpRoute, tcpPortsOf } from './tcp-ports.ts';
 
 export function createResolver(state: DocumentState, kinds: ReadonlyMap<string, AuthoringKind>, settings: SettingsResolver): Resolver {
   return new StateResolver(state, kinds, settings);
@@ -38,7 +39,7 @@ class StateResolver implements Resolver {
       const resolved = this.#settings.resolve(this.#state, side, spotOf(place, side));
       return this.#kinds.flatMap((kind): EffectiveSection[] => {
         const section = resolved.sections.get(kind.name);
-        return section === undefined ? [] : [{ kind: kind.name, value: section.value, shadow: section.shadow, provenance: provenanceOf(section, resolved.bounds) }];
+        return section === undefined ? [] : [{ kind: kind.name, value: section.value, shadow: section.shadow, provenance: this.#provenance(section, resolved.bounds, kind, place) }];
       });
     });
   }
@@ -49,11 +50,26 @@ class StateResolver implements Resolver {
       const resolved = this.#settings.resolve(this.#state, side, spotOf(place, side));
       return this.#kinds
         .filter((kind) => kind.side === side)
-        .map((kind) => this.#settings.section(kind, resolved.policies))
-        .filter((section) => section.present)
-        .flatMap((section) => provenanceOf(section, resolved.bounds))
+        .map((kind) => ({ kind, section: this.#settings.section(kind, resolved.policies) }))
+        .filter(({ section }) => section.present)
+        .flatMap(({ kind, section }) => this.#provenance(section, resolved.bounds, kind, place))
         .filter(({ pointer }) => field === undefined || field === '' || pointer === field || pointer.startsWith(`${field}/`) || field.startsWith(`${pointer}/`));
     });
+  }
+
+  #provenance(section: MergedSection, bounds: readonly ActiveBound[], kind: AuthoringKind, place: Place): FieldProvenance[] {
+    const fields = provenanceOf(section, bounds);
+    const note = kind.tcp === true ? '' : this.#tcpNote(place);
+    return note === '' ? fields : fields.map((field) => ({ ...field, why: `${field.why} ${note}` }));
+  }
+
+  /** What is inherited and does not hold for connections is ignored where there are only those. */
+  #tcpNote({ owner, route }: Place): string {
+    const { tcp, all } = tcpPortsOf(this.#state, subjectKey(owner));
+    if (tcp.length === 0) return '';
+    const found = route === undefined || route === '' ? undefined : this.#state.routeByName.get(route);
+    if (found !== undefined) return isTcpRoute(this.#state, found) ? 'It is ignored here: the Route carries TCP connections.' : '';
+    return tcp.length === all.length ? 'It is ignored here: every port carries TCP connections.' : `It is ignored on ${tcp.join(', ')}, which carries TCP connections.`;
   }
 
   settings(side: KindSide, spot: Spot): ResolvedSettings | null {

@@ -81,15 +81,24 @@ export const parseAddress: Parser<HostPort> = (text) => {
   return match ? good({ host: match[1] ?? match[2] ?? '', port: 0 }) : bad('HOST[:PORT], an IPv6 address in brackets');
 };
 
+/** `SERVICE`, or `SERVICE:PORT` for one of its ports. */
+export const parseDestination: Parser<string> = (text) => {
+  const match = /^([^:]*)(?::(\d{1,5}))?$/.exec(text);
+  const port = Number(match?.[2] ?? 1);
+  return match !== null && parseName(match[1] ?? '').ok && port >= 1 && port <= 65_535 ? good(text) : bad('SERVICE or SERVICE:PORT');
+};
+
 /** `[NAME=]VALUE`. */
-export function parseNamed<T>(value: Parser<T>, options: { readonly bare: boolean }): Parser<Named<T>> {
+export function parseNamed<T>(value: Parser<T>, options: { readonly bare: boolean; readonly name?: Parser<string> }): Parser<Named<T>> {
   return (text) => {
     const at = text.indexOf('=');
     const name = at < 0 ? '' : text.slice(0, at);
     const parsed = value(text.slice(at + 1));
     if (!parsed.ok) return bad(options.bare ? `[NAME=]VALUE, where VALUE is ${parsed.expected}` : `NAME=VALUE, where VALUE is ${parsed.expected}`);
     if (at < 0) return options.bare ? good({ name, value: parsed.value }) : bad('NAME=VALUE');
-    return parseName(name).ok ? good({ name, value: parsed.value }) : bad('NAME=VALUE, where NAME is a port or service name');
+    const parsedName = (options.name ?? parseName)(name);
+    if (parsedName.ok) return good({ name, value: parsed.value });
+    return bad(options.name === undefined ? 'NAME=VALUE, where NAME is a port or service name' : `NAME=VALUE, where NAME is ${parsedName.expected}`);
   };
 }
 

@@ -1,6 +1,6 @@
 import { logLevels } from '../telemetry/log.ts';
 import {
-  parseAddress, parseBinding, parseDuration, parseFlag, parseHostPort, parseInteger, parseLabel, parseName, parseNamed, parseOneOf, parseShare, parseText, parseUrl, type Parser,
+  parseAddress, parseBinding, parseDestination, parseDuration, parseFlag, parseHostPort, parseInteger, parseLabel, parseName, parseNamed, parseOneOf, parseShare, parseText, parseUrl, type Parser,
 } from './parsers.ts';
 
 /** One setting. The table is the only source: parsing, `--help` and the page in docs are made from it. */
@@ -34,7 +34,7 @@ export const settingTable: readonly SettingRow[] = [
   row('inbound', '[NAME=][HOST:]PORT …', binding, '15006', 'Where the inbound side listens for a port of the Service. Bare: the port http, or the only one.'),
   row('outbound', '[HOST:]PORT', parseBinding, '127.0.0.1:15001', 'Where the app calls other services: as a proxy, or with their name as Host.'),
   row('no-outbound', '', parseFlag, 'false', 'Runs without an outbound side.'),
-  row('outbound-for', 'SERVICE=[HOST:]PORT …', parseNamed(parseBinding, { bare: false }), '', 'A port of its own for calls to one service.'),
+  row('outbound-for', 'SERVICE[:PORT]=[HOST:]PORT …', parseNamed(parseBinding, { bare: false, name: parseDestination }), '', 'A port of its own for calls to one service, or to one of its ports: the way to those that carry TCP.'),
   row('listener', 'NAME=[HOST:]PORT …', parseNamed(parseBinding, { bare: false }), '', 'Gateways: binds a listener here instead of where its document says.'),
   row('listen-host', 'HOST', parseAddress, '0.0.0.0, or 127.0.0.1 where all control planes are on loopback', 'Address that the inbound side and Gateway listeners bind.'),
   row('advertise', '[NAME=]HOST[:PORT] …', parseNamed(parseAddress, { bare: true }), 'the address bound, or the first of this machine', 'Where callers reach the inbound side, if not where it listens.'),
