@@ -1,13 +1,13 @@
 import { NetworkSet } from '@remora/core/network-set';
 import { parseIpNetwork } from '@remora/core/ip-address';
-import { makeField } from '@remora/http/header-ids';
-import { MessageHead } from '@remora/http/message-head';
 import { compileRouteTableSliced, type RouteEntry, type RouteTable } from '@remora/router/route-table';
 import { RouteError } from '@remora/router/route-error';
 import type { RouteDefinition } from '@remora/snapshot/route-definition';
-import type { CallDestination, GatewayListener, InboundPort, Snapshot } from '@remora/snapshot/snapshot';
+import type { CallDestination, GatewayListener, InboundPort, Snapshot, UpstreamTls } from '@remora/snapshot/snapshot';
+import type { UpstreamSecurity } from '../tls/upstream-security.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import { connectionLimitsOf } from '../listener/connection-limits.ts';
+import { FixedResponse } from './fixed-response.ts';
 import type { Generation } from './generation.ts';
 import { BuildError, type PlaceBuilder } from './place-builder.ts';
 import {
@@ -20,6 +20,8 @@ export interface GenerationInputs {
   readonly label: SnapshotLabel;
   readonly places: PlaceBuilder;
   readonly clusterFor: (service: string) => Cluster;
+  /** How endpoints that speak TLS themselves are connected. */
+  readonly securityFor: (tls: UpstreamTls) => UpstreamSecurity;
   /** The app behind an inbound port, as a cluster of one; empty where this sidecar was given none. */
   readonly appFor: (port: InboundPort) => ResolvedTarget;
 }
@@ -119,13 +121,17 @@ function* buildDestinationPort(
   const raw = transport !== 'http';
   const tcpPort = raw ? port.name : '';
   const cluster = inputs.clusterFor(definition.service);
+  const securityOf: SecurityOf = (name) => {
+    const tls = definition.ports.find((one) => one.name === name)?.tls ?? null;
+    return tls === null ? null : inputs.securityFor(tls);
+  };
   const side = snapshot.subject.kind === 'gateway' ? 'gateway' : 'outbound';
   const callerRoute = (route: RouteDefinition | null): CallerRoute => {
     const name = route?.name ?? '';
     const settings = route?.settings ?? definition.settings;
     return {
       caller: places.caller(side, definition.service, name, settings, snapshot.subject.name, tcpPort),
-      targets: subsetTargets(route, cluster, port.name, raw),
+      targets: subsetTargets(route, cluster, port.name, { raw, securityOf }),
       place: places.provider('outbound', definition.service, name, { hash: `caller:${settings.hash}`, sections: settings.sections }, tcpPort),
     };
   };
@@ -139,11 +145,15 @@ function* buildDestinationPort(
   };
 }
 
-function subsetTargets(route: RouteDefinition | null, cluster: Cluster, portName: string, raw: boolean): readonly WeightedTarget[] {
+type SecurityOf = (portName: string) => UpstreamSecurity | null;
+
+function subsetTargets(
+  route: RouteDefinition | null, cluster: Cluster, portName: string, { raw, securityOf }: { readonly raw: boolean; readonly securityOf: SecurityOf },
+): readonly WeightedTarget[] {
   if (route === null || route.action.kind !== 'forward' || route.action.targets.length === 0) {
-    return [{ target: new ResolvedTarget(cluster, portName, [], raw), weight: 1 }];
+    return [{ target: new ResolvedTarget(cluster, portName, [], raw, securityOf(portName)), weight: 1 }];
   }
-  return route.action.targets.map(({ labels, weight, port }) => ({ target: new ResolvedTarget(cluster, port || portName, labels, raw), weight }));
+  return route.action.targets.map(({ labels, weight, port }) => ({ target: new ResolvedTarget(cluster, port || portName, labels, raw, securityOf(port || portName)), weight }));
 }
 
 /** A Route that names no port is for requests. */
@@ -159,7 +169,9 @@ function* buildInbound(inputs: GenerationInputs, port: InboundPort, all: RoutesB
   const app = inputs.appFor(port);
   const transport = transportOf(port.protocol);
   const tcpPort = transport === 'http' ? '' : port.name;
-  const toApp = (rewrite: RewritePlan | null): ProviderAction => ({ kind: 'app', rewrite, caller: places.appCaller(service), target: app });
+  const caller = places.appCaller(service);
+  const asItCame: ProviderAction = { kind: 'app', rewrite: null, caller, target: app };
+  const toApp = (rewrite: RewritePlan | null): ProviderAction => (rewrite === null ? asItCame : { kind: 'app', rewrite, caller, target: app });
   const table = yield* buildTable(
     all.of('inbound', service).filter((route) => appliesTo(route, port.name, transport)),
     (route): ProviderRoute => ({
@@ -189,9 +201,10 @@ function* buildListener(
   const fallbackPlace = places.provider('gateway', gateway, '', listener.settings, tcpPort);
   const httpsPort = [...snapshot.listeners.values()].find(({ protocol }) => protocol === 'https')?.port ?? 0;
   const routes = listener.redirectToHttps ? [] : all.of('gateway', gateway).filter((route) => appliesTo(route, listener.name, transport));
+  const targets = new SharedTargets((route) => gatewayTargets(inputs, route, destinations, tcpPort));
   const table = yield* buildTable(routes, (route): ProviderRoute => ({
     place: places.provider('gateway', gateway, route.name, route.settings, tcpPort),
-    action: ownAction(route) ?? { kind: 'forward', rewrite: rewriteOf(route), targets: gatewayTargets(inputs, route, destinations, tcpPort) },
+    action: ownAction(route) ?? { kind: 'forward', rewrite: rewriteOf(route), targets: targets.of(route) },
   }));
   return {
     name: listener.name,
@@ -205,6 +218,27 @@ function* buildListener(
   };
 }
 
+/** Routes that go to the same place share what stands for it. */
+class SharedTargets {
+  readonly #make: (route: RouteDefinition) => readonly GatewayTarget[];
+  readonly #known = new Map<string, readonly GatewayTarget[]>();
+
+  constructor(make: (route: RouteDefinition) => readonly GatewayTarget[]) {
+    this.#make = make;
+  }
+
+  of(route: RouteDefinition): readonly GatewayTarget[] {
+    if (route.action.kind !== 'forward' || route.callerOverrides.length > 0) return this.#make(route);
+    const key = route.action.targets.map(({ service, port, labels, weight }) => `${service}\0${port}\0${labels.join('\0')}\0${weight}`).join('\n');
+    let targets = this.#known.get(key);
+    if (targets === undefined) {
+      targets = this.#make(route);
+      this.#known.set(key, targets);
+    }
+    return targets;
+  }
+}
+
 function gatewayTargets(inputs: GenerationInputs, route: RouteDefinition, destinations: ReadonlyMap<string, Destination>, tcpListener: string): readonly GatewayTarget[] {
   if (route.action.kind !== 'forward') return [];
   return route.action.targets.map((target) => {
@@ -212,12 +246,12 @@ function gatewayTargets(inputs: GenerationInputs, route: RouteDefinition, destin
     if (destination === undefined) {
       throw routeFailure(route, '/to', 'unknown-destination', `${target.service}${target.port && ` port ${target.port}`} is not among the destinations`);
     }
-    const { port, raw } = (destination.fallback.targets[0] as WeightedTarget).target;
+    const { port, raw, tls } = (destination.fallback.targets[0] as WeightedTarget).target;
     if (raw !== (tcpListener !== '')) {
       throw routeFailure(route, '/to', 'wrong-protocol', `${target.service} port ${port} carries ${raw ? 'TCP' : 'requests'}, the listener does not`);
     }
     return {
-      target: new ResolvedTarget(destination.cluster, port, target.labels, raw),
+      target: new ResolvedTarget(destination.cluster, port, target.labels, raw, tls),
       weight: target.weight,
       destination,
       overrides: callerOverrides(inputs, route, target.service, raw ? port : ''),
@@ -245,22 +279,8 @@ function ownAction({ action, match }: RouteDefinition): ProviderAction | null {
         kind: 'redirect', status: action.status, scheme: action.scheme, host: action.host, port: action.port, keepQuery: action.keepQuery,
         rewrite: action.rewrite === null ? null : { rewrite: action.rewrite, prefix: match.path?.kind === 'prefix' ? match.path.value : '' },
       };
-    case 'respond': {
-      const fields = action.headers.map(({ name, value }) => makeField(name, value));
-      if (action.contentType !== '') fields.push(makeField('content-type', action.contentType));
-      fields.push(makeField('x-remora-origin', 'remora'));
-      return {
-        kind: 'respond',
-        delayMs: action.delayMs,
-        response() {
-          const head = new MessageHead();
-          head.status = action.status;
-          head.bodyLength = action.body.length;
-          for (const field of fields) head.put(field);
-          return { head, body: action.body };
-        },
-      };
-    }
+    case 'respond':
+      return new FixedResponse(action);
   }
 }
 

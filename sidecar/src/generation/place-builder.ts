@@ -26,11 +26,16 @@ export interface PlaceBuilderOptions {
   readonly recordShadow: (x: Exchange, answer: Answer) => void;
 }
 
-/** Makes filters and layers from settings, or finds those made for the same settings in the same place. One per thread. */
+/**
+ * Makes filters and layers from settings, or finds those made for the same settings in the same place; where nothing in them belongs to one
+ * place, those made for the same settings anywhere. One per thread.
+ */
 export class PlaceBuilder {
   readonly #options: PlaceBuilderOptions;
-  readonly #places = new BuiltCache<Kept<Place>>();
-  readonly #callers = new BuiltCache<Kept<CallerPlace>>();
+  readonly #places = new BuiltCache<Place>();
+  readonly #callers = new BuiltCache<CallerPlace>();
+  readonly #filters = new BuiltCache<Filters>();
+  readonly #dispatches = new BuiltCache<Dispatch>();
   /** Live state that the generation being built uses. */
   #keys = new Set<string>();
 
@@ -41,8 +46,7 @@ export class PlaceBuilder {
   /** Starts a generation; `keys` collects the live state it uses. */
   begin(keys: Set<string>): void {
     this.#keys = keys;
-    this.#places.age();
-    this.#callers.age();
+    for (const cache of [this.#places, this.#callers, this.#filters, this.#dispatches]) cache.age();
   }
 
   /** `tcpPort`: the port or listener whose TCP connections it is for; '' for requests. */
@@ -50,53 +54,70 @@ export class PlaceBuilder {
     const scope = tcpPort === '' ? `${side}/${owner}/${route}` : `${side}/${owner}:${tcpPort}/${route}`;
     // Figures of connections stay apart from those of requests where no Route names them.
     const shownRoute = route === '' && tcpPort !== '' ? `tcp/${tcpPort}` : route;
-    return this.#kept(this.#places, `${scope}\0${settings.hash}`, (keys) => this.#makePlace({ side, owner, route: shownRoute, scope, settings, tcp: tcpPort !== '' }, keys));
+    return this.#kept(this.#places, cacheKey(scope, route, settings), settings, () => this.#makePlace({ side, owner, route: shownRoute, scope, settings, tcp: tcpPort !== '' }));
   }
 
   caller(side: Side, service: string, route: string, settings: EffectiveSettings, owner: string, tcpPort = ''): CallerPlace {
     const scope = tcpPort === '' ? `${side}/${owner}/to/${service}/${route}` : `${side}/${owner}/to/${service}:${tcpPort}/${route}`;
-    return this.#kept(this.#callers, `${scope}\0${settings.hash}`, (keys) => this.#makeCaller({ side, route, scope, settings, tcp: tcpPort !== '' }, keys));
+    return this.#kept(this.#callers, cacheKey(scope, route, settings), settings, () => this.#makeCaller({ side, route, scope, settings, tcp: tcpPort !== '' }));
   }
 
-  #kept<T>(cache: BuiltCache<Kept<T>>, key: string, make: (keys: Set<string>) => T): T {
+  #kept<T extends BuiltPlace>(cache: BuiltCache<T>, key: string, settings: EffectiveSettings, make: () => T): T {
     let kept = cache.get(key);
-    if (kept === undefined) {
-      const keys = new Set<string>();
-      kept = { value: make(keys), keys };
+    if (kept === undefined || kept.settings.hash !== settings.hash) {
+      kept = make();
       cache.put(key, kept);
     }
-    for (const one of kept.keys) this.#keys.add(one);
-    return kept.value;
+    for (const one of kept.liveKeys) this.#keys.add(one);
+    return kept;
   }
 
-  #makePlace(place: { side: Side; owner: string; route: string; scope: string; settings: EffectiveSettings; tcp: boolean }, keys: Set<string>): Place {
-    const { side, owner, route, scope, settings, tcp } = place;
-    const live = this.#options.live.collector(keys);
+  #makePlace(place: PlaceToBuild): Place {
+    const { side, owner, route, settings, tcp } = place;
+    const shareKey = `${side}\0${String(tcp)}\0${settings.hash}`;
+    const known = this.#filters.get(shareKey);
+    const own = new OwnedParts();
+    const filters = known ?? this.#makeFilters(place, own);
+    if (known === undefined && !own.any) this.#filters.put(shareKey, filters);
+    return { side, route, owner, filters: filters.list, slotCount: filters.slotCount, settings, series: null, pin: null, liveKeys: own.keys() };
+  }
+
+  #makeFilters({ side, scope, settings, tcp }: PlaceToBuild, own: OwnedParts): Filters {
     const slots = new SlotCounter();
-    const filters: EdgeFilter[] = [];
+    const list: EdgeFilter[] = [];
     for (const section of settings.sections) {
       if (section.runtime.side !== 'provider' || section.runtime.edge === undefined || (tcp && section.runtime.tcp !== true)) continue;
-      const context = new PlaceFilterContext(
-        this.#options.host, { kind: section.kind, side, scope, shadow: section.shadow, index: filters.length, live }, slots,
-      );
+      const context = this.#context(section, { side, scope, index: list.length }, own, slots);
       const filter = building(section, scope, () => section.runtime.edge?.(section.settings, context) ?? null);
-      if (filter !== null) filters.push(section.shadow ? shadowed(filter, this.#options.recordShadow) : filter);
+      if (filter !== null) list.push(section.shadow ? shadowed(filter, this.#options.recordShadow) : filter);
     }
-    return { side, route, owner, filters: Object.freeze(filters), slotCount: slots.count, settings, series: new Map(), pin: null };
+    return { list: Object.freeze(list), slotCount: slots.count };
   }
 
-  #makeCaller(place: { side: Side; route: string; scope: string; settings: EffectiveSettings; tcp: boolean }, keys: Set<string>): CallerPlace {
-    const { side, route, scope, settings, tcp } = place;
-    const live = this.#options.live.collector(keys);
+  #makeCaller(place: CallerToBuild): CallerPlace {
+    const { side, route, settings, tcp } = place;
+    const shareKey = `${side}\0${String(tcp)}\0${settings.hash}`;
+    const known = this.#dispatches.get(shareKey);
+    const own = new OwnedParts();
+    const dispatch = known ?? this.#makeDispatch(place, own);
+    if (known === undefined && !own.any) this.#dispatches.put(shareKey, dispatch);
+    return { route, dispatch, settings, liveKeys: own.keys() };
+  }
+
+  #makeDispatch({ side, scope, settings, tcp }: CallerToBuild, own: OwnedParts): Dispatch {
     let dispatch = this.#options.connector;
     const sections = settings.sections.filter(({ runtime }) => runtime.side === 'caller' && (!tcp || runtime.tcp === true));
     for (let i = sections.length - 1; i >= 0; i--) {
       const section = sections[i] as EffectiveSection;
-      const context = new PlaceFilterContext(this.#options.host, { kind: section.kind, side, scope, shadow: section.shadow, index: 0, live }, new SlotCounter());
+      const context = this.#context(section, { side, scope, index: 0 }, own, new SlotCounter());
       const layer = building(section, scope, () => section.runtime.layer?.(section.settings, context) ?? null);
       if (layer !== null) dispatch = layer(dispatch);
     }
-    return { route, dispatch, settings };
+    return dispatch;
+  }
+
+  #context({ kind, shadow }: EffectiveSection, place: { side: Side; scope: string; index: number }, own: OwnedParts, slots: SlotCounter): PlaceFilterContext {
+    return new PlaceFilterContext(this.#options.host, { ...place, kind, shadow, live: this.#options.live.collector(own.live), onOwned: () => own.touch() }, slots);
   }
 
   /** Settings for the way to the own app: nothing but the engine's defaults. */
@@ -105,9 +126,47 @@ export class PlaceBuilder {
   }
 }
 
-interface Kept<T> {
-  readonly value: T;
-  readonly keys: ReadonlySet<string>;
+interface PlaceToBuild {
+  readonly side: Side;
+  readonly owner: string;
+  readonly route: string;
+  readonly scope: string;
+  readonly settings: EffectiveSettings;
+  readonly tcp: boolean;
+}
+
+type CallerToBuild = Omit<PlaceToBuild, 'owner'>;
+
+interface BuiltPlace {
+  readonly settings: EffectiveSettings;
+  readonly liveKeys: readonly string[];
+}
+
+/** The filters of a place, and how many slots they have in an exchange. */
+interface Filters {
+  readonly list: readonly EdgeFilter[];
+  readonly slotCount: number;
+}
+
+/** What the filters of one place have for themselves: live state, or anything named by the place. */
+class OwnedParts {
+  readonly live = new Set<string>();
+  any = false;
+
+  touch(): void {
+    this.any = true;
+  }
+
+  keys(): readonly string[] {
+    return this.live.size === 0 ? noKeys : Object.freeze([...this.live]);
+  }
+}
+
+const noKeys: readonly string[] = Object.freeze([]);
+
+/** A route has one setting in a place; places without one stand for several ports, which may differ. */
+function cacheKey(scope: string, route: string, settings: EffectiveSettings): string {
+  return route === '' ? `${scope}\0${settings.hash}` : scope;
 }
 
 /** Kinds report with WireError what they cannot build; anything else they throw is refused just the same. */

@@ -4,6 +4,7 @@ import type { EffectiveSettings } from '@remora/snapshot/effective-settings';
 import type { RouteRewrite } from '@remora/snapshot/route-definition';
 import type { GatewayListener, PathSpelling } from '@remora/snapshot/snapshot';
 import type { EncodedAnswer } from '../pipeline/answer-encoding.ts';
+import type { UpstreamSecurity } from '../tls/upstream-security.ts';
 import type { Cluster, Tier } from '../upstream/cluster.ts';
 import type { ConnectionLimits } from '../listener/connection-limits.ts';
 import type { SeriesRow } from '../records/series-rows.ts';
@@ -27,8 +28,10 @@ export interface Place {
   readonly filters: readonly EdgeFilter[];
   readonly slotCount: number;
   readonly settings: EffectiveSettings;
-  /** By destination; '' where none was chosen. */
-  readonly series: Map<string, SeriesRow>;
+  /** Rows by destination, '' where none was chosen; null until the first request: of 10^5 routes most have none. */
+  series: Map<string, SeriesRow> | null;
+  /** Owner keys of the live state that its filters use. */
+  readonly liveKeys: readonly string[];
   /** The pin of the generation that used the place last. */
   pin: PlacePin | null;
 }
@@ -120,6 +123,8 @@ export interface CallerPlace {
   readonly route: string;
   readonly dispatch: Dispatch;
   readonly settings: EffectiveSettings;
+  /** Owner keys of the live state that its layers use. */
+  readonly liveKeys: readonly string[];
 }
 
 /** A route of a destination, or its default. */
@@ -152,22 +157,25 @@ export class ResolvedTarget implements Target {
   readonly cluster: Cluster;
   /** Reached by TCP connections whose bytes nobody looks into. */
   readonly raw: boolean;
+  /** How endpoints that are no sidecars are connected; null: without TLS. */
+  readonly tls: UpstreamSecurity | null;
   #tiers: readonly Tier[] = [];
   #version = -1;
 
-  constructor(cluster: Cluster, port: string, labels: readonly string[], raw = false) {
+  constructor(cluster: Cluster, port: string, labels: readonly string[], raw = false, tls: UpstreamSecurity | null = null) {
     this.service = cluster.service;
     this.cluster = cluster;
     this.port = port;
     this.labels = labels;
     this.raw = raw;
+    this.tls = tls;
   }
 
   /** By the last set of endpoints that came. */
   get tiers(): readonly Tier[] {
     if (this.cluster.version !== this.#version) {
       this.#version = this.cluster.version;
-      this.#tiers = this.cluster.subset(this.port, this.labels, this.raw);
+      this.#tiers = this.cluster.subset(this.port, this.labels, this.raw, this.tls);
     }
     return this.#tiers;
   }

@@ -360,11 +360,10 @@ export class Engine {
 
   rowOf(run: ExchangeRun): SeriesRow {
     const { place } = run.pin;
-    let row = place.series.get(run.destination);
-    if (row === undefined) {
-      row = this.#options.series.row(place.side, place.route, run.destination);
-      place.series.set(run.destination, row);
-    }
+    const known = place.series?.get(run.destination);
+    if (known !== undefined) return known;
+    const row = this.#options.series.row(place.side, place.route, run.destination);
+    (place.series ??= new Map<string, SeriesRow>()).set(run.destination, row);
     return row;
   }
 
@@ -414,7 +413,7 @@ function readGrpcTimeout(run: ExchangeRun): void {
 }
 
 export function emptyPlace(side: Place['side']): Place {
-  return { side, route: '', owner: '', filters: [], slotCount: 0, settings: { hash: '', sections: [] }, series: new Map(), pin: null };
+  return { side, route: '', owner: '', filters: [], slotCount: 0, settings: { hash: '', sections: [] }, series: null, pin: null, liveKeys: [] };
 }
 
 const retrySoon = Object.freeze([makeField('retry-after', '1')]);

@@ -26,6 +26,8 @@ export interface FilterPlace {
   /** Position in the pin's filters. */
   readonly index: number;
   readonly live: LiveState;
+  /** A filter asked for something that belongs to this place alone. */
+  readonly onOwned: () => void;
 }
 
 /** The context of one filter while it is built, and for as long as it lives. */
@@ -35,26 +37,22 @@ export class PlaceFilterContext implements FilterContext {
   readonly random: Random;
   readonly shadow: boolean;
   readonly side: Side;
-  readonly scope: string;
-  readonly live: LiveState;
   readonly bodyBit: number;
   readonly shared?: (key: string, shape: string, bytes: number) => SharedMemory;
   readonly openLog?: (target: LogFile) => (line: string) => void;
   readonly #host: FilterHost;
-  readonly #kind: string;
+  readonly #place: FilterPlace;
   readonly #slots: SlotCounter;
 
   constructor(host: FilterHost, place: FilterPlace, slots: SlotCounter) {
     this.#host = host;
-    this.#kind = place.kind;
+    this.#place = place;
     this.#slots = slots;
     this.clock = host.clock;
     this.timers = host.timers;
     this.random = host.random;
     this.shadow = place.shadow;
     this.side = place.side;
-    this.scope = place.scope;
-    this.live = place.live;
     this.bodyBit = 1 << place.index;
     const { shared } = host;
     // Kept like other live state: two filters of one owner use the same, and it goes with the last generation that asks for it.
@@ -62,12 +60,22 @@ export class PlaceFilterContext implements FilterContext {
     if (host.openLog !== undefined) this.openLog = host.openLog;
   }
 
+  get scope(): string {
+    this.#place.onOwned();
+    return this.#place.scope;
+  }
+
+  get live(): LiveState {
+    this.#place.onOwned();
+    return this.#place.live;
+  }
+
   slot(): number {
     return this.#slots.next();
   }
 
   refuse(reason: Reason, pointer: string, detail: string, fields: Answer['fields'] = noFields): Answer {
-    return Object.freeze({ reason, status: reason.status, fields, body: null, contentType: '', detail, kind: this.#kind, pointer });
+    return Object.freeze({ reason, status: reason.status, fields, body: null, contentType: '', detail, kind: this.#place.kind, pointer });
   }
 
   count(name: string, by = 1): void {
