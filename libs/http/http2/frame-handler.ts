@@ -82,7 +82,7 @@ export class FrameHandler {
   #closedStream(streamId: number): void {
     const core = this.#core;
     if (core.isIdle(streamId)) core.fail(errorCode.protocolError, 'stream-id');
-    else if (core.resets.ignores(streamId) || streamId > core.finalId) core.spendControl();
+    else if (core.resets.ignores(streamId) || core.isLate(streamId)) core.spendControl();
     else core.fail(errorCode.streamClosed, 'stream-closed');
   }
 

@@ -43,17 +43,10 @@ export class HeadHandler {
   #request(streamId: number, bytes: TextBuffer, at: number, end: number, endStream: boolean): void {
     const core = this.#core;
     if ((streamId & 1) === 0) return core.fail(errorCode.protocolError, 'stream-id');
-    const late = streamId > core.finalId;
-    if (!late) {
-      if (streamId !== core.lastId + (core.lastId === 0 ? 1 : 2)) core.gapless = false;
-      core.lastId = streamId;
-    }
+    if (streamId !== core.lastId + (core.lastId === 0 ? 1 : 2)) core.gapless = false;
+    core.lastId = streamId;
     const head = this.#decode('request', bytes, at, end, endStream, false);
     if (core.failure !== null) return undefined;
-    if (late) {
-      core.spendControl();
-      return undefined;
-    }
     if (core.streams.size >= core.limits.streamsMax) return core.refuse(streamId, errorCode.refusedStream, 'streams-max');
     if (head === null && this.#failure !== 'head-too-large' && this.#failure !== 'too-many-fields') {
       return core.refuse(streamId, errorCode.protocolError, this.#failure);
@@ -128,7 +121,7 @@ export class HeadHandler {
     if (core.isIdle(streamId)) return core.fail(errorCode.protocolError, 'stream-id');
     this.#decode('trailers', bytes, at, end, true, false);
     if (core.failure !== null) return undefined;
-    if (core.resets.ignores(streamId)) core.spendControl();
+    if (core.resets.ignores(streamId) || core.isLate(streamId)) core.spendControl();
     else if (core.gapless) core.fail(errorCode.streamClosed, 'stream-closed');
     else core.fail(errorCode.protocolError, 'stream-id');
     return undefined;

@@ -81,9 +81,14 @@ export class SessionCore {
     return this.acknowledged || streamWindowBytes > defaultWindow ? streamWindowBytes : defaultWindow;
   }
 
-  /** No stream with this id was ever opened. */
+  /** No stream with this id was ever opened, or should have been. */
   isIdle(streamId: number): boolean {
-    return (streamId & 1) === 0 || streamId > this.lastId;
+    return (streamId & 1) === 0 || (streamId > this.lastId && !this.isLate(streamId));
+  }
+
+  /** Opened by a client that had not seen our final GOAWAY: it is not looked at (RFC 9113 section 6.8). */
+  isLate(streamId: number): boolean {
+    return streamId > this.finalId;
   }
 
   // --- the end of streams -------------------------------------------------------------------------------------------
