@@ -13,6 +13,7 @@ import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { runtimeKinds } from '../kinds.ts';
 import type { RefusalRecord } from '../threads/data-plane.ts';
 import { LocalDataPlane } from '../threads/local-data-plane.ts';
+import type { PoolLimits } from '../upstream/pool-limits.ts';
 
 export interface RigOptions {
   /** Ports of the instances of the service `app`. */
@@ -30,6 +31,7 @@ export interface RigOptions {
   /** Of the limit on memory, 0 to 1. */
   readonly memoryShare?: () => number;
   readonly kinds?: ReadonlyMap<string, RuntimeKind<unknown>>;
+  readonly poolLimits?: Partial<PoolLimits>;
 }
 
 /** Tests only: a gateway with one listener in front of one service, everything under `/`. */
@@ -42,7 +44,7 @@ export class GatewayRig {
 
   private constructor(options: RigOptions) {
     this.#options = options;
-    this.plane = new LocalDataPlane({ nodeId: 'edge-1', kinds: options.kinds ?? runtimeKinds, ...(options.clock && { clock: options.clock }), ...(options.memoryShare && { memoryShare: options.memoryShare }) });
+    this.plane = new LocalDataPlane({ nodeId: 'edge-1', kinds: options.kinds ?? runtimeKinds, ...(options.clock && { clock: options.clock }), ...(options.memoryShare && { memoryShare: options.memoryShare }), ...(options.poolLimits && { poolLimits: options.poolLimits }) });
     this.plane.onRefusal((refusal) => this.refusals.push(refusal));
   }
 

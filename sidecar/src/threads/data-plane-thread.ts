@@ -43,6 +43,7 @@ import { TlsMaterialStore, type TlsMaterial } from '../tls/tls-material.ts';
 import { TimerWheels } from '../io/timer-wheel.ts';
 import { transplantWorks } from '../io/transplant-test.ts';
 import { Turn } from '../io/turn.ts';
+import { defaultPoolLimits, type PoolLimits } from '../upstream/pool-limits.ts';
 import { UpstreamPools } from '../upstream/upstream-pools.ts';
 
 export interface DataPlaneThreadOptions {
@@ -68,6 +69,8 @@ export interface DataPlaneThreadOptions {
   readonly onOverload?: (stage: number) => void;
   /** Opens connections to upstreams; `net.connect` by default. */
   readonly dial?: (options: net.NetConnectOpts) => net.Socket;
+  /** Of the connections to upstreams; what is left out is as `defaultPoolLimits` has it. */
+  readonly poolLimits?: Partial<PoolLimits>;
   /** Present where several threads share memory. */
   readonly shared?: SharedMemories;
 }
@@ -106,7 +109,7 @@ export class DataPlaneThread {
       links: { dial: options.dial ?? net.connect, turn, slabs: new OutputSlabs(), readBuffer: makeReadBuffer() },
       arena: new HeadArena(),
     };
-    this.#pools = new UpstreamPools(this.#thread, (event) => options.series.events.count(`upstream_${event}`, 1));
+    this.#pools = new UpstreamPools(this.#thread, (event) => options.series.events.count(`upstream_${event}`, 1), { ...defaultPoolLimits, ...options.poolLimits });
     this.#apps = new AppTargets((address) => this.#pools.at(address));
     this.engine = new Engine({
       thread: this.#thread, nodeId: options.nodeId, requestIds: new RequestIds(), series: options.series, refusals: options.refusals,

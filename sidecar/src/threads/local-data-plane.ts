@@ -14,6 +14,7 @@ import { RefusalBatch } from '../records/refusal-batch.ts';
 import { SeriesRows } from '../records/series-rows.ts';
 import { SeriesSums } from '../records/series-sums.ts';
 import type { TlsMaterial } from '../tls/tls-material.ts';
+import type { PoolLimits } from '../upstream/pool-limits.ts';
 import type { SpanRecord } from '../records/span-record.ts';
 import { SpanRing } from '../records/span-ring.ts';
 import { SpanRings } from '../records/span-rings.ts';
@@ -32,6 +33,7 @@ export interface LocalDataPlaneOptions {
   readonly spans?: { readonly ratio: number };
   /** Of the limit on memory, 0 to 1; absent: memory sheds nothing. */
   readonly memoryShare?: () => number;
+  readonly poolLimits?: Partial<PoolLimits>;
 }
 
 /** The data plane in the thread of its caller: the same engine without workers, for the simulator and tests. */
@@ -66,6 +68,7 @@ export class LocalDataPlane implements DataPlane {
       reusePort: false,
       connectionsMax: clientConnectionsMax(),
       ...(options.memoryShare && { memoryShare: options.memoryShare }),
+      ...(options.poolLimits && { poolLimits: options.poolLimits }),
     });
     this.#sums.setSource(0, { values: new Float64Array(series.memory), names: series.names });
   }
