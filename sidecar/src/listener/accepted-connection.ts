@@ -11,6 +11,7 @@ import type { Engine } from '../pipeline/engine.ts';
 import type { ForwardedFields } from '../pipeline/outside-headers.ts';
 import { peerIdentity } from '../tls/peer-identity.ts';
 import { handshakeFailure } from './handshake-failure.ts';
+import { Http2ServerConnection } from './http2-server-connection.ts';
 import type { ListenerBinding } from './listener-binding.ts';
 import { plaintextAnswer } from './plaintext-answer.ts';
 import type { Served, ServerCodec } from './server-codec.ts';
@@ -186,7 +187,8 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
   /** Null: more bytes are needed to tell. With TLS the protocol is what ALPN chose. */
   #choose(bytes: TextBuffer, length: number): ServerCodec | null {
     const protocol = this.#protocol === 'undecided' ? namedProtocol(bytes, length) : this.#protocol;
-    return protocol === 'undecided' ? null : new ServerConnection(this.#engine, this);
+    if (protocol === 'undecided') return null;
+    return protocol === 'http2' ? new Http2ServerConnection(this.#engine, this) : new ServerConnection(this.#engine, this);
   }
 
   // --- TLS --------------------------------------------------------------------------------------------------------
@@ -329,5 +331,5 @@ const drainQuietMs = 500;
 const lastWordMs = 500;
 const noBytes = new Uint8Array(0);
 /** In order of preference. */
-const spokenProtocols: readonly string[] = ['http/1.1'];
+const spokenProtocols: readonly string[] = ['h2', 'http/1.1'];
 const timedOut = 'ETIMEDOUT';

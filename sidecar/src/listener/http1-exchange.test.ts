@@ -291,7 +291,7 @@ describe('a request that is not accepted', () => {
   it.each([
     ['a bare LF', 'GET / HTTP/1.1\nHost: a\n\n', 400, 'bad-request'], ['two lengths', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx', 400, 'bad-request'],
     ['length and chunked', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 400, 'bad-request'],
-    ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505, 'http-version-not-supported'], ['headers too large', `GET / HTTP/1.1\r\nHost: a\r\nx: ${'y'.repeat(70_000)}\r\n\r\n`, 431, 'headers-too-large'],
+    ['another version', 'GET / HTTP/2.0\r\nHost: a\r\n\r\n', 505, 'http-version-not-supported'], ['headers too large', `GET / HTTP/1.1\r\nHost: a\r\nx: ${'y'.repeat(70_000)}\r\n\r\n`, 431, 'headers-too-large'],
     ['too many headers', `GET / HTTP/1.1\r\nHost: a\r\n${'x: y\r\n'.repeat(101)}\r\n`, 431, 'headers-too-large'], ['CONNECT', 'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n', 403, 'connect-refused'],
   ])('with %s is answered and the connection closed; nothing reaches the upstream', async (_, text, status, reason) => {
     const { rig: gateway, up } = await rig(echoRequests);
