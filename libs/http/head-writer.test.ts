@@ -115,6 +115,11 @@ describe('responses', () => {
     expect(responseText(buildResponseHead({ status: 103, bodyLength: 0, headers: { link: 'x' } }), bodiless)).toBe('HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n');
   });
 
+  it('have the space before a reason phrase that was left out', () => {
+    expect(responseText(read('response', 'HTTP/1.1 503\r\nContent-Length: 0\r\n\r\n'))).toBe('HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n');
+    expect(responseText(read('response', 'HTTP/1.1 503 \r\nContent-Length: 0\r\n\r\n'))).toBe('HTTP/1.1 503 \r\ncontent-length: 0\r\n\r\n');
+  });
+
   it('show a changed status', () => {
     const head = read('response', 'HTTP/1.1 200 Fine\r\nContent-Length: 0\r\n\r\n');
     head.setStatus(404);

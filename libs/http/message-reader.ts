@@ -14,6 +14,8 @@ export class MessageReader {
   state: 'open' | 'refused' | 'closed' | 'switched' = 'open';
   /** Why, where it was refused. */
   refusal: ScanVerdict | null = null;
+  /** Bytes of the last `feed` that came behind the end of what is read. */
+  unread = 0;
 
   readonly #kind: 'request' | 'response';
   readonly #heads: HeadReader;
@@ -27,9 +29,15 @@ export class MessageReader {
     this.#bodies = new BodyReader(arena, limits);
   }
 
+  /** A message whose body has not come whole. */
+  get pending(): ReadMessage | null {
+    return this.#current;
+  }
+
   feed(bytes: Uint8Array): void {
     let at = 0;
     while (this.state === 'open' && at < bytes.length) at = this.#current === null ? this.#readHead(bytes, at) : this.#readBody(this.#current, bytes, at);
+    this.unread = bytes.length - at;
   }
 
   /** The connection ended: what is incomplete is refused, except a body that ends with it. */

@@ -31,7 +31,8 @@ export function takeResponseHead(scanner: HeadScanner, bytes: Uint8Array, from: 
   head.minorVersion = scanner.minorVersion;
   if (scanner.transferEncoding && scanner.minorVersion === 0) return scanBad;
   head.bodyLength = scanner.chunked ? -1 : scanner.contentLength;
-  head.startIntact = scanner.minorVersion === 1;
+  // RFC 9112 section 4: the space before an empty reason phrase is not optional for who sends.
+  head.startIntact = scanner.minorVersion === 1 && scanner.startEnd - scanner.startAt > shortestStatusLine;
   if (scanner.status === 101 && (scanner.connection & connectionUpgrade) !== 0) head.protocol = upgradeProtocol(scanner, bytes, from, 'GET');
   return scanComplete;
 }
@@ -280,6 +281,8 @@ export const otherProtocols: ReadonlySet<string> = new Set([
   'PRI', 'DESCRIBE', 'ANNOUNCE', 'SETUP', 'PLAY', 'PAUSE', 'TEARDOWN', 'GET_PARAMETER', 'SET_PARAMETER', 'REDIRECT', 'RECORD', 'FLUSH',
 ]);
 const loopCopyMax = 32;
+/** `HTTP/1.1 200` and its line end. */
+const shortestStatusLine = 14;
 const nominatedMax = 64;
 const upgradesMax = 8;
 const protocolMax = 64;

@@ -29,7 +29,7 @@ export function readAnswers(text: string, methods: readonly string[], ended: boo
     if (end < 0) return { answers, interim, unreadable: /^(H|HT|HTT|HTTP.*)/s.test(text.slice(at)) ? '' : text.slice(at, at + 100) };
     const [start = '', ...lines] = text.slice(at, end).split('\r\n');
     const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(start)?.[1] ?? 0);
-    const fields = lines.map((line): [string, string] => { const colon = line.indexOf(':'); return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()]; });
+    const fields = lines.map((line): [string, string] => { const colon = line.indexOf(':'); return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).replaceAll(/^[ \t]+|[ \t]+$/g, '')]; });
     if (status === 0 || lines.some((line) => !/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+:/.test(line) || /[\r\n\0]/.test(line))) return { answers, interim, unreadable: text.slice(at, end).slice(0, 200) };
     at = end + 4;
     if (status < 200) {

@@ -63,6 +63,8 @@ export class Http1RequestLayer implements FuzzLayer {
 
   async #judge(conversation: Conversation, seed: number): Promise<FuzzFinding[]> {
     this.cases++;
+    // Another protocol: HTTP/2 by prior knowledge.
+    if (conversation.text.startsWith('PRI * HTTP/2.0')) return [];
     const choice = new Choice(seed ^ 0x3779_b9);
     const first = await this.#run(conversation, choice);
     const problem = judgeOutcome(first) || await this.#again(first, choice);
