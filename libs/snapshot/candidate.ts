@@ -15,3 +15,14 @@ export interface Candidate {
   /** Encoded remora.snapshot.v1.Resource by hash (hex), pages included. Exactly what the manifest reaches. */
   readonly resources: ReadonlyMap<string, Uint8Array>;
 }
+
+/** The resources of a candidate where they are kept otherwise: bytes are asked for once, and not of what is decoded already. */
+export interface ResourceSource {
+  readonly size: number;
+  has(hash: string): boolean;
+  get(hash: string): Uint8Array | undefined;
+  keys(): Iterable<string>;
+}
+
+/** What is decoded. */
+export type DecodeInput = Omit<Candidate, 'resources'> & { readonly resources: ResourceSource };

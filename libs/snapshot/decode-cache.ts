@@ -3,7 +3,7 @@
  * used since the call of `age` before the last goes; `age` is called by itself when more than `entriesMax` parts are
  * held. A cache belongs to one set of kinds.
  */
-export class DecodeCache {
+export class DecodeCache implements PartCache {
   readonly #entriesMax: number;
   #recent = new Map<string, CachedPart>();
   #old = new Map<string, CachedPart>();
@@ -36,9 +36,15 @@ export class DecodeCache {
   }
 }
 
+/** Where a decoding looks for what was decoded before, and leaves what is new. */
+export interface PartCache {
+  get(hash: string): CachedPart | undefined;
+  put(hash: string, part: CachedPart): void;
+}
+
 export interface CachedPart {
-  /** The bytes it was decoded from: the same object need not be hashed again. */
-  readonly bytes: Uint8Array;
+  /** The bytes it was decoded from: the same object need not be hashed again. Absent where they are verified before. */
+  readonly bytes?: Uint8Array;
   /** Type of the manifest entry. */
   readonly type: number;
   readonly value: object;

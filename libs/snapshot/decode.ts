@@ -2,8 +2,8 @@ import type { Clock } from '@remora/core/clock';
 import { contentHash } from '@remora/core/hash';
 import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { EntryType, type Resource } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
-import type { Candidate } from './candidate.ts';
-import type { DecodeCache } from './decode-cache.ts';
+import type { DecodeInput } from './candidate.ts';
+import type { PartCache } from './decode-cache.ts';
 import { decodeDestination, decodeFleet, decodeInbound, decodeListener } from './decode-places.ts';
 import { decodeRoute } from './decode-route.ts';
 import { decodeSettings } from './decode-settings.ts';
@@ -18,6 +18,8 @@ import { defaultFleet, type CallDestination, type FleetSettings, type GatewayLis
 /** Largest encoded resource. */
 export const resourceBytesMax = 262_144;
 
+const none = new Uint8Array(0);
+
 export type RuntimeKinds = ReadonlyMap<string, RuntimeKind<unknown>>;
 export type DecodeResult =
   | { readonly ok: true; readonly snapshot: Snapshot }
@@ -25,7 +27,7 @@ export type DecodeResult =
 
 export interface DecodeOptions {
   /** Decoded parts are shared with earlier decodings that used the same cache and kinds. */
-  readonly cache?: DecodeCache;
+  readonly cache?: PartCache;
   /** The bytes were verified against their hashes already, e.g. by the control thread before they reached a worker. */
   readonly hashesVerified?: boolean;
 }
@@ -34,7 +36,7 @@ export interface DecodeOptions {
  * Turns a candidate into a Snapshot, or says everything that is wrong with it. The same code runs in the control plane
  * before a write is committed, and in the control thread and the workers of a sidecar.
  */
-export function decodeSnapshot(candidate: Candidate, kinds: RuntimeKinds, options: DecodeOptions = {}): DecodeResult {
+export function decodeSnapshot(candidate: DecodeInput, kinds: RuntimeKinds, options: DecodeOptions = {}): DecodeResult {
   const steps = decodeSteps(candidate, kinds, options);
   for (;;) {
     const step = steps.next();
@@ -44,7 +46,7 @@ export function decodeSnapshot(candidate: Candidate, kinds: RuntimeKinds, option
 
 /** The same in slices: `pause` is awaited whenever `sliceMs` of work have been done. */
 export async function decodeInSlices(
-  candidate: Candidate,
+  candidate: DecodeInput,
   kinds: RuntimeKinds,
   options: DecodeOptions & { readonly sliceMs: number; readonly clock: Clock; readonly pause: () => Promise<void> },
 ): Promise<DecodeResult> {
@@ -60,7 +62,7 @@ export async function decodeInSlices(
 }
 
 /** The work as steps of well under a millisecond each. */
-export function* decodeSteps(candidate: Candidate, kinds: RuntimeKinds, options: DecodeOptions = {}): Generator<void, DecodeResult, void> {
+export function* decodeSteps(candidate: DecodeInput, kinds: RuntimeKinds, options: DecodeOptions = {}): Generator<void, DecodeResult, void> {
   const errors = new SnapshotErrors();
   if (!options.hashesVerified) yield* verifyResources(candidate, options.cache, errors);
   if (errors.any) return { ok: false, errors: errors.list() };
@@ -81,8 +83,9 @@ export function* decodeSteps(candidate: Candidate, kinds: RuntimeKinds, options:
   return yield* decoding.finish();
 }
 
-function* verifyResources(candidate: Candidate, cache: DecodeCache | undefined, errors: SnapshotErrors): Generator<void, void, void> {
-  for (const [hash, bytes] of candidate.resources) {
+function* verifyResources(candidate: DecodeInput, cache: PartCache | undefined, errors: SnapshotErrors): Generator<void, void, void> {
+  for (const hash of candidate.resources.keys()) {
+    const bytes = candidate.resources.get(hash) ?? none;
     const fail = (code: string, message: string): void =>
       errors.add({ resource: `resource ${hash.slice(0, 12)}`, kind: '', pointer: '', code, message, policies: [] });
     if (bytes.length > resourceBytesMax) fail('too-large', `has ${bytes.length} bytes, at most ${resourceBytesMax} are accepted`);
@@ -93,9 +96,9 @@ function* verifyResources(candidate: Candidate, cache: DecodeCache | undefined, 
 
 /** One decoding: collects the parts of the snapshot, and puts them into the cache when all is well. */
 class Decoding {
-  readonly #candidate: Candidate;
+  readonly #candidate: DecodeInput;
   readonly #kinds: RuntimeKinds;
-  readonly #cache: DecodeCache | undefined;
+  readonly #cache: PartCache | undefined;
   readonly #errors: SnapshotErrors;
   readonly #lookup = new SettingsLookup();
   readonly #fresh: { readonly hash: string; readonly type: EntryType; readonly value: object }[] = [];
@@ -105,7 +108,7 @@ class Decoding {
   readonly #destinations = new Map<string, CallDestination>();
   readonly #routes: RouteDefinition[] = [];
 
-  constructor(candidate: Candidate, kinds: RuntimeKinds, cache: DecodeCache | undefined, errors: SnapshotErrors) {
+  constructor(candidate: DecodeInput, kinds: RuntimeKinds, cache: PartCache | undefined, errors: SnapshotErrors) {
     this.#candidate = candidate;
     this.#kinds = kinds;
     this.#cache = cache;
@@ -156,7 +159,7 @@ class Decoding {
     return { ok: true, snapshot };
   }
 
-  *#remember(cache: DecodeCache): Generator<void, void, void> {
+  *#remember(cache: PartCache): Generator<void, void, void> {
     let sinceYield = 0;
     for (const { hash, type, value } of this.#fresh) {
       const bytes = this.#candidate.resources.get(hash);

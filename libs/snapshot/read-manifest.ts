@@ -1,7 +1,7 @@
 import { EntryType, Manifest, Resource, type Entry } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import { contentHash } from '@remora/core/hash';
 import { snapshotFormat } from './build.ts';
-import type { Candidate } from './candidate.ts';
+import type { DecodeInput } from './candidate.ts';
 import type { SnapshotErrors } from './snapshot-error.ts';
 
 export interface ManifestEntry {
@@ -21,7 +21,7 @@ const pagesMax = 4_096;
  * Reads manifest and pages: hash, subject, format, order, duplicates, count. Yields between pages. Answers null where
  * nothing below can be believed.
  */
-export function* readManifest(candidate: Candidate, errors: SnapshotErrors): Generator<void, readonly ManifestEntry[] | null, void> {
+export function* readManifest(candidate: DecodeInput, errors: SnapshotErrors): Generator<void, readonly ManifestEntry[] | null, void> {
   const fail = (code: string, message: string): null => {
     errors.add({ resource: 'manifest', kind: '', pointer: '', code, message, policies: [] });
     return null;
@@ -54,10 +54,10 @@ export function* readManifest(candidate: Candidate, errors: SnapshotErrors): Gen
 class PageReader {
   readonly entries: ManifestEntry[] = [];
   readonly reached = new Set<string>();
-  readonly #candidate: Candidate;
+  readonly #candidate: DecodeInput;
   readonly #errors: SnapshotErrors;
 
-  constructor(candidate: Candidate, errors: SnapshotErrors) {
+  constructor(candidate: DecodeInput, errors: SnapshotErrors) {
     this.#candidate = candidate;
     this.#errors = errors;
   }
@@ -110,7 +110,7 @@ function labelOf(entry: Entry): string {
   return `${labelPrefix.get(entry.type) ?? ''}${entry.name.slice(0, 1_024)}`;
 }
 
-function reportUnreached(candidate: Candidate, reached: ReadonlySet<string>, errors: SnapshotErrors): void {
+function reportUnreached(candidate: DecodeInput, reached: ReadonlySet<string>, errors: SnapshotErrors): void {
   for (const hash of candidate.resources.keys()) {
     if (reached.has(hash)) continue;
     errors.add({ resource: `resource ${hash.slice(0, 12)}`, kind: '', pointer: '', code: 'unreachable-resource', message: 'was sent and is not named by the manifest', policies: [] });

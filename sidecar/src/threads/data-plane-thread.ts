@@ -8,9 +8,9 @@ import { HeadArena } from '@remora/http/head-arena';
 import type { Call, Exchange, Answer, Sink } from '@remora/policy-kit/exchange';
 import type { LogFile, RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { decodeEndpointSet } from '@remora/snapshot/decode-endpoints';
-import { DecodeCache } from '@remora/snapshot/decode-cache';
+import type { PartCache } from '@remora/snapshot/decode-cache';
 import { decodeInSlices } from '@remora/snapshot/decode';
-import type { Candidate } from '@remora/snapshot/candidate';
+import type { DecodeInput } from '@remora/snapshot/candidate';
 import { AppTargets } from '../upstream/app-targets.ts';
 import { Attempt } from '../upstream/attempt.ts';
 import { Cluster } from '../upstream/cluster.ts';
@@ -94,8 +94,8 @@ export class DataPlaneThread {
   readonly #apps: AppTargets;
   readonly #bindings = new Map<string, ListenerBinding>();
   readonly #prepared = new Map<string, PreparedGeneration>();
-  readonly #decodeCache = new DecodeCache();
   readonly #material = new TlsMaterialStore();
+  readonly #securities: UpstreamSecurities;
   #transplant: boolean | null = null;
 
   constructor(options: DataPlaneThreadOptions) {
@@ -205,10 +205,10 @@ export class DataPlaneThread {
   // --- generations ------------------------------------------------------------------------------------------------
 
   /** Decodes and builds in slices of at most `sliceMs`, binds new gateway listeners. Changes nothing that is served. */
-  async prepare(candidate: Candidate, hashesVerified: boolean): Promise<PrepareResult> {
+  async prepare(candidate: DecodeInput, { hashesVerified, decoded: cache }: PrepareOptions): Promise<PrepareResult> {
     const began = performance.now();
     const decoded = await decodeInSlices(candidate, this.#options.kinds, {
-      cache: this.#decodeCache, hashesVerified, sliceMs, clock: this.#options.clock, pause,
+      cache, hashesVerified, sliceMs, clock: this.#options.clock, pause,
     });
     if (!decoded.ok) return { ok: false, errors: decoded.errors };
     try {
@@ -383,6 +383,13 @@ export class DataPlaneThread {
     this.#options.log.flush();
     this.#options.logFiles?.flush();
   }
+}
+
+export interface PrepareOptions {
+  /** Somebody compared the bytes with their hashes. */
+  readonly hashesVerified: boolean;
+  /** What was decoded before, and is kept by the caller for as long as it may come again. */
+  readonly decoded: PartCache;
 }
 
 interface PreparedGeneration {

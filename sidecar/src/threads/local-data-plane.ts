@@ -3,6 +3,7 @@ import { systemRandom, type Random } from '@remora/core/random';
 import type { Version } from '@remora/core/version';
 import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import type { Candidate } from '@remora/snapshot/candidate';
+import { DecodeCache } from '@remora/snapshot/decode-cache';
 import type {
   BoundListener, DataPlane, EndpointUpdate, ListenerSpec, PrepareResult, RefusalRecord, RequestQuestion, SeriesReading,
 } from './data-plane.ts';
@@ -40,6 +41,7 @@ export interface LocalDataPlaneOptions {
 export class LocalDataPlane implements DataPlane {
   readonly #thread: DataPlaneThread;
   readonly #refusals: RefusalBatch;
+  readonly #decoded = new DecodeCache();
   readonly #sums = new SeriesSums();
   readonly #spans = new SpanRings();
   #onRefusal: (refusal: RefusalRecord) => void = () => {};
@@ -83,7 +85,8 @@ export class LocalDataPlane implements DataPlane {
   }
 
   prepare(candidate: Candidate): Promise<PrepareResult> {
-    return this.#thread.prepare(candidate, false);
+    this.#decoded.age();
+    return this.#thread.prepare(candidate, { hashesVerified: false, decoded: this.#decoded });
   }
 
   async swap(hash: string, version: Version): Promise<{ readonly warming: readonly string[] }> {

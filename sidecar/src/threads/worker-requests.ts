@@ -1,21 +1,18 @@
-import type { Candidate } from '@remora/snapshot/candidate';
 import type { DataPlaneThread } from './data-plane-thread.ts';
 import { explainRequest } from '../pipeline/explain-request.ts';
-import { unpackResources } from '../generation/resource-pack.ts';
+import { unpackResources, type ResourcePack } from '../generation/resource-pack.ts';
 import type { SharedMemories } from '../generation/shared-memories.ts';
+import { KeptParts, SnapshotParts } from './kept-parts.ts';
 import type { CandidateParts, WorkerAnswers, WorkerRequest } from './worker-messages.ts';
 
 /**
- * Answers the control thread's requests. Keeps the bytes of resources by the snapshots that reach them: when a snapshot is neither current nor
- * prepared any more, what only it reached is gone with its map. Nothing here walks over a snapshot without pausing.
+ * Answers the control thread's requests, and keeps what snapshots were decoded into (kept-parts.ts). Nothing here walks over a snapshot without pausing.
  */
 export class WorkerRequests {
   readonly #thread: DataPlaneThread;
   readonly #flush: () => void;
   readonly #memories: SharedMemories | null;
-  /** Resources by snapshot, prepared or current. */
-  readonly #reached = new Map<string, ReadonlyMap<string, Uint8Array>>();
-  #current = '';
+  readonly #kept = new KeptParts();
 
   constructor(thread: DataPlaneThread, flush: () => void, memories: SharedMemories | null) {
     this.#thread = thread;
@@ -32,13 +29,12 @@ export class WorkerRequests {
         return this.#prepare(request.candidate);
       case 'swap': {
         const { warming, memories } = thread.swap(request.hash, request.version);
-        this.#current = request.hash;
-        for (const hash of this.#reached.keys()) if (hash !== request.hash) this.#reached.delete(hash);
+        this.#kept.swapped(request.hash);
         return { warming, memories };
       }
       case 'discard':
         thread.discard(request.hash);
-        this.#forget(request.hash);
+        this.#kept.forget(request.hash);
         return null;
       case 'relabel':
         thread.relabel(request.version);
@@ -68,43 +64,29 @@ export class WorkerRequests {
     }
   }
 
-  async #prepare(parts: CandidateParts): Promise<WorkerAnswers['prepare']> {
-    const { subject, version, hash } = parts;
-    const { manifest, resources } = await this.#collect(parts);
-    const candidate: Candidate = { subject, version, hash, manifest, resources };
-    this.#reached.set(hash, resources);
-    const result = await this.#thread.prepare(candidate, true);
-    if (!result.ok) this.#forget(hash);
+  async #prepare({ subject, version, hash, packs }: CandidateParts): Promise<WorkerAnswers['prepare']> {
+    const { manifest, parts } = await this.#collect(hash, packs);
+    const result = await this.#thread.prepare({ subject, version, hash, manifest, resources: parts.resources }, { hashesVerified: true, decoded: parts.decoded });
+    if (result.ok) parts.settle();
+    else this.#kept.forget(hash);
     return result;
   }
 
-  /** A snapshot that will not be current. */
-  #forget(hash: string): void {
-    if (hash !== this.#current) this.#reached.delete(hash);
-  }
-
-  async #collect(parts: CandidateParts): Promise<{ readonly manifest: Uint8Array; readonly resources: Map<string, Uint8Array> }> {
+  async #collect(snapshot: string, packs: readonly ResourcePack[]): Promise<{ readonly manifest: Uint8Array; readonly parts: SnapshotParts }> {
     let manifest: Uint8Array | null = null;
-    const resources = new Map<string, Uint8Array>();
+    const parts = new SnapshotParts();
     let work = 0;
-    for (const pack of parts.packs) {
+    for (const pack of packs) {
       for (const [hash, sent] of unpackResources(pack)) {
-        const bytes = sent ?? this.#find(hash);
+        const part = sent ?? this.#kept.find(hash);
         if (manifest === null) manifest = sent;
         // What is missing is reported by the decoding, with its name.
-        else if (bytes !== undefined) resources.set(hash, bytes);
+        else if (part !== undefined) parts.add(hash, part);
         if (++work % entriesPerSlice === 0) await turn();
       }
     }
-    return { manifest: manifest ?? new Uint8Array(0), resources };
-  }
-
-  #find(hash: string): Uint8Array | undefined {
-    for (const resources of this.#reached.values()) {
-      const bytes = resources.get(hash);
-      if (bytes !== undefined) return bytes;
-    }
-    return undefined;
+    this.#kept.keep(snapshot, parts);
+    return { manifest: manifest ?? new Uint8Array(0), parts };
   }
 }
 
