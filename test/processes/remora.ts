@@ -54,12 +54,14 @@ export interface ControlPlaneOptions {
   readonly folder?: string;
   readonly apiPort?: number;
   readonly pushPort?: number;
+  /** Flags for Node itself. */
+  readonly nodeFlags?: readonly string[];
 }
 
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<RunningControlPlane> {
   const folder = options.folder ?? mkdtempSync(path.join(tmpdir(), 'remora-bench-'));
   const ports = ['--api-port', String(options.apiPort ?? 0), '--push-port', String(options.pushPort ?? 0)];
-  const command = [...program('control-plane', options.bundled ?? false), '--data-dir', folder, ...ports, ...(options.flags ?? [])];
+  const command = [...program('control-plane', options.bundled ?? false, options.nodeFlags), '--data-dir', folder, ...ports, ...(options.flags ?? [])];
   const { child, line } = await untilEvent((onLine) => startPinned(options.core ?? null, command, { onLine }), 'listening');
   const api = addressOf(line['api']);
   return {
