@@ -16,6 +16,8 @@ import type { ProcessLog } from './process-log.ts';
 import { createPushHub } from './push/create-push-hub.ts';
 import type { RunningPushHub } from './push/create-push-hub.ts';
 import type { Store } from './store/store.ts';
+import { createSlices } from './slices.ts';
+import type { Slices } from './slices.ts';
 import { createTelemetryHub } from './telemetry/create-telemetry-hub.ts';
 import type { TelemetryHub } from './telemetry/telemetry-hub.ts';
 import { createWritePath } from './write/write-path.ts';
@@ -33,6 +35,7 @@ export interface ControlPlane {
   readonly writePath: WritePath;
   readonly clock: Clock;
   readonly timers: Timers;
+  readonly slices: Slices;
   /** Loads, compiles and publishes the state of the store. */
   start(): Promise<void>;
   /** Ends writes, streams and background work, in this order; the store is closed last. */
@@ -67,8 +70,9 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
     clock, timers, random, soon, store, registry: instances, identity: claimedIdentity, onStoreError: alarm,
     onBehind: (version) => log.warn('a sidecar knows a newer version than this store; was an old copy of the store put in place without `restore`?', { version: formatVersion(version) }),
   });
+  const slices = createSlices({ clock, soon });
   // The only way in. Publishes to the hub, in the order of the log.
-  const writePath = createWritePath({ store, planner, sameMeaning: (a, b) => model.canonicallyEqual(a, b), hub, instances, clock, alarm });
+  const writePath = createWritePath({ store, planner, sameMeaning: (a, b) => model.canonicallyEqual(a, b), hub, instances, clock, slices, alarm });
   // What is told to listeners.
   const events = createEventFeed({ clock, alarm });
   const stops = [
@@ -78,7 +82,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   let compactions: readonly Timer[] = [];
 
   return {
-    store, model, planner, instances, hub, telemetry, events, writePath, clock, timers,
+    store, model, planner, instances, hub, telemetry, events, writePath, clock, timers, slices,
     async start() {
       await writePath.start();
       const state = writePath.state();

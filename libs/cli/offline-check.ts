@@ -1,3 +1,4 @@
+import { runSteps } from '@remora/core/steps';
 import type { Violation } from '@remora/core/violation';
 import { createPlanner } from '@remora/control-plane/compile/planner';
 import { violationsBeside } from '@remora/control-plane/compile/unread-documents';
@@ -19,7 +20,7 @@ export function checkOffline(input: DocumentInput): readonly Violation[] {
   // A wrong path or an empty template in a pipeline must not look like success.
   if (found.length === 0 && input.documents.length === 0) return [{ pointer: '', code: 'no-document', message: 'the input has no document' }];
   if (found.length > 0) {
-    const beside = violationsBeside(planner, { previous: null, documents: new Map() }, { loaded: input.documents, valid: documents, lost: input.violations.length > 0 });
+    const beside = runSteps(violationsBeside(planner, { previous: null, documents: new Map() }, { loaded: input.documents, valid: documents, lost: input.violations.length > 0 }));
     return input.withSources([...found, ...beside]);
   }
   const stored = new Map<StoredDocument['key'], StoredDocument>(documents.map(({ key, document }) => [key, { key, document, writtenAt: 0, owner: '' }]));

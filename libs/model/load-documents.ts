@@ -1,5 +1,7 @@
 import type { Json, JsonObject } from '@remora/core/canonical-json';
 import { parsePointer } from '@remora/core/pointer';
+import { runSteps } from '@remora/core/steps';
+import type { Steps } from '@remora/core/steps';
 import type { Violation } from '@remora/core/violation';
 import { documentLimits } from './document-limits.ts';
 import { readJson } from './json-reader.ts';
@@ -31,6 +33,11 @@ export interface LoadResult {
  * bounded (`document-limits.ts`). What cannot be read is a violation with its line; the rest is loaded all the same.
  */
 export function loadDocuments(files: readonly InputFile[]): LoadResult {
+  return runSteps(loadDocumentsInSteps(files));
+}
+
+/** The same, to be interrupted between documents of a stream. */
+export function* loadDocumentsInSteps(files: readonly InputFile[]): Steps<LoadResult> {
   const result = new Loading();
   let bytes = 0;
   for (const file of files) {
@@ -40,7 +47,7 @@ export function loadDocuments(files: readonly InputFile[]): LoadResult {
       break;
     }
     const text = decodeText(file, result);
-    if (text !== null) loadText(file.name, text, result);
+    if (text !== null) yield* loadText(file.name, text, result);
   }
   return { documents: result.documents, violations: result.violations };
 }
@@ -110,10 +117,11 @@ function invalidLine(bytes: Uint8Array): number {
   return line;
 }
 
-function loadText(file: string, text: string, result: Loading): void {
+function* loadText(file: string, text: string, result: Loading): Steps<void> {
   for (const piece of split(file, text)) {
     if (result.full) return;
     loadPiece(piece, result);
+    yield;
   }
 }
 

@@ -1,5 +1,7 @@
 import { canonicalJson } from '@remora/core/canonical-json';
 import type { Json, JsonObject } from '@remora/core/canonical-json';
+import { runSteps } from '@remora/core/steps';
+import type { Steps } from '@remora/core/steps';
 import { suggest } from '@remora/core/suggest';
 import type { Violation } from '@remora/core/violation';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
@@ -37,6 +39,11 @@ export type ValidationResult =
   | { readonly ok: true; readonly valid: ValidDocument }
   | { readonly ok: false; readonly violations: readonly Violation[] };
 
+export interface ValidatedDocuments {
+  readonly documents: readonly ValidDocument[];
+  readonly violations: readonly Violation[];
+}
+
 /** The document kinds: one zod source validates them, types them and yields their JSON Schema. */
 export interface Model {
   readonly kinds: ReadonlyMap<string, AuthoringKind>;
@@ -49,7 +56,9 @@ export interface Model {
    */
   validateDocument(value: Json): ValidationResult;
   /** The same over one input, with sources; two documents of one kind and name are a violation. */
-  validateDocuments(documents: readonly LoadedDocument[]): { readonly documents: readonly ValidDocument[]; readonly violations: readonly Violation[] };
+  validateDocuments(documents: readonly LoadedDocument[]): ValidatedDocuments;
+  /** The same, to be interrupted between documents. */
+  validateDocumentsInSteps(documents: readonly LoadedDocument[]): Steps<ValidatedDocuments>;
   /** Whether two documents mean the same: key order and the spelling of units do not count. */
   canonicallyEqual(a: JsonObject, b: JsonObject): boolean;
 }
@@ -82,7 +91,8 @@ export function createModel(options: ModelOptions): Model {
     jsonSchemaFor: (kind) => (isDocumentKind(kind) ? toJsonSchema(kind, schemas[kind]) : null),
     schemaOf: (kind) => schemas[kind],
     validateDocument,
-    validateDocuments: (documents) => validateAll(documents, validateDocument),
+    validateDocuments: (documents) => runSteps(validateAll(documents, validateDocument)),
+    validateDocumentsInSteps: (documents) => validateAll(documents, validateDocument),
     canonicallyEqual(a, b) {
       const kind = a['kind'];
       if (typeof kind !== 'string' || !isDocumentKind(kind) || kind !== b['kind']) return canonicalJson(a) === canonicalJson(b);
@@ -124,11 +134,12 @@ function labelOf(object: JsonObject): string | undefined {
   return typeof kind === 'string' && typeof name === 'string' ? `${kind.slice(0, 40)}/${name.slice(0, 130)}` : undefined;
 }
 
-function validateAll(documents: readonly LoadedDocument[], validateDocument: (value: Json) => ValidationResult): { documents: ValidDocument[]; violations: Violation[] } {
+function* validateAll(documents: readonly LoadedDocument[], validateDocument: (value: Json) => ValidationResult): Steps<ValidatedDocuments> {
   const valid: ValidDocument[] = [];
   const violations: Violation[] = [];
   const sources = new Map<DocumentKey, string>();
   for (const loaded of documents) {
+    yield;
     const result = validateDocument(loaded.value);
     if (!result.ok) {
       for (const one of result.violations.slice(0, documentLimits.violations - violations.length)) violations.push({ ...one, source: loaded.sourceOf(one.pointer) });

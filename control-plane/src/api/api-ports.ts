@@ -2,6 +2,7 @@ import type { Clock, Timers } from '@remora/core/clock';
 import type { Model } from '@remora/model/model';
 import type { Planner } from '../compile/planner.ts';
 import type { PushHub } from '../push/push-hub.ts';
+import type { Slices } from '../slices.ts';
 import type { Store } from '../store/store.ts';
 import type { TelemetryHub } from '../telemetry/telemetry-hub.ts';
 import type { WritePath } from '../write/write-path.ts';
@@ -18,6 +19,7 @@ export interface ApiPorts {
   readonly telemetry: TelemetryHub;
   readonly clock: Clock;
   readonly timers: Timers;
+  readonly slices: Slices;
   /** Product version, as status shows it. */
   readonly version: string;
 }

@@ -1,6 +1,7 @@
 import { contentHash } from '@remora/core/hash';
+import type { Steps } from '@remora/core/steps';
 import type { Violation } from '@remora/core/violation';
-import { loadDocuments } from '@remora/model/load-documents';
+import { loadDocumentsInSteps } from '@remora/model/load-documents';
 import type { ValidDocument } from '@remora/model/model';
 import { z } from 'zod';
 import { violationsBeside } from '../compile/unread-documents.ts';
@@ -32,20 +33,24 @@ export type WriteQuery = z.output<typeof writeQuery>;
 const namesMax = 1_000;
 
 /** Reads and validates the documents of a body. Throws with everything that is wrong. */
-export function readBody(ports: ApiPorts, call: ApiCall): readonly ValidDocument[] {
+export function readBody(ports: ApiPorts, call: ApiCall): Promise<readonly ValidDocument[]> {
+  return ports.slices.run(readInSteps(ports, call));
+}
+
+function* readInSteps(ports: ApiPorts, call: ApiCall): Steps<readonly ValidDocument[]> {
   const json = /\bjson\b/.test(call.contentType);
-  const loaded = loadDocuments([{ name: json ? 'request.json' : 'request', bytes: call.body }]);
-  const { documents, violations } = ports.model.validateDocuments(loaded.documents);
+  const loaded = yield* loadDocumentsInSteps([{ name: json ? 'request.json' : 'request', bytes: call.body }]);
+  const { documents, violations } = yield* ports.model.validateDocumentsInSteps(loaded.documents);
   if (loaded.violations.length + violations.length === 0) return documents;
   const state = ports.writePath.state();
-  const beside = violationsBeside(ports.planner, { previous: state.kind === 'ready' ? state.planned : null, documents: ports.store.documents() }, { loaded: loaded.documents, valid: documents, lost: loaded.violations.length > 0 });
+  const beside = yield* violationsBeside(ports.planner, { previous: state.kind === 'ready' ? state.planned : null, documents: ports.store.documents() }, { loaded: loaded.documents, valid: documents, lost: loaded.violations.length > 0 });
   const all: readonly Violation[] = [...loaded.violations, ...violations, ...beside];
   throw new WriteError('documents-refused', countText(all.length), { violations: all });
 }
 
 /** The same, where nothing at all is a mistake: a wrong path or an empty template in a pipeline must not look like success. */
-export function readSomeDocuments(ports: ApiPorts, call: ApiCall): readonly ValidDocument[] {
-  const documents = readBody(ports, call);
+export async function readSomeDocuments(ports: ApiPorts, call: ApiCall): Promise<readonly ValidDocument[]> {
+  const documents = await readBody(ports, call);
   if (documents.length > 0) return documents;
   const message = 'the input has no document';
   throw new WriteError('documents-refused', message, { violations: [{ pointer: '', code: 'no-document', message }] });

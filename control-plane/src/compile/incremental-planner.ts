@@ -1,3 +1,5 @@
+import { runSteps } from '@remora/core/steps';
+import type { Steps } from '@remora/core/steps';
 import { subjectKey } from '@remora/core/subject';
 import type { Subject, SubjectKey } from '@remora/core/subject';
 import type { Violation } from '@remora/core/violation';
@@ -65,31 +67,35 @@ export class IncrementalPlanner implements Planner {
   }
 
   plan(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, changes: Iterable<DocumentKey>): PlanResult {
+    return runSteps(this.planInSteps(previous, documents, changes));
+  }
+
+  *planInSteps(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, changes: Iterable<DocumentKey>): Steps<PlanResult> {
     const keys = previous === null ? [...documents.keys()] : [...new Set(changes)];
     const gathered = new GatheredViolations();
-    const { state, affected, subjects } = this.#check(previous, documents, keys, new Set(), gathered);
+    const { state, affected, subjects } = yield* this.#check(previous, documents, keys, new Set(), gathered);
     if (gathered.any) return { ok: false, violations: gathered.list() };
-    const compiled = this.#compile(previous, state, affected, subjects, gathered);
+    const compiled = yield* this.#compile(previous, state, affected, subjects, gathered);
     if (gathered.any) return { ok: false, violations: gathered.list() };
     return { ok: true, planned: this.#finish(previous, documents, keys, state, compiled) };
   }
 
-  check(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, changes: Iterable<DocumentKey>, unreadable: ReadonlySet<DocumentKey>): readonly Violation[] {
+  *checkInSteps(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, changes: Iterable<DocumentKey>, unreadable: ReadonlySet<DocumentKey>): Steps<readonly Violation[]> {
     const gathered = new GatheredViolations();
-    this.#check(previous, documents, previous === null ? [...documents.keys()] : [...new Set(changes)], unreadable, gathered);
+    yield* this.#check(previous, documents, previous === null ? [...documents.keys()] : [...new Set(changes)], unreadable, gathered);
     return gathered.list();
   }
 
   /** Everything short of compiling. Documents that are wrong by themselves are left out, and naming them is no mistake. */
-  #check(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, keys: readonly DocumentKey[], unreadable: ReadonlySet<DocumentKey>, gathered: GatheredViolations): Step {
+  *#check(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, keys: readonly DocumentKey[], unreadable: ReadonlySet<DocumentKey>, gathered: GatheredViolations): Steps<Step> {
     const excused = new Set(unreadable);
-    const read = this.#readDocuments(documents, keys, excused, gathered);
+    const read = yield* this.#readDocuments(documents, keys, excused, gathered);
     const before = previous?.state ?? emptyState(this.#parts.kinds);
-    const state = changeState(before, read);
+    const state = yield* changeState(before, read);
     const affected = keys.length === 0 ? new Set<SubjectKey>() : affectedSubjects(before, state, keys);
     const subjects = existing(state, affected);
-    checkDocuments({ before, state, keys, excused, kinds: this.#parts.kinds }, gathered);
-    checkSubjects(state, subjects, this.#resolver, gathered);
+    yield* checkDocuments({ before, state, keys, excused, kinds: this.#parts.kinds }, gathered);
+    yield* checkSubjects(state, subjects, this.#resolver, gathered);
     return { state, affected, subjects };
   }
 
@@ -97,10 +103,11 @@ export class IncrementalPlanner implements Planner {
    * New documents checked by themselves; undefined where they are gone. Of those that are wrong, a policy counts as gone and
    * everything else as unchanged.
    */
-  #readDocuments(documents: ReadonlyMap<DocumentKey, StoredDocument>, keys: readonly DocumentKey[], excused: Set<DocumentKey>, gathered: GatheredViolations): ReadonlyMap<DocumentKey, MeshModelDocument | undefined> {
+  *#readDocuments(documents: ReadonlyMap<DocumentKey, StoredDocument>, keys: readonly DocumentKey[], excused: Set<DocumentKey>, gathered: GatheredViolations): Steps<ReadonlyMap<DocumentKey, MeshModelDocument | undefined>> {
     const read = new Map<DocumentKey, MeshModelDocument | undefined>();
     for (const key of excused) if (key.startsWith('Policy/')) read.set(key, undefined);
     for (const key of keys) {
+      yield;
       const stored = documents.get(key);
       if (stored === undefined) {
         read.set(key, undefined);
@@ -118,7 +125,7 @@ export class IncrementalPlanner implements Planner {
     return read;
   }
 
-  #compile(previous: Planned | null, state: DocumentState, affected: ReadonlySet<SubjectKey> | 'all', subjects: readonly Subject[], gathered: GatheredViolations): Compiled {
+  *#compile(previous: Planned | null, state: DocumentState, affected: ReadonlySet<SubjectKey> | 'all', subjects: readonly Subject[], gathered: GatheredViolations): Steps<Compiled> {
     const before = previous?.compilation.subjects;
     const gone = before === undefined ? [] : [...(affected === 'all' ? before.keys() : affected)].filter((key) => before.has(key) && !exists(state, key));
     if (subjects.length === 0 && gone.length === 0) return previous === null ? nothingChanged : { subjects: previous.compilation.subjects, summaries: previous.summaries, changed: new Set() };
@@ -130,6 +137,7 @@ export class IncrementalPlanner implements Planner {
       summaries.delete(key);
     }
     for (const subject of subjects) {
+      yield;
       const key = subjectKey(subject);
       const made = this.#compiler.compile(state, subject);
       const known = before?.get(key);

@@ -1,9 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { contentHash } from '@remora/core/hash';
+import { runSteps } from '@remora/core/steps';
+import type { Violation } from '@remora/core/violation';
 import { Manifest, Resource } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import { expectGolden, goldenJson } from '@remora/testing/golden';
 import { describe, expect, test } from 'vitest';
+import type { DocumentKey } from '../store/store.ts';
 import type { CompiledSubject } from './compilation.ts';
 import { effectiveDiff } from './effective-diff.ts';
 import { documentsOf, newPlanner, Steps } from './testdata/plan-text.ts';
@@ -218,9 +221,10 @@ test('check tells what is wrong across documents beside documents that are wrong
   const texts = '{kind: Policy, name: p, target: {service: unreadable}, timeout: {idle: 1s}}\n---\n{kind: Policy, name: q, target: {service: nobody}, timeout: {idle: 1s}}\n---\n{kind: Policy, name: r, target: {}, timeout: {request: 1s}}';
   const next = new Map([...steps.documents, ...documentsOf(texts)]);
   const keys = ['Policy/p', 'Policy/q', 'Policy/r'] as const;
+  const check = (...unreadable: readonly DocumentKey[]): readonly Violation[] => runSteps(steps.planner.checkInSteps(before, next, keys, new Set(unreadable)));
   const told = (violations: readonly { readonly document?: string; readonly code: string }[]): string[] => violations.map(({ document, code }) => `${document} ${code}`);
-  expect(told(steps.planner.check(before, next, keys, new Set(['Service/unreadable'])))).toEqual(['Policy/q unknown-service', 'Policy/r conflict']);
+  expect(told(check('Service/unreadable'))).toEqual(['Policy/q unknown-service', 'Policy/r conflict']);
   // A policy that is being rewritten, unreadably, cannot be in conflict.
-  expect(told(steps.planner.check(before, next, keys, new Set(['Service/unreadable', 'Policy/baseline'])))).toEqual(['Policy/q unknown-service']);
-  expect(told(steps.planner.check(before, next, keys, new Set()))).toEqual(['Policy/p unknown-service', 'Policy/q unknown-service', 'Policy/r conflict']);
+  expect(told(check('Service/unreadable', 'Policy/baseline'))).toEqual(['Policy/q unknown-service']);
+  expect(told(check())).toEqual(['Policy/p unknown-service', 'Policy/q unknown-service', 'Policy/r conflict']);
 });

@@ -1,3 +1,4 @@
+import type { Steps } from '@remora/core/steps';
 import type { Subject, SubjectKey } from '@remora/core/subject';
 import type { Violation } from '@remora/core/violation';
 import { createModel } from '@remora/model/model';
@@ -24,11 +25,13 @@ export interface Planner {
    * Only what the changes can touch is computed again. Refused documents leave `previous` as it is.
    */
   plan(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, changes: Iterable<DocumentKey>): PlanResult;
+  /** The same, to be interrupted between documents and between subjects. Plans may take turns. */
+  planInSteps(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, changes: Iterable<DocumentKey>): Steps<PlanResult>;
   /**
    * What else is wrong where some documents of the input are wrong by themselves, so that everything is told at once:
    * `documents` and `changes` without those, `unreadable` their keys. Naming them is no mistake.
    */
-  check(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, changes: Iterable<DocumentKey>, unreadable: ReadonlySet<DocumentKey>): readonly Violation[];
+  checkInSteps(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, changes: Iterable<DocumentKey>, unreadable: ReadonlySet<DocumentKey>): Steps<readonly Violation[]>;
 }
 
 export type PlanResult =

@@ -1,3 +1,4 @@
+import type { Steps } from '@remora/core/steps';
 import { subjectKey } from '@remora/core/subject';
 import type { Subject, SubjectKey } from '@remora/core/subject';
 import { ownerOf, routesOf } from '../resolve/document-state.ts';
@@ -24,11 +25,12 @@ export interface CheckedStep {
 }
 
 /** References of the changed documents, and of all others where something was deleted or lost a name; Routes of one owner among themselves. */
-export function checkDocuments({ before, state, keys, excused, kinds }: CheckedStep, gathered: GatheredViolations): void {
+export function* checkDocuments({ before, state, keys, excused, kinds }: CheckedStep, gathered: GatheredViolations): Steps<void> {
   const owners = new Set<SubjectKey>();
   const references = new ReferenceCheck(state, excused);
   const everything = keys.some((key) => takesNamesAway(before, state, key));
   for (const key of everything ? allKeys(state) : keys) {
+    yield;
     for (const violation of references.problemsOf(key)) gathered.add(violation);
     for (const violation of tcpProblems(state, key, kinds)) gathered.add(violation);
   }
@@ -41,6 +43,7 @@ export function checkDocuments({ before, state, keys, excused, kinds }: CheckedS
   }
   const changed = new Set(keys.filter((key) => key.startsWith('Route/')).map((key) => key.slice('Route/'.length)));
   for (const owner of owners) {
+    yield;
     const routes = routesOf(state, owner);
     const tcp = routes.filter((route) => isTcpRoute(state, route));
     const looked = before.routes.has(owner) ? changed : null;
@@ -86,8 +89,9 @@ function allKeys(state: DocumentState): DocumentKey[] {
 }
 
 /** Conflicts, contradictions and broken bounds at every place of these subjects. */
-export function checkSubjects(state: DocumentState, subjects: readonly Subject[], resolver: SettingsResolver, gathered: GatheredViolations): void {
+export function* checkSubjects(state: DocumentState, subjects: readonly Subject[], resolver: SettingsResolver, gathered: GatheredViolations): Steps<void> {
   for (const subject of subjects) {
+    yield;
     for (const { side, spot } of spotsOf(state, subject)) {
       const { violations } = resolver.resolve(state, side, spot);
       for (const violation of violations) gathered.add(violation, placeText(spot, subjectKey(subject)));

@@ -1,3 +1,4 @@
+import type { Steps } from '@remora/core/steps';
 import type { Violation } from '@remora/core/violation';
 import type { LoadedDocument } from '@remora/model/load-documents';
 import type { ValidDocument } from '@remora/model/model';
@@ -14,7 +15,7 @@ export interface PartlyValidInput {
 }
 
 /** What is wrong with the right ones of an input given the others and the state, so that one answer tells everything. */
-export function violationsBeside(planner: Planner, state: { readonly previous: Planned | null; readonly documents: ReadonlyMap<DocumentKey, StoredDocument> }, { loaded, valid, lost }: PartlyValidInput): readonly Violation[] {
+export function* violationsBeside(planner: Planner, state: { readonly previous: Planned | null; readonly documents: ReadonlyMap<DocumentKey, StoredDocument> }, { loaded, valid, lost }: PartlyValidInput): Steps<readonly Violation[]> {
   const next = new Map(state.documents);
   for (const { key, document } of valid) next.set(key, { key, document, writtenAt: 0, owner: '' });
   const right = new Set<string>(valid.map(({ key }) => key));
@@ -24,7 +25,7 @@ export function violationsBeside(planner: Planner, state: { readonly previous: P
     if (typeof kind !== 'string' || typeof name !== 'string') nameless = true;
     else if (!right.has(`${kind}/${name}`)) unreadable.add(`${kind}/${name}`);
   }
-  const found = planner.check(state.previous, next, valid.map(({ key }) => key), unreadable);
+  const found = yield* planner.checkInSteps(state.previous, next, valid.map(({ key }) => key), unreadable);
   return nameless ? found.filter(({ code }) => !namingCodes.has(code)) : found;
 }
 

@@ -269,7 +269,7 @@ function endpointOf({ lease, draining, suspectSinceMs }: Held): Endpoint {
 }
 
 function sameSet(a: EndpointSet | undefined, b: EndpointSet | undefined): boolean {
-  if (!a || !b) return a === b;
+  if (a === b || !a || !b) return a === b;
   return a.endpoints.length === b.endpoints.length && JSON.stringify(a) === JSON.stringify(b);
 }
 

@@ -1,3 +1,4 @@
+import type { Steps } from '@remora/core/steps';
 import { subjectKey } from '@remora/core/subject';
 import type { SubjectKey } from '@remora/core/subject';
 import type { GatewayDocument } from '@remora/model/gateway-schema';
@@ -42,9 +43,10 @@ export function routesOf(state: DocumentState, owner: SubjectKey): readonly Rout
 }
 
 /** Keys to their new document; undefined: deleted. Documents are valid by themselves. */
-export function changeState(state: DocumentState, changes: ReadonlyMap<DocumentKey, MeshModelDocument | undefined>): DocumentState {
+export function* changeState(state: DocumentState, changes: ReadonlyMap<DocumentKey, MeshModelDocument | undefined>): Steps<DocumentState> {
   const builder = new StateBuilder(state);
   for (const [key, document] of changes) builder.change(key, document);
+  yield;
   return builder.finish();
 }
 

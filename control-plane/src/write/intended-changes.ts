@@ -1,5 +1,6 @@
 import { canonicalJson } from '@remora/core/canonical-json';
 import type { JsonObject } from '@remora/core/canonical-json';
+import type { Steps } from '@remora/core/steps';
 import type { DocumentChange, DocumentKey, LogEntry, StoredDocument } from '../store/store.ts';
 import { WriteError } from './write-error.ts';
 
@@ -28,16 +29,16 @@ type Documents = ReadonlyMap<DocumentKey, StoredDocument>;
 export type SameMeaning = (a: JsonObject, b: JsonObject) => boolean;
 
 /** The changes that make the intent true, from these documents. Documents that mean the same already are not among them. */
-export function intendedChanges(intent: Intent, current: Documents, same: SameMeaning): DocumentChange[] {
+export function* intendedChanges(intent: Intent, current: Documents, same: SameMeaning): Steps<DocumentChange[]> {
   switch (intent.kind) {
     case 'apply':
-      return applied(intent, current, same);
+      return yield* applied(intent, current, same);
     case 'delete':
       return deleted(intent, current);
     case 'revert':
       return reverted(intent.entry, current, same);
     case 'restore-to':
-      return replaced(intent.documents, current, same);
+      return yield* replaced(intent.documents, current, same);
   }
 }
 
@@ -53,11 +54,12 @@ function shortHash(text: string): string {
   return (hash >>> 0).toString(16).padStart(8, '0');
 }
 
-function applied(intent: Extract<Intent, { kind: 'apply' }>, current: Documents, same: SameMeaning): DocumentChange[] {
+function* applied(intent: Extract<Intent, { kind: 'apply' }>, current: Documents, same: SameMeaning): Steps<DocumentChange[]> {
   checkMatch(intent.match, current);
   const owner = intent.owner ?? intent.prune;
   const changes: DocumentChange[] = [];
   for (const { key, document } of intent.documents) {
+    yield;
     const before = current.get(key);
     const change = changeOf(key, before, { document, owner: owner ?? before?.owner ?? '' }, same);
     if (change) changes.push(change);
@@ -104,9 +106,10 @@ function reverted(entry: LogEntry, current: Documents, same: SameMeaning): Docum
   return changes;
 }
 
-function replaced(wanted: Documents, current: Documents, same: SameMeaning): DocumentChange[] {
+function* replaced(wanted: Documents, current: Documents, same: SameMeaning): Steps<DocumentChange[]> {
   const changes: DocumentChange[] = [];
   for (const stored of wanted.values()) {
+    yield;
     const change = changeOf(stored.key, current.get(stored.key), stored, same);
     if (change) changes.push(change);
   }

@@ -1,4 +1,5 @@
 import type { Clock } from '@remora/core/clock';
+import type { Steps } from '@remora/core/steps';
 import type { SubjectKey } from '@remora/core/subject';
 import type { Version } from '@remora/core/version';
 import type { Violation } from '@remora/core/violation';
@@ -7,6 +8,7 @@ import type { EffectiveDiff } from '../compile/effective-diff.ts';
 import type { GuardFinding, Planned, Planner, PlanResult } from '../compile/planner.ts';
 import type { InstanceRegistry } from '../instances/instance-registry.ts';
 import type { PushHub } from '../push/push-hub.ts';
+import type { Slices } from '../slices.ts';
 import { applyChanges, asEntry } from '../store/log-rules.ts';
 import type { AppendInput, DocumentChange, DocumentKey, LogEntry, Store, StoredDocument } from '../store/store.ts';
 import { compiledRecord } from './compiled-record.ts';
@@ -74,6 +76,7 @@ export interface WritePorts {
   readonly hub: PushHub;
   readonly instances: InstanceRegistry;
   readonly clock: Clock;
+  readonly slices: Slices;
   readonly alarm: (error: unknown) => void;
 }
 
@@ -108,7 +111,7 @@ class SerialWritePath implements WritePath {
 
   start(): Promise<void> {
     return this.#queue.run(async () => {
-      const result = this.#replan();
+      const result = await this.#replan();
       if (!result.ok) {
         this.#state = { kind: 'broken', violations: result.violations };
         return;
@@ -145,7 +148,7 @@ class SerialWritePath implements WritePath {
     const repeated = this.#repeated(request);
     if (repeated) return repeated;
     for (let attempt = 0; attempt < headTries; attempt++) {
-      const draft = this.#draft(request);
+      const draft = await this.#ports.slices.run(this.#draft(request));
       checkPlan(request, draft);
       if (request.dryRun) return { ...outcomeOf('dry-run', draft, request, null), effective: this.#state.kind === 'ready' ? effectiveDiff(this.#state.planned, draft.planned, { all: request.allFields === true }) : null };
       checkGuards(request, draft);
@@ -161,7 +164,7 @@ class SerialWritePath implements WritePath {
         case 'key-reused':
           throw keyReused();
         case 'head-moved':
-          this.#catchUp();
+          await this.#catchUp();
       }
     }
     throw new WriteError('write-contended', `${headTries} other writes were faster; try again`);
@@ -175,17 +178,17 @@ class SerialWritePath implements WritePath {
     return { outcome: 'repeated', head: this.#ports.store.head(), entry: before.entry, plan: '', changes: before.entry.changes, subjects: [], guards: [], effective: null };
   }
 
-  #draft(request: WriteRequest): Draft {
+  *#draft(request: WriteRequest): Steps<Draft> {
     const { store, planner, hub } = this.#ports;
     const head = store.head();
     const current = store.documents();
-    const changes = intendedChanges(request.intent, current, this.#ports.sameMeaning);
+    const changes = yield* intendedChanges(request.intent, current, this.#ports.sameMeaning);
     const previous = this.#state.kind === 'ready' ? this.#state.planned : null;
     const next = documentsAfter(current, changes, head);
-    const result = planner.plan(previous, next, changes.map(({ key }) => key));
+    const result = yield* planner.planInSteps(previous, next, changes.map(({ key }) => key));
     refuseBroken(result, changes, next);
     const findings = [...result.planned.guards, ...inUseFindings(changes, () => hub.sidecars())];
-    return { changes, planned: result.planned, findings, plan: planHash(changes, result.planned), head };
+    return { changes, planned: result.planned, findings, plan: yield* planHash(changes, result.planned), head };
   }
 
   /** null: nothing to write. */
@@ -227,14 +230,15 @@ class SerialWritePath implements WritePath {
     this.#ports.hub.publish({ ...update, compilation: planned.compilation, committedAtMs: this.#ports.clock.wallMs() });
   }
 
-  #replan(): PlanResult {
-    this.#head = this.#ports.store.head();
-    return this.#ports.planner.plan(null, this.#ports.store.documents(), []);
+  #replan(): Promise<PlanResult> {
+    const { store, planner, slices } = this.#ports;
+    this.#head = store.head();
+    return slices.run(planner.planInSteps(null, store.documents(), []));
   }
 
   /** Another replica wrote: understand the store again before the next try. */
-  #catchUp(): void {
-    const result = this.#replan();
+  async #catchUp(): Promise<void> {
+    const result = await this.#replan();
     this.#state = result.ok ? { kind: 'ready', planned: result.planned } : { kind: 'broken', violations: result.violations };
     if (result.ok) this.#publish(result.planned, { version: this.#head, changed: new Set(result.planned.compilation.subjects.keys()), grants: [] });
   }

@@ -30,7 +30,7 @@ export function applyRoutes(ports: ApiPorts): ApiRoute[] {
       problems: ['documents-refused', 'empty-prune', 'guard', 'plan-differs', 'referred', 'unknown-guard', 'idempotency-key-reused'],
       async handle(call) {
         // With prune, the write path refuses an empty input in its own words.
-        const documents = call.query.prune === undefined ? readSomeDocuments(ports, call) : readBody(ports, call);
+        const documents = await (call.query.prune === undefined ? readSomeDocuments(ports, call) : readBody(ports, call));
         const { owner, prune } = call.query;
         return answerWrite(ports, call, { kind: 'apply', documents, ...(owner === undefined ? {} : { owner }), ...(prune === undefined ? {} : { prune }) });
       },
@@ -55,7 +55,7 @@ export function applyRoutes(ports: ApiPorts): ApiRoute[] {
       answers: { 200: { description: 'Nothing is wrong', schema: z.object({ documents: z.int(), violations: z.array(violationShape) }) } },
       problems: ['documents-refused'],
       async handle(call) {
-        const documents = readSomeDocuments(ports, call);
+        const documents = await readSomeDocuments(ports, call);
         await ports.writePath.write({ intent: { kind: 'apply', documents }, author: call.author, message: '', dryRun: true });
         return { status: 200, body: { documents: documents.length, violations: [] } };
       },

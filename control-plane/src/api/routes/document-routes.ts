@@ -90,7 +90,7 @@ function putRoute(ports: ApiPorts, { plural, kind }: Kind): ApiRoute {
     problems: ['documents-refused', 'etag-mismatch', 'guard', 'plan-differs'],
     async handle(call) {
       const key: DocumentKey = `${kind}/${call.params.name}`;
-      const documents = readBody(ports, call);
+      const documents = await readBody(ports, call);
       const [first] = documents;
       if (documents.length !== 1 || !first) throw new ApiError('bad-request', `expected one document, found ${documents.length}; many go to /v1/apply`);
       if (first.key !== key) {

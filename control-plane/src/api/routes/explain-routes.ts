@@ -37,8 +37,8 @@ function explainPlace(ports: ApiPorts): ApiRoute {
       all: flagParameter.describe('Also fields that no policy sets'),
     }),
     answers: { 200: { description: 'What policies set, or `field` and what of it they set', schema: explanationShape } }, problems: ['not-found', 'not-ready', 'history-gone'],
-    handle({ query }) {
-      const { revision, state } = stateAt(ports, query.at);
+    async handle({ query }) {
+      const { revision, state } = await stateAt(ports, query.at);
       return { status: 200, body: { revision, ...explanation(state, placeOf(query), { all: query.all, field: query.field }) } };
     },
   });
@@ -65,10 +65,10 @@ function explainRequest(ports: ApiPorts): ApiRoute {
     query: z.object({ all: flagParameter.describe('Also fields that no policy sets') }),
     body: { kind: 'json', maxBytes: 64 * 1024, description: 'The request, and where it arrives', schema: askedBody },
     answers: { 200: { description: 'The place, and the explanation of all its fields', schema: requestExplanationShape } }, problems: ['not-found', 'not-ready', 'history-gone'],
-    handle(call) {
+    async handle(call) {
       const asked = readJsonBody(askedBody, call.body);
       const { all } = call.query;
-      const { revision, state } = stateAt(ports, asked.at);
+      const { revision, state } = await stateAt(ports, asked.at);
       const { owner } = placeOf(asked);
       const { port, ...request } = asked.request;
       const found = findRequestPlace(state, owner, { ...request, ...(port === undefined ? {} : { port }) });
@@ -123,7 +123,7 @@ function checkField(field: string | undefined): void {
 }
 
 /** The current state, or that after a revision (understood anew: rare, and never on the write path). */
-function stateAt(ports: ApiPorts, at: number | string | undefined): { readonly revision: number; readonly state: Planned } {
+async function stateAt(ports: ApiPorts, at: number | string | undefined): Promise<{ readonly revision: number; readonly state: Planned }> {
   if (at === undefined) {
     const state = ports.writePath.state();
     if (state.kind !== 'ready') throw new ApiError('not-ready', state.kind === 'broken' ? 'the documents in the store cannot be compiled by this build' : 'the control plane is starting');
@@ -131,7 +131,7 @@ function stateAt(ports: ApiPorts, at: number | string | undefined): { readonly r
   }
   const entry = findEntry(ports, revisionAt(ports, at));
   const revision = entry.version.index;
-  const result = ports.planner.plan(null, ports.store.documents(entry.version), []);
+  const result = await ports.slices.run(ports.planner.planInSteps(null, ports.store.documents(entry.version), []));
   if (!result.ok) throw new ApiError('not-ready', `the documents of revision ${revision} cannot be compiled by this build`, { violations: result.violations });
   return { revision, state: result.planned };
 }

@@ -62,9 +62,9 @@ function diffRoute(ports: ApiPorts): ApiRoute {
     description: 'Without `against`: what `n` itself changed. With it: from the state after `against` to the state after `n`.',
     params, query: z.object({ against: revisionNumber.optional() }),
     answers: { 200: { description: 'Differences by document', schema: revisionDiffShape } }, problems: ['not-found', 'history-gone'],
-    handle({ params: { n }, query: { against } }) {
+    async handle({ params: { n }, query: { against } }) {
       const entry = findEntry(ports, n);
-      const changes = against === undefined ? entry.changes : changesBetween(documentsAfter(ports, against), documentsAfter(ports, n), ports);
+      const changes = against === undefined ? entry.changes : await changesBetween(documentsAfter(ports, against), documentsAfter(ports, n), ports);
       return { status: 200, body: { from: against ?? n - 1, to: n, changes: changes.slice(0, changesMax).map(diffOf), changeCount: changes.length } };
     },
   });
@@ -117,8 +117,8 @@ function documentsAfter(ports: ApiPorts, index: number): ReadonlyMap<DocumentKey
 }
 
 /** A restore from one state to the other, as changes. */
-function changesBetween(before: ReadonlyMap<DocumentKey, StoredDocument>, after: ReadonlyMap<DocumentKey, StoredDocument>, ports: ApiPorts): DocumentChange[] {
-  return intendedChanges({ kind: 'restore-to', index: 0, documents: after }, before, (a, b) => ports.model.canonicallyEqual(a, b));
+function changesBetween(before: ReadonlyMap<DocumentKey, StoredDocument>, after: ReadonlyMap<DocumentKey, StoredDocument>, ports: ApiPorts): Promise<readonly DocumentChange[]> {
+  return ports.slices.run(intendedChanges({ kind: 'restore-to', index: 0, documents: after }, before, (a, b) => ports.model.canonicallyEqual(a, b)));
 }
 
 function sinceMs(text: string, nowMs: number): number {
