@@ -1,10 +1,12 @@
 import net from 'node:net';
 import tls from 'node:tls';
-import { X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import { allocateText, type TextBuffer } from '@remora/http/byte-text';
 import { copyBytes } from '@remora/http/received-head';
 import type { OutputSlab, OutputSlabs } from './output-slabs.ts';
-import { readDirectly, verifyError, wrapServer, type ClientTlsOptions, type ServerTlsOptions } from './tls-socket.ts';
+import {
+  noContextFailure, openClient, protocolFailure, readDirectly, verifyError, wrapServer, type ClientTlsOptions, type ServerTlsOptions,
+} from './tls-socket.ts';
 import type { Turn } from './turn.ts';
 
 /** The connection's codec. Called within a turn; the link ends the turn. */
@@ -68,6 +70,8 @@ export class Link {
   /** The TCP connection below TLS. */
   #raw: net.Socket;
   #tls: tls.TLSSocket | null = null;
+  /** A handshake that this side began has ended well. */
+  #established = false;
   /** TLS only: slabs with regions that are not written yet, in order (exchange.md section 2). */
   #inFlight: OutputSlab[] | null = null;
   readonly #onWritten = (): void => {
@@ -173,22 +177,30 @@ export class Link {
   /** Opens a connection with TLS; `onConnected` comes when the peer has shown that it is who it should be. */
   static connectTls(address: { readonly host: string; readonly port: number }, options: ClientTlsOptions, context: LinkContext, owner: LinkOwner): Link {
     const holder: { link: Link | null } = { link: null };
-    const dial = context.dialTls ?? tls.connect;
-    const socket = dial({
-      host: address.host, port: address.port, noDelay: true, allowHalfOpen: true, onread: readInto(context.readBuffer, holder),
-      secureContext: options.context, servername: options.serverName, ALPNProtocols: [...options.protocols], rejectUnauthorized: options.verifyChain,
-      checkServerIdentity: (_host: string, { raw }: tls.PeerCertificate) => peerError(options, raw),
-      ...(options.session && { session: options.session }),
-    } as tls.ConnectionOptions);
+    const socket = openClient(address, options, context.dialTls ?? tls.connect, readInto(context.readBuffer, holder));
     const link = new Link(socket, context, owner);
     link.#tls = socket;
     link.#inFlight = [];
     holder.link = link;
-    if (options.onSession !== undefined) socket.on('session', options.onSession);
-    socket.on('secureConnect', () => {
-      link.#turn((connected) => connected.onConnected?.(link.tls?.protocol ?? ''));
+    if (options.context === null) socket.destroy(Object.assign(new Error('no context'), { code: noContextFailure }));
+    socket.on('session', options.onSession);
+    socket.on('secureConnect', () => link.#secured(options));
+    socket.once('close', () => {
+      if (!link.#established) options.onEnd('failed');
     });
     return link;
+  }
+
+  #secured({ required, onEnd }: ClientTlsOptions): void {
+    const { protocol, resumed } = this.tls ?? noTls;
+    if (required !== '' && protocol !== required) {
+      this.failure = protocolFailure;
+      this.#socket.destroy();
+      return;
+    }
+    this.#established = true;
+    onEnd(resumed ? 'resumed' : 'full');
+    this.#turn((connected) => connected.onConnected?.(protocol));
   }
 
   /** What the handshake settled; null without TLS. */
@@ -380,11 +392,4 @@ function readInto(buffer: TextBuffer, holder: { readonly link: Link | null }): o
   };
 }
 
-/** undefined: the peer is who it should be. */
-function peerError(options: ClientTlsOptions, raw: Buffer): Error | undefined {
-  const problem = options.checkPeer(new X509Certificate(raw));
-  return problem === '' ? undefined : Object.assign(new Error(problem), { code: peerNameFailure });
-}
-
-/** `failure` where the certificate is not for the peer that was wanted. */
-export const peerNameFailure = 'ERR_TLS_CERT_ALTNAME_INVALID';
+const noTls: LinkTls = { protocol: '', version: '', resumed: false };

@@ -1,6 +1,6 @@
 import type net from 'node:net';
 import tls from 'node:tls';
-import type { X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import type { TextBuffer } from '@remora/http/byte-text';
 
 /** How an accepted connection is secured. */
@@ -14,11 +14,14 @@ export interface ServerTlsOptions {
 
 /** How a connection to an upstream is secured. */
 export interface ClientTlsOptions {
-  readonly context: tls.SecureContext;
+  /** null: it cannot be made; the connection fails at once. */
+  readonly context: tls.SecureContext | null;
   /** SNI; '' sends none. */
   readonly serverName: string;
   /** ALPN names offered, in order of preference; empty: none. */
   readonly protocols: readonly string[];
+  /** What ALPN must have chosen; '' where anything goes. */
+  readonly required: string;
   /** Whether a chain that leads to no trusted root ends the connection. */
   readonly verifyChain: boolean;
   /** What is wrong with the certificate of the peer, '' where nothing is. Asked for full handshakes; what is resumed was checked then. */
@@ -26,7 +29,9 @@ export interface ClientTlsOptions {
   /** To resume; absent for none. */
   readonly session?: Buffer;
   /** Each ticket that the peer gives for later. */
-  readonly onSession?: (session: Buffer) => void;
+  readonly onSession: (session: Buffer) => void;
+  /** How the handshake ended: `full`, `resumed`, or `failed`. */
+  readonly onEnd: (outcome: 'full' | 'resumed' | 'failed') => void;
 }
 
 /**
@@ -71,3 +76,30 @@ export function readDirectly(socket: tls.TLSSocket, deliver: (bytes: TextBuffer)
     return true;
   };
 }
+
+/** Opens a connection with TLS. Reads go where `onread` says. */
+export function openClient(
+  address: { readonly host: string; readonly port: number }, options: ClientTlsOptions, dial: (options: tls.ConnectionOptions) => tls.TLSSocket, onread: object,
+): tls.TLSSocket {
+  const { context, serverName, protocols, verifyChain, session } = options;
+  return dial({
+    host: address.host, port: address.port, noDelay: true, allowHalfOpen: true, onread,
+    ...(context && { secureContext: context }), ...(serverName !== '' && { servername: serverName }), ...(protocols.length > 0 && { ALPNProtocols: [...protocols] }),
+    rejectUnauthorized: verifyChain,
+    checkServerIdentity: (_host: string, { raw }: tls.PeerCertificate) => peerError(options, raw),
+    ...(session && { session }),
+  } as tls.ConnectionOptions);
+}
+
+/** undefined: the peer is who it should be. */
+function peerError(options: ClientTlsOptions, raw: Buffer): Error | undefined {
+  const problem = options.checkPeer(new X509Certificate(raw));
+  return problem === '' ? undefined : Object.assign(new Error(problem), { code: peerNameFailure });
+}
+
+/** `failure` of a link where the certificate is not for the peer that was wanted. */
+export const peerNameFailure = 'ERR_TLS_CERT_ALTNAME_INVALID';
+/** `failure` of a link where the peer does not speak what it must. */
+export const protocolFailure = 'ERR_TLS_NO_COMMON_PROTOCOL';
+/** `failure` of a link where certificates or authorities of our own are missing. */
+export const noContextFailure = 'ERR_TLS_NO_CONTEXT';

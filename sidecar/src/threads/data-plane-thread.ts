@@ -39,6 +39,7 @@ import type { SpanRing } from '../records/span-ring.ts';
 import type { SharedMemories } from '../generation/shared-memories.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 import { ServerContexts } from '../tls/server-contexts.ts';
+import { UpstreamSecurities } from '../tls/upstream-securities.ts';
 import { TlsMaterialStore, type TlsMaterial } from '../tls/tls-material.ts';
 import { TimerWheels } from '../io/timer-wheel.ts';
 import { transplantWorks } from '../io/transplant-test.ts';
@@ -122,6 +123,7 @@ export class DataPlaneThread {
       }),
       tls: new ServerContexts(this.#material, (name) => options.series.events.count(name, 1)),
     });
+    this.#securities = new UpstreamSecurities({ store: this.#material, count: (name) => options.series.events.count(name, 1), clock: options.clock });
     this.#places = new PlaceBuilder({
       host: {
         clock: options.clock,
@@ -217,6 +219,7 @@ export class DataPlaneThread {
         label: { version: formatVersion(candidate.version), hash: candidate.hash },
         places: this.#places,
         clusterFor: (service) => this.#cluster(service),
+        securityFor: (settings) => this.#securities.for(settings),
         appFor: (port) => this.#apps.target(port.name, port.protocol),
       }));
       await this.#options.shared?.granted();
@@ -332,6 +335,8 @@ export class DataPlaneThread {
   /** From the next connection on. */
   useTlsMaterial(material: TlsMaterial): void {
     this.#material.use(material);
+    for (const cluster of this.#clusters.values()) cluster.refresh();
+    this.#retirePools();
   }
 
   // --- views and the end ------------------------------------------------------------------------------------------

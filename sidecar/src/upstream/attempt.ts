@@ -6,6 +6,7 @@ import type { MessageHead } from '@remora/http/message-head';
 import type { Call, CallLimit, Sink, Source } from '@remora/policy-kit/exchange';
 import { choose } from './balancer.ts';
 import type { Tier } from './cluster.ts';
+import { connectReason } from './connect-reason.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
 import type { Deferred } from '../io/turn.ts';
@@ -150,13 +151,14 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     this.#fail(reasons.refusedStream);
   }
 
-  onConnectionLost(wasConnected: boolean, _failed: boolean): void {
+  /** `failure`: why the link broke, as it says itself. */
+  onConnectionLost(wasConnected: boolean, _failed: boolean, failure = ''): void {
     const { x } = this.call;
     if (wasConnected && x.grpcDeadlineAt <= this.#thread.turn.now() + turnMs) {
       // The instance knows the deadline too, and keeps it by breaking the call off.
       x.limit = callerDeadline(reasons.upstreamTimeout);
       this.#fail(reasons.upstreamTimeout);
-    } else this.#fail(wasConnected ? reasons.upstreamReset : reasons.connectFailure);
+    } else this.#fail(wasConnected ? reasons.upstreamReset : connectReason(failure));
   }
 
   // --- sink of the request body -----------------------------------------------------------------------------------

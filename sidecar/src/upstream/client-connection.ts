@@ -9,7 +9,7 @@ import { headSizeMax, writeRequestHead } from '@remora/http/head-writer';
 import type { MessageHead } from '@remora/http/message-head';
 import type { Attempt } from './attempt.ts';
 import { sendChunk, sendLastChunk } from '../io/chunk-output.ts';
-import { Link, type LinkOwner } from '../io/link.ts';
+import type { Link, LinkOwner } from '../io/link.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
 import { makeWebSocketKey, webSocketAccept } from '../io/web-socket-key.ts';
@@ -58,7 +58,7 @@ export class ClientConnection extends WheelNode implements LinkOwner, UpstreamSt
     this.#thread = thread;
     this.#heads = new HeadReader('response', thread.arena, upstreamHeadLimits);
     this.#bodies = new BodyReader(thread.arena, upstreamHeadLimits);
-    this.#link = Link.connect(pool, thread.links, this);
+    this.#link = pool.openLink(thread.links, this);
   }
 
   /** Has served a request before. */
@@ -288,7 +288,7 @@ export class ClientConnection extends WheelNode implements LinkOwner, UpstreamSt
     this.#attempt = null;
     if (!this.#connected && attempt !== null) this.pool.connectFailed(this.#thread.turn.now());
     this.pool.removed(this);
-    attempt?.onConnectionLost(this.#connected, failed);
+    attempt?.onConnectionLost(this.#connected, failed, this.#link.failure);
   }
 
   /**

@@ -7,7 +7,7 @@ import type { Attempt } from './attempt.ts';
 import { upstreamHeadLimits } from './client-connection.ts';
 import { Http2ClientStream } from './http2-client-stream.ts';
 import type { Http2Pool } from './http2-pool.ts';
-import { Link, type LinkOwner } from '../io/link.ts';
+import type { Link, LinkOwner } from '../io/link.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
 import type { Deferred } from '../io/turn.ts';
@@ -47,7 +47,7 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
     this.#thread = thread;
     this.#openedAt = thread.turn.now();
     this.#idleSince = this.#openedAt;
-    this.#link = Link.connect(pool, thread.links, this);
+    this.#link = pool.openLink(thread.links, this);
     this.#session = new Http2Session({
       role: 'client', output: this.#link, events: this, arena: thread.arena, limits: sessionLimits(pool.limits.keepAliveMs), now: () => thread.turn.now(),
     });
@@ -155,7 +155,10 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
     this.#session.peerClosed();
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const stream of waiting) stream.connectFailed();
+    for (const stream of waiting) stream.connectFailed(this.#link.failure);
+    const asking = this.#asking;
+    this.#asking = [];
+    for (const stream of asking) stream.connectFailed(this.#link.failure);
   }
 
   // --- from the session -------------------------------------------------------------------------------------------

@@ -65,9 +65,9 @@ export class Http2ClientStream implements UpstreamStream, StreamOwner {
   }
 
   /** Without a stream: the connection was never made. */
-  connectFailed(): void {
+  connectFailed(failure: string): void {
     const attempt = this.#take();
-    attempt?.onConnectionLost(false, true);
+    attempt?.onConnectionLost(false, true, failure);
   }
 
   refused(): void {

@@ -1,5 +1,5 @@
 import { MessageHead } from '@remora/http/message-head';
-import { Link, type LinkOwner } from '../io/link.ts';
+import type { Link, LinkOwner } from '../io/link.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 import type { Attempt } from './attempt.ts';
 import type { TcpPool } from './tcp-pool.ts';
@@ -18,7 +18,7 @@ export class TcpUpstream implements LinkOwner, UpstreamStream {
     this.#pool = pool;
     this.#thread = thread;
     this.#attempt = attempt;
-    this.#link = Link.connect(pool, thread.links, this);
+    this.#link = pool.openLink(thread.links, this);
   }
 
   onConnected(): void {
@@ -40,7 +40,7 @@ export class TcpUpstream implements LinkOwner, UpstreamStream {
     this.#attempt = null;
     if (attempt !== null) this.#pool.connectFailed(this.#thread.turn.now());
     this.#pool.removed(this);
-    attempt?.onConnectionLost(false, failed);
+    attempt?.onConnectionLost(false, failed, this.#link.failure);
   }
 
   close(): void {

@@ -1,20 +1,32 @@
+import type { UpstreamSecurity } from '../tls/upstream-security.ts';
+
 /** Where an instance is, and what is spoken there. A pool belongs to one address. */
 export interface UpstreamAddress {
   readonly host: string;
   readonly port: number;
   readonly protocol: UpstreamProtocol;
+  /** Absent: without TLS. */
+  readonly tls?: UpstreamSecurity;
 }
 
-/** `http2`: cleartext by prior knowledge (RFC 9113 section 3.3). `tcp`: a connection for each call, whose bytes nobody looks into. */
-export type UpstreamProtocol = 'http1' | 'http2' | 'tcp';
+/** `http2`: cleartext by prior knowledge (RFC 9113 section 3.3). `negotiated`: HTTP/1.1 or HTTP/2 as ALPN chooses. `tcp`: a connection for each call, whose bytes nobody looks into. */
+export type UpstreamProtocol = 'http1' | 'http2' | 'negotiated' | 'tcp';
 
 /** What tells pools apart. */
-export function addressKey({ host, port, protocol }: UpstreamAddress): string {
-  return `${protocol}|${host}:${port}`;
+export function addressKey({ host, port, protocol, tls }: UpstreamAddress): string {
+  return `${protocol}|${host}:${port}${tls === undefined ? '' : `|${tls.key}`}`;
 }
 
 /** What an endpoint advertises where its side speaks HTTP/2 without TLS to whoever begins with its preface. */
 export const cleartextHttp2 = 'h2c';
+
+/** What is spoken behind TLS: what ALPN may choose from, else what the endpoint advertises. */
+export function secureProtocolOf({ settings }: UpstreamSecurity, advertised: readonly string[]): UpstreamProtocol {
+  const [first, second] = settings.alpn;
+  if (first === undefined) return protocolOf(advertised);
+  if (second !== undefined) return 'negotiated';
+  return first === 'h2' ? 'http2' : 'http1';
+}
 
 /** HTTP/2 wherever the endpoint takes it. */
 export function protocolOf(advertised: readonly string[]): UpstreamProtocol {

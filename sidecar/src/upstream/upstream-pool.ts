@@ -1,3 +1,5 @@
+import { Link, type LinkContext, type LinkOwner } from '../io/link.ts';
+import type { UpstreamSecurity } from '../tls/upstream-security.ts';
 import type { Attempt } from './attempt.ts';
 import type { UpstreamAddress, UpstreamProtocol } from './upstream-address.ts';
 
@@ -9,6 +11,7 @@ export abstract class UpstreamPool {
   readonly host: string;
   readonly port: number;
   readonly protocol: UpstreamProtocol;
+  readonly #tls: UpstreamSecurity | null;
   /** `host:port`. */
   readonly address: string;
   /** Calls that have a connection or wait for one: the load that balancing compares. */
@@ -17,13 +20,16 @@ export abstract class UpstreamPool {
   downUntil = 0;
   /** No endpoint names the address any more: idle connections go, busy ones close when done. */
   retired = false;
+  /** A pool that balancing knows, where it does not know this one. */
+  reportsTo: UpstreamPool | null = null;
   #failures = 0;
   #probing = false;
 
-  constructor({ host, port, protocol }: UpstreamAddress) {
+  constructor({ host, port, protocol, tls }: UpstreamAddress) {
     this.host = host;
     this.port = port;
     this.protocol = protocol;
+    this.#tls = tls ?? null;
     this.address = `${host}:${port}`;
   }
 
@@ -41,6 +47,11 @@ export abstract class UpstreamPool {
 
   abstract describe(now: number): PoolDescription;
 
+  /** A connection of the pool, with TLS where the address wants it. */
+  openLink(links: LinkContext, owner: LinkOwner): Link {
+    return this.#tls === null ? Link.connect(this, links, owner) : this.#tls.connect(this, alpnNames[this.protocol], links, owner);
+  }
+
   /**
    * A call was balanced here. After failures, one call at a time tries whether the address can be connected again: if all did
    * that are running, each would need a retry, and the budget of retries has not that many.
@@ -53,6 +64,7 @@ export abstract class UpstreamPool {
 
   /** Calls that fail in the same moment count as one failure. */
   connectFailed(now: number): void {
+    this.reportsTo?.connectFailed(now);
     if (!this.#probing && this.downUntil > now) return;
     this.#probing = false;
     this.#failures = Math.min(this.#failures + 1, 5);
@@ -60,6 +72,7 @@ export abstract class UpstreamPool {
   }
 
   connected(): void {
+    this.reportsTo?.connected();
     this.#probing = false;
     this.#failures = 0;
     this.downUntil = 0;
@@ -82,3 +95,5 @@ export interface PoolDescription {
 
 /** Longest time that the call which tries an address keeps the others away. */
 const probeMs = 1_000;
+/** '': all that are configured are offered. */
+const alpnNames: Readonly<Record<UpstreamProtocol, string>> = { http1: 'http/1.1', http2: 'h2', negotiated: '', tcp: '' };

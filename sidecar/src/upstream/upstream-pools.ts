@@ -4,6 +4,7 @@ import { Http1Pool } from './http1-pool.ts';
 import { Http2ClientConnection } from './http2-client-connection.ts';
 import { Http2Pool, type PoolEvent } from './http2-pool.ts';
 import { defaultPoolLimits, type PoolLimits } from './pool-limits.ts';
+import { NegotiatingPool } from './negotiating-pool.ts';
 import { TcpPool } from './tcp-pool.ts';
 import { addressKey, type UpstreamAddress } from './upstream-address.ts';
 import type { PoolDescription, UpstreamPool } from './upstream-pool.ts';
@@ -34,6 +35,9 @@ export class UpstreamPools {
   }
 
   #make(address: UpstreamAddress): UpstreamPool {
+    if (address.protocol === 'negotiated') {
+      return new NegotiatingPool(address, { thread: this.#thread, limits: this.#limits, make: (protocol) => this.#make({ ...address, protocol }) });
+    }
     if (address.protocol === 'tcp') return new TcpPool(address, this.#limits, this.#thread);
     if (address.protocol === 'http1') return new Http1Pool(address, this.#limits, (owner) => new ClientConnection(owner, this.#thread));
     return new Http2Pool(address, this.#limits, { connect: (owner) => new Http2ClientConnection(owner, this.#thread), count: this.#count });

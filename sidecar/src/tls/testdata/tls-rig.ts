@@ -1,5 +1,5 @@
 import tls from 'node:tls';
-import { EndpointSet, type DeepPartial, type Listener, type ListenerTls } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import { EndpointSet, type DeepPartial, type Listener, type ListenerTls, type UpstreamTls } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import { CandidateBuilder } from '@remora/testing/candidate-builder';
 import { TestAuthority, type TestCertificate } from '@remora/testing/test-authority';
 import { runtimeKinds } from '../../kinds.ts';
@@ -13,6 +13,12 @@ export interface TlsRigOptions {
   /** By path; those of `certificates` are added as `/n.crt` and `/n.key`. */
   readonly files?: Readonly<Record<string, string>>;
   readonly certificates: readonly TestCertificate[];
+  /** To `upstreamPort`. */
+  readonly upstreamTls?: DeepPartial<UpstreamTls>;
+  readonly upstreamHost?: string;
+  /** `h2c` makes it a port of protocol http2. */
+  readonly upstreamProtocols?: readonly string[];
+  readonly listeners?: readonly DeepPartial<Listener>[];
 }
 
 /** Tests only: a gateway with one listener of protocol https, answering with what it knows of the connection or forwarding to `upstreamPort`. */
@@ -40,7 +46,7 @@ export class TlsRig {
     await this.hand();
     const { upstreamPort } = options;
     if (upstreamPort !== undefined) {
-      const set = EndpointSet.fromPartial({ service: 'app', endpoints: [{ id: 'one', weight: 1, ports: [{ name: 'http', host: '127.0.0.1', port: upstreamPort }] }] });
+      const set = EndpointSet.fromPartial({ service: 'app', endpoints: [{ id: 'one', weight: 1, source: 'static', ports: [{ name: 'http', host: options.upstreamHost ?? '127.0.0.1', port: upstreamPort, protocols: [...(options.upstreamProtocols ?? [])] }] }] });
       await this.plane.applyEndpoints({ full: true, removed: [], sets: [EndpointSet.encode(set).finish()] });
     }
     const builder = new CandidateBuilder({ kind: 'gateway', name: 'edge' }).fleet({ trustedProxies: [...(options.trustedProxies ?? [])] });
@@ -48,7 +54,7 @@ export class TlsRig {
       name: 'secure', protocol: 'https', ...options.listener,
       tls: { certificates: options.certificates.map((_, i) => ({ certFile: `/${i}.crt`, keyFile: `/${i}.key` })), ...options.tls },
     });
-    builder.destination({ service: 'app' });
+    builder.destination({ service: 'app', ports: [{ name: 'http', port: 8080, protocol: 'http', ...(options.upstreamTls && { tls: options.upstreamTls }) }] });
     builder.route({
       name: 'all',
       match: { path: { kind: { $case: 'prefix', value: '/' } } },
