@@ -90,6 +90,8 @@ export class Http2ServerConnection extends WheelNode implements ServerCodec, Ses
     if (this.#limitsOf !== this.#engine.generation) this.#refreshLimits();
     this.#requests++;
     if (this.#requests >= this.#limits.requestsPerConnectionMax || this.#engine.admission.endsKeepAlive) this.#session.shutdown();
+    // What follows a request to switch is no body.
+    if (head.protocol !== '') head.bodyLength = 0;
     const server = new Http2ServerStream(this, stream, end);
     const run = this.#engine.makeRun(server, this.#peer, head);
     this.#exchanges++;

@@ -24,6 +24,8 @@ export class Http2ServerStream extends WheelNode implements ServerStream, Stream
   /** A response that has no body, whatever comes. */
   #bodiless = false;
   #tunnel = false;
+  /** The client had ended its side before the switch. */
+  #endUntold = false;
   /** The stream is over for the client: nothing more is sent. */
   #gone = false;
   #pace: BodyPace | null = null;
@@ -39,8 +41,8 @@ export class Http2ServerStream extends WheelNode implements ServerStream, Stream
   begin(run: ExchangeRun): void {
     this.#run = run;
     this.#continueDue = run.head.expectContinue;
-    // What still comes is only the end of a body without bytes.
-    if (!this.#requestDone && run.head.bodyLength === 0) {
+    // What still comes is only the end of a body without bytes; or, behind a switch, the bytes of the tunnel.
+    if (!this.#requestDone && run.head.bodyLength === 0 && run.head.protocol === '') {
       this.#requestDone = true;
       this.#stream.discard();
     }
@@ -90,8 +92,13 @@ export class Http2ServerStream extends WheelNode implements ServerStream, Stream
     return this.#requestDone;
   }
 
+  /** Extended CONNECT knows no refusal with a status that means success. */
+  get switchesBySuccess(): boolean {
+    return true;
+  }
+
   demandBody(): void {
-    if (this.#wanted || this.#requestDone || this.#gone) return;
+    if (this.#wanted || this.#gone || (this.#requestDone && !this.#endUntold)) return;
     this.#wanted = true;
     if (this.#continueDue && this.#stream.receivedBytes === 0 && !this.#stream.receiveEnded) this.#stream.sendInfo(continueHead);
     this.#continueDue = false;
@@ -104,7 +111,10 @@ export class Http2ServerStream extends WheelNode implements ServerStream, Stream
   /** What is held may be delivered: the turn is about to end. */
   runLater(): void {
     this.#later = false;
-    if (this.#wanted) this.#stream.resume();
+    if (this.#wanted && this.#endUntold) {
+      this.#endUntold = false;
+      this.#run?.bodyData(noBytes, 0, 0, true);
+    } else if (this.#wanted) this.#stream.resume();
   }
 
   ignoreBody(): void {
@@ -128,6 +138,7 @@ export class Http2ServerStream extends WheelNode implements ServerStream, Stream
   /** HTTP/1.1 answers a switch with 101 and proves that it read the key; here it is 200, and there is no key (RFC 8441 section 5). */
   #acceptTunnel(head: MessageHead): void {
     this.#tunnel = true;
+    this.#endUntold = this.#requestDone;
     this.#connection.cancel(this);
     head.setStatus(200);
     head.bodyLength = -1;
@@ -145,7 +156,8 @@ export class Http2ServerStream extends WheelNode implements ServerStream, Stream
 
   abort(_reason: Reason): void {
     this.#gone = true;
-    this.#stream.reset(errorCode.internalError);
+    // RFC 8441 section 5: what is a TCP reset over HTTP/1.1.
+    this.#stream.reset(this.#tunnel ? errorCode.cancel : errorCode.internalError);
   }
 
   /** A request that is still coming ends with RST_STREAM(NO_ERROR), behind the response (RFC 9113 section 8.1). */
@@ -181,5 +193,6 @@ function isKeyProof(name: string): boolean {
   return name === 'sec-websocket-accept';
 }
 
+const noBytes = new Uint8Array(0);
 const continueHead = new MessageHead();
 continueHead.status = 100;

@@ -208,6 +208,10 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
 
   onHead(head: MessageHead, end: boolean): void {
     if (this.#ended || this.#headSent) return;
+    if (this.#refusesToSwitch(head)) {
+      this.refuse(answerFor(reasons.upstreamProtocol, `the instance answers ${head.status} and does not switch to ${this.head.protocol}`));
+      return;
+    }
     this.answeredAt = this.#engine.thread.turn.now();
     this.tunnel = head.protocol !== '';
     const failure = this.#runResponseHooks(head);
@@ -332,6 +336,11 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     this.status = head.protocol === '' || isConnection(this.head) ? head.status : 101;
     if (end) this.#complete();
     return true;
+  }
+
+  /** A success that the client's codec would take for the switch that it is not. */
+  #refusesToSwitch(head: MessageHead): boolean {
+    return this.head.protocol !== '' && head.protocol === '' && head.status < 300 && this.#stream?.switchesBySuccess === true;
   }
 
   // --- tunnels ----------------------------------------------------------------------------------------------------

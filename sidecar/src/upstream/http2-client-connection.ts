@@ -33,6 +33,8 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
   #draining = false;
   /** Calls that wait for the connection to be made. */
   #waiting: Http2ClientStream[] = [];
+  /** Calls that ask for a switch of protocols: only the peer's SETTINGS say whether they can (RFC 8441 section 3). */
+  #asking: Http2ClientStream[] = [];
   /** Calls that found no room after all: told at the end of the turn. */
   #refused: Http2ClientStream[] = [];
   #idleSince: number;
@@ -72,6 +74,11 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
     this.streams++;
     if (this.requests >= this.pool.limits.requestsPerConnectionMax) this.#draining = true;
     const stream = new Http2ClientStream(this, attempt);
+    if (attempt.call.head.protocol !== '' && !this.#session.ready) {
+      this.#asking.push(stream);
+      stream.assign(false);
+      return;
+    }
     if (!this.#connected) this.#waiting.push(stream);
     stream.assign(this.#connected);
   }
@@ -101,8 +108,10 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
   leave(stream: Http2ClientStream): void {
     const waiting = this.#waiting.indexOf(stream);
     const refused = this.#refused.indexOf(stream);
+    const asking = this.#asking.indexOf(stream);
     if (waiting >= 0) this.#waiting.splice(waiting, 1);
     else if (refused >= 0) this.#refused.splice(refused, 1);
+    else if (asking >= 0) this.#asking.splice(asking, 1);
     else return;
     this.left();
   }
@@ -173,7 +182,20 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
 
   onSettings(): void {
     this.pool.learned(this.#session.peerStreamsMax);
+    this.pool.extendedConnect = this.#session.peerExtendedConnect;
     this.pool.freed(this);
+    const asking = this.#asking;
+    this.#asking = [];
+    for (const stream of asking) {
+      if (this.#session.peerExtendedConnect) stream.connected();
+      else this.#passOn(stream);
+    }
+  }
+
+  #passOn(stream: Http2ClientStream): void {
+    const attempt = stream.giveAway();
+    this.left();
+    if (attempt !== null && !this.pool.passOn(attempt)) attempt.onRefused();
   }
 
   onGoAway(): void {

@@ -1,5 +1,6 @@
 import { errorCode } from '@remora/http/http2/error-code';
 import type { FailureReason } from '@remora/http/http2/failure-reason';
+import { headerId } from '@remora/http/header-ids';
 import type { Http2Stream } from '@remora/http/http2/http2-stream';
 import type { StreamOwner, StreamReset } from '@remora/http/http2/session-ports';
 import type { MessageHead } from '@remora/http/message-head';
@@ -16,6 +17,10 @@ export class Http2ClientStream implements UpstreamStream, StreamOwner {
   readonly #connection: Http2ClientConnection;
   #attempt: Attempt | null;
   #stream: Http2Stream | null = null;
+  /** What the request asks to switch to (RFC 8441); '' where it does not. */
+  #protocol = '';
+  /** The peer has: each side ends on its own. */
+  #tunnel = false;
 
   constructor(connection: Http2ClientConnection, attempt: Attempt) {
     this.#connection = connection;
@@ -33,7 +38,8 @@ export class Http2ClientStream implements UpstreamStream, StreamOwner {
       return true;
     }
     this.#stream = stream;
-    return stream.sendHead(head, end);
+    this.#protocol = head.protocol;
+    return stream.sendHead(head.protocol === '' ? head : withoutKey(head), end);
   }
 
   sendData(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
@@ -64,6 +70,11 @@ export class Http2ClientStream implements UpstreamStream, StreamOwner {
     this.#attempt?.connected();
   }
 
+  /** The peer knows no extended CONNECT: the call goes on elsewhere. */
+  giveAway(): Attempt | null {
+    return this.#take();
+  }
+
   /** Without a stream: the connection was never made. */
   connectFailed(failure: string): void {
     const attempt = this.#take();
@@ -82,13 +93,27 @@ export class Http2ClientStream implements UpstreamStream, StreamOwner {
   }
 
   onHead(head: MessageHead, end: boolean): void {
+    if (this.#protocol !== '' && head.status >= 200 && head.status < 300) {
+      this.#switch(head, end);
+      return;
+    }
     if (head.status === 204) head.bodyLength = 0;
     const attempt = end ? this.#finish() : this.#attempt;
     attempt?.onHead(head, end);
   }
 
+  #switch(head: MessageHead, end: boolean): void {
+    this.#tunnel = true;
+    head.setStatus(200);
+    head.protocol = this.#protocol;
+    head.bodyLength = -1;
+    head.remove(acceptHeader);
+    this.#attempt?.onHead(head, false);
+    if (end) this.#attempt?.onData(noBytes, 0, 0, true);
+  }
+
   onData(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
-    const attempt = end ? this.#finish() : this.#attempt;
+    const attempt = end && !this.#tunnel ? this.#finish() : this.#attempt;
     return attempt === null || attempt.onData(bytes, at, to, end);
   }
 
@@ -130,5 +155,15 @@ export class Http2ClientStream implements UpstreamStream, StreamOwner {
   }
 }
 
+/** The key belongs to the client's connection: HTTP/2 proves nothing with it (RFC 8441 section 5). */
+function withoutKey(head: MessageHead): MessageHead {
+  const without = head.fork();
+  without.remove(keyHeader);
+  return without;
+}
+
+const keyHeader = headerId('sec-websocket-key');
+const acceptHeader = headerId('sec-websocket-accept');
+const noBytes = new Uint8Array(0);
 /** Ways in which a peer is gone; every other end that was not its own word is a rule that it broke. */
 const silence: ReadonlySet<FailureReason> = new Set(['peer-closed', 'peer-go-away', 'keep-alive-timeout', 'settings-timeout', 'stalled', 'output-queue']);

@@ -13,8 +13,11 @@ export class Http2Pool extends UpstreamPool {
   readonly limits: PoolLimits;
   /** Streams that a new connection is assumed to take until its peer has said: 100 as RFC 9113 section 6.5.2 recommends, or what the last one said. */
   assumedStreams = 100;
+  /** Whether the peer takes extended CONNECT, as far as it has said. */
+  extendedConnect = true;
   readonly count: (event: PoolEvent) => void;
   readonly #connect: (pool: Http2Pool) => Http2ClientConnection;
+  readonly #http1: () => UpstreamPool;
   readonly #all = new Set<Http2ClientConnection>();
   readonly #withRoom: Http2ClientConnection[] = [];
   readonly #waiting: Attempt[] = [];
@@ -23,10 +26,19 @@ export class Http2Pool extends UpstreamPool {
     super(address);
     this.limits = limits;
     this.#connect = deps.connect;
+    this.#http1 = deps.http1;
     this.count = deps.count;
   }
 
+  /** A request to switch protocols that this peer takes over HTTP/1.1 only. False: too many wait there. */
+  passOn(attempt: Attempt): boolean {
+    return this.#http1().acquire(attempt);
+  }
+
   override acquire(attempt: Attempt): boolean {
+    const { protocol } = attempt.call.head;
+    // Extended CONNECT has names for few protocols; other upgrades are of HTTP/1.1.
+    if (protocol !== '' && (protocol !== 'websocket' || !this.extendedConnect)) return this.passOn(attempt);
     const connection = this.#findRoom() ?? this.#openAnother();
     if (connection !== null) {
       connection.begin(attempt);
@@ -140,6 +152,8 @@ export class Http2Pool extends UpstreamPool {
 
 export interface Http2PoolDeps {
   readonly connect: (pool: Http2Pool) => Http2ClientConnection;
+  /** The same address by HTTP/1.1. */
+  readonly http1: () => UpstreamPool;
   readonly count: (event: PoolEvent) => void;
 }
 

@@ -40,7 +40,9 @@ export class UpstreamPools {
     }
     if (address.protocol === 'tcp') return new TcpPool(address, this.#limits, this.#thread);
     if (address.protocol === 'http1') return new Http1Pool(address, this.#limits, (owner) => new ClientConnection(owner, this.#thread));
-    return new Http2Pool(address, this.#limits, { connect: (owner) => new Http2ClientConnection(owner, this.#thread), count: this.#count });
+    return new Http2Pool(address, this.#limits, {
+      connect: (owner) => new Http2ClientConnection(owner, this.#thread), http1: () => this.at({ ...address, protocol: 'http1' }), count: this.#count,
+    });
   }
 
   /** Pools of other addresses than these (`addressKey`) close what is idle, and the rest when it is done. */

@@ -7,7 +7,10 @@ import type { MessageHead } from '@remora/http/message-head';
 export interface UpstreamStream {
   /** Its connection has served a request before, so that a reset may only mean that it was stale. */
   readonly reused: boolean;
-  /** False where the head cannot be written: nothing was sent. */
+  /**
+   * False where the head cannot be written: nothing was sent. A head with a `protocol` asks to switch to it; the answer that does so has status 200 and the
+   * same `protocol`, perhaps on another stream (`Attempt.switchTo`), and after it both directions are bytes that end on their own.
+   */
   sendHead(head: MessageHead, end: boolean): boolean;
   /** False: hold back until `Attempt.onWritable`. */
   sendData(bytes: Uint8Array, at: number, to: number, end: boolean): boolean;
