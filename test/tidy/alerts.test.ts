@@ -1,8 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { reasons } from '@remora/errors/reason';
+import { describeWith } from '@remora/testing/requirement';
 import { repositoryRoot } from './source-files.ts';
 
 /** The alerts speak of metrics that exist, and each has its section in the runbook, both ways. */
@@ -37,6 +39,12 @@ test('phases and reasons in expressions exist', () => {
   expect(words('phase').filter((phase) => !phases.includes(phase))).toEqual([]);
   const codes = new Set<string>(Object.values(reasons).map(({ code }) => code));
   expect(words('reason').filter((code) => !codes.has(code))).toEqual([]);
+});
+
+describeWith('promtool', 'Prometheus', (command) => {
+  test('takes the rules', () => {
+    expect(execFileSync(command, ['check', 'rules', '--lint=all', '--lint-fatal', 'deploy/alerts.yaml'], { cwd: repositoryRoot, encoding: 'utf8' })).toContain(`${rules.length} rules found`);
+  });
 });
 
 test('each alert has its section in the runbook, and each section its alert', () => {

@@ -1,7 +1,8 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
-import { requireTool, toolsFolder } from '../../conformance/tools.ts';
+import { toolsFolder } from '@remora/testing/tools-folder';
+import { requireTool } from '../../conformance/tools.ts';
 import type { Account, ReadRequest, Witness } from './account.ts';
 
 interface Line {
