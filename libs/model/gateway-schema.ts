@@ -45,7 +45,6 @@ function checkListenerTls(listeners: Readonly<Record<string, z.infer<typeof list
     if (protocol === 'https' && tls === undefined) issue(context, 'missing-field', 'protocol https needs tls with certificates', undefined, ['listeners', name, 'tls']);
     if (protocol !== 'https' && tls !== undefined) issue(context, 'exclusive', 'tls is for protocol https', 'protocol: https', ['listeners', name, 'tls']);
     if (protocol === 'tcp' && hosts !== undefined) issue(context, 'exclusive', 'a TCP connection names no host', 'protocol: tls', ['listeners', name, 'hosts']);
-
     if (redirect === undefined) continue;
     if (protocol === 'tcp' || protocol === 'tls') issue(context, 'exclusive', 'only requests are redirected', 'protocol: http', ['listeners', name, 'redirect']);
     else if (protocol === 'https') issue(context, 'exclusive', 'is https already', undefined, ['listeners', name, 'redirect']);
