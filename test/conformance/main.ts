@@ -7,11 +7,12 @@ import { connectSuite } from './connect/connect-suite.ts';
 import { h2specClientSuite } from './h2spec/h2spec-client.ts';
 import { h2specServerSuite } from './h2spec/h2spec-server.ts';
 import { llhttpSuite } from './llhttp/llhttp-suite.ts';
+import { websocketSuite } from './websocket/websocket-suite.ts';
 import { writeReport } from './report.ts';
 import type { Suite, SuiteResult } from './suite.ts';
 import { howToInstall, toolPath } from './tools.ts';
 
-const suites: readonly Suite[] = [llhttpSuite, h2specServerSuite, h2specClientSuite, connectSuite];
+const suites: readonly Suite[] = [llhttpSuite, h2specServerSuite, h2specClientSuite, connectSuite, websocketSuite];
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { report: { type: 'string' }, only: { type: 'string' }, help: { type: 'boolean', default: false } } });
 const unknown = positionals.filter((name) => !suites.some((suite) => suite.name === name));

@@ -96,11 +96,11 @@ function generateTrailers(choice: Choice): [string, string][] {
   return [['x-sum', choice.hex(4)], ...(choice.once(2) ? [['X-More', ''] as [string, string]] : []), ...(choice.once(4) ? [[choice.pick(['Content-Length', 'Host', 'Transfer-Encoding', 'Authorization']), '5'] as [string, string]] : [])];
 }
 
-function shuffle<T>(choice: Choice, list: T[]): void {
+function shuffle(choice: Choice, list: [string, string][]): void {
   for (let i = list.length - 1; i > 0; i--) {
     const j = choice.below(i + 1);
-    const kept = list[i] as T;
-    list[i] = list[j] as T;
+    const kept = list[i] as [string, string];
+    list[i] = list[j] as [string, string];
     list[j] = kept;
   }
 }
