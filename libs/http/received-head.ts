@@ -267,7 +267,7 @@ function carriesHttp(protocol: string): boolean {
 /** Short copies are cheaper in a loop than in a call. */
 export function copyBytes(source: Uint8Array, from: number, end: number, target: Uint8Array, at: number): void {
   if (end - from > loopCopyMax) {
-    target.set(new Uint8Array(source.buffer, source.byteOffset + from, end - from), at);
+    copy.call(source, target, at, from, end);
     return;
   }
   for (let i = from, to = at; i < end; i++, to++) target[to] = source[i] as number;
@@ -280,7 +280,9 @@ export function copyBytes(source: Uint8Array, from: number, end: number, target:
 export const otherProtocols: ReadonlySet<string> = new Set([
   'PRI', 'DESCRIBE', 'ANNOUNCE', 'SETUP', 'PLAY', 'PAUSE', 'TEARDOWN', 'GET_PARAMETER', 'SET_PARAMETER', 'REDIRECT', 'RECORD', 'FLUSH',
 ]);
-const loopCopyMax = 32;
+const loopCopyMax = 24;
+/** Works for any bytes, and makes no view of them. */
+const { copy } = Buffer.prototype;
 /** `HTTP/1.1 200` and its line end. */
 const shortestStatusLine = 14;
 const nominatedMax = 64;

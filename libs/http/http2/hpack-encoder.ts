@@ -6,7 +6,7 @@ import { headerId, headerName, headerPrefix, makeField, tokenLower } from '../he
 import { TextField, rowRemoved, rowStride, type MessageHead } from '../message-head.ts';
 import { EncoderTable, type EncoderEntry } from './encoder-table.ts';
 import { sameBytes } from './field-kind.ts';
-import { writeInteger, writeString } from './hpack-strings.ts';
+import { writeInteger, writePlain, writeShortest } from './hpack-strings.ts';
 import { treatment, treatmentOf, treatmentOfName } from './name-treatment.ts';
 import { staticCount, staticFields, staticIndex } from './static-table.ts';
 
@@ -173,7 +173,7 @@ export class HpackEncoder {
     if (!this.#comesAgain(hash) || !this.#table.fits(nameBytes + valueEnd - valueAt)) {
       return this.#writeLiteral(0, 0x0f, id, staticName, name, bytes, valueAt, valueEnd, out, from);
     }
-    const at = this.#writeLiteral(0x40, 0x3f, id, staticName, name, bytes, valueAt, valueEnd, out, from);
+    const at = this.#writeLiteral(indexing, 0x3f, id, staticName, name, bytes, valueAt, valueEnd, out, from);
     this.#table.add({ hash, id, name: nameOf(id, name), value: copyOf(bytes, valueAt, valueEnd), field: null });
     this.#inTable = true;
     return at;
@@ -187,6 +187,10 @@ export class HpackEncoder {
     return false;
   }
 
+  /**
+   * Huffman code only for what is put into the table, once for a connection. In every message it would save a quarter of the bytes of secrets and ids, and
+   * cost both sides more than everything else about a head.
+   */
   #writeLiteral(
     first: number, mask: number, id: number, staticName: number, name: Uint8Array, bytes: Uint8Array, valueAt: number, valueEnd: number, out: TextBuffer, from: number,
   ): number {
@@ -194,9 +198,9 @@ export class HpackEncoder {
     let at = writeInteger(index, first, mask, out, from);
     if (index === 0) {
       const text = nameOf(id, name);
-      at = writeString(text, 0, text.length, out, at);
+      at = first === indexing ? writeShortest(text, 0, text.length, out, at) : writePlain(text, 0, text.length, out, at);
     }
-    return writeString(bytes, valueAt, valueEnd, out, at);
+    return first === indexing ? writeShortest(bytes, valueAt, valueEnd, out, at) : writePlain(bytes, valueAt, valueEnd, out, at);
   }
 }
 
@@ -207,6 +211,8 @@ export function blockSizeMax(head: MessageHead): number {
 
 /** First byte, and two lengths of up to five bytes. */
 const literalOverhead = 11;
+/** First bits of a literal that goes into the table (RFC 7541 section 6.2.1). */
+const indexing = 0x40;
 const defaultTableBytes = 4096;
 const indexedValueMax = 512;
 const seenMask = 63;
@@ -242,7 +248,7 @@ function headerNameBytes(id: number): Uint8Array {
 
 function writeLength(length: number, out: TextBuffer, from: number): number {
   const digits = writeNumber(length, digitBytes, 0);
-  return writeString(digitBytes, 0, digits, out, writeInteger(staticIndex.contentLength, 0, 0x0f, out, from));
+  return writePlain(digitBytes, 0, digits, out, writeInteger(staticIndex.contentLength, 0, 0x0f, out, from));
 }
 
 /** The text as bytes in a buffer that holds until the next call; its length is `scratchLength`. */

@@ -19,10 +19,15 @@ export function writeInteger(value: number, first: number, mask: number, out: Ui
 }
 
 /** A string in whichever form is shorter (RFC 7541 section 5.2). */
-export function writeString(bytes: Uint8Array, at: number, end: number, out: Uint8Array, from: number): number {
-  const length = end - at;
+export function writeShortest(bytes: Uint8Array, at: number, end: number, out: Uint8Array, from: number): number {
   const encoded = huffmanLength(bytes, at, end);
-  if (encoded < length) return encodeHuffman(bytes, at, end, out, writeInteger(encoded, 0x80, 0x7f, out, from));
+  if (encoded >= end - at) return writePlain(bytes, at, end, out, from);
+  return encodeHuffman(bytes, at, end, out, writeInteger(encoded, 0x80, 0x7f, out, from));
+}
+
+/** A string as it is. */
+export function writePlain(bytes: Uint8Array, at: number, end: number, out: Uint8Array, from: number): number {
+  const length = end - at;
   const to = writeInteger(length, 0, 0x7f, out, from);
   copyBytes(bytes, at, end, out, to);
   return to + length;
