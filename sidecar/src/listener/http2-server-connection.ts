@@ -90,6 +90,9 @@ export class Http2ServerConnection extends WheelNode implements ServerCodec, Ses
     if (this.#limitsOf !== this.#engine.generation) this.#refreshLimits();
     this.#requests++;
     if (this.#requests >= this.#limits.requestsPerConnectionMax || this.#engine.admission.endsKeepAlive) this.#session.shutdown();
+    // Nothing but WebSocket comes this way; nobody may take the name of another protocol for more than a name.
+    const otherProtocol = head.method === 'CONNECT' && head.protocol !== '';
+    if (otherProtocol) head.protocol = '';
     // What follows a request to switch is no body.
     if (head.protocol !== '') head.bodyLength = 0;
     const server = new Http2ServerStream(this, stream, end);
@@ -97,7 +100,7 @@ export class Http2ServerConnection extends WheelNode implements ServerCodec, Ses
     this.#exchanges++;
     server.begin(run);
     if ((head.connection & unknownExpectation) !== 0) run.refuse(answerFor(reasons.expectationFailed, ''));
-    else if (head.method === 'CONNECT') run.refuse(answerFor(head.protocol === '' ? reasons.connectRefused : reasons.notImplemented, ''));
+    else if (head.method === 'CONNECT') run.refuse(answerFor(otherProtocol ? reasons.notImplemented : reasons.connectRefused, ''));
     else this.#engine.start(run, this.#peer);
     return server;
   }
