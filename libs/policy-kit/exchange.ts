@@ -226,6 +226,11 @@ export interface EdgeFilter {
   responseBody?(x: Exchange, next: Sink): Sink;
   /** May rewrite an answer made by Remora before it is encoded. */
   answer?(x: Exchange, answer: Answer): Answer;
+  /**
+   * Tunnels only, after each change of the configuration, by the filters of the place that the exchange would have now: an answer ends the tunnel. Only
+   * where the policy says `revoke`: otherwise what has begun goes on.
+   */
+  revoke?(x: Exchange): Answer | null;
   /** Response head, upstream's or ours. */
   response?(x: Exchange, head: Head): void;
   /** Exactly once, whatever happened. */

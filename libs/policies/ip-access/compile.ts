@@ -17,7 +17,7 @@ export const ipAccessAuthoring: AuthoringKind = {
 };
 
 function toMessage(effective: EffectiveIpAccess): IpAccess {
-  return { allow: toEntries(effective.allow ?? {}), deny: toEntries(effective.deny ?? {}) };
+  return { allow: toEntries(effective.allow ?? {}), deny: toEntries(effective.deny ?? {}), revoke: effective.revoke ?? false };
 }
 
 function toEntries(map: Readonly<Record<string, string | readonly string[]>>): NamedNetworks[] {

@@ -1,5 +1,5 @@
 import { NetworkSet } from '@remora/core/network-set';
-import type { Answer, EdgeFilter } from '@remora/policy-kit/exchange';
+import type { Answer, EdgeFilter, Exchange } from '@remora/policy-kit/exchange';
 import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { ipDenied } from './reasons.ts';
 import { ipAccessWire, type IpAccessSettings, type NetworkEntry } from './wire.ts';
@@ -38,6 +38,7 @@ function makeIpAccessFilter(settings: IpAccessSettings, context: FilterContext):
       }
       return lastVerdict;
     },
+    ...(settings.revoke && !context.shadow && { revoke: (x: Exchange) => decide(x.clientAddress) }),
   };
 }
 

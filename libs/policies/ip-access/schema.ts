@@ -18,12 +18,14 @@ function networkMap() {
 export const ipAccessSchema = z.strictObject({
   allow: networkMap().optional(),
   deny: networkMap().optional(),
+  revoke: z.boolean().optional(),
 });
 
 /** The section after merging: what `compile` gets. */
 export interface EffectiveIpAccess {
   readonly allow?: Readonly<Record<string, string | readonly string[]>>;
   readonly deny?: Readonly<Record<string, string | readonly string[]>>;
+  readonly revoke?: boolean;
 }
 
-export const ipAccessDefaults: JsonObject = {};
+export const ipAccessDefaults: JsonObject = { revoke: false };

@@ -9,6 +9,8 @@ import { ipDenied } from './reasons.ts';
 export interface IpAccessSettings {
   readonly allow: readonly NetworkEntry[];
   readonly deny: readonly NetworkEntry[];
+  /** WebSockets, other upgrades and TCP connections that would not be let in any more are ended. */
+  readonly revoke: boolean;
 }
 
 export interface NetworkEntry {
@@ -25,7 +27,7 @@ export const ipAccessWire = { name: 'ipAccess', format: 1, reasons: [ipDenied], 
 
 function decodeIpAccess(bytes: Uint8Array): IpAccessSettings {
   const message = decodeMessage(IpAccess, bytes);
-  return Object.freeze({ allow: readEntries(message.allow, '/allow'), deny: readEntries(message.deny, '/deny') });
+  return Object.freeze({ allow: readEntries(message.allow, '/allow'), deny: readEntries(message.deny, '/deny'), revoke: message.revoke });
 }
 
 function readEntries(entries: readonly NamedNetworks[], base: string): readonly NetworkEntry[] {

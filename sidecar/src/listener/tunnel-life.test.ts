@@ -1,7 +1,10 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { JsonObject } from '@remora/core/canonical-json';
+import { ipAccessAuthoring } from '@remora/policy-ip-access/compile';
+import { effectiveSection } from '@remora/testing/effective-section';
 import { generationsMax } from '../pipeline/live-tunnels.ts';
 import type { WireEnd } from '@remora/testing/wire-end';
-import { TunnelEnds, frame, switches, tunnelsOf, untilTunnels } from '../testdata/tunnel-ends.ts';
+import { TunnelEnds, frame, switches, tunnelsOf, untilTunnels, upgradeRequest } from '../testdata/tunnel-ends.ts';
 
 const ends = new TunnelEnds();
 afterEach(() => ends.close());
@@ -70,5 +73,33 @@ describe('a drain', () => {
     end.end();
     app.end();
     expect(await drained).toEqual({ cut: 0 });
+  });
+});
+
+describe('a policy that changes', () => {
+  const denies = (revoke: boolean): object => ({ kind: 'ipAccess', ...compiled({ deny: { here: '127.0.0.0/8' }, revoke }), origins: [{ pointer: '/deny/here', policy: 'lockdown' }] });
+
+  function compiled(values: JsonObject): object {
+    const { minFormat, body } = ipAccessAuthoring.compile(effectiveSection(ipAccessAuthoring, values));
+    return { minFormat, body: Buffer.from(body) };
+  }
+
+  it('ends what it would not let in any more only where it says `revoke`, and is named with its version', async () => {
+    const { rig, up } = await ends.rig(switches);
+    const { end, app } = await ends.open(rig, up);
+    await rig.apply(rig.candidate({ sections: [denies(false)] }));
+    await works(end, app, 'still here');
+    end.received = Buffer.alloc(0);
+    await rig.apply(rig.candidate({ sections: [denies(true)] }));
+    await Promise.all([end.untilClosed(), app.untilClosed()]);
+    expect([...end.received]).toEqual(closeWith(1008));
+    end.end();
+    app.end();
+    await vi.waitFor(() => expect(rig.refusals).toMatchObject([{ reason: 'tunnel-revoked', kind: 'ipAccess', pointer: '/deny/here', policy: 'lockdown', configVersion: '1.3', status: 101 }]));
+    await untilTunnels(rig, 0);
+    const late = await ends.client(rig.port);
+    late.send(upgradeRequest());
+    await late.untilText('\r\n\r\n');
+    expect(late.text).toMatch(/^HTTP\/1\.1 403 /);
   });
 });

@@ -36,7 +36,8 @@ export function encodeFor(run: ExchangeRun, answer: Answer, hop: string, wallMs:
 
 /** One line of the ring that `why` reads. `shadow`: the request went on. */
 export function refusalRecord(run: ExchangeRun, answer: Answer, atMs: number, shadow: boolean): RefusalRecord {
-  const { head, pin } = run;
+  const { head } = run;
+  const pin = run.revokedBy ?? run.pin;
   return {
     requestId: run.requestId,
     atMs,
@@ -63,7 +64,7 @@ export function refusalRecord(run: ExchangeRun, answer: Answer, atMs: number, sh
 /** Which policies decided, by the pointer of the refusal; '' where none did. Limits of the data path that no policy sets are defaults. */
 export function refusalPolicy(run: ExchangeRun, { kind, pointer, reason }: Answer): string {
   if (kind === '') return '';
-  const section = sectionOf(run.pin.place.settings, kind) ?? (run.caller === null ? undefined : sectionOf(run.caller.settings, kind));
+  const section = sectionOf((run.revokedBy ?? run.pin).place.settings, kind) ?? (run.caller === null ? undefined : sectionOf(run.caller.settings, kind));
   if (section === undefined) return '';
   const policies = reason.origin === 'policy' ? policiesBehind(section.origins, pointer) : policiesOfField(section.origins, pointer);
   return policies.join(', ');

@@ -4,7 +4,7 @@ import { canonicalPath, type PathSpellingRules } from '@remora/http/canonical-pa
 import { parseGrpcTimeoutMs } from '@remora/http/grpc-timeout';
 import { headerId, makeField } from '@remora/http/header-ids';
 import { MessageHead } from '@remora/http/message-head';
-import type { Answer } from '@remora/policy-kit/exchange';
+import type { Answer, EdgeFilter } from '@remora/policy-kit/exchange';
 import type { GatewayListener } from '@remora/snapshot/snapshot';
 import { undecided } from '@remora/router/route-table';
 import type { Admission } from './admission.ts';
@@ -84,6 +84,33 @@ export class Engine {
   use(generation: Generation): void {
     this.#generation = generation;
     this.tunnels.advance();
+    this.tunnels.recheck((run) => this.#revoke(run));
+  }
+
+  /** What has begun goes on, but for policies that say `revoke`: asked of the place that the exchange would have now. */
+  #revoke(run: ExchangeRun): void {
+    const { binding } = run;
+    const generation = this.#generation;
+    const port = binding === null ? null : this.#portOf(binding);
+    if (generation === null || port === null) return;
+    const hit = port.table.match(askedHead(run));
+    const { place } = hit === undecided ? port.fallback : (hit?.value ?? port.fallback);
+    for (const filter of place.filters) {
+      const answer = this.#askToRevoke(filter, run);
+      if (answer === null) continue;
+      run.revokedBy = pinFor(place, generation.label);
+      run.endTunnel({ answer: { ...answer, reason: reasons.tunnelRevoked, status: 0, body: null }, closeCode: 1008 });
+      return;
+    }
+  }
+
+  #askToRevoke(filter: EdgeFilter, run: ExchangeRun): Answer | null {
+    try {
+      return filter.revoke?.(run) ?? null;
+    } catch (error) {
+      // What cannot be judged is not let in.
+      return this.filterFailed(filter.kind, error);
+    }
   }
 
   // --- connections ------------------------------------------------------------------------------------------------
@@ -137,6 +164,7 @@ export class Engine {
     const generation = this.#generation;
     const { spec } = peer.binding;
     if (peer.factsOf !== (generation ?? this)) this.#refreshFacts(peer, generation);
+    run.binding = peer.binding;
     run.connection = peer.facts;
     run.clientAddress = peer.facts.peerAddress;
     const place = this.#portOf(peer.binding)?.fallback.place ?? this.#noPlaces[spec.side];
@@ -370,6 +398,15 @@ export class Engine {
   recordRefusal(run: ExchangeRun, answer: Answer, shadow: boolean): void {
     this.#options.refusals.add(refusalRecord(run, answer, this.thread.clock.wallMs(), shadow));
   }
+}
+
+/** The request as it came: a rewrite is no part of what Routes match. */
+function askedHead({ head, askedPath, askedAuthority }: ExchangeRun): MessageHead {
+  if (askedPath === null && askedAuthority === null) return head;
+  const asked = head.fork();
+  if (askedPath !== null) asked.setPath(askedPath);
+  if (askedAuthority !== null) asked.setAuthority(askedAuthority);
+  return asked;
 }
 
 /** A bare inbound listener stands for the port `http`, or for the only one. */

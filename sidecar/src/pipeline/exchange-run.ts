@@ -13,6 +13,7 @@ import type { RequestTrace } from './request-trace.ts';
 import { ResponseSink } from './response-sink.ts';
 import { SwitchJoint } from './switch-joint.ts';
 import { Tunnel, type TunnelEnd, type TunnelOwner } from './tunnel.ts';
+import type { ListenerBinding } from '../listener/listener-binding.ts';
 import type { SeriesRow } from '../records/series-rows.ts';
 import type { ServerStream } from '../listener/server-stream.ts';
 import { UpstreamCall } from '../upstream/upstream-call.ts';
@@ -29,6 +30,10 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
   route: ProviderRoute | null = null;
   /** Where the call went, with the settings that limit it; null before. */
   caller: CallerPlace | null = null;
+  /** Where it came in. */
+  binding: ListenerBinding | null = null;
+  /** The place whose policy ended its tunnel: one that it did not begin on. */
+  revokedBy: PlacePin | null = null;
   /** Delays of filters that have not fired: they go with the exchange. */
   timers: ExchangeTimer | null = null;
   readonly #engine: Engine;

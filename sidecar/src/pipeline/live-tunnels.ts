@@ -60,6 +60,11 @@ export class LiveTunnels extends WheelNode {
     }
   }
 
+  /** A swap: `look` may end some. */
+  recheck(look: (run: ExchangeRun) => void): void {
+    if (this.#byGeneration.size > 0) this.inRounds([...this.#byGeneration.values()].flatMap((runs) => [...runs]), look);
+  }
+
   /** Ends those that `concerns` picks; answers how many. */
   endAll(concerns: (run: ExchangeRun) => boolean, end: TunnelEnd): number {
     const runs: ExchangeRun[] = [];

@@ -15,6 +15,8 @@ export const protobufFileName = "ip-access.proto";
 export interface IpAccess {
   allow: NamedNetworks[];
   deny: NamedNetworks[];
+  /** Tunnels that would not be let in any more are ended. */
+  revoke: boolean;
 }
 
 export interface NamedNetworks {
@@ -24,7 +26,7 @@ export interface NamedNetworks {
 }
 
 function createBaseIpAccess(): IpAccess {
-  return { allow: [], deny: [] };
+  return { allow: [], deny: [], revoke: false };
 }
 
 export const IpAccess: MessageFns<IpAccess> = {
@@ -34,6 +36,9 @@ export const IpAccess: MessageFns<IpAccess> = {
     }
     for (const v of message.deny) {
       NamedNetworks.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.revoke !== false) {
+      writer.uint32(24).bool(message.revoke);
     }
     return writer;
   },
@@ -67,6 +72,14 @@ export const IpAccess: MessageFns<IpAccess> = {
             message.deny.push(NamedNetworks.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.revoke = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -83,6 +96,7 @@ export const IpAccess: MessageFns<IpAccess> = {
     return {
       allow: globalThis.Array.isArray(object?.allow) ? object.allow.map((e: any) => NamedNetworks.fromJSON(e)) : [],
       deny: globalThis.Array.isArray(object?.deny) ? object.deny.map((e: any) => NamedNetworks.fromJSON(e)) : [],
+      revoke: isSet(object.revoke) ? globalThis.Boolean(object.revoke) : false,
     };
   },
 
@@ -94,6 +108,9 @@ export const IpAccess: MessageFns<IpAccess> = {
     if (message.deny?.length) {
       obj.deny = message.deny.map((e) => NamedNetworks.toJSON(e));
     }
+    if (message.revoke !== false) {
+      obj.revoke = message.revoke;
+    }
     return obj;
   },
 
@@ -104,6 +121,7 @@ export const IpAccess: MessageFns<IpAccess> = {
     const message = createBaseIpAccess();
     message.allow = object.allow?.map((e) => NamedNetworks.fromPartial(e)) || [];
     message.deny = object.deny?.map((e) => NamedNetworks.fromPartial(e)) || [];
+    message.revoke = object.revoke ?? false;
     return message;
   },
 };
