@@ -283,7 +283,9 @@ export class Link {
     const slab = this.#slab;
     this.#slab = null;
     if (slab !== null) this.#write(slab);
-    if (this.#endAfterFlush && !this.closed) this.#socket.end();
+    if (!this.#endAfterFlush) return;
+    this.#endAfterFlush = false;
+    if (!this.closed && !this.#socket.writableEnded) this.#socket.end();
   }
 
   #write(slab: OutputSlab): void {
