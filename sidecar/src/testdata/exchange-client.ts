@@ -66,7 +66,8 @@ export class ExchangeClient {
       request.on('response', resolve);
       request.on('error', reject);
     });
-    response.catch(() => {});
+    const head = response.then(({ statusCode = 0, headers: fields }) => ({ status: statusCode, headers: fields }));
+    head.catch(() => {});
     sendBody(request, body, () => {
       if (trailers !== undefined) request.addTrailers(trailers);
     });
@@ -75,7 +76,7 @@ export class ExchangeClient {
       request,
       infos,
       response,
-      head: response.then(({ statusCode = 0, headers: fields }) => ({ status: statusCode, headers: fields })),
+      head,
       body: async () => {
         received = await response;
         return readAll(received);
@@ -99,20 +100,23 @@ function sendHttp2(session: http2.ClientHttp2Session, { method = 'GET', path = '
     stream.on('error', reject);
     stream.on('close', () => reject(new Error('closed before the response')));
   });
-  head.catch(() => {});
+  const response = head.then(() => stream);
+  response.catch(() => {});
+  stream.on('error', () => {});
   if (trailers !== undefined) stream.on('wantTrailers', () => stream.sendTrailers(trailers as http2.OutgoingHttpHeaders));
   if (body !== null) sendBody(stream, body, () => {});
   return {
     request: stream,
     infos,
     head,
-    response: head.then(() => stream),
+    response,
     body: async () => {
       await head;
       return readAll(stream);
     },
     trailers: () => closing,
-    cancel: () => stream.close(http2.constants.NGHTTP2_CANCEL),
+    // `close` would end the request first.
+    cancel: () => stream.destroy(new Error('cancelled')),
   };
 }
 

@@ -8,7 +8,7 @@ import { GatewayRig, type RigOptions } from '../testdata/gateway-rig.ts';
 
 /** Whatever the two sides speak, an exchange behaves the same: one table over every combination. */
 const combinations: readonly (readonly [down: TestProtocol, up: TestProtocol])[] = [
-  ['http1', 'http1'], ['http1', 'http2'],
+  ['http1', 'http1'], ['http1', 'http2'], ['http2', 'http1'], ['http2', 'http2'],
 ];
 
 const closers: (() => unknown)[] = [];
@@ -192,6 +192,7 @@ describe.each(combinations)('%s to %s', (down, up) => {
     exchange.body().catch(() => {});
     exchange.cancel();
     expect(await closed.promise).toBe(true);
+    client.close();
     await rig.untilNothingIsLeft();
   });
 
@@ -219,7 +220,7 @@ describe.each(combinations)('%s to %s', (down, up) => {
     });
     const exchange = client.send({ body: null });
     await exchange.head;
-    await expect(exchange.body()).rejects.toThrow(/abort|broken off|closed before the end/);
+    await expect(exchange.body()).rejects.toThrow(/abort|broken off|closed/i);
     client.close();
     await rig.untilNothingIsLeft();
   });

@@ -7,6 +7,7 @@ import type { Attempt } from './attempt.ts';
 import { upstreamHeadLimits } from './client-connection.ts';
 import { Http2ClientStream } from './http2-client-stream.ts';
 import type { Http2Pool } from './http2-pool.ts';
+import type { PoolLimits } from './pool-limits.ts';
 import type { Link, LinkOwner } from '../io/link.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
@@ -38,6 +39,8 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
   /** Calls that found no room after all: told at the end of the turn. */
   #refused: Http2ClientStream[] = [];
   #idleSince: number;
+  /** Last PING of an idle connection. */
+  #pingedAt: number;
   /** When the session wants to look at the time. */
   #sessionDueAt = Infinity;
   /** What the timer is armed for. */
@@ -49,9 +52,10 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
     this.#thread = thread;
     this.#openedAt = thread.turn.now();
     this.#idleSince = this.#openedAt;
+    this.#pingedAt = this.#openedAt;
     this.#link = pool.openLink(thread.links, this);
     this.#session = new Http2Session({
-      role: 'client', output: this.#link, events: this, arena: thread.arena, limits: sessionLimits(pool.limits.keepAliveMs), now: () => thread.turn.now(),
+      role: 'client', output: this.#link, events: this, arena: thread.arena, limits: sessionLimits(pool.limits), now: () => thread.turn.now(),
     });
   }
 
@@ -228,9 +232,12 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
   }
 
   #nextDue(): number {
-    const { idleTimeoutMs, maxAgeMs } = this.pool.limits;
+    const { idleTimeoutMs, maxAgeMs, keepAliveIdle, keepAliveMs } = this.pool.limits;
     let at = this.#sessionDueAt;
-    if (this.streams === 0) at = Math.min(at, this.#idleSince + idleTimeoutMs);
+    if (this.streams === 0) {
+      at = Math.min(at, this.#idleSince + idleTimeoutMs);
+      if (keepAliveIdle && keepAliveMs > 0) at = Math.min(at, this.#pingedAt + keepAliveMs);
+    }
     if (maxAgeMs > 0 && !this.#draining) at = Math.min(at, this.#openedAt + maxAgeMs);
     return at;
   }
@@ -238,7 +245,7 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
   fire(): void {
     this.#armedFor = Infinity;
     if (this.#link.closed) return;
-    const { idleTimeoutMs, maxAgeMs } = this.pool.limits;
+    const { idleTimeoutMs, maxAgeMs, keepAliveIdle, keepAliveMs } = this.pool.limits;
     const now = this.#thread.turn.now();
     if (now >= this.#sessionDueAt) {
       this.#sessionDueAt = Infinity;
@@ -247,6 +254,10 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
     if (this.#link.closed) return;
     if (this.streams === 0 && now >= this.#idleSince + idleTimeoutMs) this.close();
     else if (maxAgeMs > 0 && now >= this.#openedAt + maxAgeMs) this.drain();
+    else if (this.streams === 0 && keepAliveIdle && keepAliveMs > 0 && now >= this.#pingedAt + keepAliveMs) {
+      this.#pingedAt = now;
+      this.#session.ping();
+    }
     if (!this.#link.closed) this.#arm();
   }
 
@@ -297,16 +308,16 @@ export interface ConnectionDescription {
  * A connection is shared: the window of all streams together must not let a few whose clients read slowly stop the others, so it has room for 64
  * of them. That is also the most that one connection's peers can make us hold.
  */
-function sessionLimits(keepAliveMs: number): Http2Limits {
-  let limits = limitsByKeepAlive.get(keepAliveMs);
+function sessionLimits(pool: PoolLimits): Http2Limits {
+  let limits = madeLimits.get(pool);
   if (limits === undefined) {
+    const { keepAliveMs, keepAliveTimeoutMs } = pool;
     limits = Object.freeze({
-      ...defaultHttp2Limits, head: upstreamHeadLimits, streamWindowBytes: 256 * 1024, connectionWindowBytes: 64 * 256 * 1024, keepAliveMs, keepAliveTimeoutMs: 10_000,
+      ...defaultHttp2Limits, head: upstreamHeadLimits, streamWindowBytes: 256 * 1024, connectionWindowBytes: 64 * 256 * 1024, keepAliveMs, keepAliveTimeoutMs,
     });
-    limitsByKeepAlive.set(keepAliveMs, limits);
+    madeLimits.set(pool, limits);
   }
   return limits;
 }
 
-/** As many as there are different settings of pools. */
-const limitsByKeepAlive = new Map<number, Http2Limits>();
+const madeLimits = new WeakMap<PoolLimits, Http2Limits>();

@@ -8,8 +8,12 @@ export interface PoolLimits {
   readonly requestsPerConnectionMax: number;
   /** HTTP/2: calls that one connection has at once, whatever its peer allows. */
   readonly streamsPerConnectionMax: number;
-  /** HTTP/2: silence after which a PING asks whether the peer is still there, while calls are under way. One without an answer for 10 s ends the connection. 0: none. */
+  /** HTTP/2: silence after which a PING asks whether the peer is still there, while calls are under way. 0: none. */
   readonly keepAliveMs: number;
+  /** HTTP/2: a PING without an answer for this long ends the connection. */
+  readonly keepAliveTimeoutMs: number;
+  /** HTTP/2: the same PINGs while no call is under way. Many servers take that for abuse (gRPC: GOAWAY with ENHANCE_YOUR_CALM). */
+  readonly keepAliveIdle: boolean;
   /** Age at which a connection takes no more requests; 0: none. */
   readonly maxAgeMs: number;
 }
@@ -21,5 +25,7 @@ export const defaultPoolLimits: PoolLimits = {
   requestsPerConnectionMax: Number.MAX_SAFE_INTEGER,
   streamsPerConnectionMax: 1000,
   keepAliveMs: 30_000,
+  keepAliveTimeoutMs: 10_000,
+  keepAliveIdle: false,
   maxAgeMs: 0,
 };
