@@ -79,6 +79,8 @@ describe('answers', () => {
     }];
     const { text } = await fixture.get('/metrics');
     expect(text).toContain('remora_requests_total{side="gateway",route="a\\"b",destination="orders",class="2xx"} 2');
+    expect(text).toContain('remora_tunnels_active{side="gateway",route="a\\"b",destination="orders"} 2');
+    expect(text).toContain('remora_tunnel_messages_total{side="gateway",route="a\\"b",destination="orders",direction="out"} 8');
     expect(text).toContain('le="+Inf"} 2');
     expect(text).toContain('remora_refusals_total{side="gateway",route="a\\"b",destination="orders",reason="no-route",kind="",policy="",shadow="true"} 4');
     expect(text).toMatch(/# TYPE remora_request_duration_milliseconds histogram/);

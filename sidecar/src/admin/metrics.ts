@@ -55,14 +55,17 @@ const single = (value: (sources: MetricSources) => number): Read => (_series, so
 
 /** Every metric of a sidecar; the page in docs and the dashboards go by these names. */
 export const metricTable: readonly MetricRow[] = [
-  { name: 'remora_requests_total', type: 'counter', help: 'Requests by class of their status; none where no answer was sent.', read: readClasses },
-  { name: 'remora_request_duration_milliseconds', type: 'histogram', help: 'From the request head to the end of the answer.', read: readLatencies },
+  { name: 'remora_requests_total', type: 'counter', help: 'Requests by class of their status; none where no answer was sent. A switch of protocols is 1xx, a TCP connection that was made 2xx.', read: readClasses },
+  { name: 'remora_request_duration_milliseconds', type: 'histogram', help: 'From the request head to the end of the answer; of tunnels, to the switch or the connection.', read: readLatencies },
   { name: 'remora_refusals_total', type: 'counter', help: 'Requests that Remora refused or gave up on, by reason; shadow verdicts apart.', read: readRefusals },
   { name: 'remora_retries_total', type: 'counter', help: 'Attempts beyond the first.', read: perSeries((reading) => reading.retries) },
   { name: 'remora_policy_events_total', type: 'counter', help: 'What policy kinds count, by kind and event: see Metrics on the page of each; `failed`: its filter threw.', read: readPolicyEvents },
-  { name: 'remora_received_bytes_total', type: 'counter', help: 'Body bytes of requests.', read: perSeries((reading) => reading.bytesIn) },
-  { name: 'remora_sent_bytes_total', type: 'counter', help: 'Body bytes of answers.', read: perSeries((reading) => reading.bytesOut) },
-  { name: 'remora_active_requests', type: 'gauge', help: 'Requests in flight.', read: perSeries((reading) => reading.active) },
+  { name: 'remora_received_bytes_total', type: 'counter', help: 'Body bytes of requests, and what clients sent through tunnels, as it passes.', read: perSeries((reading) => reading.bytesIn) },
+  { name: 'remora_sent_bytes_total', type: 'counter', help: 'Body bytes of answers, and what clients got through tunnels, as it passes.', read: perSeries((reading) => reading.bytesOut) },
+  { name: 'remora_active_requests', type: 'gauge', help: 'Requests in flight, open tunnels among them.', read: perSeries((reading) => reading.active) },
+  { name: 'remora_tunnels_total', type: 'counter', help: 'WebSockets, other upgrades and TCP connections that were opened. How they ended: `remora_refusals_total`, where not by themselves.', read: perSeries((reading) => reading.tunnels.opened) },
+  { name: 'remora_tunnels_active', type: 'gauge', help: 'Those that are open.', read: perSeries((reading) => reading.tunnels.active) },
+  { name: 'remora_tunnel_messages_total', type: 'counter', help: 'Messages of WebSockets by direction: `in` from clients, `out` to them. Control frames are none.', read: readMessages },
   { name: 'remora_config_version_index', type: 'gauge', help: 'Index of the version enforced; 0 for none.', read: single((s) => s.configStatus().applied?.version.index ?? 0) },
   { name: 'remora_config_version_epoch', type: 'gauge', help: 'Epoch of the version enforced; 0 for none.', read: single((s) => s.configStatus().applied?.version.epoch ?? 0) },
   { name: 'remora_config_persisted', type: 'gauge', help: '1 where a restart would find what is enforced.', read: single((s) => Number(s.configStatus().persisted)) },
@@ -117,6 +120,13 @@ export function metricsPage(): string {
 function readClasses(series: readonly SeriesReading[]): Sample[] {
   return series.flatMap((reading) => reading.statusClasses.flatMap((value, i) =>
     value === 0 && i !== 2 ? [] : [{ value, labels: { ...places(reading), class: i === 0 ? 'none' : `${i}xx` } }]));
+}
+
+function readMessages(series: readonly SeriesReading[]): Sample[] {
+  return series.filter(({ tunnels }) => tunnels.opened > 0).flatMap((reading) => [
+    { value: reading.tunnels.messagesIn, labels: { ...places(reading), direction: 'in' } },
+    { value: reading.tunnels.messagesOut, labels: { ...places(reading), direction: 'out' } },
+  ]);
 }
 
 function readLatencies(series: readonly SeriesReading[]): Sample[] {
