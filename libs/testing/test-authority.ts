@@ -75,7 +75,7 @@ function certificate(publicKey: KeyObject, subject: Buffer, options: TestCertifi
 }
 
 function extensions(publicKey: KeyObject, { authority = false, dns = [], uris = [], addresses = [] }: TestCertificateOptions, issuer: Issuer): Buffer[] {
-  const usage = authority ? der.bits(Buffer.of(0x06), 1) : der.bits(Buffer.of(0xa0), 5);
+  const usage = authority ? der.bits(Buffer.of(0x86), 1) : der.bits(Buffer.of(0xa0), 5);
   const made = [
     extension('2.5.29.19', authority ? der.sequence(der.boolean(true)) : der.sequence(), true),
     extension('2.5.29.15', usage, true),

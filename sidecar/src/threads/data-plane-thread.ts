@@ -351,8 +351,8 @@ export class DataPlaneThread {
       timers: this.#thread.wheels.size,
       liveStates: this.#live.size,
       transplant: this.#transplant,
-      listeners: [...this.#bindings.values()].map(({ spec, port, connections, accepted, refused, draining }) =>
-        ({ name: spec.name, host: spec.host, port, connections, accepted, refused, draining })),
+      listeners: [...this.#bindings.values()].map(({ spec, port, connections, handshakes, accepted, refused, draining }) =>
+        ({ name: spec.name, host: spec.host, port, connections, handshakes, accepted, refused, draining })),
       pools: this.#pools.describe(),
       endpoints: Object.fromEntries([...this.#clusters].map(([service, { endpoints, known }]) =>
         [service, { known, endpoints: endpoints.map(({ id, ports, labels, weight, backup, suspect, draining }) => ({ id, ports: Object.fromEntries(ports), labels, weight, backup, suspect, draining })) }])),

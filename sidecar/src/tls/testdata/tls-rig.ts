@@ -1,7 +1,12 @@
 import tls from 'node:tls';
+import type { JsonObject } from '@remora/core/canonical-json';
 import { EndpointSet, type DeepPartial, type Listener, type ListenerTls, type UpstreamTls } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import { CandidateBuilder } from '@remora/testing/candidate-builder';
 import { TestAuthority, type TestCertificate } from '@remora/testing/test-authority';
+import { requestLimitsAuthoring } from '@remora/policy-request-limits/compile';
+import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
+import { makeField } from '@remora/http/header-ids';
+import { effectiveSection } from '@remora/testing/effective-section';
 import { runtimeKinds } from '../../kinds.ts';
 import { LocalDataPlane } from '../../threads/local-data-plane.ts';
 
@@ -18,12 +23,12 @@ export interface TlsRigOptions {
   readonly upstreamHost?: string;
   /** `h2c` makes it a port of protocol http2. */
   readonly upstreamProtocols?: readonly string[];
-  readonly listeners?: readonly DeepPartial<Listener>[];
+  readonly limits?: JsonObject;
 }
 
 /** Tests only: a gateway with one listener of protocol https, answering with what it knows of the connection or forwarding to `upstreamPort`. */
 export class TlsRig {
-  readonly plane = new LocalDataPlane({ nodeId: 'edge-1', kinds: runtimeKinds });
+  readonly plane = new LocalDataPlane({ nodeId: 'edge-1', kinds: kindsThatTell });
   port = 0;
   #index = 0;
   files = new Map<string, string>();
@@ -50,13 +55,13 @@ export class TlsRig {
       await this.plane.applyEndpoints({ full: true, removed: [], sets: [EndpointSet.encode(set).finish()] });
     }
     const builder = new CandidateBuilder({ kind: 'gateway', name: 'edge' }).fleet({ trustedProxies: [...(options.trustedProxies ?? [])] });
-    builder.listener({
-      name: 'secure', protocol: 'https', ...options.listener,
-      tls: { certificates: options.certificates.map((_, i) => ({ certFile: `/${i}.crt`, keyFile: `/${i}.key` })), ...options.tls },
-    });
+    const { minFormat, body } = requestLimitsAuthoring.compile(effectiveSection(requestLimitsAuthoring, options.limits ?? {}));
+    const settings = builder.settings({ kind: 'requestLimits', minFormat, body: Buffer.from(body) });
+    const certified = options.certificates.map((_, i) => ({ certFile: `/${i}.crt`, keyFile: `/${i}.key` }));
+    builder.listener({ name: 'secure', protocol: 'https', settings, tls: { certificates: certified, ...options.tls }, ...options.listener });
     builder.destination({ service: 'app', ports: [{ name: 'http', port: 8080, protocol: 'http', ...(options.upstreamTls && { tls: options.upstreamTls }) }] });
     builder.route({
-      name: 'all',
+      name: 'all', settings,
       match: { path: { kind: { $case: 'prefix', value: '/' } } },
       action: upstreamPort === undefined
         ? { $case: 'respond', value: { status: 200, body: Buffer.from('hello'), contentType: 'text/plain' } }
@@ -81,6 +86,18 @@ export class TlsRig {
   close(): Promise<void> {
     return this.plane.close();
   }
+}
+
+const limits = runtimeKinds.get('requestLimits') as RuntimeKind<unknown>;
+/** Every answer tells what is known of its connection. */
+const kindsThatTell: ReadonlyMap<string, RuntimeKind<unknown>> = new Map([...runtimeKinds, ['requestLimits', {
+  ...limits,
+  edge: () => ({ kind: 'requestLimits', response: (x, head) => head.put(makeField('x-connection', JSON.stringify({ ...x.connection, clientAddress: x.clientAddress }))) }),
+}]]);
+
+/** What the answer tells of its connection. */
+export function factsIn(text: string): Record<string, unknown> {
+  return JSON.parse(/x-connection: (.*)\r\n/.exec(text)?.[1] ?? '{}') as Record<string, unknown>;
 }
 
 export interface Visit {
