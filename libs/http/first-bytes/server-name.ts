@@ -1,3 +1,5 @@
+import { parseIpAddress } from '@remora/core/ip-address';
+
 /**
  * The host that a client asks for (RFC 6066 section 3). What is not a valid host name is `unreadable`, never taken for absent: whoever
  * chooses a policy by name must be able to refuse it (security.md 3.5).
@@ -15,10 +17,12 @@ export function readServerName(bytes: Uint8Array, at: number, to: number): Serve
   const size = u16(bytes, at + 3);
   if (bytes[at + 2] !== hostNameType || size === 0 || size !== to - at - 5) return unreadable;
   const host = hostOf(bytes, at + 5, to);
-  return host === null ? unreadable : { kind: 'host', host };
+  if (host !== null) return { kind: 'host', host };
+  // An address is not allowed here. Clients that send theirs all the same ask for no host.
+  return parseIpAddress(Buffer.from(bytes.subarray(at + 5, to)).toString('latin1'), words) === 0 ? unreadable : absent;
 }
 
-/** Null where the bytes are no host name: labels of letters, digits, `-` and `_`, 1 to 63 each; an address is none. */
+/** Null where the bytes are no host name: labels of letters, digits, `-` and `_`, 1 to 63 each, the last one not a number. */
 function hostOf(bytes: Uint8Array, at: number, to: number): string | null {
   if (to - at > 253) return null;
   let text = '';
@@ -37,7 +41,7 @@ function hostOf(bytes: Uint8Array, at: number, to: number): string | null {
     if (byte < 0x30 || byte > 0x39) numeric = false;
     text += String.fromCharCode(byte >= 0x41 && byte <= 0x5a ? byte + 32 : byte);
   }
-  // A last label of digits only is an IPv4 address, which is not allowed here; a final dot neither.
+  // A last label of digits only belongs to an address; a final dot is not allowed here.
   return isLabelEnd(bytes, labelAt, to) && !numeric ? text : null;
 }
 
@@ -53,6 +57,8 @@ function u16(bytes: Uint8Array, at: number): number {
   return ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
 }
 
+const words = new Uint32Array(4);
+const absent: ServerName = Object.freeze({ kind: 'absent' });
 const unreadable: ServerName = Object.freeze({ kind: 'unreadable' });
 const hostNameType = 0;
 const dot = 0x2e;
