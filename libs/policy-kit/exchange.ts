@@ -149,6 +149,9 @@ export class Exchange {
   wantsResponseBody = 0;
   /** The protocol was switched, or a TCP connection made: both bodies are bytes now, and each ends on its own. */
   tunnel = false;
+  /** Messages of a WebSocket, known at its end; -1: no WebSocket. */
+  messagesIn = -1;
+  messagesOut = -1;
   /** Bytes of both directions after which a tunnel is ended. */
   tunnelBytesMax = Number.POSITIVE_INFINITY;
   /** Changes at each WAIT and at the end; a stale token makes `proceed` and `answer` no-ops. */

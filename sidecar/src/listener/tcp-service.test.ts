@@ -84,7 +84,7 @@ describe('an inbound port that carries TCP', () => {
     await client.untilClosed();
     expect(client.text).toBe('220 ready\nSELECT 1;\n221 bye\n');
     await vi.waitFor(() => expect(lines).toHaveLength(1));
-    expect(JSON.parse(lines[0] ?? '')).toMatchObject({ side: 'inbound', method: 'CONNECT', status: 200, bytesIn: 10, bytesOut: 28, route: 'tcp/db', upstream: `127.0.0.1:${app.port}` });
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({ side: 'inbound', method: 'CONNECT', protocol: 'tcp', status: 200, bytesIn: 10, bytesOut: 28, route: 'tcp/db', upstream: `127.0.0.1:${app.port}` });
     expect(plane.readSeries()).toMatchObject([{ side: 'inbound', route: 'tcp/db', requests: 1, bytesIn: 10, bytesOut: 28, tunnels: { opened: 1, active: 0, messagesIn: 0 }, active: 0 }]);
   });
 

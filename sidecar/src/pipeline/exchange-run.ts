@@ -446,6 +446,10 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     }
     this.#live = null;
     live.closed();
+    if (live.protocol === 'websocket') {
+      this.messagesIn = live.messagesIn;
+      this.messagesOut = live.messagesOut;
+    }
     this.#engine.tunnels.remove(this, this.#generation);
     this.#row?.ended(this.status, this.answeredAt - this.startedAt, 0, 0, retries);
   }
