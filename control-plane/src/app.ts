@@ -87,7 +87,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
       await writePath.start();
       const state = writePath.state();
       if (state.kind === 'broken') log.error('the documents in the store cannot be compiled by this build; nothing is pushed until corrected ones are applied', { violations: state.violations.slice(0, 20).map((one) => `${one.document ?? ''}${one.pointer}: ${one.message}`) });
-      compactions = [timers.after(compactFirstMs, () => compact(deps, alarm)), timers.every(compactEveryMs, () => compact(deps, alarm))];
+      compactions = [timers.after(compactFirstMs, () => void compact(deps, alarm)), timers.every(compactEveryMs, () => void compact(deps, alarm))];
     },
     async stop() {
       for (const timer of compactions) timer.cancel();
@@ -101,9 +101,9 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   };
 }
 
-function compact({ store, clock, retention, log }: ControlPlaneDeps, alarm: (error: unknown) => void): void {
+async function compact({ store, clock, retention, log }: ControlPlaneDeps, alarm: (error: unknown) => void): Promise<void> {
   try {
-    const dropped = store.compact({ ...retention, nowMs: clock.wallMs() });
+    const dropped = await store.compact({ ...retention, nowMs: clock.wallMs() });
     if (dropped > 0) log.info('dropped history past retention', { revisions: dropped, oldest: store.retainedFrom() });
   } catch (error) {
     alarm(error);

@@ -254,7 +254,7 @@ describe('the loop', () => {
       await connect('edge-1', edge);
       await api.apply(limit, '?wait=applied');
       await api.apply(limit.replace('requests: 1', 'requests: 2'), '?wait=applied');
-      expect(api.controlPlane.store.compact({ minAgeMs: 0, minEntries: 1, nowMs: Date.now() + 1_000 })).toBe(2);
+      expect(await api.controlPlane.store.compact({ minAgeMs: 0, minEntries: 1, nowMs: Date.now() + 1_000 })).toBe(2);
       for (const path of ['/v1/revisions/1', '/v1/revisions/1/diff', '/v1/revisions/3/diff?against=1', '/v1/sidecars/edge-1/snapshot?at=1', '/v1/explain?gateway=edge&at=1']) {
         expect((await api.call('GET', path)).body, path).toMatchObject({ status: 410, detail: expect.stringContaining('the oldest kept is 3') });
       }

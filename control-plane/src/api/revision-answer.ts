@@ -21,7 +21,7 @@ export function revisionAnswer(entry: LogEntry, documents = documentsMax): objec
     kind: entry.kind,
     ...(entry.of === undefined ? {} : { of: entry.of }),
     documents: entry.changes.slice(0, documents).map((change) => ({ document: change.key, action: actionOf(change) })),
-    documentCount: entry.changes.length,
+    documentCount: entry.changeCount ?? entry.changes.length,
     grants: entry.grants,
   };
 }

@@ -17,7 +17,7 @@ export function revisionAt(ports: ApiPorts, at: number | string): number {
   if (typeof at === 'number') return at;
   const atMs = Date.parse(at);
   for (let before: number | undefined; ; ) {
-    const page = ports.store.entries({ limit: 200, ...(before === undefined ? {} : { before }) });
+    const page = ports.store.entries({ limit: 200, changesMax: 0, ...(before === undefined ? {} : { before }) });
     const found = page.find((entry) => Date.parse(entry.at) <= atMs);
     if (found) return found.version.index;
     const last = page.at(-1);

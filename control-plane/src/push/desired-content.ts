@@ -15,7 +15,7 @@ export interface Desired {
 /** What the hub needs of the store to know older content and older grants. */
 export interface ContentHistory {
   blob(hash: string): Uint8Array | null;
-  entries(page: { readonly limit: number }): readonly LogEntry[];
+  entries(page: { readonly limit: number; readonly changesMax: number }): readonly LogEntry[];
   manifestAt(index: number, subject: string): string | null;
 }
 
@@ -41,7 +41,7 @@ export class DesiredContent {
 
   constructor(history: ContentHistory) {
     this.#history = history;
-    for (const entry of history.entries({ limit: grantsMax })) {
+    for (const entry of history.entries({ limit: grantsMax, changesMax: 0 })) {
       for (const grant of entry.grants) {
         this.#grants.push({ version: entry.version, guard: grant.guard, subjects: grant.subjects.length > 0 ? new Set(grant.subjects) : null });
       }

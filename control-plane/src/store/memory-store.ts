@@ -85,7 +85,7 @@ class MemoryStore implements Store {
     for (let at = this.#entries.length - 1; at >= 0 && found.length < page.limit; at--) {
       const entry = this.#entries[at];
       if (!entry || entry.version.index >= before || entry.version.index <= since || Date.parse(entry.at) < sinceMs) continue;
-      if (page.key === undefined || entry.changes.some((change) => change.key === page.key)) found.push(entry);
+      if (page.key === undefined || entry.changes.some((change) => change.key === page.key)) found.push(withFewer(entry, page.changesMax));
     }
     return found;
   }
@@ -137,7 +137,7 @@ class MemoryStore implements Store {
     return (this.#fence += 1);
   }
 
-  compact(keep: { readonly minAgeMs: number; readonly minEntries: number; readonly nowMs: number }): number {
+  async compact(keep: { readonly minAgeMs: number; readonly minEntries: number; readonly nowMs: number }): Promise<number> {
     this.#dropKeys(keep.nowMs - idempotencyAgeMs);
     const firstYoung = this.#entries.find((entry) => Date.parse(entry.at) >= keep.nowMs - keep.minAgeMs)?.version.index ?? Number.MAX_SAFE_INTEGER;
     const from = oldestKept(keep, this.#head.index, firstYoung);
@@ -205,4 +205,10 @@ class MemoryStore implements Store {
   #mustBeOpen(): void {
     if (this.#closed) throw new StoreError('store-closed', 'the store is closed');
   }
+}
+
+function withFewer(entry: LogEntry, changesMax = entry.changes.length): LogEntry {
+  if (entry.changes.length <= changesMax) return entry;
+  const changes = [...entry.changes].sort((a, b) => (a.key < b.key ? -1 : 1)).slice(0, changesMax);
+  return { ...entry, changes, changeCount: entry.changes.length };
 }

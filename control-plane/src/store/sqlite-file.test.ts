@@ -65,6 +65,30 @@ describe('the database file', () => {
     expect(again.nextFence()).toBeGreaterThan(fence);
   });
 
+  // A large entry is written ahead of the commit that makes it one; a process that was killed between the two leaves versions behind the head.
+  test('what was written ahead of an entry that never came is gone after a start', async () => {
+    const store = await filled(2);
+    await store.close();
+    const db = new DatabaseSync(path);
+    db.prepare('INSERT INTO document_versions (key, idx, document, owner) VALUES (?, ?, ?, ?)').run('Service/s0', 3, '{"v":99}', '');
+    db.close();
+    const again = open();
+    expect(again.documents().get('Service/s0')?.document).toEqual({ v: 0 });
+    await append(again, [change('Service/s0', 0, 1)]);
+    expect(again.documents({ epoch: again.head().epoch, index: 3 }).get('Service/s0')?.document).toEqual({ v: 1 });
+  });
+
+  test('a large entry for which the disk has no room leaves nothing, and the next one is written', async () => {
+    const store = open(path, 512 * 1024);
+    await append(store, [change('Service/s0', null, 0)]);
+    const large = Array.from({ length: 4_000 }, (_, n) => ({ ...change(`Service/s${n}`, null, n), after: { v: n, text: 'x'.repeat(500) } }));
+    await expect(append(store, large)).rejects.toMatchObject({ code: 'store-full' });
+    expect(store.head().index).toBe(1);
+    expect([...store.documents().keys()]).toEqual(['Service/s0']);
+    await append(store, [change('Service/s1', null, 1)]);
+    expect([...store.documents().keys()].sort()).toEqual(['Service/s0', 'Service/s1']);
+  });
+
   test('a second control plane on the same store is told so, and can start when the first is gone', async () => {
     const store = await filled(1);
     expect(codeOf(() => open())).toBe('store-locked');

@@ -16,7 +16,8 @@ export function createSqliteReader(db: DatabaseSync) {
   const entryAt = db.prepare('SELECT * FROM entries WHERE idx = ?');
   const page = db.prepare(`SELECT * FROM entries WHERE idx < :before AND idx > :since AND at_ms >= :sinceMs
     AND (:key IS NULL OR EXISTS (SELECT 1 FROM document_versions AS v WHERE v.key = :key AND v.idx = entries.idx)) ORDER BY idx DESC LIMIT :limit`);
-  const versionsOf = db.prepare('SELECT key, document, owner FROM document_versions WHERE idx = ? ORDER BY key');
+  const versionsOf = db.prepare('SELECT key, document, owner FROM document_versions WHERE idx = ? ORDER BY key LIMIT ?');
+  const countVersions = db.prepare('SELECT count(*) AS count FROM document_versions WHERE idx = ?');
   const versionBefore = db.prepare('SELECT document, owner FROM document_versions WHERE key = ? AND idx < ? ORDER BY idx DESC LIMIT 1');
   const lastVersion = db.prepare('SELECT max(idx) AS idx FROM document_versions WHERE key = ? AND idx <= ?');
   const keyUsed = db.prepare('SELECT idx, fingerprint FROM idempotency WHERE key = ? AND at_ms >= ?');
@@ -27,8 +28,8 @@ export function createSqliteReader(db: DatabaseSync) {
   const firstSince = db.prepare('SELECT min(idx) AS idx FROM entries WHERE at_ms >= ?');
   const countBefore = db.prepare('SELECT count(*) AS count FROM entries WHERE idx < ?');
 
-  const changesOf = (index: number): DocumentChange[] =>
-    versionsOf.all(index).map((row) => {
+  const changesOf = (index: number, max: number): DocumentChange[] =>
+    versionsOf.all(index, max).map((row) => {
       const before = versionBefore.get(String(row['key']), index);
       return {
         key: String(row['key']) as DocumentKey,
@@ -39,8 +40,10 @@ export function createSqliteReader(db: DatabaseSync) {
       };
     });
 
-  const asLogEntry = (row: Row): LogEntry => {
+  const asLogEntry = (row: Row, changesMax = noLimit): LogEntry => {
     const index = Number(row['idx']);
+    const changes = changesOf(index, changesMax);
+    const changeCount = changes.length === changesMax ? Number(countVersions.get(index)?.['count'] ?? 0) : changes.length;
     return {
       version: { epoch: Number(row['epoch']), index },
       at: new Date(Number(row['at_ms'])).toISOString(),
@@ -48,7 +51,8 @@ export function createSqliteReader(db: DatabaseSync) {
       message: String(row['message']),
       kind: String(row['kind']) as LogEntry['kind'],
       ...(row['of_idx'] === null ? {} : { of: Number(row['of_idx']) }),
-      changes: changesOf(index),
+      changes,
+      ...(changeCount > changes.length ? { changeCount } : {}),
       grants: JSON.parse(String(row['grants'])) as Grant[],
     };
   };
@@ -69,8 +73,8 @@ export function createSqliteReader(db: DatabaseSync) {
       const row = entryAt.get(index);
       return row ? Number(row['epoch']) : null;
     },
-    entries: ({ before = Number.MAX_SAFE_INTEGER, since = -1, sinceMs = 0, key = null, limit }: Omit<EntryPage, 'key'> & { readonly key?: DocumentKey | null }): LogEntry[] =>
-      page.all({ before, since, sinceMs, key, limit }).map(asLogEntry),
+    entries: ({ before = Number.MAX_SAFE_INTEGER, since = -1, sinceMs = 0, key = null, limit, changesMax = noLimit }: Omit<EntryPage, 'key'> & { readonly key?: DocumentKey | null }): LogEntry[] =>
+      page.all({ before, since, sinceMs, key, limit }).map((row) => asLogEntry(row, changesMax)),
     lastChange(key: DocumentKey, at: number): LogEntry | null {
       const index = lastVersion.get(key, at)?.['idx'];
       return index === null || index === undefined ? null : entry(Number(index));
@@ -91,6 +95,9 @@ export function createSqliteReader(db: DatabaseSync) {
     countEntriesBefore: (index: number): number => Number(countBefore.get(index)?.['count'] ?? 0),
   };
 }
+
+/** What SQLite takes for no limit. */
+const noLimit = -1;
 
 function asDocument(row: Row): JsonObject | null {
   return row['document'] === null ? null : (JSON.parse(String(row['document'])) as JsonObject);

@@ -2,12 +2,12 @@ import { backup } from 'node:sqlite';
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import { canonicalJson } from '@remora/core/canonical-json';
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { Clock, Timers } from '@remora/core/clock';
+import type { Steps } from '@remora/core/steps';
 import { compareVersions } from '@remora/core/version';
 import type { Version } from '@remora/core/version';
-import { dropHistory, oldestKept } from './compaction.ts';
+import { BlobSweep, dropHistory, oldestKept } from './compaction.ts';
 import { applyChanges, asEntry, checkPlace, idempotencyAgeMs, idempotencyKeysMax } from './log-rules.ts';
 import { createRecordBook } from './record-book.ts';
 import type { RecordBook } from './record-book.ts';
@@ -17,8 +17,10 @@ import { createSqliteWriter } from './sqlite-writer.ts';
 import type { SqliteWriter } from './sqlite-writer.ts';
 import { openDatabase, syncFolder } from './sqlite-file.ts';
 import type { OpenDatabase } from './sqlite-file.ts';
+import { createSlices } from '../slices.ts';
+import type { Slices } from '../slices.ts';
 import { StoreError, asStoreError } from './store-error.ts';
-import type { AppendInput, AppendResult, DocumentKey, EntryPage, LogEntry, Store, StoredDocument } from './store.ts';
+import type { AppendInput, AppendResult, CompiledRecord, DocumentKey, EntryPage, LogEntry, Store, StoredDocument } from './store.ts';
 
 export interface SqliteStoreOptions {
   /** The database file; `.lock`, `-wal` and `-shm` appear beside it. */
@@ -31,6 +33,9 @@ export interface SqliteStoreOptions {
   readonly alarm: (error: unknown) => void;
 }
 
+/** Changes and blobs from which an entry is written in many steps, and how many make one. */
+const stagedFrom = 1_000;
+const rowsPerStep = 200;
 /** Fences taken from the disk at once: a restart skips what was left. */
 const fenceBlock = 1_000;
 
@@ -59,6 +64,12 @@ export class SqliteStore implements Store {
   #head: Version;
   #documents: ReadonlyMap<DocumentKey, StoredDocument>;
   #retainedFrom: number;
+  readonly #slices: Slices;
+  /** Versions behind the head may be there, of an entry whose commit failed. */
+  #leftovers = false;
+  #appending: Promise<unknown> = Promise.resolve();
+  /** While history is dropped. */
+  #sweep: BlobSweep | null = null;
   #fence = 0;
   #fenceEnd = 0;
   #closed = false;
@@ -69,7 +80,10 @@ export class SqliteStore implements Store {
     this.#options = options;
     this.#reader = createSqliteReader(file.db);
     this.#writer = createSqliteWriter(file.db);
+    this.#slices = createSlices({ clock: options.clock, soon: setImmediate });
     this.#head = this.#reader.head();
+    // What a process that was killed had written ahead of an entry.
+    this.#writer.dropVersionsAfter(this.#head.index);
     this.#retainedFrom = this.#reader.meta('retained_from');
     this.#documents = this.#reader.currentDocuments();
     this.#book = createRecordBook({
@@ -84,23 +98,70 @@ export class SqliteStore implements Store {
     return this.#head;
   }
 
-  async append(input: AppendInput): Promise<AppendResult> {
-    const { idempotencyKey: key, idempotencyFingerprint: fingerprint = '' } = input;
+  append(input: AppendInput): Promise<AppendResult> {
+    // One at a time, in the order of the calls: a large one takes many turns.
+    const turn = this.#appending.then(() => this.#append(input));
+    this.#appending = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #append(input: AppendInput): Promise<AppendResult> {
+    const { idempotencyKey: key, idempotencyFingerprint: fingerprint = '', compiled } = input;
     const before = key === undefined ? null : this.repeated(key);
     if (before) return { kind: before.fingerprint === fingerprint ? 'repeated' : 'key-reused', entry: before.entry };
     if (compareVersions(input.expectedHead, this.#head) !== 0) return { kind: 'head-moved', head: this.#head };
     const atMs = this.#options.clock.wallMs();
     const version: Version = { epoch: this.#head.epoch, index: this.#head.index + 1 };
     const entry = asEntry(input, version, atMs);
-    const written = entry.changes.map((change) => ({ key: change.key, owner: change.ownerAfter, text: change.after && canonicalJson(change.after) }));
+    const staged = input.changes.length + (compiled?.blobs.size ?? 0) > stagedFrom;
+    if (staged) await this.#slices.run(this.#stage(entry, compiled));
     this.#transaction(() => {
-      this.#writer.putEntry(entry, atMs, written);
-      if (input.compiled) this.#writer.putCompiled(version.index, input.compiled);
+      if (!staged) {
+        if (this.#leftovers) this.#writer.dropVersionsAfter(this.#head.index);
+        this.#writer.putVersions(version.index, entry.changes);
+        if (compiled) this.#putBlobs(compiled.blobs);
+      }
+      this.#writer.putEntry(entry, atMs);
+      if (compiled) this.#putCompiled(version.index, compiled);
       if (key !== undefined) this.#writer.putIdempotencyKey({ key, fingerprint, index: version.index, atMs });
     });
+    this.#leftovers = false;
     this.#head = version;
     this.#documents = applyChanges(this.#documents, entry);
     return { kind: 'appended', entry };
+  }
+
+  /**
+   * Most of a large entry, ahead of the commit that makes it one: bytes by their hash, which nothing names yet, and versions
+   * behind the head, which nobody reads and the next entry or start removes. None of it has to be on the disk before that
+   * commit, which flushes everything before it.
+   */
+  *#stage(entry: LogEntry, compiled: CompiledRecord | undefined): Steps<void> {
+    const { index } = entry.version;
+    this.#leftovers = true;
+    this.#unflushed(() => this.#writer.dropVersionsAfter(this.#head.index));
+    for (let at = 0; at < entry.changes.length; at += rowsPerStep) {
+      this.#unflushed(() => this.#writer.putVersions(index, entry.changes.slice(at, at + rowsPerStep)));
+      yield;
+    }
+    const blobs = [...(compiled?.blobs ?? [])];
+    for (let at = 0; at < blobs.length; at += rowsPerStep) {
+      this.#unflushed(() => this.#putBlobs(blobs.slice(at, at + rowsPerStep)));
+      yield;
+    }
+  }
+
+  #putBlobs(blobs: Iterable<readonly [string, Uint8Array]>): void {
+    const all = this.#sweep ? [...blobs] : blobs;
+    if (this.#sweep) for (const [hash] of all) this.#sweep.keep(hash);
+    this.#writer.putBlobs(all);
+  }
+
+  #putCompiled(index: number, compiled: Omit<CompiledRecord, 'blobs'>): void {
+    this.#writer.putCompiled(index, compiled);
+    if (!this.#sweep) return;
+    for (const hash of compiled.manifests.values()) this.#sweep.keep(hash);
+    for (const [hash, hashes] of compiled.references) for (const one of [hash, ...hashes]) this.#sweep.keep(one);
   }
 
   repeated(idempotencyKey: string): { entry: LogEntry; fingerprint: string } | null {
@@ -132,7 +193,7 @@ export class SqliteStore implements Store {
   }
 
   putBlobs(blobs: ReadonlyMap<string, Uint8Array>): void {
-    this.#transaction(() => this.#writer.putCompiled(this.#head.index, { manifests: new Map(), blobs, references: new Map() }));
+    this.#transaction(() => this.#putBlobs(blobs));
   }
 
   blob(hash: string): Uint8Array | null {
@@ -140,7 +201,7 @@ export class SqliteStore implements Store {
   }
 
   putManifests(index: number, manifests: ReadonlyMap<string, string>, references: ReadonlyMap<string, readonly string[]> = new Map()): void {
-    this.#transaction(() => this.#writer.putCompiled(index, { manifests, blobs: new Map(), references }));
+    this.#transaction(() => this.#putCompiled(index, { manifests, references }));
   }
 
   manifestAt(index: number, subject: string): string | null {
@@ -168,18 +229,32 @@ export class SqliteStore implements Store {
     return (this.#fence += 1);
   }
 
-  compact(keep: { readonly minAgeMs: number; readonly minEntries: number; readonly nowMs: number }): number {
-    const dropped = this.#transaction(() => {
-      this.#writer.dropIdempotencyKeys({ olderThanMs: keep.nowMs - idempotencyAgeMs, keep: idempotencyKeysMax });
-      const from = oldestKept(keep, this.#head.index, this.#reader.firstIndexSince(keep.nowMs - keep.minAgeMs));
-      if (from <= this.#retainedFrom) return 0;
-      const count = this.#reader.countEntriesBefore(from);
-      dropHistory(this.#db, from);
-      this.#writer.putMeta('retained_from', from);
-      return count;
-    });
-    this.#retainedFrom = this.#guarded(() => this.#reader.meta('retained_from'));
-    return dropped;
+  async compact(keep: { readonly minAgeMs: number; readonly minEntries: number; readonly nowMs: number }): Promise<number> {
+    if (this.#sweep) return 0;
+    this.#transaction(() => this.#writer.dropIdempotencyKeys({ olderThanMs: keep.nowMs - idempotencyAgeMs, keep: idempotencyKeysMax }));
+    const keepFrom = oldestKept(keep, this.#head.index, this.#guarded(() => this.#reader.firstIndexSince(keep.nowMs - keep.minAgeMs)));
+    if (keepFrom <= this.#retainedFrom) return 0;
+    const count = this.#guarded(() => this.#reader.countEntriesBefore(keepFrom));
+    const transact = (run: () => void): void => this.#unflushed(run);
+    // From here on: what is appended meanwhile is told to the sweep.
+    this.#sweep = new BlobSweep(this.#db, transact);
+    try {
+      await this.#slices.run(dropHistory(this.#db, { from: this.#retainedFrom, keepFrom }, transact, (oldest) => this.#retainFrom(oldest)));
+      await this.#slices.run(this.#sweep.run());
+    } catch (error) {
+      if (this.#closed) return 0;
+      this.#retainedFrom = this.#guarded(() => this.#reader.meta('retained_from'));
+      throw asStoreError(error, this.#options.path);
+    } finally {
+      this.#sweep = null;
+    }
+    return count;
+  }
+
+  /** Told before the commit: whoever asks for what is about to go is refused one turn too early, never answered wrongly. */
+  #retainFrom(oldest: number): void {
+    this.#writer.putMeta('retained_from', oldest);
+    this.#retainedFrom = oldest;
   }
 
   async backup(path: string): Promise<void> {
@@ -201,6 +276,7 @@ export class SqliteStore implements Store {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#book.stop();
+    await this.#appending;
     try {
       this.#book.flush();
     } finally {
@@ -216,7 +292,7 @@ export class SqliteStore implements Store {
     const entry: LogEntry = { version, at: new Date(atMs).toISOString(), author: input.author, message: input.message, kind: 'restored', of: this.#head.index, changes: [], grants: [] };
     this.#transaction(() => {
       this.#writer.putMeta('epoch', input.epoch);
-      this.#writer.putEntry(entry, atMs, []);
+      this.#writer.putEntry(entry, atMs);
     });
     this.#head = version;
     return entry;
@@ -232,6 +308,17 @@ export class SqliteStore implements Store {
     } catch (error) {
       this.#undo();
       throw asStoreError(error, this.#options.path);
+    }
+  }
+
+  /** A transaction that a later flush makes durable, with everything before it. */
+  #unflushed(run: () => void): void {
+    this.#mustBeOpen();
+    this.#db.exec('PRAGMA synchronous = NORMAL');
+    try {
+      this.#transaction(run);
+    } finally {
+      this.#db.exec('PRAGMA synchronous = FULL');
     }
   }
 

@@ -2,22 +2,16 @@ import type { DatabaseSync } from 'node:sqlite';
 import { canonicalJson } from '@remora/core/canonical-json';
 import { packHashes } from './compaction.ts';
 import type { RecordBatch } from './record-book.ts';
-import type { CompiledRecord, DocumentKey, LogEntry } from './store.ts';
+import type { CompiledRecord, DocumentChange, LogEntry } from './store.ts';
 
 /** Every change the store makes to its file, as prepared statements. The caller holds the transaction. */
 export type SqliteWriter = ReturnType<typeof createSqliteWriter>;
-
-/** A document version as text: null where it is deleted. */
-export interface WrittenVersion {
-  readonly key: DocumentKey;
-  readonly owner: string;
-  readonly text: string | null;
-}
 
 export function createSqliteWriter(db: DatabaseSync) {
   const setMeta = db.prepare('INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value');
   const addEntry = db.prepare('INSERT INTO entries (idx, epoch, at_ms, author, message, kind, of_idx, grants) VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
   const addVersion = db.prepare('INSERT INTO document_versions (key, idx, document, owner) VALUES (?, ?, ?, ?)');
+  const dropVersions = db.prepare('DELETE FROM document_versions WHERE idx > ?');
   const setCurrent = db.prepare('INSERT INTO documents (key, written_at) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET written_at = excluded.written_at');
   const removeCurrent = db.prepare('DELETE FROM documents WHERE key = ?');
   const addKey = db.prepare('INSERT INTO idempotency (key, idx, fingerprint, at_ms) VALUES (:key, :index, :fingerprint, :atMs) ON CONFLICT (key) DO UPDATE SET idx = excluded.idx, fingerprint = excluded.fingerprint, at_ms = excluded.at_ms');
@@ -34,15 +28,23 @@ export function createSqliteWriter(db: DatabaseSync) {
     putMeta(key: string, value: number): void {
       setMeta.run(key, value);
     },
-    putEntry(entry: LogEntry, atMs: number, versions: readonly WrittenVersion[]): void {
+    /** The documents of an entry as it leaves them. Nobody sees them before the entry itself. */
+    putVersions(index: number, changes: readonly DocumentChange[]): void {
+      for (const { key, after, ownerAfter } of changes) addVersion.run(key, index, after && canonicalJson(after), ownerAfter);
+    },
+    /** An entry whose versions are there: from now on it is the newest. */
+    putEntry(entry: LogEntry, atMs: number): void {
       const { version, author, message, kind, of, grants } = entry;
       addEntry.run(version.index, version.epoch, atMs, author, message, kind, of ?? null, JSON.stringify(grants));
-      for (const { key, owner, text } of versions) {
-        addVersion.run(key, version.index, text, owner);
-        if (text === null) removeCurrent.run(key);
+      for (const { key, after } of entry.changes) {
+        if (after === null) removeCurrent.run(key);
         else setCurrent.run(key, version.index);
       }
       setMeta.run('head', version.index);
+    },
+    /** What was written for an entry that never came. */
+    dropVersionsAfter(index: number): void {
+      dropVersions.run(index);
     },
     putIdempotencyKey(use: { key: string; index: number; fingerprint: string; atMs: number }): void {
       addKey.run({ ...use });
@@ -51,8 +53,10 @@ export function createSqliteWriter(db: DatabaseSync) {
       dropOldKeys.run(bounds.olderThanMs);
       dropManyKeys.run(bounds.keep);
     },
-    putCompiled(index: number, compiled: CompiledRecord): void {
-      for (const [hash, bytes] of compiled.blobs) addBlob.run(hash, bytes);
+    putBlobs(blobs: Iterable<readonly [string, Uint8Array]>): void {
+      for (const [hash, bytes] of blobs) addBlob.run(hash, bytes);
+    },
+    putCompiled(index: number, compiled: Omit<CompiledRecord, 'blobs'>): void {
       for (const [subject, hash] of compiled.manifests) setManifest.run(subject, index, hash);
       for (const [hash, hashes] of compiled.references) addReferences.run(hash, packHashes(hashes));
     },

@@ -121,11 +121,11 @@ function storeContract(name: string, make: (clock: Clock, folder: string) => Sto
       await put([change('Service/gone', 1, null)]);
       await put([change('Service/a', 1, 2)]);
       await put([change('Service/a', 2, 3)]);
-      expect(store.compact({ ...keepAll, nowMs: clock.nowMs })).toBe(0);
+      expect(await store.compact({ ...keepAll, nowMs: clock.nowMs })).toBe(0);
       clock.nowMs += 31 * dayMs;
-      expect(store.compact({ ...keepAll, nowMs: clock.nowMs })).toBe(0);
-      expect(store.compact({ minAgeMs: 60 * dayMs, minEntries: 1, nowMs: clock.nowMs })).toBe(0);
-      expect(store.compact({ minAgeMs: 30 * dayMs, minEntries: 2, nowMs: clock.nowMs })).toBe(2);
+      expect(await store.compact({ ...keepAll, nowMs: clock.nowMs })).toBe(0);
+      expect(await store.compact({ minAgeMs: 60 * dayMs, minEntries: 1, nowMs: clock.nowMs })).toBe(0);
+      expect(await store.compact({ minAgeMs: 30 * dayMs, minEntries: 2, nowMs: clock.nowMs })).toBe(2);
       expect(store.retainedFrom()).toBe(3);
       expect(store.entry(2)).toBeNull();
       expect(store.entry(3)?.changes).toEqual([change('Service/a', 1, 2)]);
@@ -137,10 +137,47 @@ function storeContract(name: string, make: (clock: Clock, folder: string) => Sto
       expect(store.head().index).toBe(5);
     });
 
+    test('a large entry is one entry, and appends that were called behind it come behind it', async () => {
+      const hashes = Array.from({ length: 3_000 }, (_, n) => n.toString(16).padStart(64, '0'));
+      const changes = hashes.map((_, n) => change(`Service/s${n}`, null, n));
+      const compiled = { manifests: new Map([['service/s0', hashes[0] ?? '']]), blobs: new Map(hashes.map((hash) => [hash, Buffer.from(hash)])), references: new Map([[hashes[0] ?? '', hashes]]) };
+      const head = store.head();
+      const [large, behind] = await Promise.all([put(changes, { compiled }), store.append({ expectedHead: head, author: 'ben', message: '', kind: 'documents', changes: [change('Service/s1', null, 9)], grants: [] })]);
+      expect(large).toBe(1);
+      expect(behind).toEqual({ kind: 'head-moved', head: { epoch: head.epoch, index: 1 } });
+      expect(Object.keys(values())).toHaveLength(3_000);
+      expect(store.entry(1)?.changes).toHaveLength(3_000);
+      expect(hashes.every((hash) => store.blob(hash) !== null)).toBe(true);
+      await put([change('Service/s1', 1, 2)]);
+      expect(values(1)['Service/s1']).toBe(1);
+      expect(values()['Service/s1']).toBe(2);
+    });
+
+    test('pages of entries can have fewer changes of each, and say how many there are', async () => {
+      await put(['c', 'a', 'b'].map((name) => change(`Service/${name}`, null, 1)));
+      expect(store.entries({ limit: 1, changesMax: 2 })).toMatchObject([{ changeCount: 3, changes: [{ key: 'Service/a' }, { key: 'Service/b' }] }]);
+      expect(store.entries({ limit: 1, changesMax: 0 })).toMatchObject([{ changeCount: 3, changes: [] }]);
+      expect(store.entries({ limit: 1, changesMax: 3 })[0]).not.toHaveProperty('changeCount');
+    });
+
+    test('what is appended while history is dropped keeps its bytes, also those that nothing reached before', async () => {
+      const [old, kept] = ['1', '2'].map(hashOf) as [string, string];
+      const compiled = (hash: string) => ({ manifests: new Map([['service/a', hash]]), blobs: new Map([[hash, Buffer.from(hash)]]), references: new Map([[hash, [hash]]]) });
+      await put([change('Service/a', null, 0)], { compiled: compiled(old) });
+      for (let n = 1; n < 200; n++) await put([change('Service/a', n - 1, n)], { compiled: compiled(kept) });
+      clock.nowMs += 31 * dayMs;
+      const compacting = store.compact({ minAgeMs: 0, minEntries: 1, nowMs: clock.nowMs });
+      await put([change('Service/a', 199, 200)], { compiled: compiled(old) });
+      expect(await compacting).toBeGreaterThan(150);
+      expect(store.manifestAt(store.head().index, 'service/a')).toBe(old);
+      expect(store.blob(old)).not.toBeNull();
+      expect(values()['Service/a']).toBe(200);
+    });
+
     test('the newest entry survives every compaction', async () => {
       await put([change('Service/a', null, 1)]);
       clock.nowMs += 400 * dayMs;
-      store.compact({ minAgeMs: 0, minEntries: 0, nowMs: clock.nowMs });
+      await store.compact({ minAgeMs: 0, minEntries: 0, nowMs: clock.nowMs });
       expect(store.entry(1)?.changes).toEqual([change('Service/a', null, 1)]);
     });
 
@@ -156,10 +193,10 @@ function storeContract(name: string, make: (clock: Clock, folder: string) => Sto
       expect(store.manifestAt(4, 'service/none')).toBeNull();
       expect(store.manifestHistory('service/a', 2)).toEqual([{ index: 4, hash: '' }, { index: 3, hash: m2 }]);
       clock.nowMs += 31 * dayMs;
-      store.compact({ minAgeMs: dayMs, minEntries: 2, nowMs: clock.nowMs });
+      await store.compact({ minAgeMs: dayMs, minEntries: 2, nowMs: clock.nowMs });
       expect(store.manifestAt(3, 'service/a')).toBe(m2);
       expect([m1, m2, page, shared].map((hash) => store.blob(hash) !== null)).toEqual([false, true, false, true]);
-      store.compact({ minAgeMs: dayMs, minEntries: 1, nowMs: clock.nowMs });
+      await store.compact({ minAgeMs: dayMs, minEntries: 1, nowMs: clock.nowMs });
       expect([m2, shared].map((hash) => store.blob(hash) !== null)).toEqual([false, false]);
     });
 
@@ -195,4 +232,11 @@ function storeContract(name: string, make: (clock: Clock, folder: string) => Sto
 }
 
 storeContract('memory', (clock) => createMemoryStore({ clock }));
+/** Every slice of a long computation is over at once, so that others come between all of its steps. */
+function hurried(clock: Clock): Clock {
+  let monotonicMs = 0;
+  return { wallMs: () => clock.wallMs(), monotonicMs: () => (monotonicMs += 100) };
+}
+
+storeContract('sqlite, in the smallest slices', (clock, folder) => openSqliteStore({ path: join(folder, 'control-plane.db'), clock: hurried(clock), timers: systemTimers, alarm: (error) => { throw error; } }));
 storeContract('sqlite', (clock, folder) => openSqliteStore({ path: join(folder, 'control-plane.db'), clock, timers: systemTimers, alarm: (error) => { throw error; } }));

@@ -45,8 +45,8 @@ export interface Store {
   /** A number that no earlier call in this store, before any restart, has answered. */
   nextFence(): number;
 
-  /** Applies retention now; answers how many entries went. */
-  compact(keep: { readonly minAgeMs: number; readonly minEntries: number; readonly nowMs: number }): number;
+  /** Applies retention, a little at a time; answers how many entries went. One at a time: another one meanwhile answers 0. */
+  compact(keep: { readonly minAgeMs: number; readonly minEntries: number; readonly nowMs: number }): Promise<number>;
   /** Consistent copy of everything into a file that must not exist. */
   backup(path: string): Promise<void>;
   close(): Promise<void>;
@@ -58,6 +58,8 @@ export interface EntryPage {
   readonly sinceMs?: number;
   readonly key?: DocumentKey;
   readonly limit: number;
+  /** Changes read of each entry, by key; default all. */
+  readonly changesMax?: number;
 }
 
 /** `Policy/orders-api`. */
@@ -92,6 +94,8 @@ export interface LogEntry {
   readonly kind: 'documents' | 'revert' | 'restore-to' | 'grant' | 'format' | 'restored';
   readonly of?: number;
   readonly changes: readonly DocumentChange[];
+  /** Set where `changes` are not all of them. */
+  readonly changeCount?: number;
   /** Guards lifted by `force`, with the subjects concerned. */
   readonly grants: readonly Grant[];
 }

@@ -37,6 +37,7 @@ function listRoute(ports: ApiPorts): ApiRoute {
     handle({ query }) {
       const entries = ports.store.entries({
         limit: query.limit + 1,
+        changesMax: documentsListed,
         ...(query.before === undefined ? {} : { before: query.before }),
         ...(query.since === undefined ? {} : { sinceMs: sinceMs(query.since, ports.clock.wallMs()) }),
         ...(query.document === undefined ? {} : { key: query.document as DocumentKey }),
