@@ -8,12 +8,14 @@ import { parseArgs } from 'node:util';
 import { Http1CodecLayer } from './http1/codec-layer.ts';
 import { Http1RequestLayer } from './http1/request-layer.ts';
 import { Http1ResponseLayer } from './http1/response-layer.ts';
+import { Http2SessionLayer } from './http2/session-layer.ts';
 import type { CorpusEntry, FuzzFinding, FuzzLayer } from './layer.ts';
 
 const makers: Readonly<Record<string, () => FuzzLayer>> = {
   'http1-codec': () => new Http1CodecLayer(),
   'http1-requests': () => new Http1RequestLayer(),
   'http1-responses': () => new Http1ResponseLayer(),
+  'http2-sessions': () => new Http2SessionLayer(),
 };
 
 const { values } = parseArgs({ options: {

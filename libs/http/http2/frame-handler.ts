@@ -68,7 +68,7 @@ export class FrameHandler {
     const stream = core.streams.get(streamId);
     if (stream === undefined) {
       core.receiver.dropped(flowBytes);
-      return this.#closedStream(streamId);
+      return this.#closedStream(streamId, reader.frameDone);
     }
     if (stream.receiveEnded || (core.role === 'client' && !stream.headReceived)) {
       core.receiver.dropped(flowBytes);
@@ -79,11 +79,13 @@ export class FrameHandler {
   }
 
   /** DATA for a stream that is not open. */
-  #closedStream(streamId: number): void {
+  /** A frame counts once, however many pieces it comes in. */
+  #closedStream(streamId: number, frameDone: boolean): void {
     const core = this.#core;
     if (core.isIdle(streamId)) core.fail(errorCode.protocolError, 'stream-id');
-    else if (core.resets.ignores(streamId) || core.isLate(streamId)) core.spendControl();
-    else core.fail(errorCode.streamClosed, 'stream-closed');
+    else if (core.resets.ignores(streamId) || core.isLate(streamId)) {
+      if (frameDone) core.spendControl();
+    } else core.fail(errorCode.streamClosed, 'stream-closed');
   }
 
   #headers(reader: FrameReader): void {

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { buildRequestHead, buildResponseHead } from '../head-builder.ts';
 import type { MessageHead } from '../message-head.ts';
 import { errorCode } from './error-code.ts';
-import { exchange, request, sessionPair, type RecordedStream } from './testdata/session-end.ts';
+import { data, headers, prefaceBytes, settings } from './testdata/frame-bytes.ts';
+import { SessionEnd, exchange, request, sessionPair, type RecordedStream } from './testdata/session-end.ts';
 
 const get = (): MessageHead => buildRequestHead({ method: 'GET', authority: 'orders', target: '/a?b=c', headers: [['x-one', '1'], ['cookie', 'a=b; c=d']] });
 const post = (bodyLength = -1): MessageHead => buildRequestHead({ method: 'POST', authority: 'orders', target: '/', bodyLength });
@@ -99,4 +100,14 @@ test('shutdown lets streams in flight finish and refuses nobody silently', () =>
   (server.requests[0] as RecordedStream).stream.sendHead(ok(0), true);
   exchange(client, server);
   expect(asked).toMatchObject({ ended: true, closed: 1 });
+});
+
+test('a frame for a stream that was reset counts once, in however many pieces it comes', () => {
+  const end = new SessionEnd('server', { controlFrames: { burst: 20, perSecond: 0 } }).start();
+  end.read(Buffer.concat([prefaceBytes, settings(), headers(1, { end: false })]));
+  (end.requests[0] as RecordedStream).stream.reset(errorCode.cancel);
+  end.read(data(1, Buffer.alloc(2000)), 1);
+  expect(end.failure).toBeNull();
+  for (let i = 0; i < 20; i++) end.read(data(1, 'x'));
+  expect(end.failure?.reason).toBe('control-frames');
 });
