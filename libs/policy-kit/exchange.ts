@@ -168,6 +168,8 @@ export class Exchange {
   /** Unix milliseconds. */
   startedWallMs = 0;
   deadlineAt = Number.POSITIVE_INFINITY;
+  /** Monotonic milliseconds until which the caller waits for the response head; it says nothing about what follows. */
+  answerBy = Number.POSITIVE_INFINITY;
   /** Monotonic milliseconds at which the caller's `grpc-timeout` ends. Infinity: none. */
   grpcDeadlineAt = Number.POSITIVE_INFINITY;
   bytesIn = 0;

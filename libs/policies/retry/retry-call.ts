@@ -202,7 +202,7 @@ export class RetryCall implements Sink, AttemptOwner {
 
   #endsAt(): number {
     const headersBy = this.#headersTimeoutMs === 0 ? Number.POSITIVE_INFINITY : this.#startedAt + this.#headersTimeoutMs;
-    return Math.min(headersBy, this.#call.deadlineAt);
+    return Math.min(headersBy, this.#call.deadlineAt, this.#call.x.answerBy);
   }
 
   #nextCall(failed: Call): Call {

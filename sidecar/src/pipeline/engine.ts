@@ -434,7 +434,7 @@ function unknownDetail(generation: Generation, authority: string): string {
 function readDeadline(run: ExchangeRun, graceMs: number): void {
   const text = run.head.valueAt(deadlineHeader, 0);
   const ms = text.length > 0 && text.length <= 10 ? Number(text) : NaN;
-  if (Number.isInteger(ms) && ms >= 0) run.deadlineAt = Math.min(run.deadlineAt, run.startedAt + ms + graceMs);
+  if (Number.isInteger(ms) && ms >= 0) run.answerBy = Math.min(run.answerBy, run.startedAt + ms + graceMs);
 }
 
 /**

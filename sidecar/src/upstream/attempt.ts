@@ -239,6 +239,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     let at = call.deadlineAt;
     if (call.maxStreamMs > 0) at = Math.min(at, this.#startedAt + call.maxStreamMs);
     if (this.#phase === streaming) return call.idleTimeoutMs > 0 ? Math.min(at, this.#activeAt + call.idleTimeoutMs) : at;
+    at = Math.min(at, call.x.answerBy);
     if (call.headersTimeoutMs > 0) at = Math.min(at, this.#startedAt + call.headersTimeoutMs);
     if (this.#phase === connecting && call.connectTimeoutMs > 0) at = Math.min(at, this.#connectingSince + call.connectTimeoutMs);
     return at;
@@ -258,7 +259,8 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     }
     const headersAt = call.headersTimeoutMs > 0 ? this.#startedAt + call.headersTimeoutMs : Infinity;
     // The layers shorten the limit on headers to what the caller still waits, by a clock that is up to a turn ahead of ours: the deadline is the cause.
-    if (now >= Math.min(headersAt, call.deadlineAt) && call.deadlineAt <= headersAt + turnMs) return callerDeadline(reasons.upstreamTimeout);
+    const callerAt = Math.min(call.deadlineAt, call.x.answerBy);
+    if (now >= Math.min(headersAt, callerAt) && callerAt <= headersAt + turnMs) return callerDeadline(reasons.upstreamTimeout);
     if (streamOver) return expired(reasons.upstreamTimeout, '/maxStream', call.maxStreamMs);
     if (now < headersAt) return null;
     const perTry = call.perTryTimeoutMs > 0 && call.headersTimeoutMs === call.perTryTimeoutMs;

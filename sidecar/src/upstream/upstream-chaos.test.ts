@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { GatewayRig, endpointAt, type RigOptions } from '../testdata/gateway-rig.ts';
 import { WireEnd, WireUpstream, echoRequests } from '@remora/testing/wire-end';
 
@@ -194,6 +194,23 @@ describe('limits of a call', () => {
     const { end } = await setUp(() => {}, { trustedProxies: ['127.0.0.1/32'] });
     end.send('GET / HTTP/1.1\r\nHost: a\r\nX-Remora-Deadline: 50\r\n\r\n');
     expect((await end.message('response', 1))?.head.status).toBe(504);
+  });
+});
+
+describe('a caller\'s deadline', () => {
+  // A response that streamed for longer than `timeout.request` of its caller was cut: x-remora-deadline is for the head, and was taken for the whole.
+  it('is for the head: what streams behind it goes on', async () => {
+    const { end, up } = await setUp(async (app) => {
+      await app.message('request', 1);
+      app.send('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello');
+    }, { trustedProxies: ['127.0.0.1/32'] });
+    end.send('GET / HTTP/1.1\r\nHost: a\r\nX-Remora-Deadline: 60\r\n\r\n');
+    await end.untilText('hello');
+    const began = performance.now();
+    await vi.waitFor(() => expect(performance.now() - began).toBeGreaterThan(250), { interval: 20 });
+    (await up.connection(1)).send('world');
+    await end.untilText('helloworld');
+    expect(end.state).toBe('open');
   });
 });
 
