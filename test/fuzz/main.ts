@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { Http1CodecLayer } from './http1/codec-layer.ts';
 import { Http1RequestLayer } from './http1/request-layer.ts';
 import { Http1ResponseLayer } from './http1/response-layer.ts';
+import { Http2RequestLayer } from './http2/request-layer.ts';
 import { Http2SessionLayer } from './http2/session-layer.ts';
 import type { CorpusEntry, FuzzFinding, FuzzLayer } from './layer.ts';
 
@@ -16,6 +17,7 @@ const makers: Readonly<Record<string, () => FuzzLayer>> = {
   'http1-requests': () => new Http1RequestLayer(),
   'http1-responses': () => new Http1ResponseLayer(),
   'http2-sessions': () => new Http2SessionLayer(),
+  'http2-requests': () => new Http2RequestLayer(),
 };
 
 const { values } = parseArgs({ options: {

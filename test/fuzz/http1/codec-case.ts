@@ -82,7 +82,7 @@ function passedCount(messages: readonly ReadMessage[]): number {
   return last < 0 ? messages.length : last;
 }
 
-const strictPaths = { allowEncodedSlash: false, allowBackslash: false, mergeSlashes: false, resolveDotSegments: false, allowSemicolon: false };
+const strictPaths = { allowEncodedSlash: false, allowBackslash: false, mergeSlashes: false, resolveDotSegments: false, allowSemicolon: false, allowEncodedControl: false };
 
 function fields(head: MessageHead): string[] {
   const list: string[] = [];

@@ -75,7 +75,7 @@ function generateBytes(choice: Choice, token: string): string {
     // A body that looks like a request: read as one, it carries the token of another.
     () => `GET /t/${'d'.repeat(16)} HTTP/1.1\r\nHost: smuggled\r\n\r\n`,
     () => `0\r\n\r\nGET /t/${'e'.repeat(16)} HTTP/1.1\r\nHost: smuggled\r\n\r\n`,
-    () => choice.text(choice.pick([10, 1000, 20_000]), 'abcdef\r\n'),
+    () => choice.text(choice.pick([10, 100]), 'abcdef\r\n').repeat(choice.pick([1, 10, 200])),
   ])();
 }
 

@@ -77,7 +77,7 @@ function generateFields(choice: Choice, token: string): Field[] {
 }
 
 function generateBody(choice: Choice, token: string): string {
-  return choice.pick([token, `${token}${choice.text(choice.below(300), 'abc\0\r\n')}`, `0\r\n\r\nGET /t/${'e'.repeat(16)} HTTP/1.1\r\nHost: smuggled\r\n\r\n`, choice.text(20_000, 'abc\r\n')]);
+  return choice.pick([token, `${token}${choice.text(choice.below(300), 'abc\0\r\n')}`, `0\r\n\r\nGET /t/${'e'.repeat(16)} HTTP/1.1\r\nHost: smuggled\r\n\r\n`, choice.text(200, 'abc\r\n').repeat(100)]);
 }
 
 /** What security.md 2.1 is about: each makes the request malformed, so that it may not be forwarded. */
