@@ -1,10 +1,14 @@
-import { allocateText, asText } from './byte-text.ts';
+import { allocateText, asText, type TextBuffer } from './byte-text.ts';
 import { HeadArena } from './head-arena.ts';
 import { buildRequestHead, buildResponseHead } from './head-builder.ts';
 import { makeField } from './header-ids.ts';
 import { HeadAssembler, type AssembledKind } from './http2/head-assembler.ts';
 import { HpackDecoder } from './http2/hpack-decoder.ts';
 import { HpackEncoder } from './http2/hpack-encoder.ts';
+import { defaultHttp2Limits } from './http2/http2-limits.ts';
+import { Http2Session } from './http2/http2-session.ts';
+import type { Http2Stream } from './http2/http2-stream.ts';
+import type { SessionEvents, SessionOutput, StreamOwner } from './http2/session-ports.ts';
 import type { MessageHead } from './message-head.ts';
 
 /** Cost of HTTP/2 alone, in nanoseconds: `node libs/http/http2.bench.ts`. Best of several rounds, as the machine has other work too. */
@@ -73,6 +77,92 @@ function encodeCase(head: MessageHead): () => number {
   return head.status > 0 ? () => encoder.encodeResponse(head, false, out, 0) : () => encoder.encodeRequest(head, out, 0);
 }
 
+/** Client and server over memory: request, response with a small body, both sides of both. */
+function roundTrip(head: MessageHead): () => number {
+  const body = Buffer.alloc(113, 'x');
+  const ends = (['client', 'server'] as const).map((role) => {
+    const output = new BenchOutput();
+    const events = new BenchEvents(body);
+    const session = new Http2Session({ role, output, events, arena, limits: defaultHttp2Limits, now: () => 0 });
+    session.start();
+    return { session, output, events };
+  });
+  const [client, server] = ends as [End, End];
+  const carry = (): void => {
+    server.output.into(client.session);
+    client.output.into(server.session);
+  };
+  for (let i = 0; i < 4; i++) carry();
+  return () => {
+    client.session.open(client.events)?.sendHead(head, true);
+    client.output.into(server.session);
+    server.output.into(client.session);
+    return client.events.bytes;
+  };
+}
+
+interface End {
+  readonly session: Http2Session;
+  readonly output: BenchOutput;
+  readonly events: BenchEvents;
+}
+
+class BenchOutput implements SessionOutput {
+  readonly congested = false;
+  outAt = 0;
+  readonly #bytes = allocateText(65_536);
+
+  reserve(): TextBuffer {
+    return this.#bytes;
+  }
+
+  wrote(end: number): void {
+    this.outAt = end;
+  }
+
+  into(session: Http2Session): void {
+    const end = this.outAt;
+    this.outAt = 0;
+    session.read(this.#bytes, 0, end);
+  }
+}
+
+class BenchEvents implements SessionEvents, StreamOwner {
+  bytes = 0;
+  readonly #body: Buffer;
+
+  constructor(body: Buffer) {
+    this.#body = body;
+  }
+
+  onRequest(stream: Http2Stream): StreamOwner {
+    stream.sendHead(answer.fork(), false);
+    stream.sendData(this.#body, 0, this.#body.length, true);
+    return this;
+  }
+
+  onUnreadRequest(): null {
+    return null;
+  }
+
+  onData(_bytes: Uint8Array, at: number, to: number): boolean {
+    this.bytes += to - at;
+    return true;
+  }
+
+  onSettings(): void {}
+  onGoAway(): void {}
+  onDrained(): void {}
+  onFailed(): void {}
+  wake(): void {}
+  onInfo(): void {}
+  onHead(): void {}
+  onTrailers(): void {}
+  onWritable(): void {}
+  onReset(): void {}
+  onClosed(): void {}
+}
+
 const cases: readonly (readonly [what: string, run: () => unknown])[] = [
   ['small request: decoded', decodeCase(small, 'request')],
   ['small request: encoded', encodeCase(small)],
@@ -82,6 +172,8 @@ const cases: readonly (readonly [what: string, run: () => unknown])[] = [
   ['request of 12 fields: decoded, one field added, encoded', forwardCase(browser)],
   ['response of 4 fields: decoded', decodeCase(answer, 'response')],
   ['response of 4 fields: encoded', encodeCase(answer)],
+  ['small request and its answer between two sessions, all of it', roundTrip(small)],
+  ['request of 12 fields and its answer between two sessions, all of it', roundTrip(browser)],
 ];
 
 export function bench(rounds = 7, times = 100_000): Http2Cost[] {

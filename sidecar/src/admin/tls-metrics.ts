@@ -6,7 +6,7 @@ interface TlsSample {
 }
 
 /** Kinds of events that have metrics of their own: they are no policies. */
-export const edgeEventKinds: ReadonlySet<string> = new Set(['tls', 'proxyProtocol']);
+export const edgeEventKinds: ReadonlySet<string> = new Set(['tls', 'proxyProtocol', 'http2']);
 
 /** Handshakes of clients: `full`, `resumed`, or why they failed. The data threads count `tls_full-TLSv1.3`, `tls_refused-timeout` … */
 export function readHandshakes(events: ReadonlyMap<string, number>): TlsSample[] {
@@ -23,6 +23,14 @@ export function readContexts(events: ReadonlyMap<string, number>): TlsSample[] {
 
 export function readProxyHeaders(events: ReadonlyMap<string, number>): TlsSample[] {
   return [...events].flatMap(([name, value]) => (name.startsWith('proxyProtocol_') ? [{ value, labels: { outcome: name.slice('proxyProtocol_'.length) } }] : []));
+}
+
+/** The data threads count `http2_stream-body-length`, `http2_connection-resets` … */
+export function readHttp2Errors(events: ReadonlyMap<string, number>): TlsSample[] {
+  return [...events].flatMap(([name, value]) => {
+    const [, of = '', reason = ''] = /^http2_(stream|connection)-(.+)$/.exec(name) ?? [];
+    return of === '' ? [] : [{ value, labels: { of, reason } }];
+  });
 }
 
 export function readExpiry(certificates: readonly CertificateStatus[]): TlsSample[] {

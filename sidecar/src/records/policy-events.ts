@@ -62,7 +62,7 @@ export function addEvents(memory: SharedArrayBuffer, at: number, sums: Map<strin
   }
 }
 
-export const eventsMax = 128;
+export const eventsMax = 256;
 /** A slot: the count, the length of the name in one byte, the name. */
 const slotNumbers = 8;
 const nameMax = slotNumbers * 8 - 9;
