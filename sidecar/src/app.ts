@@ -77,7 +77,7 @@ export class Sidecar {
     this.#client = new ConfigClient({
       build, kinds, dataPlane, clock, timers, random, disk, pause, processFacts, addresses: settings.controlPlanes,
       instance: {
-        nodeId, subject: settings.subject, labels: settings.labels, locality: settings.locality, protocols: ['http/1.1'],
+        nodeId, subject: settings.subject, labels: settings.labels, locality: settings.locality, protocols: ['http/1.1', 'h2c'],
         advertised: () => this.#advertised(this.#client.applied),
         appReady: () => this.#readiness.ready,
       },

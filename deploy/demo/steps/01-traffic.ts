@@ -19,6 +19,7 @@ export const traffic: Step = {
     const hops = hopsOf(answer.text);
     world.check('the page passed web, orders and payments', answer.status === 200 && hops.map((hop) => hop.split(' ')[0]).join(' ') === 'web orders payments', answer.text);
     await bothVersions(world);
+    await spokenBetween(world);
   },
 };
 
@@ -39,6 +40,22 @@ async function startFleet(world: World): Promise<void> {
   await untilInSync(world, 20_000);
   await world.remora(['sidecars']);
   world.check('six sidecars are connected and in sync: five beside services, one is the gateway', fleet.members.length === 6, fleet.members.length);
+}
+
+interface State {
+  readonly dataPlane: { readonly threads: readonly { readonly pools: readonly { readonly address: string; readonly protocol: string; readonly open: number }[] }[] };
+}
+
+/** Sidecars speak HTTP/2 with each other, and to each app what its port says. */
+async function spokenBetween(world: World): Promise<void> {
+  const protocols = async (nodeId: string): Promise<string[]> => {
+    const { dataPlane } = await world.admin<State>(nodeId, '/state');
+    const pools = dataPlane.threads.flatMap((thread) => thread.pools).filter(({ open }) => open > 0);
+    return [...new Set(pools.map(({ protocol }) => protocol))].sort();
+  };
+  const gateway = await protocols('edge-1');
+  const orders = await protocols('orders-1');
+  world.check('from sidecar to sidecar it is HTTP/2 (cleartext, by prior knowledge), from a sidecar to its app HTTP/1.1', gateway.join() === 'http2' && orders.join() === 'http1,http2', { gateway, orders });
 }
 
 const pagesMax = 200;
