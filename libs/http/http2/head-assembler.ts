@@ -230,8 +230,8 @@ export class HeadAssembler {
 
   #takeStatus(at: number, end: number, field: TableField | null): void {
     const status = end - at === 3 ? parseLength(this.#text, at, end) : -1;
-    // 101 does not exist in HTTP/2 (RFC 9113 section 8.6).
-    if (status < 100 || status > 599 || status === 101) this.failure ??= 'status';
+    // 101 does not exist in HTTP/2 (RFC 9113 section 8.6). Above 599 is for the client to judge (RFC 9110 section 15).
+    if (status < 100 || status === 101) this.failure ??= 'status';
     if (this.#status !== 0) this.failure ??= 'pseudo-header';
     this.#status = status;
     if (field !== null && this.failure === null) field.text = String(status);

@@ -77,7 +77,7 @@ export class HpackEncoder {
   /** `end`: the stream ends with it. */
   encodeResponse(head: MessageHead, end: boolean, out: TextBuffer, from: number): number {
     const { status, bodyLength } = head;
-    if (status < 100 || status > 599 || status === 101) return -1;
+    if (status < 100 || status > 999 || status === 101) return -1;
     let at = this.#begin(out, from);
     const known = staticStatus[status] as number;
     if (known > 0) out[at++] = 0x80 | known;
@@ -302,7 +302,7 @@ let scratch = allocateText(1024);
 let scratchLength = 0;
 const staticNames = makeStaticNames();
 const staticStatus = makeStaticStatus();
-const statusTexts: readonly string[] = Array.from({ length: 600 }, (_, status) => String(status));
+const statusTexts: readonly string[] = Array.from({ length: 1000 }, (_, status) => String(status));
 
 function makeStaticNames(): Uint8Array {
   const ids = new Map<string, number>();
@@ -316,7 +316,7 @@ function makeStaticNames(): Uint8Array {
 }
 
 function makeStaticStatus(): Uint8Array {
-  const table = new Uint8Array(600);
+  const table = new Uint8Array(1000);
   staticFields.forEach(([name, value], i) => {
     if (name === ':status') table[Number(value)] = i + 1;
   });
