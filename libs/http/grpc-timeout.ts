@@ -12,9 +12,13 @@ export function parseGrpcTimeoutMs(text: string): number | null {
   return value * unit;
 }
 
-/** At most eight digits, in the finest unit from milliseconds on that has room; at least `1m`: what is over is not sent on as unlimited. */
+/**
+ * At most eight digits, in the finest unit from milliseconds on that has room, rounded down, as deadlines only shrink; at least `1m`: what is over is
+ * not sent on as unlimited.
+ */
 export function formatGrpcTimeout(ms: number): string {
-  const whole = Math.max(1, Math.ceil(ms));
+  // Sums of instants are off by less than a microsecond.
+  const whole = Math.max(1, Math.floor(ms + 0.001));
   if (whole < 1e8) return `${whole}m`;
   return whole < 1e11 ? `${Math.floor(whole / 1000)}S` : `${Math.min(99_999_999, Math.floor(whole / 3_600_000))}H`;
 }

@@ -12,7 +12,7 @@ describe('grpc-timeout', () => {
     expect(parseGrpcTimeoutMs(text)).toBeNull();
   });
 
-  test.each([[0, '1m'], [-5, '1m'], [0.2, '1m'], [219.4, '220m'], [99_999_999, '99999999m'], [1e8, '100000S'], [1e12, '277777H'], [1e30, '99999999H']])('%s ms is told as %s', (ms, text) => {
+  test.each([[0, '1m'], [-5, '1m'], [0.2, '1m'], [219.4, '219m'], [219.999_999_99, '220m'], [220.000_000_01, '220m'], [99_999_999, '99999999m'], [1e8, '100000S'], [1e12, '277777H'], [1e30, '99999999H']])('%s ms is told as %s', (ms, text) => {
     expect(formatGrpcTimeout(ms)).toBe(text);
   });
 });
