@@ -125,6 +125,32 @@ describe('certificates', () => {
   });
 });
 
+it('certificates that change again and again under load drop nothing', async () => {
+  const rig = await start();
+  const pairs = [shop, authority.issue({ commonName: 'renewed', dns: ['shop.test'] })];
+  const outcomes = new Map<string, number>();
+  let going = true;
+  const client = async (): Promise<void> => {
+    while (going) {
+      const { error, text, shown } = await visit(rig.port, { servername: 'shop.test' });
+      const outcome = error === '' && text.endsWith('hello') ? shown : error;
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    }
+  };
+  const clients = Array.from({ length: 4 }, client);
+  for (let i = 1; i <= 20; i++) {
+    const pair = pairs[i % 2] ?? shop;
+    rig.files.set('/0.crt', pair.cert);
+    rig.files.set('/0.key', pair.key);
+    await rig.hand();
+    const before = (outcomes.get('shop.test') ?? 0) + (outcomes.get('renewed') ?? 0);
+    await vi.waitFor(() => expect((outcomes.get('shop.test') ?? 0) + (outcomes.get('renewed') ?? 0)).toBeGreaterThan(before + 4), { timeout: 10_000 });
+  }
+  going = false;
+  await Promise.all(clients);
+  expect([...outcomes.keys()].sort()).toEqual(['renewed', 'shop.test']);
+});
+
 describe('what is negotiated', () => {
   it.each<[string, TlsRigOptions['tls'] & {}, tls.ConnectionOptions, object]>([
     ['TLS 1.2 by default', {}, { maxVersion: 'TLSv1.2' }, { error: '', protocol: 'TLSv1.2' }],
