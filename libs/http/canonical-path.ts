@@ -7,7 +7,7 @@
  * some upstreams take for a space.
  */
 export function canonicalPath(raw: string, rules: PathSpellingRules): string {
-  if (raw === '*') return raw;
+  if (isCanonical(raw) || raw === '*') return raw;
   if (raw.charCodeAt(0) !== SLASH) return '';
   let path = '';
   for (let i = 0; i < raw.length; i++) {
@@ -28,6 +28,23 @@ export function canonicalPath(raw: string, rules: PathSpellingRules): string {
   return canonicalSegments(path, rules);
 }
 
+/** Most paths are: no escape, nothing that the rules speak of, no empty segment, no segment that begins with a dot. */
+function isCanonical(raw: string): boolean {
+  if (raw.charCodeAt(0) !== SLASH) return false;
+  let afterSlash = true;
+  for (let i = 1; i < raw.length; i++) {
+    const code = raw.charCodeAt(i);
+    if (code === SLASH) {
+      if (afterSlash) return false;
+      afterSlash = true;
+    } else {
+      if (!isPathChar(code) || (afterSlash && code === DOT)) return false;
+      afterSlash = false;
+    }
+  }
+  return true;
+}
+
 /** Which of the spellings that are refused by default are accepted. */
 export interface PathSpellingRules {
   readonly allowEncodedSlash: boolean;
@@ -35,6 +52,8 @@ export interface PathSpellingRules {
   readonly mergeSlashes: boolean;
   readonly resolveDotSegments: boolean;
   readonly allowSemicolon: boolean;
+  /** `%01` to `%1F`, and `%7F`. */
+  readonly allowEncodedControl: boolean;
 }
 
 function plain(code: number, rules: PathSpellingRules): string {
@@ -67,6 +86,7 @@ function escaped(raw: string, at: number, byte: number, rules: PathSpellingRules
     case PLUS:
       return '%2B';
     default:
+      if (byte < 32 || byte === 127) return rules.allowEncodedControl ? percent(byte) : '';
       if (byte >= 0xc0 && overlong(raw, at, byte)) return '';
       return isPathChar(byte) ? String.fromCharCode(byte) : percent(byte);
   }
@@ -130,6 +150,7 @@ function isPathChar(code: number): boolean {
 const SLASH = 47;
 const PERCENT = 37;
 const HASH = 35;
+const DOT = 46;
 const SEMICOLON = 59;
 const BACKSLASH = 92;
 const PLUS = 43;

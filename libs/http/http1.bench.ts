@@ -44,7 +44,7 @@ function forward(read: () => MessageHead): () => number {
   };
 }
 
-const rules = { allowEncodedSlash: false, allowBackslash: false, mergeSlashes: false, resolveDotSegments: false, allowSemicolon: false };
+const rules = { allowEncodedSlash: false, allowBackslash: false, mergeSlashes: false, resolveDotSegments: false, allowSemicolon: false, allowEncodedControl: false };
 const decoder = new ChunkedDecoder();
 const framing = { bodiless: false, chunkedAllowed: true, connectionLine: noConnectionLine };
 const readSmall = readerOf('request', small);

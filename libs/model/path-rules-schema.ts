@@ -10,6 +10,7 @@ export const pathRulesSchema = z.strictObject({
   mergeSlashes: z.boolean().optional().meta({ description: '// counts as /' }),
   resolveDotSegments: z.boolean().optional().meta({ description: '/./ and /../ are resolved' }),
   allowSemicolon: z.boolean().optional().meta({ description: '; is part of a segment' }),
+  allowEncodedControl: z.boolean().optional().meta({ description: '%01 to %1F and %7F are passed on as they are; %00 never' }),
 });
 
 export type PathRulesDocument = z.infer<typeof pathRulesSchema>;

@@ -71,5 +71,6 @@ function decodePathRules(wire: PathRules | undefined): PathSpelling | null {
     mergeSlashes: wire.mergeSlashes,
     resolveDotSegments: wire.resolveDotSegments,
     allowSemicolon: wire.allowSemicolon,
+    allowEncodedControl: wire.allowEncodedControl,
   });
 }

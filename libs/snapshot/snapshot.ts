@@ -45,6 +45,7 @@ export interface PathSpelling {
   readonly mergeSlashes: boolean;
   readonly resolveDotSegments: boolean;
   readonly allowSemicolon: boolean;
+  readonly allowEncodedControl: boolean;
 }
 
 /** `http2` and `grpc`: the app speaks HTTP/2 without TLS, by prior knowledge; `http`: HTTP/1.1. */
@@ -138,6 +139,7 @@ export const strictPathSpelling: PathSpelling = Object.freeze({
   mergeSlashes: false,
   resolveDotSegments: false,
   allowSemicolon: false,
+  allowEncodedControl: false,
 });
 
 export const defaultFleet: FleetSettings = Object.freeze({

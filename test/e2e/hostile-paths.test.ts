@@ -51,7 +51,7 @@ describe('paths and headers from outside', () => {
     '/admin;x=y', '/;/admin', '/public;/../admin', '/public/..;/admin', '/admin%3bx', '/admin#x', '/public#/../admin', '/public%23/../admin',
     '/%2561dmin', '/%252e%252e/admin', '/public/%252e%252e%252fadmin', '/public/%25%32%65%25%32%65/admin', '/%25%36%31dmin',
     '/%c0%afadmin', '/public/%c0%ae%c0%ae/admin', '/public/%e0%80%ae%e0%80%ae/admin', '/%c1%a1dmin', '/%f0%80%80%afadmin', '/%e0%80%afadmin',
-    '/admin%00', '/%00/admin', '/public%00/../admin', '/admin%', '/%6', '/%zzadmin', '/%u0061dmin', '/public/../../admin', '/../admin',
+    '/admin%00', '/admin%0a', '/admin%0d%0a', '/%7fadmin', '/%00/admin', '/public%00/../admin', '/admin%', '/%6', '/%zzadmin', '/%u0061dmin', '/public/../../admin', '/../admin',
     'http://a/admin', 'http://a//admin', 'http://a/public/../admin', 'http://a/%61dmin', 'http://a\\admin',
   ];
 
@@ -62,7 +62,7 @@ describe('paths and headers from outside', () => {
     expect(app.begun.slice(before).filter((seen) => reachesAdmin(seen.slice(4)))).toEqual([]);
   });
 
-  test.each([['mergeSlashes', '//admin'], ['resolveDotSegments', '/public/../admin'], ['resolveDotSegments', '/public/%2e%2e/admin'], ['allowEncodedSlash', '/%2fadmin'], ['allowBackslash', '/\\admin'], ['allowSemicolon', '/public/..;/admin']])(
+  test.each([['mergeSlashes', '//admin'], ['resolveDotSegments', '/public/../admin'], ['resolveDotSegments', '/public/%2e%2e/admin'], ['allowEncodedSlash', '/%2fadmin'], ['allowBackslash', '/\\admin'], ['allowSemicolon', '/public/..;/admin'], ['allowEncodedControl', '/admin%0a']])(
     'with %s, %s is matched as it is forwarded', async (rule, target) => {
       await edge.apply(`{kind: Gateway, name: edge, listeners: {plain: {port: 0}}, pathRules: {${rule}: true}}`);
       const before = app.complete.length;
@@ -70,7 +70,7 @@ describe('paths and headers from outside', () => {
       const [seen] = app.complete.slice(before);
       // Either the closed route has it, or what went on is one segment, spelled so that nobody takes it for another path.
       if (seen === undefined) expect([400, 403]).toContain(status);
-      else expect(seen.url).toMatch(/^\/(?:%2Fadmin|%5Cadmin|public\/\.\.;\/admin)$/);
+      else expect(seen.url).toMatch(/^\/(?:%2Fadmin|%5Cadmin|admin%0A|public\/\.\.;\/admin)$/);
     });
 
   test('what only Remora says is not taken from outside, in no alias', async () => {

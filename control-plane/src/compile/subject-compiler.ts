@@ -206,5 +206,6 @@ function wirePathRules(rules: PathRulesDocument): PathRules {
     mergeSlashes: rules.mergeSlashes ?? false,
     resolveDotSegments: rules.resolveDotSegments ?? false,
     allowSemicolon: rules.allowSemicolon ?? false,
+    allowEncodedControl: rules.allowEncodedControl ?? false,
   };
 }

@@ -204,6 +204,7 @@ export interface PathRules {
   mergeSlashes: boolean;
   resolveDotSegments: boolean;
   allowSemicolon: boolean;
+  allowEncodedControl: boolean;
 }
 
 export interface Inbound {
@@ -1155,6 +1156,7 @@ function createBasePathRules(): PathRules {
     mergeSlashes: false,
     resolveDotSegments: false,
     allowSemicolon: false,
+    allowEncodedControl: false,
   };
 }
 
@@ -1174,6 +1176,9 @@ export const PathRules: MessageFns<PathRules> = {
     }
     if (message.allowSemicolon !== false) {
       writer.uint32(40).bool(message.allowSemicolon);
+    }
+    if (message.allowEncodedControl !== false) {
+      writer.uint32(48).bool(message.allowEncodedControl);
     }
     return writer;
   },
@@ -1231,6 +1236,14 @@ export const PathRules: MessageFns<PathRules> = {
             message.allowSemicolon = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.allowEncodedControl = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1270,6 +1283,11 @@ export const PathRules: MessageFns<PathRules> = {
         : isSet(object.allow_semicolon)
         ? globalThis.Boolean(object.allow_semicolon)
         : false,
+      allowEncodedControl: isSet(object.allowEncodedControl)
+        ? globalThis.Boolean(object.allowEncodedControl)
+        : isSet(object.allow_encoded_control)
+        ? globalThis.Boolean(object.allow_encoded_control)
+        : false,
     };
   },
 
@@ -1290,6 +1308,9 @@ export const PathRules: MessageFns<PathRules> = {
     if (message.allowSemicolon !== false) {
       obj.allowSemicolon = message.allowSemicolon;
     }
+    if (message.allowEncodedControl !== false) {
+      obj.allowEncodedControl = message.allowEncodedControl;
+    }
     return obj;
   },
 
@@ -1303,6 +1324,7 @@ export const PathRules: MessageFns<PathRules> = {
     message.mergeSlashes = object.mergeSlashes ?? false;
     message.resolveDotSegments = object.resolveDotSegments ?? false;
     message.allowSemicolon = object.allowSemicolon ?? false;
+    message.allowEncodedControl = object.allowEncodedControl ?? false;
     return message;
   },
 };
