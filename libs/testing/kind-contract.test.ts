@@ -46,6 +46,11 @@ describe.each(folders)('$kind', ({ folder, kind: name, files, readme, source, va
   const sections: [string, JsonObject][] = [...valid, ...(authoring.always ? [['defaults', {}] as [string, JsonObject]] : [])];
   const bodies = sections.map(([title, section]) => ({ title, body: authoring.compile(effectiveSection(authoring, section)).body }));
 
+  test('holds for TCP connections on both sides, or on neither; its page says so', () => {
+    expect(authoring.tcp ?? false).toBe(runtime.tcp ?? false);
+    if (runtime.tcp === true) expect(readme).toMatch(/TCP connection/);
+  });
+
   test('has a complete folder', () => {
     const wanted = ['package.json', 'README.md', 'schema.ts', 'compile.ts', 'wire.ts', 'filter.ts', `${folder}.proto`, `gen/${folder}.ts`, `${folder}.test.ts`, `${folder}.bench.ts`];
     expect(wanted.filter((file) => !files.includes(file))).toEqual([]);

@@ -43,6 +43,8 @@ export class RawLink extends WheelNode implements LinkOwner, Deferred {
     this.#held = start.early;
     this.#readEnded = start.readEnded;
     link.owner = this;
+    // Nobody may say anything for hours: a peer that is gone without a word is noticed all the same.
+    link.setKeepAlive(keepAliveMs);
   }
 
   /** The peer has ended its side, and the consumer knows. */
@@ -171,4 +173,6 @@ export class RawLink extends WheelNode implements LinkOwner, Deferred {
 
 /** Within this time the peer takes something of what is queued behind the end of both sides, or the connection is closed. */
 const unreadMs = 10_000;
+/** Silence after which the kernel asks the peer whether it is still there. */
+const keepAliveMs = 60_000;
 const noBytes = new Uint8Array(0);

@@ -426,6 +426,7 @@ function hostRefusal(head: MessageHead, port: ProviderPort): Answer | null {
 }
 
 function unknownDetail(generation: Generation, authority: string): string {
+  if (generation.tcpByAuthority.has(authority)) return `${authority} carries TCP, and this is a request: the app reaches it through a port of its own (--outbound-for ${authority}=PORT)`;
   const pass = generation.snapshot.fleet.unknownDestinations === 'pass' ? '; passing on to unknown destinations is not available in this build' : '';
   return `${authority || 'no host'} is not among the declared destinations${pass}`;
 }

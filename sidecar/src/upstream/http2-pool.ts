@@ -18,6 +18,7 @@ export class Http2Pool extends UpstreamPool {
   readonly count: (event: PoolEvent) => void;
   readonly #connect: (pool: Http2Pool) => Http2ClientConnection;
   readonly #http1: () => UpstreamPool;
+  #passedTo: UpstreamPool | null = null;
   readonly #all = new Set<Http2ClientConnection>();
   readonly #withRoom: Http2ClientConnection[] = [];
   readonly #waiting: Attempt[] = [];
@@ -32,7 +33,8 @@ export class Http2Pool extends UpstreamPool {
 
   /** A request to switch protocols that this peer takes over HTTP/1.1 only. False: too many wait there. */
   passOn(attempt: Attempt): boolean {
-    return this.#http1().acquire(attempt);
+    this.#passedTo = this.#http1();
+    return this.#passedTo.acquire(attempt);
   }
 
   override acquire(attempt: Attempt): boolean {
@@ -53,6 +55,7 @@ export class Http2Pool extends UpstreamPool {
   override forget(attempt: Attempt): void {
     const at = this.#waiting.indexOf(attempt);
     if (at >= 0) this.#waiting.splice(at, 1);
+    else this.#passedTo?.forget(attempt);
   }
 
   #findRoom(): Http2ClientConnection | null {
