@@ -1,6 +1,7 @@
 import type { Json } from '@remora/core/canonical-json';
 import { canonicalJson } from '@remora/core/canonical-json';
 import { joinPointer } from '@remora/core/pointer';
+import type { Steps } from '@remora/core/steps';
 import type { SubjectKey } from '@remora/core/subject';
 import { routesOf } from '../resolve/document-state.ts';
 import type { DocumentState } from '../resolve/document-state.ts';
@@ -43,10 +44,11 @@ const placesShown = 20;
  * What the sidecars of the changed subjects will enforce otherwise, field by field. Places with the same change are one entry. Defaults that only come or
  * go with their section are counted, and listed with `all`.
  */
-export function effectiveDiff(before: Planned, after: Planned, { all }: { readonly all: boolean }): EffectiveDiff {
+export function* effectiveDiff(before: Planned, after: Planned, { all }: { readonly all: boolean }): Steps<EffectiveDiff> {
   const found = new Map<string, { change: Omit<EffectiveChange, 'places' | 'placeCount'>; places: Set<string> }>();
   const compared = new Map<string, readonly Omit<EffectiveChange, 'places' | 'placeCount'>[]>();
   for (const subject of [...after.changed].sort()) {
+    yield;
     for (const [place, { side, spot }] of enforcedSpots(before.state, after.state, subject)) {
       const [old, next] = [before.resolver.settings(side, spot), after.resolver.settings(side, spot)];
       if (old?.key === next?.key) continue;

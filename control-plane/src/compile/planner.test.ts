@@ -196,10 +196,10 @@ test('effectiveDiff says what is enforced otherwise, where, and by whom', () => 
   const steps = new Steps();
   const before = steps.apply(base);
   const after = steps.apply('{kind: Policy, name: baseline, target: {}, timeout: {request: 5s}}\n---\n{kind: Policy, name: p, target: {service: payments}, rateLimit: {enforcement: shadow, limits: {a: {requests: 1, per: 1s}}}, retry: {retries: 1}}');
-  expectGolden(path.join(folder, 'effective-diff.golden.json'), goldenJson(effectiveDiff(before, after, { all: true })));
-  expect(effectiveDiff(after, { ...before, changed: after.changed }, { all: true }).changes.length).toBeGreaterThan(0);
-  expect(effectiveDiff(after, after, { all: true })).toEqual({ changes: [], more: 0, defaults: 0 });
-  const [all, set] = [effectiveDiff(before, after, { all: true }), effectiveDiff(before, after, { all: false })];
+  expectGolden(path.join(folder, 'effective-diff.golden.json'), goldenJson(runSteps(effectiveDiff(before, after, { all: true }))));
+  expect(runSteps(effectiveDiff(after, { ...before, changed: after.changed }, { all: true })).changes.length).toBeGreaterThan(0);
+  expect(runSteps(effectiveDiff(after, after, { all: true }))).toEqual({ changes: [], more: 0, defaults: 0 });
+  const [all, set] = [runSteps(effectiveDiff(before, after, { all: true })), runSteps(effectiveDiff(before, after, { all: false }))];
   expect(set.changes.length + set.defaults).toBe(all.changes.length);
   expect(set.defaults).toBeGreaterThan(0);
   expect(set.changes.filter(({ winner, before: was, after: is }) => winner === 'default' && (was === undefined || is === undefined))).toEqual([]);

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { Clock } from '@remora/core/clock';
 import { compareVersions } from '@remora/core/version';
+import type { Steps } from '@remora/core/steps';
 import type { Version } from '@remora/core/version';
 import { oldestKept } from './compaction.ts';
 import { applyChanges, asEntry, checkPlace, idempotencyAgeMs, idempotencyKeysMax } from './log-rules.ts';
@@ -72,6 +73,11 @@ class MemoryStore implements Store {
     if (at === undefined || compareVersions(at, this.#head) === 0) return this.#documents;
     checkPlace(at, { head: this.#head, retainedFrom: this.#retainedFrom, epochOf: (index) => this.entry(index)?.version.epoch ?? null });
     return new Map([...this.#replay(at.index)].sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
+  *documentsInSteps(at: Version): Steps<ReadonlyMap<DocumentKey, StoredDocument>> {
+    yield;
+    return this.documents(at);
   }
 
   entry(index: number): LogEntry | null {

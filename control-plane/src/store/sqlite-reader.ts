@@ -12,7 +12,7 @@ export function createSqliteReader(db: DatabaseSync) {
   const metaOf = db.prepare('SELECT value FROM meta WHERE key = ?');
   const current = db.prepare(`SELECT d.key, d.written_at AS idx, v.document, v.owner FROM documents AS d
     JOIN document_versions AS v ON v.key = d.key AND v.idx = d.written_at ORDER BY d.key`);
-  const asOf = db.prepare('SELECT key, max(idx) AS idx, document, owner FROM document_versions WHERE idx <= ? GROUP BY key ORDER BY key');
+  const asOf = db.prepare('SELECT key, max(idx) AS idx, document, owner FROM document_versions WHERE idx <= ? AND key > ? GROUP BY key ORDER BY key LIMIT ?');
   const entryAt = db.prepare('SELECT * FROM entries WHERE idx = ?');
   const page = db.prepare(`SELECT * FROM entries WHERE idx < :before AND idx > :since AND at_ms >= :sinceMs
     AND (:key IS NULL OR EXISTS (SELECT 1 FROM document_versions AS v WHERE v.key = :key AND v.idx = entries.idx)) ORDER BY idx DESC LIMIT :limit`);
@@ -67,7 +67,11 @@ export function createSqliteReader(db: DatabaseSync) {
     meta,
     head: (): Version => ({ epoch: meta('epoch'), index: meta('head') }),
     currentDocuments: (): ReadonlyMap<DocumentKey, StoredDocument> => asDocuments(current.iterate()),
-    documentsAt: (index: number): ReadonlyMap<DocumentKey, StoredDocument> => asDocuments(asOf.iterate(index)),
+    /** Documents as of an entry whose keys come after another one; fewer than `limit` only at the end, which the last key tells. */
+    documentsAt(index: number, after: string, limit: number): { readonly documents: ReadonlyMap<DocumentKey, StoredDocument>; readonly lastKey: string | null } {
+      const rows = asOf.all(index, after, limit);
+      return { documents: asDocuments(rows), lastKey: rows.length < limit ? null : String(rows.at(-1)?.['key']) };
+    },
     entry,
     epochOf(index: number): number | null {
       const row = entryAt.get(index);

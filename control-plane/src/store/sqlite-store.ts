@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { Clock, Timers } from '@remora/core/clock';
+import { runSteps } from '@remora/core/steps';
 import type { Steps } from '@remora/core/steps';
 import { compareVersions } from '@remora/core/version';
 import type { Version } from '@remora/core/version';
@@ -169,11 +170,27 @@ export class SqliteStore implements Store {
   }
 
   documents(at?: Version): ReadonlyMap<DocumentKey, StoredDocument> {
-    if (at === undefined || compareVersions(at, this.#head) === 0) return this.#documents;
-    return this.#guarded(() => {
-      checkPlace(at, { head: this.#head, retainedFrom: this.#retainedFrom, epochOf: (index) => this.#reader.epochOf(index) });
-      return this.#reader.documentsAt(at.index);
-    });
+    return at === undefined ? this.#documents : runSteps(this.documentsInSteps(at));
+  }
+
+  *documentsInSteps(at: Version): Steps<ReadonlyMap<DocumentKey, StoredDocument>> {
+    if (compareVersions(at, this.#head) === 0) return this.#documents;
+    this.#checkPlace(at);
+    const documents = new Map<DocumentKey, StoredDocument>();
+    for (let after: string | null = ''; after !== null;) {
+      const from: string = after;
+      const page = this.#guarded(() => this.#reader.documentsAt(at.index, from, rowsPerStep));
+      for (const [key, stored] of page.documents) documents.set(key, stored);
+      after = page.lastKey;
+      yield;
+    }
+    // History may have been dropped meanwhile, and with it a part of what is read here.
+    this.#checkPlace(at);
+    return documents;
+  }
+
+  #checkPlace(at: Version): void {
+    this.#guarded(() => checkPlace(at, { head: this.#head, retainedFrom: this.#retainedFrom, epochOf: (index) => this.#reader.epochOf(index) }));
   }
 
   entry(index: number): LogEntry | null {

@@ -1,4 +1,5 @@
 import type { JsonObject } from '@remora/core/canonical-json';
+import type { Steps } from '@remora/core/steps';
 import type { Version } from '@remora/core/version';
 
 /**
@@ -20,6 +21,8 @@ export interface Store {
    * `version-unknown` for a place that this log never had. The map is not changed by later writes.
    */
   documents(at?: Version): ReadonlyMap<DocumentKey, StoredDocument>;
+  /** The same, to be interrupted between documents: those of the past are read from the disk. */
+  documentsInSteps(at: Version): Steps<ReadonlyMap<DocumentKey, StoredDocument>>;
   entry(index: number): LogEntry | null;
   /** Newest first. `before` and `since` are indexes, both exclusive; `sinceMs` is unix time; `key`: only what changed this document. */
   entries(page: EntryPage): readonly LogEntry[];

@@ -150,7 +150,7 @@ class SerialWritePath implements WritePath {
     for (let attempt = 0; attempt < headTries; attempt++) {
       const draft = await this.#ports.slices.run(this.#draft(request));
       checkPlan(request, draft);
-      if (request.dryRun) return { ...outcomeOf('dry-run', draft, request, null), effective: this.#state.kind === 'ready' ? effectiveDiff(this.#state.planned, draft.planned, { all: request.allFields === true }) : null };
+      if (request.dryRun) return { ...outcomeOf('dry-run', draft, request, null), effective: await this.#effective(draft, request.allFields === true) };
       checkGuards(request, draft);
       const input = this.#appendInput(request, draft);
       if (!input) return outcomeOf('unchanged', draft, request, null);
@@ -189,6 +189,11 @@ class SerialWritePath implements WritePath {
     refuseBroken(result, changes, next);
     const findings = [...result.planned.guards, ...inUseFindings(changes, () => hub.sidecars())];
     return { changes, planned: result.planned, findings, plan: yield* planHash(changes, result.planned), head };
+  }
+
+  /** null: the state before is not understood. */
+  async #effective(draft: Draft, all: boolean): Promise<EffectiveDiff | null> {
+    return this.#state.kind === 'ready' ? this.#ports.slices.run(effectiveDiff(this.#state.planned, draft.planned, { all })) : null;
   }
 
   /** null: nothing to write. */

@@ -131,7 +131,8 @@ async function stateAt(ports: ApiPorts, at: number | string | undefined): Promis
   }
   const entry = findEntry(ports, revisionAt(ports, at));
   const revision = entry.version.index;
-  const result = await ports.slices.run(ports.planner.planInSteps(null, ports.store.documents(entry.version), []));
+  const documents = await ports.slices.run(ports.store.documentsInSteps(entry.version));
+  const result = await ports.slices.run(ports.planner.planInSteps(null, documents, []));
   if (!result.ok) throw new ApiError('not-ready', `the documents of revision ${revision} cannot be compiled by this build`, { violations: result.violations });
   return { revision, state: result.planned };
 }

@@ -65,7 +65,7 @@ function diffRoute(ports: ApiPorts): ApiRoute {
     answers: { 200: { description: 'Differences by document', schema: revisionDiffShape } }, problems: ['not-found', 'history-gone'],
     async handle({ params: { n }, query: { against } }) {
       const entry = findEntry(ports, n);
-      const changes = against === undefined ? entry.changes : await changesBetween(documentsAfter(ports, against), documentsAfter(ports, n), ports);
+      const changes = against === undefined ? entry.changes : await changesBetween(await documentsAfter(ports, against), await documentsAfter(ports, n), ports);
       return { status: 200, body: { from: against ?? n - 1, to: n, changes: changes.slice(0, changesMax).map(diffOf), changeCount: changes.length } };
     },
   });
@@ -108,13 +108,12 @@ function restoreRoute(ports: ApiPorts): ApiRoute {
     params, query: writeQuery, headers: writeHeaders,
     answers: { 200: { description: 'Done, or what would be done', schema: writeAnswerShape } },
     problems: ['not-found', 'history-gone', 'documents-refused', 'guard', 'plan-differs'],
-    handle: (call) => answerWrite(ports, call, { kind: 'restore-to', index: call.params.n, documents: documentsAfter(ports, call.params.n) }),
+    handle: async (call) => answerWrite(ports, call, { kind: 'restore-to', index: call.params.n, documents: await documentsAfter(ports, call.params.n) }),
   });
 }
 
-function documentsAfter(ports: ApiPorts, index: number): ReadonlyMap<DocumentKey, StoredDocument> {
-  if (index === 0) return ports.store.documents({ epoch: 0, index: 0 });
-  return ports.store.documents(findEntry(ports, index).version);
+function documentsAfter(ports: ApiPorts, index: number): Promise<ReadonlyMap<DocumentKey, StoredDocument>> {
+  return ports.slices.run(ports.store.documentsInSteps(index === 0 ? { epoch: 0, index: 0 } : findEntry(ports, index).version));
 }
 
 /** A restore from one state to the other, as changes. */
