@@ -215,6 +215,7 @@ export class FrameHandler {
 
   #goAway(lastStreamId: number, code: ErrorCode): void {
     const core = this.#core;
+    if (!core.spendControl()) return;
     core.gotGoAway = true;
     if (core.role === 'client') {
       for (const stream of core.streams.values()) {

@@ -74,7 +74,7 @@ describe('one budget for streams that end while their handler runs (security.md 
 describe('control frames have budgets (security.md 2.4)', () => {
   test.each<[what: string, bytes: Buffer, reason: string]>([
     ['PING', ping, 'control-frames'], ['answers to PING', frame(frameType.ping, frameFlag.ack, 0, Buffer.alloc(8)), 'control-frames'], ['SETTINGS', settings(), 'control-frames'], ['acknowledgements', settingsAck, 'control-frames'],
-    ['PRIORITY', frame(frameType.priority, 0, 3, Buffer.alloc(5)), 'control-frames'], ['unknown frames', frame(0x77, 0, 0), 'control-frames'], ['RST_STREAM of closed streams', reset(1), 'control-frames'],
+    ['PRIORITY', frame(frameType.priority, 0, 3, Buffer.alloc(5)), 'control-frames'], ['unknown frames', frame(0x77, 0, 0), 'control-frames'], ['RST_STREAM of closed streams', reset(1), 'control-frames'], ['GOAWAY', frame(frameType.goAway, 0, 0, uint32(0, 0)), 'control-frames'],
     ['empty DATA', data(5, ''), 'empty-data'], ['DATA of nothing but padding', frame(frameType.data, frameFlag.padded, 5, Buffer.from([200, ...Buffer.alloc(200)])), 'empty-data'],
     ['WINDOW_UPDATE', windowUpdate(0, 1), 'window-updates'], ['WINDOW_UPDATE of streams', windowUpdate(5, 1), 'window-updates'],
   ])('%s', (_, bytes, reason) => {
@@ -92,6 +92,16 @@ describe('control frames have budgets (security.md 2.4)', () => {
       return bytes;
     });
     expect(slow.failure).toBeNull();
+  });
+
+  test('PING is earned by answers, as gRPC libraries measure round trips with it', () => {
+    const end = server();
+    for (let i = 0; i < 5000; i++) {
+      end.read(Buffer.concat([headers(i * 2 + 1), ping]));
+      (end.requests.at(-1) as RecordedStream).stream.sendHead(buildResponseHead({ status: 200 }), true);
+      end.output.take();
+    }
+    expect(end.failure).toBeNull();
   });
 
   test('WINDOW_UPDATE is earned by DATA', () => {

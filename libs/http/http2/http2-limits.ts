@@ -40,13 +40,13 @@ export interface Http2Limits {
   readonly keepAliveTimeoutMs: number;
   /** Extended CONNECT (RFC 8441) is offered. */
   readonly extendedConnect: boolean;
-  /** Streams closed while their handler ran, whoever reset them (CVE-2023-44487, CVE-2025-8671). Beyond it ENHANCE_YOUR_CALM. */
+  /** Streams closed while their handler ran, whoever reset them (CVE-2023-44487, CVE-2025-8671); each that was answered earns one. Beyond it ENHANCE_YOUR_CALM. */
   readonly resets: BudgetLimits;
   /** Only streams younger than this count: older ones are bounded by `streamsMax`. */
   readonly resetAgeMs: number;
-  /** PING, SETTINGS, PRIORITY, unknown frames and frames for closed streams. */
+  /** PING, SETTINGS, PRIORITY, GOAWAY, unknown frames and frames for closed streams; each head and DATA frame sent earns one. */
   readonly controlFrames: BudgetLimits;
-  /** WINDOW_UPDATE; each DATA frame sent earns some more. */
+  /** WINDOW_UPDATE; each head and DATA frame sent earns some more. */
   readonly windowUpdates: BudgetLimits;
   /** DATA without data that does not end its stream. */
   readonly emptyData: BudgetLimits;

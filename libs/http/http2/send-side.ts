@@ -30,6 +30,7 @@ export class SendSide {
     if (role === 'client') stream.headRequest = head.method === 'HEAD';
     frames.closeBlock(stream.id, out, blockEnd, end);
     stream.headSent = true;
+    this.#core.earnedBySending(1);
     if (end) this.#ended(stream);
     return true;
   }
@@ -141,7 +142,7 @@ export class SendSide {
     }
     stream.sendWindow -= allowed;
     this.window -= allowed;
-    this.#core.earnedByData(Math.ceil(allowed / frameBytesMin));
+    this.#core.earnedBySending(Math.ceil(allowed / frameBytesMin));
     return stop;
   }
 

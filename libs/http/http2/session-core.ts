@@ -108,8 +108,10 @@ export class SessionCore {
   /** Where both sides have ended. */
   closeIfDone(stream: Http2Stream): void {
     if (stream.closed || !stream.sendDone) return;
-    if (stream.endDelivered || (stream.discarding && stream.receiveEnded)) this.close(stream);
-    else if (stream.discarding && this.role === 'server') stream.reset(errorCode.noError);
+    if (stream.endDelivered || (stream.discarding && stream.receiveEnded)) {
+      this.#resetBudget.earn(1);
+      this.close(stream);
+    } else if (stream.discarding && this.role === 'server') stream.reset(errorCode.noError);
   }
 
   /** The peer broke a rule on this stream. */
@@ -175,9 +177,13 @@ export class SessionCore {
     return false;
   }
 
-  /** DATA that we send lets the peer answer with WINDOW_UPDATE, for the stream and the connection. */
-  earnedByData(frames: number): void {
+  /**
+   * Frames that we send entitle the peer to some of its own: WINDOW_UPDATE for the stream and the connection, and the PING with which gRPC libraries
+   * measure round trips.
+   */
+  earnedBySending(frames: number): void {
     this.#windowBudget.earn(frames * updatesPerFrame);
+    this.#controlBudget.earn(frames);
   }
 
   /** Answers that pile up because the peer does not read are bounded. */
