@@ -1,4 +1,7 @@
-import { rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { TestAuthority, type TestCertificate } from '@remora/testing/test-authority';
 import { stop } from '../processes/child.ts';
 import { startControlPlane, startSidecar, type RunningControlPlane, type RunningSidecar } from '../processes/remora.ts';
 import { until } from '../processes/until.ts';
@@ -12,8 +15,10 @@ export interface ProxyOptions {
   readonly hops?: 1 | 2;
   /** Further documents; `NAME` in them is the name of the gateway. */
   readonly documents?: string;
-  /** Fields of the gateway's listener beside its port, as YAML: `, protocol: https, …`. */
-  readonly listener?: string;
+  /** Clients speak TLS to the gateway, which shows `certificate`. */
+  readonly secured?: boolean;
+  /** The upstream speaks TLS, with a certificate that nobody looks at. */
+  readonly upstreamSecured?: boolean;
 }
 
 export interface Proxy {
@@ -24,11 +29,23 @@ export interface Proxy {
 /** A control plane, and gateways and sidecars that a suite puts before its upstreams. Runs the sources. */
 export class ProxiesUnderTest {
   readonly controlPlane: RunningControlPlane;
+  /** For 127.0.0.1 and localhost. */
+  readonly certificate: TestCertificate;
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly #folder: string;
   readonly #sidecars: RunningSidecar[] = [];
   #made = 0;
 
   private constructor(controlPlane: RunningControlPlane) {
     this.controlPlane = controlPlane;
+    this.#folder = mkdtempSync(path.join(tmpdir(), 'remora-conformance-'));
+    const { cert, key } = new TestAuthority().issue({ commonName: 'localhost', dns: ['localhost'], addresses: ['127.0.0.1'] });
+    this.certificate = { cert, key };
+    this.certFile = path.join(this.#folder, 'server.crt');
+    this.keyFile = path.join(this.#folder, 'server.key');
+    writeFileSync(this.certFile, cert);
+    writeFileSync(this.keyFile, key, { mode: 0o600 });
   }
 
   static async start(): Promise<ProxiesUnderTest> {
@@ -36,12 +53,12 @@ export class ProxiesUnderTest {
   }
 
   async proxy(options: ProxyOptions): Promise<Proxy> {
-    const { upstreamPort, protocol = 'http', hops = 1, documents = '', listener = '' } = options;
+    const { upstreamPort, protocol = 'http', hops = 1, documents = '', secured = false, upstreamSecured = false } = options;
     const name = `proxy-${process.pid}-${++this.#made}`;
     const endpoints = hops === 1 ? `, endpoints: [{address: 127.0.0.1, port: ${upstreamPort}}]` : '';
     await this.controlPlane.apply([
-      `{kind: Gateway, name: ${name}, listeners: {plain: {port: 0${listener}}}}`,
-      `{kind: Service, name: ${name}-app, ports: {http: {port: 80, protocol: ${protocol}}}${endpoints}}`,
+      `{kind: Gateway, name: ${name}, listeners: {front: {port: 0${secured ? `, protocol: https, tls: {certificates: [{certFile: ${this.certFile}, keyFile: ${this.keyFile}}]}` : ''}}}}`,
+      `{kind: Service, name: ${name}-app, ports: {http: {port: 80, protocol: ${protocol}${upstreamSecured ? ', tls: {verify: none}' : ''}}}${endpoints}}`,
       `{kind: Route, name: ${name}-all, gateway: ${name}, match: {path: {prefix: /}}, to: [{service: ${name}-app}]}`,
       ...(documents === '' ? [] : [documents.replaceAll('NAME', name)]),
     ].join('\n---\n'));
@@ -60,7 +77,7 @@ export class ProxiesUnderTest {
   async end(): Promise<void> {
     for (const { process } of this.#sidecars) await stop(process);
     await stop(this.controlPlane.process);
-    for (const { folder } of [...this.#sidecars, this.controlPlane]) rmSync(folder, { recursive: true, force: true });
+    for (const folder of [this.#folder, ...[...this.#sidecars, this.controlPlane].map((running) => running.folder)]) rmSync(folder, { recursive: true, force: true });
   }
 }
 
@@ -76,5 +93,5 @@ export async function withProxies<T>(run: (proxies: ProxiesUnderTest) => Promise
 
 async function listenerPort(gateway: RunningSidecar): Promise<number> {
   const status = await (await fetch(`http://127.0.0.1:${gateway.ports['admin']}/status`)).json() as { readonly listeners: readonly { readonly name: string; readonly port: number }[] };
-  return status.listeners.find(({ name }) => name === 'gateway/plain')?.port ?? 0;
+  return status.listeners.find(({ name }) => name === 'gateway/front')?.port ?? 0;
 }

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { RawClient } from '../../processes/raw-client.ts';
 import { runProgram } from '../program.ts';
 import { withProxies } from '../proxy-under-test.ts';
-import type { CaseNote, Suite, SuiteResult } from '../suite.ts';
+import type { CaseNote, Suite, SuiteResult, Wanted } from '../suite.ts';
 import { requireTool } from '../tools.ts';
 import { droppedFor } from './dropped-cases.ts';
 import { readJunitReport } from './junit-report.ts';
@@ -15,14 +15,24 @@ import { readJunitReport } from './junit-report.ts';
 /** h2spec as client of a gateway: our server role. Strict cases included. */
 export const h2specServerSuite: Suite = { name: 'h2spec-server', needs: ['h2spec'], run };
 
-async function run(): Promise<readonly SuiteResult[]> {
+async function run(wanted: Wanted): Promise<readonly SuiteResult[]> {
   const app = await startApp();
   const { port: appPort } = app.address() as AddressInfo;
   try {
-    return [await withProxies(async (proxies) => {
-      const { port } = await proxies.proxy({ upstreamPort: appPort });
-      return closesAfterPreface(await judge('h2spec, server role, cleartext', port, []), port);
-    })];
+    const results: SuiteResult[] = [];
+    if (wanted('h2spec, server role, cleartext')) {
+      results.push(await withProxies(async (proxies) => {
+        const { port } = await proxies.proxy({ upstreamPort: appPort });
+        return closesAfterPreface(await judge('h2spec, server role, cleartext', port, []), port);
+      }));
+    }
+    if (wanted('h2spec, server role, TLS')) {
+      results.push(await withProxies(async (proxies) => {
+        const { port } = await proxies.proxy({ upstreamPort: appPort, secured: true });
+        return judge('h2spec, server role, TLS', port, ['--tls', '--insecure']);
+      }));
+    }
+    return results;
   } finally {
     app.closeAllConnections();
     app.close();
