@@ -5,6 +5,7 @@ import type { SeriesReading } from '../threads/data-plane.ts';
 import { boundSeries } from '../telemetry/series-bound.ts';
 import type { TelemetryStatus } from '../telemetry/telemetry-sender.ts';
 import type { CertificateStatus } from '../tls/certificate-files.ts';
+import { readConnections, readUpstreamConnections, readUpstreamEvents, readUpstreamHandshakes } from './connection-metrics.ts';
 import { edgeEventKinds, readContexts, readExpiry, readHandshakes, readHttp2Errors, readProblems, readProxyHeaders } from './tls-metrics.ts';
 
 export interface MetricSources {
@@ -75,6 +76,12 @@ export const metricTable: readonly MetricRow[] = [
   { name: 'remora_control_plane_connects_total', type: 'counter', help: 'Streams opened.', read: single((s) => s.configStatus().link.attempts) },
   { name: 'remora_disk_alarm', type: 'gauge', help: '1 while the data directory cannot be written.', read: single((s) => Number(s.configStatus().diskAlarm !== null)) },
   { name: 'remora_app_ready', type: 'gauge', help: '1 while the app accepts connections.', read: single((s) => Number(s.appReady())) },
+  { name: 'remora_connections_total', type: 'counter', help: 'Connections of clients by side and protocol: `http1`, `http2`, `tcp`, `tls` (passed through), `none` where they ended before it was known.', read: (_series, s) => readConnections(s.policyEvents(), 'total') },
+  { name: 'remora_connections_active', type: 'gauge', help: 'Those that are open and have told their protocol.', read: (_series, s) => readConnections(s.policyEvents(), 'active') },
+  { name: 'remora_connections_refused_total', type: 'counter', help: 'Connections closed at accept: the listener drains, has `requestLimits.connections`, or the thread has no descriptors or memory left.', read: (_series, s) => readConnections(s.policyEvents(), 'refused') },
+  { name: 'remora_upstream_connections_total', type: 'counter', help: 'Connections begun to upstreams, by protocol; those of TCP are tunnels.', read: (_series, s) => readUpstreamConnections(s.policyEvents()) },
+  { name: 'remora_upstream_http2_events_total', type: 'counter', help: 'HTTP/2 connections to upstreams: `goaway` said by the peer, `failed` because it broke the rules or was silent.', read: (_series, s) => readUpstreamEvents(s.policyEvents()) },
+  { name: 'remora_upstream_tls_handshakes_total', type: 'counter', help: 'TLS handshakes with upstreams by outcome: how they succeeded, or why not.', read: (_series, s) => readUpstreamHandshakes(s.policyEvents()) },
   { name: 'remora_tls_handshakes_total', type: 'counter', help: 'TLS handshakes of clients by outcome (`full`, `resumed`, or why it failed) and version.', read: (_series, s) => readHandshakes(s.policyEvents()) },
   { name: 'remora_tls_contexts_total', type: 'counter', help: 'TLS contexts made for hosts of listeners.', read: (_series, s) => readContexts(s.policyEvents()) },
   { name: 'remora_proxy_protocol_headers_total', type: 'counter', help: 'PROXY protocol headers by outcome: `version-1`, `version-2`, or why the connection was closed.', read: (_series, s) => readProxyHeaders(s.policyEvents()) },

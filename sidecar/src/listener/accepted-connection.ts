@@ -16,7 +16,7 @@ import type { ListenerBinding } from './listener-binding.ts';
 import { plaintextAnswer } from './plaintext-answer.ts';
 import type { Served, ServerCodec } from './server-codec.ts';
 import { ServerConnection } from './server-connection.ts';
-import type { ServerPeer } from './server-peer.ts';
+import type { ServedProtocol, ServerPeer } from './server-peer.ts';
 import { TcpConnection } from './tcp-connection.ts';
 import { tlsAlerts } from './tls-alerts.ts';
 
@@ -26,6 +26,7 @@ import { tlsAlerts } from './tls-alerts.ts';
  */
 export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPeer {
   readonly binding: ListenerBinding;
+  protocol: ServedProtocol | '' = '';
   facts: ConnectionFacts;
   factsOf: object | null = null;
   forwarded: ForwardedFields | null = null;
@@ -84,7 +85,15 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
     this.#engine.thread.wheels.cancel(this);
     this.#hello = null;
     this.#held = null;
+    this.#carries(this.#transport === 'tls' ? 'tls' : 'tcp');
     this.#codec = new TcpConnection(this.#engine, this, this.#link, { serverName, early });
+  }
+
+  #carries(protocol: ServedProtocol): void {
+    this.protocol = protocol;
+    const { side } = this.binding.spec;
+    this.#engine.count(`connections_total-${side}-${protocol}`);
+    this.#engine.count(`connections_active-${side}-${protocol}`);
   }
 
   #firstByteMs(): number {
@@ -177,6 +186,7 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
       return;
     }
     this.#held = null;
+    this.#carries(codec instanceof Http2ServerConnection ? 'http2' : 'http1');
     this.#codec = codec;
     this.#engine.thread.wheels.cancel(this);
     this.#link.owner = codec;

@@ -66,6 +66,7 @@ export class ListenerBinding {
   #accept(socket: net.Socket): void {
     if (this.draining || !this.#engine.admits(this)) {
       this.refused++;
+      this.#engine.count(`connections_refused-${this.spec.side}`);
       socket.on('error', () => {});
       socket.destroy();
       return;
@@ -80,6 +81,9 @@ export class ListenerBinding {
 
   closed(connection: AcceptedConnection): void {
     if (!this.#connections.delete(connection)) return;
+    const { protocol } = connection;
+    if (protocol === '') this.#engine.count(`connections_total-${this.spec.side}-none`);
+    else this.#engine.count(`connections_active-${this.spec.side}-${protocol}`, -1);
     this.#engine.admission.gone();
     if (this.#connections.size === 0) this.#whenEmpty?.();
   }

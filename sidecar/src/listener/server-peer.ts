@@ -5,9 +5,14 @@ import type { ListenerBinding } from './listener-binding.ts';
 /** The client at the other end of a connection, as the engine sees it, whatever the codec. All exchanges of a connection share it. */
 export interface ServerPeer {
   readonly binding: ListenerBinding;
+  /** '' until the first bytes have told. */
+  readonly protocol: ServedProtocol | '';
   facts: ConnectionFacts;
   /** What `facts` were made by: they follow the current snapshot. */
   factsOf: object | null;
   /** What a gateway adds for this client. */
   forwarded: ForwardedFields | null;
 }
+
+/** What a connection carries; `tls` is passed through. */
+export type ServedProtocol = 'http1' | 'http2' | 'tcp' | 'tls';

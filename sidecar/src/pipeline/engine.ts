@@ -45,7 +45,7 @@ export interface EngineOptions {
   readonly refusals: RefusalSink;
   /** null: no spans of requests. */
   readonly tracer: RequestTracer | null;
-  readonly count: (name: string) => void;
+  readonly count: (name: string, by: number) => void;
   readonly admission: Admission;
   readonly tls: ServerContexts;
 }
@@ -142,9 +142,9 @@ export class Engine {
     return (this.#generation?.trusted.find(address) ?? -1) >= 0;
   }
 
-  /** One more of what `name` stands for: a constant of the code, or made of few. */
-  count(name: string): void {
-    this.#options.count(name);
+  /** So many more of what `name` stands for: a constant of the code, or made of few. */
+  count(name: string, by = 1): void {
+    this.#options.count(name, by);
   }
 
   #portOf({ spec }: ListenerBinding): ProviderPort | null {
@@ -169,7 +169,7 @@ export class Engine {
     run.clientAddress = peer.facts.peerAddress;
     const place = this.#portOf(peer.binding)?.fallback.place ?? this.#noPlaces[spec.side];
     run.pin = pinFor(place, generation?.label ?? noLabel);
-    this.tracer?.arrive(run);
+    if (peer.protocol !== 'tcp' && peer.protocol !== 'tls') this.tracer?.arrive(run, peer.protocol === 'http2' ? '2' : '');
     return run;
   }
 
@@ -378,7 +378,7 @@ export class Engine {
   }
 
   filterFailed(kind: string, error: unknown): Answer {
-    this.#options.count(`${kind}_failed`);
+    this.#options.count(`${kind}_failed`, 1);
     return filterFailure(kind, error);
   }
 

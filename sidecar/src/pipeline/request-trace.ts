@@ -10,6 +10,8 @@ import type { AttemptSpan } from '../records/attempt-span.ts';
 export class RequestTrace implements ExchangeTrace {
   /** `traceparent` as it arrived; '' for none, or several. */
   readonly brought: string;
+  /** Version of HTTP where the head does not say it; ''. */
+  readonly protocol: string;
   state: 'undecided' | 'recorded' | 'ignored' = 'undecided';
   traceId = '';
   spanId = '';
@@ -21,8 +23,9 @@ export class RequestTrace implements ExchangeTrace {
   /** The attempt that began last. */
   attempt: AttemptSpan | null = null;
 
-  constructor(brought: string) {
+  constructor(brought: string, protocol: string) {
     this.brought = brought;
+    this.protocol = protocol;
   }
 
   get recorded(): boolean {

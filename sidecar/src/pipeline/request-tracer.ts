@@ -30,9 +30,9 @@ export class RequestTracer {
     this.#options = options;
   }
 
-  /** Before anything changes the head. */
-  arrive(run: ExchangeRun): void {
-    run.trace = new RequestTrace(traceParentOf(run.head));
+  /** Before anything changes the head. `protocol`: version of HTTP where the head does not say it, else ''. */
+  arrive(run: ExchangeRun, protocol: string): void {
+    run.trace = new RequestTrace(traceParentOf(run.head), protocol);
   }
 
   /**
@@ -115,7 +115,7 @@ export class RequestTracer {
       kind: 'server', traceId: trace.traceId, spanId: trace.spanId, parentId: trace.parentId, flags: trace.flags, side: pin.side,
       startMs: run.startedWallMs, durationMs: run.endedAt - run.startedAt, status: run.status, grpcStatus: trace.grpcStatus,
       method: head.method, scheme: head.scheme, authority: run.askedAuthority ?? head.authority, path: run.askedPath ?? head.path,
-      protocol: head.minorVersion === 0 ? '1.0' : '1.1', destination: run.destination, reason,
+      protocol: trace.protocol === '' ? `1.${head.minorVersion}` : trace.protocol, destination: run.destination, reason,
       bytesIn: run.bytesIn, bytesOut: run.bytesOut, attempts: run.attempts, route: pin.route, requestId: run.requestId,
       clientAddress: run.clientAddress, policyKind: refusal?.kind ?? '', policyField: refusal?.pointer ?? '',
       policy: refusal === null ? '' : refusalPolicy(run, refusal), configVersion: pin.configVersion,

@@ -91,7 +91,7 @@ export class AttemptSpan implements Sink, Source {
     writeClientSpan(ring, {
       kind: 'client', traceId: trace.traceId, spanId: this.spanId, parentId: trace.spanId, flags: trace.flags, side: x.pin.side,
       startMs: x.startedWallMs + this.#startedAt - x.startedAt, durationMs: turn.now() - this.#startedAt, status: this.#status,
-      grpcStatus: this.#grpcStatus, method: head.method, scheme: head.scheme, authority: head.authority, path: head.path, protocol: '1.1',
+      grpcStatus: this.#grpcStatus, method: head.method, scheme: head.scheme, authority: head.authority, path: head.path, protocol: protocolOf(call),
       destination: x.destination, reason, attempt: call.attempt, address: addressOf(x, call), endpoint: call.endpoint,
     });
   }
@@ -102,6 +102,12 @@ export class AttemptSpan implements Sink, Source {
     const status = text.length > 0 && text.length <= 2 ? Number(text) : NaN;
     if (Number.isInteger(status)) this.#grpcStatus = status;
   }
+}
+
+/** Only HTTP/2 tells which requests it did not begin. */
+function protocolOf(call: Call): string {
+  if (call.endpoint === '') return '';
+  return call.refusable ? '2' : '1.1';
 }
 
 /** The exchange has the address of its last attempt; one without an endpoint left that of the one before. */

@@ -68,3 +68,16 @@ it('says why requests were refused, by series and policy, bounded', () => {
     { reason: 'rate-limited', kind: 'rateLimit', policy: 'p', shadow: false, count: 4 }, { reason: 'rate-limited', kind: 'rateLimit', policy: 'p', shadow: true, count: 2 },
   ]);
 });
+
+it('forgets the open connections of a thread that died, and keeps how many there were', () => {
+  const [dead, other] = [new SeriesRows(), new SeriesRows()];
+  const sums = new SeriesSums();
+  sums.setSource(0, sourceOf(dead));
+  sums.setSource(1, sourceOf(other));
+  for (const rows of [dead, other]) {
+    rows.events.count('connections_total-gateway-http2', 3);
+    rows.events.count('connections_active-gateway-http2', 2);
+  }
+  sums.retire(0);
+  expect(Object.fromEntries(sums.readEvents())).toMatchObject({ 'connections_total-gateway-http2': 6, 'connections_active-gateway-http2': 2 });
+});

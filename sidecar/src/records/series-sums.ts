@@ -28,6 +28,8 @@ export class SeriesSums {
     this.#sources.delete(thread);
     addSource(source, this.#past);
     addPolicyEvents(source.values, this.#pastEvents);
+    // Its connections are gone with it.
+    for (const name of this.#pastEvents.keys()) if (name.startsWith('connections_active-')) this.#pastEvents.delete(name);
     for (const { sum } of this.#past.values()) {
       sum.active = 0;
       sum.tunnelsActive = 0;

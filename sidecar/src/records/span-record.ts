@@ -23,7 +23,7 @@ interface SpanBase {
   readonly authority: string;
   /** Without the query, which may hold secrets. */
   readonly path: string;
-  /** `1.0`, `1.1` or `2`. */
+  /** `1.0`, `1.1` or `2`; '' where it is not told. */
   readonly protocol: string;
   readonly destination: string;
   /** Reason code where Remora answered or gave up; ''. */

@@ -56,7 +56,7 @@ function commonAttributes(record: SpanRecord, error: string): Attributes {
     'http.request.method': known ? method : '_OTHER',
     ...(!known && method !== '' && { 'http.request.method_original': method }),
     ...(status !== 0 && { 'http.response.status_code': status }),
-    'network.protocol.name': 'http', 'network.protocol.version': protocol,
+    'network.protocol.name': 'http', ...(protocol !== '' && { 'network.protocol.version': protocol }),
     ...(error !== '' && { 'error.type': error }),
     ...(grpcStatus >= 0 && grpcAttributes(record)),
     'remora.side': side,

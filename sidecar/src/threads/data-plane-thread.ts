@@ -115,7 +115,7 @@ export class DataPlaneThread {
     this.engine = new Engine({
       thread: this.#thread, nodeId: options.nodeId, requestIds: new RequestIds(), series: options.series, refusals: options.refusals,
       tracer: options.spans === undefined ? null : new RequestTracer({ ...options.spans, random: options.random, turn }),
-      count: (name) => options.series.events.count(name, 1),
+      count: (name, by) => options.series.events.count(name, by),
       admission: new Admission({
         clock: options.clock, timers: options.timers, connectionsMax: options.connectionsMax,
         memoryShare: options.memoryShare ?? (() => 0), count: (name) => options.series.events.count(name, 1),

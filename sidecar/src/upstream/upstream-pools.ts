@@ -13,11 +13,11 @@ import type { PoolDescription, UpstreamPool } from './upstream-pool.ts';
 export class UpstreamPools {
   readonly #thread: ThreadContext;
   readonly #limits: PoolLimits;
-  readonly #count: (event: PoolEvent) => void;
+  readonly #count: (event: UpstreamEvent) => void;
   readonly #pools = new Map<string, UpstreamPool>();
 
   /** `count` hears what happens in pools, by name. */
-  constructor(thread: ThreadContext, count: (event: PoolEvent) => void, limits: PoolLimits = defaultPoolLimits) {
+  constructor(thread: ThreadContext, count: (event: UpstreamEvent) => void, limits: PoolLimits = defaultPoolLimits) {
     this.#thread = thread;
     this.#count = count;
     this.#limits = limits;
@@ -39,9 +39,18 @@ export class UpstreamPools {
       return new NegotiatingPool(address, { thread: this.#thread, limits: this.#limits, make: (protocol) => this.#make({ ...address, protocol }) });
     }
     if (address.protocol === 'tcp') return new TcpPool(address, this.#limits, this.#thread);
-    if (address.protocol === 'http1') return new Http1Pool(address, this.#limits, (owner) => new ClientConnection(owner, this.#thread));
+    if (address.protocol === 'http1') {
+      return new Http1Pool(address, this.#limits, (owner) => {
+        this.#count('connection-http1');
+        return new ClientConnection(owner, this.#thread);
+      });
+    }
     return new Http2Pool(address, this.#limits, {
-      connect: (owner) => new Http2ClientConnection(owner, this.#thread), http1: () => this.at({ ...address, protocol: 'http1' }), count: this.#count,
+      connect: (owner) => {
+        this.#count('connection-http2');
+        return new Http2ClientConnection(owner, this.#thread);
+      },
+      http1: () => this.at({ ...address, protocol: 'http1' }), count: this.#count,
     });
   }
 
@@ -63,3 +72,6 @@ export class UpstreamPools {
     for (const pool of this.#pools.values()) pool.destroy();
   }
 }
+
+/** Beside what HTTP/2 pools tell: a connection was begun. */
+export type UpstreamEvent = PoolEvent | 'connection-http1' | 'connection-http2';
