@@ -51,6 +51,7 @@ const advice: Readonly<Record<string, readonly [meaning: string, todo: string]>>
   'no-configuration': ['The sidecar has neither a snapshot on disk nor one from a control plane.', 'See `GET /status` of its admin port: is it in contact, was it rejected, and why?'],
   'filter-failed': ['A policy, or the writing of a head, failed unexpectedly. A filter that cannot decide refuses.', 'A defect: report it with the detail from `remora why`.'],
   'loop-detected': ['The request came here for the fourth time, or passed 64 sidecars and gateways, as `x-remora-hop` says.', 'An address on its way leads back: look for a Service whose endpoint is the gateway that serves it, for gateways that point at each other, for an app port that is a port of the sidecar.'],
+  'grpc-message-too-large': ['A gRPC message of the request is longer than `requestLimits.grpcMessageBytes`.', 'Raise the limit where such messages are meant, or split them.'],
   'body-too-large': ['The request body is longer than `requestLimits.bodyBytes`.', 'Raise the limit for the Route that takes uploads.'],
   'ip-denied': ['`ipAccess` denies the client\'s address, or does not allow it.', 'Behind a load balancer: is it among `trustedProxies` of the Mesh? `remora why` shows the address that was judged.'],
   'cors-preflight': ['A preflight was answered; nothing was refused.', 'Nothing.'],

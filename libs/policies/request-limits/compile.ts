@@ -3,6 +3,9 @@ import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { RequestLimits } from './gen/request-limits.ts';
 import { requestLimitsDefaults, requestLimitsSchema, type EffectiveRequestLimits } from './schema.ts';
 
+/** What a policy for one route may set: the others are enforced before there is a route. */
+const routeFields: ReadonlySet<string> = new Set(['bodyBytes', 'grpcMessageBytes', 'tunnelBytes']);
+
 /** What a client may cost: provider side, always on. */
 export const requestLimitsAuthoring: AuthoringKind = {
   name: 'requestLimits',
@@ -10,11 +13,14 @@ export const requestLimitsAuthoring: AuthoringKind = {
   tcp: true,
   always: true,
   shadow: true,
-  format: 1,
+  format: 2,
   schema: requestLimitsSchema,
-  listenerOnly: Object.keys(requestLimitsSchema.shape).filter((field) => field !== 'bodyBytes' && field !== 'tunnelBytes'),
+  listenerOnly: Object.keys(requestLimitsSchema.shape).filter((field) => !routeFields.has(field)),
   defaults: requestLimitsDefaults,
-  compile: (effective) => ({ minFormat: 1, body: RequestLimits.encode(toMessage(effective as unknown as EffectiveRequestLimits)).finish() }),
+  compile(effective) {
+    const message = toMessage(effective as unknown as EffectiveRequestLimits);
+    return { minFormat: message.grpcMessageBytes === undefined ? 1 : 2, body: RequestLimits.encode(message).finish() };
+  },
 };
 
 function toMessage(effective: EffectiveRequestLimits): RequestLimits {
@@ -23,6 +29,7 @@ function toMessage(effective: EffectiveRequestLimits): RequestLimits {
     headerBytes: bytes(effective.headerBytes),
     headerCount: effective.headerCount,
     bodyBytes: effective.bodyBytes === 'unlimited' ? undefined : BigInt(bytes(effective.bodyBytes)),
+    grpcMessageBytes: effective.grpcMessageBytes === 'unlimited' ? undefined : bytes(effective.grpcMessageBytes),
     tunnelBytes: effective.tunnelBytes === 'unlimited' ? undefined : BigInt(bytes(effective.tunnelBytes)),
     headerTimeoutMs: ms(effective.headerTimeout),
     bodyTimeoutMs: ms(effective.bodyTimeout),

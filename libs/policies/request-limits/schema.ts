@@ -18,6 +18,7 @@ export const requestLimitsSchema = z.strictObject({
   headerBytes: size({ min: headerBytesMin, max: headerBytesMax }).optional(),
   headerCount: z.number().int().min(1).max(headerCountMax).optional(),
   bodyBytes: z.union([unlimited, size()], { error: () => 'must be unlimited or a size such as 10MiB' }).optional(),
+  grpcMessageBytes: z.union([unlimited, size({ max: 4 * 1024 ** 3 - 1 })], { error: () => 'must be unlimited or a size such as 4MiB' }).optional(),
   tunnelBytes: z.union([unlimited, size({ min: 1 })], { error: () => 'must be unlimited or a size such as 1GiB' }).optional(),
   headerTimeout: duration({ max: hour, zeroMeans: 'unlimited' }).optional(),
   bodyTimeout: duration({ max: 24 * hour, zeroMeans: 'unlimited' }).optional(),
@@ -32,6 +33,7 @@ export interface EffectiveRequestLimits {
   readonly headerBytes: string;
   readonly headerCount: number;
   readonly bodyBytes: string;
+  readonly grpcMessageBytes: string;
   readonly tunnelBytes: string;
   readonly headerTimeout: string;
   readonly bodyTimeout: string;
@@ -49,6 +51,7 @@ export const requestLimitsDefaults: JsonObject = {
   headerBytes: '64KiB',
   headerCount: 100,
   bodyBytes: 'unlimited',
+  grpcMessageBytes: 'unlimited',
   tunnelBytes: 'unlimited',
   headerTimeout: '10s',
   bodyTimeout: '30s',

@@ -2,8 +2,8 @@ import { decodeMessage, wholeNumber } from '@remora/policy-kit/wire-check';
 import { RequestLimits } from './gen/request-limits.ts';
 
 /**
- * What a client may cost. The engine enforces everything but `bodyBytesMax` and `tunnelBytesMax` on the connection, with the settings of its
- * listener or inbound port; the filter enforces `bodyBytesMax` per route, and hands `tunnelBytesMax` to the exchange.
+ * What a client may cost. The engine enforces everything but `bodyBytesMax`, `grpcMessageBytesMax` and `tunnelBytesMax` on the connection, with the
+ * settings of its listener or inbound port; the filter enforces the first two per route, and hands `tunnelBytesMax` to the exchange.
  */
 export interface RequestLimitsSettings {
   /** Client connections open at once, per listener; `unlimited` for none. */
@@ -14,6 +14,8 @@ export interface RequestLimitsSettings {
   readonly headerCountMax: number;
   /** Bytes of a request body, framing not counted; `unlimited` for none, 0 for no body at all. */
   readonly bodyBytesMax: number;
+  /** Bytes of one gRPC message of a request, as it is sent; `unlimited` for none. */
+  readonly grpcMessageBytesMax: number;
   /** Bytes of both directions of a WebSocket, another upgrade or a TCP connection; `unlimited` for none. Beyond it the connection is ended. */
   readonly tunnelBytesMax: number;
   /** From the first byte of a request to the end of its head; 0 for none. Beyond it 408 and close. */
@@ -43,7 +45,7 @@ export const headerCountMax = 1000;
 
 const dayMs = 86_400_000;
 
-export const requestLimitsWire = { name: 'requestLimits', format: 1, decode: decodeRequestLimits } as const;
+export const requestLimitsWire = { name: 'requestLimits', format: 2, decode: decodeRequestLimits } as const;
 
 /** Limits where no settings are in force, e.g. before the first snapshot: the defaults of the kind. */
 export const defaultRequestLimits: RequestLimitsSettings = Object.freeze({
@@ -51,6 +53,7 @@ export const defaultRequestLimits: RequestLimitsSettings = Object.freeze({
   headerBytesMax: 64 * 1024,
   headerCountMax: 100,
   bodyBytesMax: unlimited,
+  grpcMessageBytesMax: unlimited,
   tunnelBytesMax: unlimited,
   headerTimeoutMs: 10_000,
   bodyTimeoutMs: 30_000,
@@ -67,6 +70,7 @@ function decodeRequestLimits(bytes: Uint8Array): RequestLimitsSettings {
     headerBytesMax: wholeNumber(message.headerBytes, '/headerBytes', headerBytesMin, headerBytesMax),
     headerCountMax: wholeNumber(message.headerCount, '/headerCount', 1, headerCountMax),
     bodyBytesMax: wholeNumber(body, '/bodyBytes', 0, unlimited),
+    grpcMessageBytesMax: wholeNumber(message.grpcMessageBytes ?? unlimited, '/grpcMessageBytes', 0, unlimited),
     tunnelBytesMax: wholeNumber(message.tunnelBytes === undefined ? unlimited : Number(message.tunnelBytes), '/tunnelBytes', 1, unlimited),
     headerTimeoutMs: wholeNumber(message.headerTimeoutMs, '/headerTimeout', 0, dayMs / 24),
     bodyTimeoutMs: wholeNumber(message.bodyTimeoutMs, '/bodyTimeout', 0, dayMs),

@@ -32,7 +32,11 @@ export interface RequestLimits {
   /** 0: no limit. */
   requestsPerConnection: number;
   /** Absent: no limit. */
-  tunnelBytes?: bigint | undefined;
+  tunnelBytes?:
+    | bigint
+    | undefined;
+  /** Format 2. Absent: no limit. */
+  grpcMessageBytes?: number | undefined;
 }
 
 function createBaseRequestLimits(): RequestLimits {
@@ -47,6 +51,7 @@ function createBaseRequestLimits(): RequestLimits {
     idleTimeoutMs: 0,
     requestsPerConnection: 0,
     tunnelBytes: undefined,
+    grpcMessageBytes: undefined,
   };
 }
 
@@ -87,6 +92,9 @@ export const RequestLimits: MessageFns<RequestLimits> = {
         throw new globalThis.Error("value provided for field message.tunnelBytes of type uint64 too large");
       }
       writer.uint32(80).uint64(message.tunnelBytes);
+    }
+    if (message.grpcMessageBytes !== undefined) {
+      writer.uint32(88).uint32(message.grpcMessageBytes);
     }
     return writer;
   },
@@ -184,6 +192,14 @@ export const RequestLimits: MessageFns<RequestLimits> = {
             message.tunnelBytes = reader.uint64() as bigint;
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.grpcMessageBytes = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -244,6 +260,11 @@ export const RequestLimits: MessageFns<RequestLimits> = {
         : isSet(object.tunnel_bytes)
         ? BigInt(object.tunnel_bytes)
         : undefined,
+      grpcMessageBytes: isSet(object.grpcMessageBytes)
+        ? globalThis.Number(object.grpcMessageBytes)
+        : isSet(object.grpc_message_bytes)
+        ? globalThis.Number(object.grpc_message_bytes)
+        : undefined,
     };
   },
 
@@ -279,6 +300,9 @@ export const RequestLimits: MessageFns<RequestLimits> = {
     if (message.tunnelBytes !== undefined) {
       obj.tunnelBytes = message.tunnelBytes.toString();
     }
+    if (message.grpcMessageBytes !== undefined) {
+      obj.grpcMessageBytes = Math.round(message.grpcMessageBytes);
+    }
     return obj;
   },
 
@@ -301,6 +325,7 @@ export const RequestLimits: MessageFns<RequestLimits> = {
     message.tunnelBytes = (object.tunnelBytes !== undefined && object.tunnelBytes !== null)
       ? BigInt(object.tunnelBytes)
       : undefined;
+    message.grpcMessageBytes = object.grpcMessageBytes ?? undefined;
     return message;
   },
 };
