@@ -1,14 +1,16 @@
 /**
  * What connectconformance starts as the client under test: the reference client, whose requests go to the gateway instead of straight to
- * the runner's reference server.
+ * the runner's reference server. Arguments: the reference client, the gateway's port, and where the gateway speaks TLS its certificate.
  */
 import { spawn } from 'node:child_process';
-import { delimit, readNumber, takeMessages, withNumber } from './delimited.ts';
+import { readFileSync } from 'node:fs';
+import { delimit, takeMessages, withBytes, withNumber } from './delimited.ts';
 import { untilReachable } from './reachable.ts';
 
-const [referenceClient = '', http1Port = '', http2Port = ''] = process.argv.slice(2);
-const requestHttpVersion = 2;
+const [referenceClient = '', gatewayPort = '', certFile = ''] = process.argv.slice(2);
 const requestPort = 7;
+const requestServerCert = 8;
+const cert = certFile === '' ? null : readFileSync(certFile);
 
 const client = spawn(referenceClient, [], { stdio: ['pipe', 'inherit', 'inherit'] });
 let fromRunner: Buffer = Buffer.alloc(0);
@@ -27,8 +29,8 @@ client.stdin.on('error', () => {});
 client.once('exit', (code) => process.exit(code ?? 1));
 
 async function forward(message: Uint8Array): Promise<void> {
-  const port = Number(readNumber(message, requestHttpVersion) === 2 ? http2Port : http1Port);
-  if (performance.now() - reachedAt > 20) await untilReachable(port);
+  if (performance.now() - reachedAt > 20) await untilReachable(Number(gatewayPort), cert !== null);
   reachedAt = performance.now();
-  client.stdin.write(delimit(withNumber(message, requestPort, port)));
+  const moved = withNumber(message, requestPort, Number(gatewayPort));
+  client.stdin.write(delimit(cert === null ? moved : withBytes(moved, requestServerCert, cert)));
 }

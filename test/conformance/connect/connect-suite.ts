@@ -18,37 +18,43 @@ interface Setting {
   readonly mode: 'client' | 'server';
   readonly hops: 1 | 2;
   readonly version: 1 | 2;
+  /** Between client and gateway, and between the last sidecar and the server where the server is the runner's. */
+  readonly secured: boolean;
 }
 
-const versions = [1, 2] as const;
+/** A sidecar speaks to its own app without TLS: as the client under test over TLS, only the gateway is before the runner's server. */
+const settings: readonly Setting[] = ([1, 2] as const).flatMap((hops) => ([1, 2] as const).flatMap((version) => [false, true].flatMap((secured) => (['server', 'client'] as const)
+  .filter((mode) => !(secured && hops === 2 && mode === 'client')).map((mode): Setting => ({ mode, hops, version, secured })))));
 
 async function run(wanted: Wanted): Promise<readonly SuiteResult[]> {
-  const settings = ([1, 2] as const).flatMap((hops) => versions.flatMap((version) => (['server', 'client'] as const).map((mode): Setting => ({ mode, hops, version }))));
   const results: SuiteResult[] = [];
   for (const setting of settings.filter((one) => wanted(titleOf(one)))) results.push(await judge(setting));
   return results;
 }
 
-function titleOf({ mode, hops, version }: Setting): string {
-  return `connect, ${mode} role, ${version === 1 ? 'HTTP/1.1' : 'h2c'}, ${hops === 1 ? 'one sidecar' : 'two sidecars'}`;
+function titleOf({ mode, hops, version, secured }: Setting): string {
+  const protocol = version === 1 ? (secured ? 'HTTP/1.1 over TLS' : 'HTTP/1.1') : secured ? 'h2 over TLS' : 'h2c';
+  return `connect, ${mode} role, ${protocol}, ${hops === 1 ? 'one sidecar' : 'two sidecars'}`;
 }
 
 function judge(setting: Setting): Promise<SuiteResult> {
-  const { mode, hops, version } = setting;
-  const title = titleOf(setting);
+  const { mode, hops, version, secured } = setting;
   return withProxies(async (proxies) => {
     const upstreamPort = await freePort();
-    const { port } = await proxies.proxy({ upstreamPort, hops, protocol: version === 1 ? 'http' : 'http2', documents: patience });
+    const { port } = await proxies.proxy({
+      upstreamPort, hops, secured, upstreamSecured: secured && mode === 'client', protocol: version === 1 ? 'http' : 'http2', documents: patience,
+    });
     const folder = mkdtempSync(path.join(tmpdir(), 'remora-connect-'));
     try {
       const config = path.join(folder, 'config.yaml');
-      writeFileSync(config, features(version));
+      writeFileSync(config, features(setting));
+      const gateway = [String(port), ...(secured ? [proxies.certFile] : [])];
       const under = mode === 'server'
-        ? [path.join(import.meta.dirname, 'server-worker.ts'), requireTool('referenceserver'), String(upstreamPort), String(port), String(port)]
-        : [path.join(import.meta.dirname, 'client-worker.ts'), requireTool('referenceclient'), String(port), String(port)];
+        ? [path.join(import.meta.dirname, 'server-worker.ts'), requireTool('referenceserver'), String(upstreamPort), ...gateway]
+        : [path.join(import.meta.dirname, 'client-worker.ts'), requireTool('referenceclient'), ...gateway];
       const flags = mode === 'server' ? ['--max-servers', '1'] : ['--port', String(upstreamPort)];
       const { code, output } = await runProgram([requireTool('connectconformance'), '--mode', mode, '--conf', config, ...flags, '--', process.execPath, ...under], { timeoutMs: 600_000 });
-      return readOutput(title, code, output);
+      return readOutput(titleOf(setting), code, output);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -58,7 +64,8 @@ function judge(setting: Setting): Promise<SuiteResult> {
 /** Cases of their own limits decide, not ours. */
 const patience = '{kind: Policy, name: NAME-patience, target: {gateway: NAME}, timeout: {request: 60s, idle: 60s}}';
 
-function features(version: 1 | 2): string {
+/** TLS alone or cleartext alone: the other is a setting of its own. */
+function features({ version, secured }: Setting): string {
   return JSON.stringify({
     features: {
       versions: [`HTTP_VERSION_${version}`],
@@ -66,10 +73,11 @@ function features(version: 1 | 2): string {
       protocols: ['PROTOCOL_CONNECT', 'PROTOCOL_GRPC_WEB', ...(version === 2 ? ['PROTOCOL_GRPC'] : [])],
       codecs: ['CODEC_PROTO', 'CODEC_JSON'],
       compressions: ['IDENTITY', 'GZIP', 'BR', 'ZSTD', 'DEFLATE', 'SNAPPY'].map((name) => `COMPRESSION_${name}`),
-      supportsH2c: version === 2,
-      supportsTls: false,
+      supportsH2c: version === 2 && !secured,
+      supportsTls: secured,
       supportsHalfDuplexBidiOverHttp1: true,
     },
+    ...(secured && { exclude_cases: [{ use_tls: false }] }),
   });
 }
 

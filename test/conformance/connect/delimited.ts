@@ -31,22 +31,6 @@ export function withBytes(message: Uint8Array, field: number, value: Uint8Array)
   return Buffer.concat([message, varint((field << 3) | 2), varint(value.length), value]);
 }
 
-/** A number field of a message; 0 where it is not there. */
-export function readNumber(message: Uint8Array, field: number): number {
-  let found = 0;
-  let at = 0;
-  while (at < message.length) {
-    const tag = readVarint(message, at);
-    const value = readVarint(message, tag.end);
-    if ((tag.value & 7) === 0) {
-      if (tag.value >> 3 === field) found = value.value;
-      at = value.end;
-    } else if ((tag.value & 7) === 2) at = value.end + value.value;
-    else throw new Error(`wire type ${tag.value & 7} is not expected here`);
-  }
-  return found;
-}
-
 function varint(value: number): Buffer {
   const bytes: number[] = [];
   let rest = value;
@@ -55,16 +39,4 @@ function varint(value: number): Buffer {
     rest = Math.floor(rest / 128);
   }
   return Buffer.from([...bytes, rest]);
-}
-
-function readVarint(message: Uint8Array, from: number): { readonly value: number; readonly end: number } {
-  let value = 0;
-  let scale = 1;
-  for (let at = from; at < message.length; at++) {
-    const byte = message[at] ?? 0;
-    value += (byte & 0x7f) * scale;
-    if (byte < 0x80) return { value, end: at + 1 };
-    scale *= 128;
-  }
-  throw new Error('the message ends within a number');
 }
