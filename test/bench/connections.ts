@@ -8,8 +8,8 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-/** What idle connections cost: each has served one request, then stays open. */
-export const run: Bench = async ({ quick }) => {
+/** What idle connections cost: each has served one request, then stays open. `--count N`, 8,000. */
+export const run: Bench = async ({ quick, flags }) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'remora-bench-connections-'));
   const backend = await startBackend(folder, 0);
   const controlPlane = await startControlPlane({ core: 0, flags: ['--store', 'memory'], bundled: true });
@@ -19,7 +19,7 @@ export const run: Bench = async ({ quick }) => {
   try {
     await untilListening(port);
     await untilServed(port);
-    const count = quick ? 2000 : 8000;
+    const count = Number(flags['count'] ?? (quick ? 2000 : 8000));
     const kib = await idleCost(port, sidecar.process.pid ?? 0, count);
     const row: BenchRow = { what: `${count} idle keep-alive connections: resident memory each`, value: kib, unit: 'KiB', bar: '≤ 10 KiB', ok: kib <= 10 };
     return { bench: 'connections', machine: describeMachine(), rows: [row] };

@@ -1,9 +1,11 @@
 import { connect, type Socket } from 'node:net';
 import { Agent } from 'node:http';
-import { ask } from '../processes/traffic.ts';
+import { ask, type Answer } from '../processes/traffic.ts';
 
 export interface Clients {
   readonly counts: { answered: number; failed: number; refused: number; broken: number };
+  /** Of what failed: the sidecar's reason code, the status where it gave none, or why no answer came. */
+  readonly reasons: ReadonlyMap<string, number>;
   stop(): Promise<void>;
 }
 
@@ -20,13 +22,18 @@ export interface ClientsOptions {
  */
 export function startClients({ gateway, outbound, pauseMs }: ClientsOptions): Clients {
   const counts = { answered: 0, failed: 0, refused: 0, broken: 0 };
+  const reasons = new Map<string, number>();
   const agent = new Agent({ keepAlive: true, maxSockets: 4 });
   let running = true;
   let round = 0;
-  const count = ({ status }: { readonly status: number }): void => {
+  const count = ({ status, headers, error }: Answer): void => {
     if (status === 429) counts.refused++;
     else if (status >= 200 && status < 300) counts.answered++;
-    else counts.failed++;
+    else {
+      counts.failed++;
+      const reason = String(headers['x-remora-reason'] ?? (status === 0 ? error : status));
+      reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+    }
   };
   const lane = async (work: (round: number) => Promise<void>): Promise<void> => {
     while (running) {
@@ -46,6 +53,7 @@ export function startClients({ gateway, outbound, pauseMs }: ClientsOptions): Cl
   ];
   return {
     counts,
+    reasons,
     async stop() {
       running = false;
       await Promise.all(lanes);

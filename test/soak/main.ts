@@ -19,7 +19,7 @@ const verdict = await soak({ minutes, editsPerSecond, pauseMs, bundled: values.b
 if (values.json) process.stdout.write(`${JSON.stringify(verdict, null, 2)}\n`);
 else {
   process.stdout.write(`${verdict.trends.map(line).join('\n')}\n`);
-  process.stdout.write(`${verdict.edits} edits, ${verdict.answered} answered, ${verdict.failed} failed, ${verdict.refused} refused, ${verdict.broken} broken off\n`);
+  process.stdout.write(`${verdict.edits} edits, ${verdict.answered} answered, ${verdict.failed} failed${verdict.failed > 0 ? ` (${Object.entries(verdict.reasons).map(([reason, count]) => `${reason} ${count}`).join(', ')})` : ''}, ${verdict.refused} refused, ${verdict.broken} broken off\n`);
   process.stdout.write(verdict.ok ? 'nothing grows\n' : 'NOT STEADY\n');
 }
 process.exitCode = verdict.ok ? 0 : 1;
