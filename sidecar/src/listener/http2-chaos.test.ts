@@ -51,11 +51,13 @@ function framesOf(end: WireEnd): ReturnType<typeof framesIn> {
   return framesIn(end.received.subarray(0, at));
 }
 
-async function afterwards(rig: GatewayRig): Promise<void> {
+/** A clean request on a connection of its own: the body of its answer, once nothing is left. */
+async function afterwards(rig: GatewayRig): Promise<string> {
   const end = await client(rig, headers(1, { block: requestTo('/') }));
   await end.until(() => framesOf(end).some(({ type, flags }) => type === 0 && (flags & 1) === 1));
   end.close();
   await rig.untilNothingIsLeft();
+  return framesOf(end).filter(({ type }) => type === 0).map(({ payload }) => payload.toString()).join('');
 }
 
 describe('a client over HTTP/2 that', () => {
@@ -74,7 +76,7 @@ describe('a client over HTTP/2 that', () => {
     // The rest of the flood may meet a socket that is closed already: then there was no time to read why.
     if (last !== undefined) expect([last.payload.readUInt32BE(4), last.payload.subarray(8).toString()]).toEqual([calm, reason]);
     end.close();
-    await afterwards(rig);
+    expect(await afterwards(rig)).toBe('ok');
   });
 
   test.each<[what: string, bytes: readonly Uint8Array[]]>([
@@ -88,7 +90,7 @@ describe('a client over HTTP/2 that', () => {
       await end.until(() => framesOf(end).some(({ type, flags }) => type === 4 && flags === 1));
       end[how]();
       await rig.untilNothingIsLeft();
-      await afterwards(rig);
+      expect(await afterwards(rig)).toBe('ok');
     }
   });
 
@@ -107,7 +109,7 @@ describe('a client over HTTP/2 that', () => {
     const end = await client(rig, settingsAck, frame(1, 0, 1, Buffer.from([0x82])));
     await end.untilClosed();
     expect(framesOf(end).at(-1)?.payload.subarray(8).toString()).toBe('header-block-time');
-    await afterwards(rig);
+    expect(await afterwards(rig)).toBe('ok');
   });
 
   it('sends a body slower than it must gets 408', async () => {
