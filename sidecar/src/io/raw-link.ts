@@ -65,6 +65,7 @@ export class RawLink extends WheelNode implements LinkOwner, Deferred {
     if (end) {
       this.#writeEnded = true;
       this.#link.end();
+      this.#link.flush();
       this.#superviseEnd();
     }
     return end || !this.#link.congested;

@@ -48,7 +48,8 @@ class Side {
 
   break(): void {
     if ('resetAndDestroy' in this.#stream) (this.#stream as net.Socket).resetAndDestroy();
-    else (this.#stream as http2.Http2Stream).close(http2.constants.NGHTTP2_CANCEL);
+    // `close` would end our side first.
+    else this.#stream.destroy(new Error('broken'));
   }
 
   async has(length: number): Promise<void> {

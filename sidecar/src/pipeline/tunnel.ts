@@ -96,38 +96,43 @@ export class Tunnel extends WheelNode {
     if (end) this.#clientEnded = true;
     this.bytesIn += to - at;
     this.#moved();
-    const stop = this.#end !== null;
     const messages = this.messagesIn;
-    const passed = this.#toUpstreamClosed ? at : (this.#in?.feed(bytes, at, to, stop) ?? to);
+    const more = this.#toUpstreamClosed || this.#passToUpstream(bytes, at, to, end);
     this.#row.tunnelIn(to - at, this.messagesIn - messages);
-    let more = true;
-    if (!this.#toUpstreamClosed && (passed > at || end)) {
-      const closing = stop && this.#in?.atBoundary === true && !end;
-      more = this.#owner.toUpstream(bytes, at, passed, end) || stop;
-      if (end) this.#toUpstreamClosed = true;
-      else if (closing) this.#closeUpstream();
-    }
     this.#over();
     return more;
+  }
+
+  /** All of it; or, where the tunnel is ended, what belongs to the frame that is under way. */
+  #passToUpstream(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
+    const stop = this.#end !== null;
+    const passed = this.#in?.feed(bytes, at, to, stop) ?? to;
+    const closes = stop && this.#in?.atBoundary === true;
+    this.#toUpstreamClosed = end && !closes;
+    const more = this.#owner.toUpstream(bytes, at, passed, this.#toUpstreamClosed);
+    if (closes) this.#closeUpstream();
+    return more || this.#toUpstreamClosed;
   }
 
   fromUpstream(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
     if (end) this.#upstreamEnded = true;
     this.bytesOut += to - at;
     this.#moved();
-    const stop = this.#end !== null;
     const messages = this.messagesOut;
-    const passed = this.#toClientClosed ? at : (this.#out?.feed(bytes, at, to, stop) ?? to);
+    const more = this.#toClientClosed || this.#passToClient(bytes, at, to, end);
     this.#row.tunnelOut(to - at, this.messagesOut - messages);
-    let more = true;
-    if (!this.#toClientClosed && (passed > at || end)) {
-      const closing = stop && this.#out?.atBoundary === true && !end;
-      more = this.#owner.toClient(bytes, at, passed, end) || stop;
-      if (end) this.#toClientClosed = true;
-      else if (closing) this.#closeClient();
-    }
     this.#over();
     return more;
+  }
+
+  #passToClient(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
+    const stop = this.#end !== null;
+    const passed = this.#out?.feed(bytes, at, to, stop) ?? to;
+    const closes = stop && this.#out?.atBoundary === true;
+    this.#toClientClosed = end && !closes;
+    const more = this.#owner.toClient(bytes, at, passed, this.#toClientClosed);
+    if (closes) this.#closeClient();
+    return more || this.#toClientClosed;
   }
 
   /** The bytes that break the limit still pass: they are counted when they have come. */
@@ -159,7 +164,6 @@ export class Tunnel extends WheelNode {
     this.#wheels.arm(this, goodbyeMs);
     if (this.#in.atBoundary) this.#closeUpstream();
     if (this.#out.atBoundary) this.#closeClient();
-    this.#owner.readOn();
   }
 
   /** Ended from here already. */
@@ -172,6 +176,8 @@ export class Tunnel extends WheelNode {
     this.#toUpstreamClosed = true;
     const frame = closeFrame(this.#end.closeCode, randomBytes(4));
     this.#owner.toUpstream(frame, 0, frame.length, true);
+    // What the client still says is read to its goodbye, and dropped.
+    this.#owner.readOn();
   }
 
   #closeClient(): void {
@@ -179,6 +185,7 @@ export class Tunnel extends WheelNode {
     this.#toClientClosed = true;
     const frame = closeFrame(this.#end.closeCode, null);
     this.#owner.toClient(frame, 0, frame.length, true);
+    this.#owner.readOn();
   }
 
   // --- time -------------------------------------------------------------------------------------------------------

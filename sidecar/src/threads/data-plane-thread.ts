@@ -380,6 +380,8 @@ export class DataPlaneThread {
   }
 
   close(): void {
+    // Those of the app's own calls had no drain: what was written with their end still goes out.
+    this.engine.tunnels.forEach((run) => run.endTunnel({ answer: answerFor(reasons.draining, 'the sidecar stops'), closeCode: 1001 }));
     for (const binding of this.#bindings.values()) binding.close();
     for (const prepared of this.#prepared.values()) for (const binding of prepared.bindings) binding.close();
     this.#pools.destroy();
