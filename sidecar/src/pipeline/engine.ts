@@ -26,7 +26,7 @@ import { isRequestId, type RequestIds } from './request-ids.ts';
 import { makeRedirect, makeHttpsRedirect } from './redirects.ts';
 import type { RequestTracer } from './request-tracer.ts';
 import { rewriteRequest } from './rewrites.ts';
-import type { SeriesRow, SeriesRows } from '../records/series-rows.ts';
+import { overflowName, type SeriesRow, type SeriesRows } from '../records/series-rows.ts';
 import type { ServerPeer } from '../listener/server-peer.ts';
 import type { ServerStream } from '../listener/server-stream.ts';
 import type { ServerContexts } from '../tls/server-contexts.ts';
@@ -389,8 +389,10 @@ export class Engine {
   rowOf(run: ExchangeRun): SeriesRow {
     const { place } = run.pin;
     const known = place.series?.get(run.destination);
-    if (known !== undefined) return known;
+    if (known !== undefined && !known.released) return known;
     const row = this.#options.series.row(place.side, place.route, run.destination);
+    // Not for long: a row may become free.
+    if (row.name.route === overflowName) return row;
     (place.series ??= new Map<string, SeriesRow>()).set(run.destination, row);
     return row;
   }

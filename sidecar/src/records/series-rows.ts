@@ -6,21 +6,27 @@ import { addEvents, eventBytes, PolicyEvents } from './policy-events.ts';
  * Figures of one thread by (side, route, destination), as rows of one shared array: the data thread is the only writer, the control thread
  * adds up the rows of all threads whenever it wants. Values only grow, `active` apart. At most `rowsMax` series; what does not fit is counted
  * in the overflow series of its side.
+ *
+ * Rows of Routes that are gone are given to others: at a swap, where three quarters of the rows are taken, those of Routes that the new snapshot does not
+ * have and on which nothing is under way. The control thread keeps what they counted before they are used again.
  */
 export class SeriesRows {
   readonly memory: SharedArrayBuffer;
   /** What each row counts, in the order of the rows: sent to the control thread as they are made. */
-  readonly names: SeriesName[] = [];
+  readonly names: (SeriesName | null)[] = [];
   /** What policies count, behind the rows. */
   readonly events: PolicyEvents;
   readonly #values: Float64Array;
   readonly #rows = new Map<string, SeriesRow>();
-  readonly #onNames: (from: number, names: readonly SeriesName[]) => void;
+  readonly #events: Partial<SeriesRowsEvents>;
+  /** Rows that were given back and may be used again. */
+  readonly #free: number[] = [];
+  /** Rows that the control thread still has to read. */
+  #released = 0;
 
-  /** `onNames` hears of rows that came into use, in order. */
-  constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(seriesBytes), onNames: (from: number, names: readonly SeriesName[]) => void = () => {}) {
+  constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(seriesBytes), events: Partial<SeriesRowsEvents> = {}) {
     this.memory = memory;
-    this.#onNames = onNames;
+    this.#events = events;
     this.#values = new Float64Array(memory);
     this.events = new PolicyEvents(memory, rowsBytes);
     for (const side of ['inbound', 'outbound', 'gateway'] as const) this.#add({ side, route: overflowName, destination: '' });
@@ -30,17 +36,58 @@ export class SeriesRows {
     const key = `${side}\0${route}\0${destination}`;
     const known = this.#rows.get(key);
     if (known !== undefined) return known;
-    if (this.names.length >= rowsMax) return this.#rows.get(`${side}\0${overflowName}\0`) as SeriesRow;
+    if (this.#free.length === 0 && this.names.length >= rowsMax) return this.#rows.get(`${side}\0${overflowName}\0`) as SeriesRow;
     return this.#add({ side, route, destination });
   }
 
+  /** Three quarters of the rows are taken. */
+  get crowded(): boolean {
+    return this.names.length - this.#free.length - this.#released > (rowsMax * 3) / 4;
+  }
+
+  /** Gives back the rows of Routes that are not among these. Where nothing has no Route, or is the overflow, stays. */
+  release(routes: Iterable<string>): void {
+    const gone = new Map(Map.groupBy(this.#rows, ([, { name }]) => name.route));
+    gone.delete('');
+    gone.delete(overflowName);
+    for (const route of routes) gone.delete(route);
+    const rows: number[] = [];
+    for (const [key, row] of [...gone.values()].flat()) {
+      if (row.active > 0) continue;
+      row.released = true;
+      this.#rows.delete(key);
+      rows.push(row.index);
+    }
+    if (rows.length === 0) return;
+    this.#released += rows.length;
+    this.#events.onReleased?.(rows);
+  }
+
+  /** What these rows counted is kept elsewhere now. */
+  reuse(rows: readonly number[]): void {
+    for (const row of rows) {
+      this.#values.fill(0, row * rowLength, (row + 1) * rowLength);
+      this.names[row] = null;
+      this.#free.push(row);
+    }
+    this.#released -= rows.length;
+  }
+
   #add(name: SeriesName): SeriesRow {
-    const row = new SeriesRow(this.#values, this.names.length * rowLength);
-    this.names.push(Object.freeze(name));
-    this.#onNames(this.names.length - 1, [name]);
+    const index = this.#free.pop() ?? this.names.length;
+    const row = new SeriesRow(this.#values, index, Object.freeze(name));
+    this.names[index] = name;
+    this.#events.onNames?.(index, [name]);
     this.#rows.set(`${name.side}\0${name.route}\0${name.destination}`, row);
     return row;
   }
+}
+
+export interface SeriesRowsEvents {
+  /** Rows that came into use, in order. */
+  onNames(from: number, names: readonly SeriesName[]): void;
+  /** Rows that are not written any more: to be read once more, then `reuse`. */
+  onReleased(rows: readonly number[]): void;
 }
 
 export interface SeriesName {
@@ -51,12 +98,23 @@ export interface SeriesName {
 
 /** One row, for its writer. */
 export class SeriesRow {
+  readonly index: number;
+  readonly name: SeriesName;
+  /** It may count something else already: whoever holds it asks for another one. */
+  released = false;
   readonly #values: Float64Array;
   readonly #at: number;
 
-  constructor(values: Float64Array, at: number) {
+  constructor(values: Float64Array, index: number, name: SeriesName) {
     this.#values = values;
-    this.#at = at;
+    this.index = index;
+    this.name = name;
+    this.#at = index * rowLength;
+  }
+
+  /** What is under way on it, tunnels included. */
+  get active(): number {
+    return (this.#values[this.#at + activeAt] as number) + (this.#values[this.#at + tunnelsActiveAt] as number);
   }
 
   began(): void {

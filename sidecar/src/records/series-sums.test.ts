@@ -1,7 +1,7 @@
 import { bucketOf } from '@remora/telemetry/histogram';
 import { expect, it } from 'vitest';
 import { SeriesRows, overflowName, rowsMax } from './series-rows.ts';
-import { SeriesSums } from './series-sums.ts';
+import { pastSeriesMax, SeriesSums } from './series-sums.ts';
 
 const sourceOf = (rows: SeriesRows): { values: Float64Array; names: typeof rows.names } => ({ values: new Float64Array(rows.memory), names: rows.names });
 
@@ -80,4 +80,49 @@ it('forgets the open connections of a thread that died, and keeps how many there
   }
   sums.retire(0);
   expect(Object.fromEntries(sums.readEvents())).toMatchObject({ 'connections_total-gateway-http2': 6, 'connections_active-gateway-http2': 2 });
+});
+
+it('gives rows of Routes that are gone to others, and keeps what they counted', () => {
+  const sums = new SeriesSums();
+  const rows = new SeriesRows(undefined, {
+    onReleased: (released) => {
+      sums.fold(0, released);
+      rows.reuse(released);
+    },
+  });
+  sums.setSource(0, sourceOf(rows));
+  const count = (route: string): void => {
+    const row = rows.row('gateway', route, '');
+    row.began();
+    row.ended(200, 1, 10, 20, 0);
+  };
+  const total = (): number => sums.read().reduce((sum, { requests }) => sum + requests, 0);
+  let before = 0;
+  for (let round = 0; round < 6; round++) {
+    for (let i = 0; i < 800; i++) count(`${round}-${i}`);
+    const held = rows.row('gateway', `${round}-held`, '');
+    held.began();
+    expect(rows.crowded).toBe(true);
+    rows.release([`${round}-7`]);
+    expect(rows.crowded).toBe(false);
+    expect(held.released).toBe(false);
+    held.ended(200, 1, 0, 0, 0);
+    before += 801;
+    expect(total(), `round ${round}`).toBe(before);
+  }
+  const read = sums.read();
+  // What is in use comes first; of what is gone the newest have their names, and nothing was counted as overflow while there was room.
+  expect(read[0]).not.toHaveProperty('retired');
+  expect(read.at(-1)).toMatchObject({ retired: true });
+  expect(read.filter(({ retired }) => retired === true).length).toBeLessThanOrEqual(pastSeriesMax);
+  count('new');
+  expect(sums.read().find(({ route }) => route === 'new')).toMatchObject({ requests: 1, bytesIn: 10 });
+});
+
+it('tells whoever holds a row that it was given away', () => {
+  const rows = new SeriesRows();
+  const row = rows.row('gateway', 'gone', '');
+  rows.release([]);
+  expect(row.released).toBe(true);
+  expect(rows.row('gateway', 'gone', '')).not.toBe(row);
 });

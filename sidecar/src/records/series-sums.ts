@@ -1,18 +1,19 @@
 import type { SeriesReading } from '../threads/data-plane.ts';
 import type { RefusalCount } from './refusal-batch.ts';
-import { addPolicyEvents, addRow, emptySum, type SeriesName, type SeriesSum } from './series-rows.ts';
+import { addPolicyEvents, addRow, emptySum, overflowName, type SeriesName, type SeriesSum } from './series-rows.ts';
 
 /** One thread's rows, as the control thread reads them. */
 export interface SeriesSource {
   readonly values: Float64Array;
-  readonly names: readonly SeriesName[];
+  /** By row; null: the row is not in use. */
+  readonly names: readonly (SeriesName | null)[];
 }
 
 /** Adds up the rows of all threads, dead ones included, so that values never go back. */
 export class SeriesSums {
   readonly #sources = new Map<number, SeriesSource>();
-  /** What threads that died had counted. */
-  readonly #past = new Map<string, { readonly name: SeriesName; readonly sum: SeriesSum }>();
+  /** What threads that died had counted, and rows that were given back; the oldest first. */
+  readonly #past = new Map<string, SeriesEntry>();
   readonly #refusals = new Map<string, RefusalCount>();
   /** What policies counted in threads that died. */
   readonly #pastEvents = new Map<string, number>();
@@ -34,6 +35,27 @@ export class SeriesSums {
       sum.active = 0;
       sum.tunnelsActive = 0;
     }
+  }
+
+  /** The thread gives these rows to others: what they counted is kept, of the last 1,024 names under their own, before them in the overflow of their side. */
+  fold(thread: number, rows: readonly number[]): void {
+    const source = this.#sources.get(thread);
+    if (source === undefined) return;
+    for (const row of rows) {
+      const name = source.names[row] ?? null;
+      if (name !== null) addRow(source.values, row, entryOf(this.#past, name).sum);
+    }
+    while (this.#past.size > pastSeriesMax) this.#foldOldest();
+  }
+
+  #foldOldest(): void {
+    const oldest = this.#past.entries().next();
+    if (oldest.done === true) return;
+    const [key, { name, sum }] = oldest.value;
+    this.#past.delete(key);
+    if (name.route !== overflowName) addSum(sum, entryOf(this.#past, { side: name.side, route: overflowName, destination: '' }).sum);
+    // The overflow itself is the newest again.
+    else this.#past.set(key, { name, sum });
   }
 
   addRefusals(counts: readonly RefusalCount[]): void {
@@ -62,12 +84,15 @@ export class SeriesSums {
   }
 
   read(): readonly SeriesReading[] {
-    const sums = new Map<string, { name: SeriesName; sum: SeriesSum }>();
-    for (const [key, { name, sum }] of this.#past) sums.set(key, { name, sum: copy(sum) });
+    const sums = new Map<string, SeriesEntry>();
     for (const source of this.#sources.values()) addSource(source, sums);
+    const live = sums.size;
+    for (const { name, sum } of this.#past.values()) addSum(sum, entryOf(sums, name).sum);
+    let nth = 0;
     const refusals = Map.groupBy(this.#refusals.values(), ({ side, route, destination }) => `${side}\0${route}\0${destination}`);
-    return [...sums].filter(([key, { sum }]) => sum.requests > 0 || sum.active > 0 || refusals.has(key)).map(([key, { name, sum }]) => ({
+    return [...sums].map(([key, entry]): [string, SeriesEntry, boolean] => [key, entry, nth++ >= live]).filter(([key, { sum }]) => sum.requests > 0 || sum.active > 0 || refusals.has(key)).map(([key, { name, sum }, retired]) => ({
       ...name,
+      ...(retired && { retired }),
       requests: sum.requests,
       statusClasses: sum.statusClasses,
       codes: sum.codes,
@@ -82,20 +107,42 @@ export class SeriesSums {
   }
 }
 
-function addSource({ values, names }: SeriesSource, sums: Map<string, { readonly name: SeriesName; readonly sum: SeriesSum }>): void {
-  names.forEach((name, index) => {
-    const key = `${name.side}\0${name.route}\0${name.destination}`;
-    let entry = sums.get(key);
-    if (entry === undefined) {
-      entry = { name, sum: emptySum() };
-      sums.set(key, entry);
-    }
-    addRow(values, index, entry.sum);
-  });
+interface SeriesEntry {
+  readonly name: SeriesName;
+  readonly sum: SeriesSum;
 }
 
-function copy(sum: SeriesSum): SeriesSum {
-  return { ...sum, statusClasses: [...sum.statusClasses], codes: new Map(sum.codes), buckets: [...sum.buckets] };
+function entryOf(sums: Map<string, SeriesEntry>, name: SeriesName): SeriesEntry {
+  const key = `${name.side}\0${name.route}\0${name.destination}`;
+  let entry = sums.get(key);
+  if (entry === undefined) {
+    entry = { name, sum: emptySum() };
+    sums.set(key, entry);
+  }
+  return entry;
 }
 
+function addSource({ values, names }: SeriesSource, sums: Map<string, SeriesEntry>): void {
+  for (const [row, name] of names.entries()) if (name !== null) addRow(values, row, entryOf(sums, name).sum);
+}
+
+function addSum(from: SeriesSum, to: SeriesSum): void {
+  to.requests += from.requests;
+  for (const [i, count] of from.statusClasses.entries()) to.statusClasses[i] = (to.statusClasses[i] ?? 0) + count;
+  for (const [code, count] of from.codes) to.codes.set(code, (to.codes.get(code) ?? 0) + count);
+  to.bytesIn += from.bytesIn;
+  to.bytesOut += from.bytesOut;
+  to.retries += from.retries;
+  to.active += from.active;
+  to.latencySum += from.latencySum;
+  to.latencyMax = Math.max(to.latencyMax, from.latencyMax);
+  for (const [i, count] of from.buckets.entries()) to.buckets[i] = (to.buckets[i] ?? 0) + count;
+  to.tunnels += from.tunnels;
+  to.tunnelsActive += from.tunnelsActive;
+  to.messagesIn += from.messagesIn;
+  to.messagesOut += from.messagesOut;
+}
+
+/** Series that are gone and still told of by name. */
+export const pastSeriesMax = 1024;
 const refusalSeriesMax = 4096;

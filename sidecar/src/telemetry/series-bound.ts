@@ -6,13 +6,15 @@ export const overflowRoute = '_overflow';
 
 /**
  * At most `limit` series: the first come first kept, whatever is beyond is added up per side under the route
- * `_overflow`. Nothing is lost from the sums.
+ * `_overflow`. Nothing is lost from the sums: series of Routes that are gone stand last, and are left out there, for they were told before and
+ * do not change.
  */
 export function boundSeries(readings: readonly SeriesReading[], limit = seriesMax): readonly SeriesReading[] {
   if (readings.length <= limit) return readings;
   const kept = readings.slice(0, limit);
   const overflow = new Map<string, SeriesReading[]>();
   for (const reading of readings.slice(limit)) {
+    if (reading.retired === true) continue;
     const list = overflow.get(reading.side);
     if (list) list.push(reading);
     else overflow.set(reading.side, [reading]);

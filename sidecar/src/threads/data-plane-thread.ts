@@ -274,6 +274,7 @@ export class DataPlaneThread {
     this.engine.use(generation);
     if (previous !== null) this.#live.release(previous.liveKeys);
     this.#live.sweep();
+    if (this.#options.series.crowded) this.#options.series.release(generation.snapshot.routes.map(({ name }) => name));
     for (const binding of bindings) this.#replaceBinding(binding);
     if (this.#options.gateway !== undefined) this.#unbindMissing(generation);
     return { warming: [], listeners: this.boundListeners(), memories: this.#live.keysUnder(sharedPrefix) };

@@ -137,4 +137,6 @@ export interface SeriesReading {
   readonly active: number;
   /** WebSockets, other upgrades and TCP connections; messages are of WebSockets. Their bytes are in `bytesIn` and `bytesOut` as they pass. */
   readonly tunnels: { readonly opened: number; readonly active: number; readonly messagesIn: number; readonly messagesOut: number };
+  /** Its Route is gone, so it does not change any more. */
+  readonly retired?: boolean;
 }

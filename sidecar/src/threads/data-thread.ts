@@ -12,6 +12,8 @@ export interface DataThreadEvents {
   onRefusals(report: RefusalReport): void;
   /** Memory that the thread wants to share with the others. */
   onMemory(wishes: readonly MemoryWish[]): readonly MemoryGrant[];
+  /** Rows of routes that are gone: what they counted is to be kept now. */
+  onSeriesReleased(rows: readonly number[]): void;
   /** Once, unless the thread was closed. */
   onDeath(cause: string): void;
 }
@@ -27,7 +29,7 @@ export class DataThread {
   readonly ready: Promise<void>;
   readonly #worker: Worker;
   readonly #events: DataThreadEvents;
-  readonly #names: SeriesName[] = [];
+  readonly #names: (SeriesName | null)[] = [];
   readonly #vitals: Float64Array;
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
@@ -72,6 +74,11 @@ export class DataThread {
         return;
       case 'memory':
         this.tell({ op: 'memory', grants: this.#events.onMemory(message.wishes) });
+        return;
+      case 'seriesReleased':
+        this.#events.onSeriesReleased(message.rows);
+        for (const row of message.rows) this.#names[row] = null;
+        this.tell({ op: 'reuseSeries', rows: message.rows });
         return;
       case 'series':
         message.names.forEach((name, i) => {

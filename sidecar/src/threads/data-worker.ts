@@ -27,7 +27,10 @@ function runDataWorker(start: WorkerStart): void {
   };
   const after = (delayMs: number, run: () => void): void => void systemTimers.after(delayMs, run);
   const refusals = new RefusalBatch((report) => post({ kind: 'refusals', report }), after);
-  const series = new SeriesRows(start.seriesMemory, (from, names) => post({ kind: 'series', from, names }));
+  const series = new SeriesRows(start.seriesMemory, {
+    onNames: (from, names) => post({ kind: 'series', from, names }),
+    onReleased: (rows) => post({ kind: 'seriesReleased', rows }),
+  });
   const vitals = new Float64Array(start.vitalsMemory);
   const memories = start.sharesMemory ? new SharedMemories((wishes) => post({ kind: 'memory', wishes })) : null;
   const thread = new DataPlaneThread({

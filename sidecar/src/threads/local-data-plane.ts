@@ -53,7 +53,12 @@ export class LocalDataPlane implements DataPlane {
       this.#sums.addRefusals(counts);
       for (const record of records) this.#onRefusal(record);
     }, after);
-    const series = new SeriesRows();
+    const series = new SeriesRows(undefined, {
+      onReleased: (rows) => {
+        this.#sums.fold(0, rows);
+        series.reuse(rows);
+      },
+    });
     const ring = options.spans === undefined ? null : new SpanRing();
     if (ring !== null) this.#spans.setSource(0, ring);
     this.#thread = new DataPlaneThread({

@@ -101,6 +101,7 @@ export class WorkerDataPlane implements DataPlane {
           for (const record of records) this.#onRefusal(record);
         },
         onMemory: (wishes) => this.#memories.grant(wishes),
+        onSeriesReleased: (rows) => this.#sums.fold(id, rows),
         onDeath: (cause) => {
           this.#sums.retire(id);
           this.#spans.retire(id);

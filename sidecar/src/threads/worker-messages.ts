@@ -54,6 +54,8 @@ export type WorkerRequest =
   | { readonly op: 'describe' }
   | { readonly op: 'drain'; readonly deadlineMs: number }
   | { readonly op: 'close' }
+  /** What these rows counted is kept: they may be used again. */
+  | { readonly op: 'reuseSeries'; readonly rows: readonly number[] }
   /** Answers a wish for memory. */
   | { readonly op: 'memory'; readonly grants: readonly MemoryGrant[] }
   /** Answers at once: everything the worker posted before has then arrived. */
@@ -73,6 +75,7 @@ export interface WorkerAnswers {
   readonly describe: object;
   readonly drain: number;
   readonly close: null;
+  readonly reuseSeries: null;
   readonly memory: null;
   readonly flush: null;
 }
@@ -89,4 +92,6 @@ export type FromWorker =
   | { readonly kind: 'refusals'; readonly report: RefusalReport }
   | { readonly kind: 'memory'; readonly wishes: readonly MemoryWish[] }
   /** Rows from `from` on have these names. */
-  | { readonly kind: 'series'; readonly from: number; readonly names: readonly SeriesName[] };
+  | { readonly kind: 'series'; readonly from: number; readonly names: readonly SeriesName[] }
+  /** Rows that are read once more, and then given back by `reuseSeries`. */
+  | { readonly kind: 'seriesReleased'; readonly rows: readonly number[] };

@@ -55,6 +55,9 @@ export class WorkerRequests {
         thread.close();
         this.#flush();
         return null;
+      case 'reuseSeries':
+        thread.series.reuse(request.rows);
+        return null;
       case 'memory':
         this.#memories?.grant(request.grants);
         return null;
