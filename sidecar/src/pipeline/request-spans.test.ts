@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import http from 'node:http';
-import type { AddressInfo } from 'node:net';
+import http2 from 'node:http2';
+import net, { type AddressInfo } from 'node:net';
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { faultAuthoring } from '@remora/policy-fault/compile';
@@ -231,6 +232,43 @@ describe('spans of a request', () => {
     expect(status).toBe(400);
     const { server } = await spansOf(edge, 1);
     expect(server).toMatchObject({ status: 400, reason: 'bad-request', path: '' });
+  });
+
+  test('tell HTTP/2 from HTTP/1.1', async () => {
+    const edge = await gateway([await app()]);
+    const session = http2.connect(`http://127.0.0.1:${edge.port}`);
+    closers.push(() => session.destroy());
+    const request = session.request({ ':path': '/two' }).resume();
+    await once(request, 'end');
+    const { server, clients } = await spansOf(edge, 2);
+    expect(server).toMatchObject({ protocol: '2', path: '/two', status: 200 });
+    expect(clients[0]).toMatchObject({ protocol: '1.1' });
+  });
+
+  test('of a WebSocket last as long as it does, and leave it alone', async () => {
+    const upgrading = http.createServer().on('upgrade', (request, socket: net.Socket) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n');
+      socket.pipe(socket);
+      socket.on('error', () => {});
+      expect(request.headers['traceparent']).toMatch(/-01$/);
+    }).listen(0, '127.0.0.1');
+    await once(upgrading, 'listening');
+    closers.push(() => upgrading.close());
+    const edge = await gateway([(upgrading.address() as AddressInfo).port]);
+    const socket = net.connect(edge.port, '127.0.0.1');
+    closers.push(() => socket.destroy());
+    socket.write('GET /ws HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n');
+    let text = '';
+    socket.setEncoding('latin1').on('data', (part: string) => { text += part; });
+    await vi.waitFor(() => expect(text).toMatch(/^HTTP\/1\.1 101 [^]*\r\n\r\n/));
+    socket.write(Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69]));
+    await vi.waitFor(() => expect(text.endsWith('hi')).toBe(true));
+    expect(edge.plane.takeSpans(10)).toEqual([]);
+    socket.end();
+    const { server, clients } = await spansOf(edge, 2);
+    expect(server).toMatchObject({ status: 101, reason: '', path: '/ws' });
+    expect(clients).toHaveLength(1);
+    expect(clients[0]).toMatchObject({ reason: '' });
   });
 
   test('cost nothing where they are not asked for: the trace of the client passes untouched', async () => {
