@@ -58,7 +58,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     }
     call.endpoint = candidate.id;
     call.x.upstream = candidate.pool.address;
-    call.refusable = candidate.pool.protocol === 'http2';
+    call.refusable = candidate.pool.protocol === 'http2' || candidate.pool.protocol === 'negotiated';
     this.#pool = candidate.pool;
     candidate.pool.chosen(this.#startedAt);
     candidate.pool.active++;

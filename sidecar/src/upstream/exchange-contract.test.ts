@@ -272,6 +272,30 @@ describe.each(combinations)('%s to %s', (down, up) => {
   });
 });
 
+describe.each<TestProtocol>(['http1', 'http2'])('http2 to %s', (up) => {
+  it.each([['longer', 3, 'and more'], ['shorter', 9, '']])('a request body %s than its content-length is not taken for complete (security.md 2.1)', async (_, length, rest) => {
+    const ended = Promise.withResolvers<string>();
+    const arrived = Promise.withResolvers<void>();
+    const server = await ExchangeServer.start(up, (request) => {
+      readBody(request).then((body) => ended.resolve(body.toString()), () => ended.resolve('broken off'));
+      arrived.resolve();
+    });
+    closers.push(() => server.close());
+    const rig = await GatewayRig.start({ upstreams: [], endpoints: [server.endpoint] });
+    closers.push(() => rig.close());
+    const client = new ExchangeClient('http2', rig.port);
+    closers.push(() => client.close());
+    const exchange = client.send({ method: 'POST', headers: { 'content-length': String(length) } });
+    exchange.request.write('pa');
+    await arrived.promise;
+    exchange.request.end(rest);
+    await expect(exchange.head).rejects.toThrow(/PROTOCOL_ERROR|closed/);
+    expect(await ended.promise).toBe('broken off');
+    client.close();
+    await rig.untilNothingIsLeft();
+  });
+});
+
 /** True once the value, which must have begun to grow, is the same in two looks. */
 function settled(value: () => number): () => boolean {
   let before = -1;

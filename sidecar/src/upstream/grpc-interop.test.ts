@@ -45,8 +45,14 @@ async function setUp(options: Partial<RigOptions> = {}, serverOptions: grpc.Serv
   return { rig, client, seen, server, port };
 }
 
+interface NotedCall {
+  readonly metadata: grpc.Metadata;
+  getDeadline(): grpc.Deadline;
+  on(event: 'cancelled', listener: () => void): unknown;
+}
+
 function handlers(seen: Seen): grpc.UntypedServiceImplementation {
-  const note = (call: grpc.ServerUnaryCall<Buffer, Buffer> | grpc.ServerReadableStream<Buffer, Buffer> | grpc.ServerWritableStream<Buffer, Buffer> | grpc.ServerDuplexStream<Buffer, Buffer>): void => {
+  const note = (call: NotedCall): void => {
     seen.metadata = call.metadata;
     seen.deadlineMs = Number(call.getDeadline()) - Date.now();
     call.on('cancelled', () => {
@@ -57,7 +63,7 @@ function handlers(seen: Seen): grpc.UntypedServiceImplementation {
     unary: (call: grpc.ServerUnaryCall<Buffer, Buffer>, callback: grpc.sendUnaryData<Buffer>) => {
       note(call);
       const text = call.request.toString('latin1');
-      if (text.startsWith('fail ')) callback({ code: Number(text.slice(5)), details: 'as asked: 100 % grün' });
+      if (text.startsWith('fail ')) callback({ code: Number(text.slice(5)) as grpc.status, details: 'as asked: 100 % grün' });
       else if (text !== 'silence') callback(null, call.request, reply(call.metadata));
     },
     collect: (call: grpc.ServerReadableStream<Buffer, Buffer>, callback: grpc.sendUnaryData<Buffer>) => {
@@ -97,7 +103,7 @@ interface Outcome {
 
 function unary(client: EchoClient, message: string | Buffer, options: grpc.CallOptions = {}, metadata = new grpc.Metadata()): Promise<Outcome> {
   return new Promise((resolve) => {
-    let value = Buffer.alloc(0);
+    let value: Buffer = Buffer.alloc(0);
     const call = client.unary(Buffer.from(message as string, 'latin1'), metadata, { deadline: Date.now() + 15_000, ...options }, (_error, answer) => {
       value = answer ?? value;
     });
