@@ -4,6 +4,7 @@ import { DynamicTable } from './dynamic-table.ts';
 import { classifyName } from './field-kind.ts';
 import type { HeadAssembler } from './head-assembler.ts';
 import { decodeHuffman, decodedSizeMax } from './huffman-decoder.ts';
+import { LiteralCache } from './literal-cache.ts';
 import { staticCount } from './static-table.ts';
 import { TableField, staticTable } from './table-field.ts';
 
@@ -80,6 +81,15 @@ export class HpackDecoder {
     if (index < 0) return -1;
     const known = index === 0 ? null : this.#field(index);
     if (known === null && index > 0) return -1;
+    const cached = indexed && index > 0 ? this.#cachedEnd(bytes, from, end, index) : 0;
+    if (cached > 0) {
+      const field = literals.find(bytes, from, cached);
+      if (field !== null) {
+        this.#table.add(field);
+        head.addIndexed(field);
+        return cached;
+      }
+    }
     // Both strings are at most as long as what is left of the block.
     const text = head.reserve(decodedSizeMax(end - this.#at) + (known === null ? 0 : known.nameEnd) + 4);
     const start = head.length;
@@ -94,12 +104,22 @@ export class HpackDecoder {
     if (indexed) {
       const field = new TableField(copyLine(text, start, valueEnd + 2), nameEnd - start);
       this.#table.add(field);
+      if (cached > 0) literals.put(bytes, from, cached, field);
       head.addLine(field.id * 16 + field.kind, nameEnd, valueEnd, false);
     } else {
       const name = known === null ? classifyName(text, start, nameEnd) : known.id * 16 + known.kind;
       head.addLine(name, nameEnd, valueEnd, (first & 0x10) !== 0);
     }
     return this.#at;
+  }
+
+  /** End of the literal at `from` whose value begins at `#at`, where the cache takes it; else 0. Leaves `#at` as it was. */
+  #cachedEnd(bytes: TextBuffer, from: number, end: number, nameIndex: number): number {
+    const valueAt = this.#at;
+    if (valueAt >= end) return 0;
+    const length = (bytes[valueAt] as number) & 0x7f;
+    const valueEnd = valueAt + 1 + length;
+    return length < 0x7f && valueEnd <= end && literals.takes(nameIndex, valueEnd - from) ? valueEnd : 0;
   }
 
   /** A string (RFC 7541 section 5.2) into `text` from `to`. Its end there, -1 where it is not valid. */
@@ -143,6 +163,8 @@ function copyLine(text: TextBuffer, at: number, end: number): TextBuffer {
   return line;
 }
 
+/** One for the thread. */
+const literals = new LiteralCache();
 /** What both sides start from (RFC 9113 section 6.5.2). */
 const defaultTableBytes = 4096;
 const COLON = 58;
