@@ -141,6 +141,15 @@ describe('responses', () => {
   });
 });
 
+describe('an announcement of trailers', () => {
+  it.each([
+    ['x-sum', ['trailer: x-sum']], ['Grpc-Status, Grpc-Message', ['trailer: Grpc-Status, Grpc-Message']], ['Content-Length', []], ['x-sum, transfer-encoding', []], ['x\r\nTrailer: Host', []], ['', ['trailer: ']],
+  ])('goes on where it can be kept: %j', (value, expected) => {
+    const { head } = readPieces('request', [Buffer.from(`POST / HTTP/1.1\r\nHost: a\r\nTrailer: ${value}\r\nTransfer-Encoding: chunked\r\n\r\n`)]);
+    expect(((shown(head) as unknown[])[5] as string[]).filter((field) => field.startsWith('trailer'))).toEqual(expected);
+  });
+});
+
 describe('trailers', () => {
   it('leave out what frames, routes or authenticates', () => {
     const { head } = readPieces('trailers', [Buffer.from('Checksum: 1\r\nContent-Length: 5\r\nAuthorization: x\r\nGrpc-Status: 0\r\nHost: a\r\n\r\n')]);

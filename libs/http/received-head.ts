@@ -1,5 +1,7 @@
+import { removeFalseAnnouncements } from './announced-trailers.ts';
 import { asText, type TextBuffer } from './byte-text.ts';
 import type { HeadArena } from './head-arena.ts';
+import { forbiddenInTrailers } from './forbidden-in-trailers.ts';
 import { connectionNames, connectionUpgrade, lastFramingId, scanBad, scanComplete, unknownExpectation, type HeadScanner, type ScanVerdict } from './head-scanner.ts';
 import { fixedHeaderCount, hashHeaderByte, headerId, headerTableVersion, lookUpHeaderBytes, tokenLower } from './header-ids.ts';
 import { MessageHead, rowStride } from './message-head.ts';
@@ -20,6 +22,7 @@ export function takeRequestHead(scanner: HeadScanner, bytes: Uint8Array, from: n
   if ((scanner.connection & unknownExpectation) !== 0 && scanner.minorVersion === 0) head.connection &= ~unknownExpectation;
   if (scanner.hostRow >= 0 && !takeHost(scanner, text, base, head)) return scanBad;
   head.bodyLength = scanner.chunked ? -1 : Math.max(0, scanner.contentLength);
+  removeFalseAnnouncements(head);
   if (scanner.upgrade && mayUpgrade(scanner, head)) head.protocol = upgradeProtocol(scanner, bytes, from, head.method);
   return takeTarget(scanner, text, base, head) ? scanComplete : scanBad;
 }
@@ -31,6 +34,7 @@ export function takeResponseHead(scanner: HeadScanner, bytes: Uint8Array, from: 
   head.minorVersion = scanner.minorVersion;
   if (scanner.transferEncoding && scanner.minorVersion === 0) return scanBad;
   head.bodyLength = scanner.chunked ? -1 : scanner.contentLength;
+  removeFalseAnnouncements(head);
   // RFC 9112 section 4: the space before an empty reason phrase is not optional for who sends.
   head.startIntact = scanner.minorVersion === 1 && scanner.startEnd - scanner.startAt > shortestStatusLine;
   if (scanner.status === 101 && (scanner.connection & connectionUpgrade) !== 0) head.protocol = upgradeProtocol(scanner, bytes, from, 'GET');
@@ -301,11 +305,5 @@ const hostId = headerId('host');
 const trailerId = headerId('trailer');
 const connectionId = headerId('connection');
 const upgradeId = headerId('upgrade');
-export const forbiddenInTrailers: readonly number[] = [
-  headerId('host'), headerId('trailer'), headerId('authorization'), headerId('proxy-authorization'), headerId('cookie'), headerId('set-cookie'),
-  headerId('content-type'), headerId('content-encoding'), headerId('x-request-id'), headerId('x-remora-deadline'), headerId('x-remora-attempt'),
-  headerId('x-remora-hop'), headerId('x-remora-origin'), headerId('x-remora-reason'), headerId('cache-control'), headerId('location'),
-  headerId('retry-after'), headerId('vary'), headerId('age'), headerId('forwarded'), headerId('x-forwarded-for'), headerId('x-forwarded-client-cert'),
-];
 const hostByte = new Uint8Array(256);
 for (const char of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=") hostByte[char.charCodeAt(0)] = 1;

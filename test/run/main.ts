@@ -26,6 +26,8 @@ const stages: readonly Stage[] = [
     command: ['vitest', 'run', '--config', 'vitest.whole.config.ts', '--reporter=default', '--reporter=json', '--outputFile.json=dist/test-results/whole.json'],
     reports: 'whole.json',
   },
+  { name: 'external suites', command: ['node', 'test/conformance/main.ts', '--report', 'dist/test-results/conformance.json'], reports: 'conformance.json' },
+  { name: 'fuzzing, a minute', command: ['node', 'test/fuzz/main.ts', '--seconds', '60', '--report', 'dist/test-results/fuzz.json'], reports: 'fuzz.json' },
   { name: 'demo', command: ['node', 'deploy/demo/main.ts', '--once'], reports: null },
 ];
 

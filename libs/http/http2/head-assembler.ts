@@ -3,7 +3,9 @@ import { continueText, parseLength, sameText, trailersAccepted, unknownExpectati
 import type { HeadArena } from '../head-arena.ts';
 import { headerId } from '../header-ids.ts';
 import { MessageHead, rowStride } from '../message-head.ts';
-import { copyBytes, forbiddenInTrailers } from '../received-head.ts';
+import { removeFalseAnnouncements } from '../announced-trailers.ts';
+import { forbiddenInTrailers } from '../forbidden-in-trailers.ts';
+import { copyBytes } from '../received-head.ts';
 import type { FailureReason } from './failure-reason.ts';
 import { fieldKind } from './field-kind.ts';
 import { validFieldValue } from './field-value.ts';
@@ -280,6 +282,7 @@ export class HeadAssembler {
       head.bodyLength = end ? 0 : this.#contentLength;
     } else if (this.#kind === 'response') this.#applyStatus(head, end, bodiless);
     else for (const id of forbiddenInTrailers) head.remove(id);
+    removeFalseAnnouncements(head);
     return head;
   }
 

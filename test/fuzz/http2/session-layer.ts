@@ -53,7 +53,7 @@ export class Http2SessionLayer implements FuzzLayer {
     if (problem !== '') return [{ entry, problem }];
     const forwarded = whole.requests.filter(({ ended, reset, head }) => ended && reset === null && head !== null && head.protocol === '' && head.method !== 'CONNECT').map(translate);
     const broken = forwarded.find((one) => typeof one === 'string');
-    if (broken !== undefined) return [{ entry, problem: String(broken) }];
+    if (broken !== undefined) return [{ entry, problem: broken }];
     if (forwarded.length > 0 && seed % judgedShare === 0) this.#heard.push({ bytes: Buffer.concat(forwarded as Buffer[]), entry });
     return [];
   }
@@ -80,8 +80,9 @@ function receive(pieces: readonly Uint8Array[]): SessionEnd {
   return end;
 }
 
+/** Of a body that breaks off some may have been given on, or not: that depends on when it was known. */
 function account({ requests, failure, unread }: SessionEnd): string {
-  return JSON.stringify([failure?.reason ?? '', unread, requests.map((one) => [one.stream.id, one.head === null ? '' : [one.head.method, one.head.path, one.head.query, fieldsOf(one.head)], one.text, one.ended, one.reset?.reason ?? '', one.trailers === null ? [] : fieldsOf(one.trailers)])]);
+  return JSON.stringify([failure?.reason ?? '', unread, requests.map((one) => [one.stream.id, one.head === null ? '' : [one.head.method, one.head.path, one.head.query, fieldsOf(one.head)], one.reset === null ? one.text : '', one.ended, one.reset?.reason ?? '', one.trailers === null ? [] : fieldsOf(one.trailers)])]);
 }
 
 /** Well-formed requests on well-formed frames are accepted whole, malformed ones never come whole. */
