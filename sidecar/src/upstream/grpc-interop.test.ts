@@ -45,6 +45,9 @@ async function setUp(options: Partial<RigOptions> = {}, serverOptions: grpc.Serv
   return { rig, client, seen, server, port };
 }
 
+const { CANCELLED, INVALID_ARGUMENT, NOT_FOUND, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE, UNAUTHENTICATED } = grpc.status;
+const failures: ReadonlyMap<string, grpc.status> = new Map([CANCELLED, INVALID_ARGUMENT, NOT_FOUND, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE, UNAUTHENTICATED].map((code) => [`fail ${code}`, code]));
+
 interface NotedCall {
   readonly metadata: grpc.Metadata;
   getDeadline(): grpc.Deadline;
@@ -63,7 +66,8 @@ function handlers(seen: Seen): grpc.UntypedServiceImplementation {
     unary: (call: grpc.ServerUnaryCall<Buffer, Buffer>, callback: grpc.sendUnaryData<Buffer>) => {
       note(call);
       const text = call.request.toString('latin1');
-      if (text.startsWith('fail ')) callback({ code: Number(text.slice(5)) as grpc.status, details: 'as asked: 100 % grün' });
+      const code = failures.get(text);
+      if (code !== undefined) callback({ code, details: 'as asked: 100 % grün' });
       else if (text !== 'silence') callback(null, call.request, reply(call.metadata));
     },
     collect: (call: grpc.ServerReadableStream<Buffer, Buffer>, callback: grpc.sendUnaryData<Buffer>) => {
@@ -204,6 +208,7 @@ describe('gRPC', () => {
     await new Promise((resolve) => call.once('data', resolve));
     call.cancel();
     await vi.waitUntil(() => seen.cancelled);
+    expect(seen.cancelled).toBe(true);
     client.close();
     await rig.untilNothingIsLeft();
   });
