@@ -31,6 +31,8 @@ import { SyncConnection, type ConnectionOwner } from './sync-connection.ts';
 const sweepEveryMs = 1_000;
 /** A sweep that comes this late means that this process stood still: silence was ours, not the sidecars'. */
 const stallMs = 3_000;
+/** Callers named to a leaving sidecar and in its status. */
+const stragglersMax = 256;
 
 const unansweredMax = 10_000;
 
@@ -215,8 +217,12 @@ export class Hub implements RunningPushHub, ConnectionOwner {
       if (subject.kind === 'service' && caller !== nodeId && session && needsService(session, subject.name, nodeId)) callers.push(caller);
     }
     const waitMs = deadlineMs > 0 ? Math.min(deadlineMs, this.#limits.drainBarrierMs) : this.#limits.drainBarrierMs;
-    const done = (stragglers: readonly string[]): void => {
-      if (!connection.over) session.say({ $case: 'safeToStop', value: { stragglers: stragglers.slice(0, 256) } });
+    const done = (late: readonly string[]): void => {
+      const stragglers = late.slice(0, stragglersMax);
+      session.stragglers = stragglers;
+      if (connection.over) return;
+      this.#directory.changed(nodeId);
+      session.say({ $case: 'safeToStop', value: { stragglers } });
     };
     this.#context.barrier.raise({ service: subject.name, instance: nodeId, callers, waitMs, done });
     this.#directory.changed(nodeId);

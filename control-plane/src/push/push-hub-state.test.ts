@@ -219,6 +219,9 @@ describe('a drain', () => {
     expect(callee.log.at(-1)).not.toMatch(/safe/);
     fixture.live(2_000, caller, callee);
     expect(callee.log.at(-1)).toBe('safe-to-stop web-1');
+    expect(fixture.hub.sidecar('orders-1')).toMatchObject({ phase: 'draining', stragglers: ['web-1'] });
+    fixture.disconnect(callee);
+    expect(fixture.hub.sidecar('orders-1')).toMatchObject({ connected: false, stragglers: ['web-1'] });
   });
 
   test('does not wait for callers that are gone, nor where nobody calls', () => {

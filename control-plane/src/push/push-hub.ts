@@ -68,6 +68,8 @@ export interface SidecarStatus {
   readonly appReady: boolean;
   readonly warming: readonly string[];
   readonly phase: 'in-sync' | 'pending' | 'refused' | 'offline' | 'orphaned' | 'draining';
+  /** Callers that had not confirmed in time that this instance left, sorted, at most 256; absent where all had. */
+  readonly stragglers?: readonly string[];
 }
 
 export interface RefusalStatus {

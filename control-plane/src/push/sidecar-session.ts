@@ -40,6 +40,8 @@ export class SidecarSession {
   readonly vitals: SidecarVitals = { clockOffsetMs: 0, rssBytes: 0, cpuShare: 0, stallMs: 0, warming: [] };
   appReady: boolean;
   leaving = false;
+  /** Callers that did not confirm in time that it leaves. */
+  stragglers: readonly string[] = [];
   /** Unix ms since when it had no contact, by its own word; 0 otherwise. */
   staleSinceMs: number;
   /** The last refusal, until what is desired is in force. */

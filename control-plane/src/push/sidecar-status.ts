@@ -32,6 +32,7 @@ export function statusOfSession(session: SidecarSession, context: HubContext, la
     appReady: session.appReady,
     warming: vitals.warming,
     phase: phaseOf(session, context, inSync),
+    ...(session.stragglers.length > 0 && { stragglers: session.stragglers }),
   };
 }
 

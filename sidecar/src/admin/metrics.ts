@@ -66,6 +66,7 @@ export const metricTable: readonly MetricRow[] = [
   { name: 'remora_active_requests', type: 'gauge', help: 'Requests in flight, open tunnels among them.', read: perSeries((reading) => reading.active) },
   { name: 'remora_tunnels_total', type: 'counter', help: 'WebSockets, other upgrades and TCP connections that were opened. How they ended: `remora_refusals_total`, where not by themselves.', read: perSeries((reading) => reading.tunnels.opened) },
   { name: 'remora_tunnels_active', type: 'gauge', help: 'Those that are open.', read: perSeries((reading) => reading.tunnels.active) },
+  { name: 'remora_older_generations', type: 'gauge', help: 'Configurations that are kept because tunnels began on them, the current one not counted; summed over data threads, at most 15 each.', read: single((s) => s.policyEvents().get('generation_older') ?? 0) },
   { name: 'remora_tunnel_messages_total', type: 'counter', help: 'Messages of WebSockets by direction: `in` from clients, `out` to them. Control frames are none.', read: readMessages },
   { name: 'remora_config_version_index', type: 'gauge', help: 'Index of the version enforced; 0 for none.', read: single((s) => s.configStatus().applied?.version.index ?? 0) },
   { name: 'remora_config_version_epoch', type: 'gauge', help: 'Epoch of the version enforced; 0 for none.', read: single((s) => s.configStatus().applied?.version.epoch ?? 0) },
@@ -165,6 +166,7 @@ function readRefusals(series: readonly SeriesReading[]): Sample[] {
 function readPolicyEvents(_series: readonly SeriesReading[], sources: MetricSources): Sample[] {
   return [...sources.policyEvents()].flatMap(([name, value]) => {
     const at = name.indexOf('_');
+    if (name === 'generation_older') return [];
     if (at > 0 && edgeEventKinds.has(name.slice(0, at))) return [];
     return [{ value, labels: at <= 0 ? { kind: '', event: name } : { kind: name.slice(0, at), event: name.slice(at + 1) } }];
   });

@@ -36,6 +36,7 @@ describe('a swap', () => {
       if (nth < generationsMax - 1) await rig.apply(rig.candidate({ limits: { headerCount: 50 + nth } }));
     }
     expect(await tunnelsOf(rig)).toMatchObject({ count: generationsMax * 2, olderGenerations: generationsMax - 1 });
+    expect(rig.plane.readPolicyEvents().get('generation_older')).toBe(generationsMax - 1);
     await rig.apply(rig.candidate({ limits: { headerCount: 99 } }));
     for (const { end, app } of opened.slice(0, 2)) {
       await end.untilClosed();
@@ -48,6 +49,7 @@ describe('a swap', () => {
     await vi.waitFor(() => expect(rig.refusals.map(({ reason }) => reason)).toEqual(['tunnel-superseded', 'tunnel-superseded']));
     expect(rig.plane.readSeries()[0]?.refusals).toMatchObject([{ reason: 'tunnel-superseded', count: 2 }]);
     for (const { end, app } of opened.slice(2)) await works(end, app, 'still here');
+    expect(rig.plane.readPolicyEvents().get('generation_older')).toBe(generationsMax - 1);
   });
 });
 

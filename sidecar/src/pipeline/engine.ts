@@ -69,7 +69,7 @@ export class Engine {
     this.#options = options;
     this.admission = options.admission;
     this.tls = options.tls;
-    this.tunnels = new LiveTunnels(options.thread.wheels);
+    this.tunnels = new LiveTunnels(options.thread.wheels, (by) => options.series.events.count('generation_older', by));
     this.#timers = new WheelFilterTimers(options.thread.wheels);
     const { nodeId } = options;
     this.#hops = { inbound: new HopList(nodeId, 'inbound'), outbound: new HopList(nodeId, 'outbound'), gateway: new HopList(nodeId, 'gateway') };

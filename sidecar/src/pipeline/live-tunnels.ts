@@ -17,12 +17,16 @@ export class LiveTunnels extends WheelNode {
   readonly #byGeneration = new Map<number, Set<ExchangeRun>>();
   /** By the generation that is current while it lives. */
   #generation = 0;
+  /** Hears by how many the older generations became more or fewer. */
+  readonly #onGenerations: (by: number) => void;
+  #toldGenerations = 0;
   readonly #work: (() => void)[] = [];
   #done = 0;
 
-  constructor(wheels: TimerWheels) {
+  constructor(wheels: TimerWheels, onGenerations: (by: number) => void) {
     super();
     this.#wheels = wheels;
+    this.#onGenerations = onGenerations;
   }
 
   get count(): number {
@@ -48,11 +52,19 @@ export class LiveTunnels extends WheelNode {
     const runs = this.#byGeneration.get(generation);
     if (runs === undefined || !runs.delete(run) || runs.size > 0) return;
     this.#byGeneration.delete(generation);
+    this.#tellGenerations();
+  }
+
+  #tellGenerations(): void {
+    const { generations } = this;
+    if (generations !== this.#toldGenerations) this.#onGenerations(generations - this.#toldGenerations);
+    this.#toldGenerations = generations;
   }
 
   /** A swap: ends the tunnels on what is too old now. */
   advance(): void {
     this.#generation++;
+    this.#tellGenerations();
     let excess = this.generations - (generationsMax - 1);
     for (const [generation, runs] of this.#byGeneration) {
       if (excess-- <= 0 || generation === this.#generation) return;

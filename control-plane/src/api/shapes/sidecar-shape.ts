@@ -36,6 +36,7 @@ export const sidecarShape = shape('Sidecar', z.object({
   stallMs: z.number(),
   appReady: z.boolean(),
   warming: z.array(z.string()),
+  stragglers: z.array(z.string()).optional().describe('Callers that had not confirmed in time that this instance leaves'),
 }));
 
 export const sidecarListShape = shape('SidecarList', z.object({
