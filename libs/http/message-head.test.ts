@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { allocateText } from './byte-text.ts';
+import { HeadArena } from './head-arena.ts';
 import { buildRequestHead, buildResponseHead } from './head-builder.ts';
+import { HeadReader } from './head-reader.ts';
+import { writeRequestHead, writeResponseHead } from './head-writer.ts';
 import { headerId, internHeaderName, makeField } from './header-ids.ts';
 import type { MessageHead } from './message-head.ts';
 
@@ -72,6 +76,33 @@ describe('MessageHead', () => {
     const head = buildRequestHead({ method: 'GET', authority: 'a', target: '/', headers: [['__proto__', '1'], ['constructor', '2']] });
     expect(head.valueAt(id, 0)).toBe('1');
     expect(fieldsOf(head)).toContainEqual(['constructor', '2']);
+  });
+
+  it.each([
+    ['requests', 'request', 'GET /a/b?c=1&d HTTP/1.1\r\nHost: a.example\r\nVary: x\r\nx-other: 1\r\n\r\n'],
+    ['requests without a query', 'request', 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['responses', 'response', 'HTTP/1.1 200 OK\r\nVary: x\r\nServer: y\r\n\r\n'],
+    ['responses without fields', 'response', 'HTTP/1.1 204 No Content\r\n\r\n'],
+  ] as const)('of %s says the same when it has its own bytes', (_what, kind, text) => {
+    const reader = new HeadReader(kind, new HeadArena(), { bytesMax: 10_000, fieldsMax: 100 });
+    const bytes = Buffer.from(text.repeat(2), 'latin1');
+    reader.read(bytes, 0, text.length);
+    reader.take();
+    reader.read(bytes, text.length, bytes.length);
+    const head = reader.take();
+    const write = (): string => {
+      const out = allocateText(1000);
+      const end = kind === 'request' ? writeRequestHead(head, out, 0) : writeResponseHead(head, { bodiless: true, chunkedAllowed: true, connectionLine: new Uint8Array(0) }, out, 0);
+      return out.latin1Slice(0, end);
+    };
+    head.put(makeField('x-added', '1'));
+    const before = [write(), fieldsOf(head), head.count(vary), kind === 'request' ? head.bytes.length > 1000 : true];
+    const fork = head.fork();
+    head.detach();
+    expect([write(), fieldsOf(head), head.count(vary), true]).toEqual(before);
+    expect(head.bytes.length).toBeLessThan(text.length);
+    expect(fieldsOf(fork)).toEqual(fieldsOf(head));
+    expect(fork.target).toBe(head.target);
   });
 
   it('shows a changed authority in place of the host field', () => {

@@ -1,4 +1,4 @@
-import { asText, type TextBuffer } from './byte-text.ts';
+import { allocateText, asText, type TextBuffer } from './byte-text.ts';
 import type { Field, Head, HeaderId } from './head.ts';
 import { headerName, lookUpHeaderId } from './header-ids.ts';
 
@@ -226,6 +226,35 @@ export class MessageHead implements Head {
     head.#shared = true;
     this.#shared = true;
     return head;
+  }
+
+  /** Keeps its own bytes in place of a part of the arena's slabs: for exchanges that may live for days. */
+  detach(): void {
+    const { rowsAt, rowCount } = this;
+    const rows = this.rows.slice(rowsAt, rowsAt + rowCount * rowStride);
+    const hasStart = this.startEnd > this.startAt;
+    const hasQuery = this.#query === null;
+    let from = Math.min(hasStart ? this.startAt : Infinity, hasQuery ? this.#queryAt : Infinity);
+    let to = Math.max(hasStart ? this.startEnd : 0, hasQuery ? this.#queryEnd : 0);
+    for (let row = 0; row < rows.length; row += rowStride) {
+      from = Math.min(from, rows[row + 1] as number);
+      to = Math.max(to, rows[row + 5] as number);
+    }
+    if (from > to) from = to;
+    const own = allocateText(to - from);
+    own.set(this.bytes.subarray(from, to));
+    for (let i = 0; i < rows.length; i++) if (i % rowStride !== 0) rows[i] = (rows[i] as number) - from;
+    this.bytes = own;
+    this.rows = rows;
+    this.rowsAt = 0;
+    if (hasStart) {
+      this.startAt -= from;
+      this.startEnd -= from;
+    }
+    if (hasQuery) {
+      this.#queryAt -= from;
+      this.#queryEnd -= from;
+    }
   }
 
   #unshare(): void {

@@ -356,6 +356,8 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
   }
 
   #openTunnel(protocol: string): void {
+    this.head.detach();
+    if (this.responseHead !== null) (this.responseHead as MessageHead).detach();
     const row = this.#engine.rowOf(this);
     this.countIn(row);
     const { wheels, turn } = this.#engine.thread;
