@@ -3,6 +3,7 @@ import { makeExchange, type ExchangeStep } from '@remora/testing/exchange-driver
 import { ManualClock } from '@remora/testing/manual-clock';
 import { buildResponseHead } from '@remora/http/head-builder';
 import { describe, expect, test } from 'vitest';
+import { headerId } from '@remora/http/header-ids';
 import { parseTemplate, variableCatalogue, type TemplateScope } from './template.ts';
 import { compileTemplate, formatMs, type TemplateOptions } from './variables.ts';
 import { formatUuid4, formatUuid7 } from './uuid.ts';
@@ -47,7 +48,6 @@ describe('compileTemplate', () => {
     expect(evaluate('${response.status} ${response.header.etag} ${duration} ${attempts} ${reason.code}', 'log')).toBe('404 "x" 12.346 2 ');
   });
 
-  test('the request is what the client asked for, also where the route rewrote it', () => {
   test('the trace is what traceparent says, or what is recorded here', () => {
     const parsed = parseTemplate('${trace.id} ${trace.span}');
     if (!parsed.ok) throw new Error(parsed.error);
@@ -62,6 +62,7 @@ describe('compileTemplate', () => {
     expect(evaluator(x)).toBe(`${'c'.repeat(32)} ${'d'.repeat(16)}`);
   });
 
+  test('the request is what the client asked for, also where the route rewrote it', () => {
     const parsed = parseTemplate('${request.host} ${request.path} ${request.target} ${upstream.path}', 'log');
     if (!parsed.ok) throw new Error(parsed.error);
     const evaluator = compileTemplate(parsed.parts);

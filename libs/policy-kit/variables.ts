@@ -5,8 +5,8 @@ import { cookieValueAt } from './cookie-values.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { knownHeader } from './known-header.ts';
 import { queryValueAt } from './query-values.ts';
+import { traceIdOf } from './trace-id.ts';
 import { formatUuid4 } from './uuid.ts';
-import { isTraceParent } from './trace-parent.ts';
 import type { TemplatePart, VariableName, VariablePart } from './template.ts';
 
 /**
@@ -86,9 +86,9 @@ const readers: Readonly<Record<VariableName, MakeReader>> = {
   'cookie.': (argument) => (x) => joinValues((nth) => cookieValueAt(x.head, argument, nth)),
   'client.address': () => (x) => x.clientAddress,
   'peer.address': () => (x) => x.connection.peerAddress,
-  route: () => (x) => x.pin.route,
   'trace.id': () => traceIdOf,
   'trace.span': () => (x) => (x.trace?.recorded === true ? x.trace.spanId : ''),
+  route: () => (x) => x.pin.route,
   'route.owner': () => (x) => x.pin.owner,
   side: () => (x) => x.pin.side,
   now: () => compileNow(),
@@ -162,15 +162,6 @@ function joinValues(valueAt: (nth: number) => string | null): string {
 /** Many requests share a second: the text up to it is kept. */
 function compileNow(): Evaluator {
   let second = Number.NaN;
-/** A valid traceparent names it, whether or not spans are recorded here. */
-function traceIdOf({ head, trace }: Exchange): string {
-  if (trace?.recorded === true) return trace.traceId;
-  const text = head.count(traceParentHeader) === 1 ? head.valueAt(traceParentHeader, 0) : '';
-  return isTraceParent(text) ? text.slice(3, 35) : '';
-}
-
-const traceParentHeader = headerId('traceparent');
-
   let stem = '';
   return (x) => {
     const ms = Math.floor(x.startedWallMs);

@@ -13,7 +13,7 @@ const version = z.union([
 const refusal = z.object({
   atMs: z.number().min(0).max(8.64e15).catch(0),
   side: text, method: text, authority: text, path: text, route: text, destination: text,
-  status: count, reason: text, responseFlag: text, kind: text, pointer: text, policy: text, detail: text, clientAddress: text, configHash: text,
+  status: count, reason: text, responseFlag: text, kind: text, pointer: text, policy: text, detail: text, clientAddress: text, traceId: text, configHash: text,
   shadow: z.boolean().catch(false),
   configVersion: version.catch({ epoch: 0, index: 0 }),
 });

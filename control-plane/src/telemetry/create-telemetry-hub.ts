@@ -225,6 +225,7 @@ function storedRefusal(refusal: Refusal, nodeId: string, subject: string): Store
     configHash: refusal.configHash.toString('hex').slice(0, 64),
     detail: refusal.detail.slice(0, 1_024),
     clientAddress: refusal.clientAddress.slice(0, 64),
+    traceId: refusal.traceId.slice(0, 32),
     shadow: refusal.shadow,
   };
 }

@@ -136,6 +136,8 @@ export interface StoredRefusal {
   readonly configHash: string;
   readonly detail: string;
   readonly clientAddress: string;
+  /** '' where the request had no valid trace context. */
+  readonly traceId: string;
   readonly shadow: boolean;
 }
 

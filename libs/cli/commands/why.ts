@@ -43,6 +43,7 @@ function hopText(hop: Hop, style: Style, nowMs: number): string {
     ['route', hop.route],
     ['destination', hop.destination],
     ['detail', hop.detail],
+    ['trace', hop.traceId],
   ];
   const head = `${hop.method} ${hop.authority}${hop.path}: ${verdict} by ${style.name(hop.nodeId)} (${hop.subject}, ${hop.side}), ${ageText(hop.at, nowMs)}\n`;
   return head + facts.filter(([, value]) => value !== '').map(([name, value]) => `    ${name.padEnd(12)}${value}\n`).join('');

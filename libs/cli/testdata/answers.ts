@@ -95,7 +95,7 @@ export const whyAnswer: WhyAnswer = {
   requestId: '7f3a',
   refusals: [{
     nodeId: 'orders-2', subject: 'service/orders', at: '2026-11-22T11:59:48.000Z', side: 'inbound', method: 'GET', authority: 'orders', path: '/orders/1', route: '', destination: '',
-    status: 429, reason: 'rate-limited', responseFlag: 'RL', detail: 'limit perPage: 1 per 1h, used up; retry in 3588s', shadow: false, kind: 'rateLimit', policy: 'orders-are-rare',
+    status: 429, reason: 'rate-limited', responseFlag: 'RL', detail: 'limit perPage: 1 per 1h, used up; retry in 3588s', traceId: '4bf92f3577b34da6a3ce929d0e0e4736', shadow: false, kind: 'rateLimit', policy: 'orders-are-rare',
     pointer: '/rateLimit/limits/perPage', snapshot: 9, snapshotHash: 'aa', revision: 8, revisionAt: '2026-11-22T11:30:00.000Z', author: 'dora', message: 'orders are precious',
   }],
   silent: ['web-1'],

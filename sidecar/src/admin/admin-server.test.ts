@@ -25,7 +25,7 @@ afterAll(() => fixture.sidecar.stop());
 function refusal(requestId: string): RefusalRecord {
   return {
     requestId, atMs: 1, side: 'gateway', method: 'GET', authority: 'shop', path: '/', route: 'api', destination: '', status: 429, reason: 'rate-limited', responseFlag: 'RL', kind: 'rateLimit',
-    pointer: '/limits/perIp', policy: 'public-api', configVersion: '1.1', configHash: 'ab', detail: '', clientAddress: '127.0.0.1', shadow: false,
+    pointer: '/limits/perIp', policy: 'public-api', configVersion: '1.1', configHash: 'ab', detail: '', clientAddress: '127.0.0.1', traceId: 'a'.repeat(32), shadow: false,
   };
 }
 

@@ -1,5 +1,6 @@
 import { reasons, type Reason } from '@remora/errors/reason';
 import type { Answer } from '@remora/policy-kit/exchange';
+import { traceIdOf } from '@remora/policy-kit/trace-id';
 import { policiesBehind, policiesOfField, type EffectiveSection, type EffectiveSettings } from '@remora/snapshot/effective-settings';
 import type { RefusalRecord } from '../threads/data-plane.ts';
 import { grpcAnswerType } from './grpc-answer.ts';
@@ -57,6 +58,7 @@ export function refusalRecord(run: ExchangeRun, answer: Answer, atMs: number, sh
     configHash: pin.configHash,
     detail: answer.detail.slice(0, shownMax),
     clientAddress: run.clientAddress,
+    traceId: traceIdOf(run),
     shadow,
   };
 }

@@ -13,6 +13,7 @@ import { effectiveSection } from '@remora/testing/effective-section';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { runtimeKinds } from '../kinds.ts';
 import type { ClientSpan, ServerSpan, SpanRecord } from '../records/span-record.ts';
+import type { RefusalRecord } from '../threads/data-plane.ts';
 import { LocalDataPlane } from '../threads/local-data-plane.ts';
 
 const closers: (() => unknown)[] = [];
@@ -34,6 +35,10 @@ function settings(builder: CandidateBuilder, sections: Sections): Buffer {
 interface Part {
   readonly plane: LocalDataPlane;
   readonly port: number;
+}
+
+interface GatewayPart extends Part {
+  readonly refusals: RefusalRecord[];
 }
 
 interface Options {
@@ -61,15 +66,17 @@ async function tellEndpoints(plane: LocalDataPlane, ports: readonly number[]): P
   await plane.applyEndpoints({ full: true, removed: [], sets: [EndpointSet.encode(EndpointSet.fromPartial({ service: 'orders', endpoints })).finish()] });
 }
 
-async function gateway(ports: readonly number[], options: Options = {}): Promise<Part> {
+async function gateway(ports: readonly number[], options: Options = {}): Promise<GatewayPart> {
   const plane = makePlane('edge-1', options);
+  const refusals: RefusalRecord[] = [];
+  plane.onRefusal((refusal) => refusals.push(refusal));
   const builder = new CandidateBuilder({ kind: 'gateway', name: 'edge' }).fleet({ trustedProxies: options.trusted === true ? ['127.0.0.0/8'] : [] }).listener({ name: 'plain' });
   builder.destination({ service: 'orders', settings: settings(builder, options.caller ?? {}) });
   builder.route({ name: 'all', settings: settings(builder, { requestId: {}, ...options.provider }), match: { path: { kind: { $case: 'prefix', value: '/' } } } });
   await swapIn(plane, builder);
   await tellEndpoints(plane, ports);
   const [bound] = await plane.listen([{ name: 'gateway/plain', side: 'gateway', host: '127.0.0.1', port: 0, portName: 'plain' }]);
-  return { plane, port: bound?.port ?? 0 };
+  return { plane, port: bound?.port ?? 0, refusals };
 }
 
 /** The sidecar of orders: inbound before an app, outbound to `ports`. */
@@ -85,6 +92,9 @@ async function service(appPort: number, options: Options & { readonly ports?: re
   ]);
   return { plane, port: bound[0]?.port ?? 0, outbound: bound[1]?.port ?? 0 };
 }
+
+/** For busy machines. */
+const patience = { timeout: 10_000 };
 
 type Handler = (request: http.IncomingMessage, response: http.ServerResponse) => void;
 
@@ -121,7 +131,7 @@ async function spansOf({ plane }: Part, count: number): Promise<{ readonly serve
   await vi.waitFor(() => {
     spans.push(...plane.takeSpans(100));
     expect(spans.length).toBeGreaterThanOrEqual(count);
-  });
+  }, patience);
   expect(spans).toHaveLength(count);
   return { server: spans.find(({ kind }) => kind === 'server') as ServerSpan, clients: spans.filter((span): span is ClientSpan => span.kind === 'client') };
 }
@@ -207,6 +217,9 @@ describe('spans of a request', () => {
     const refused = await spansOf(refusing, 1);
     expect(refused.server).toMatchObject({ status: 418, reason: 'fault-injected', policyKind: 'fault', policyField: '/faults/broken/abort', parentId: '' });
     expect(refused.server.requestId).not.toBe('');
+    // The ring for why names the same trace.
+    await vi.waitFor(() => expect(refusing.refusals).toHaveLength(1), patience);
+    expect(refusing.refusals).toMatchObject([{ requestId: refused.server.requestId, traceId: refused.server.traceId }]);
 
     const lost = await gateway([1], { caller: { retry: { retries: 0 } } });
     expect((await ask(lost.port)).status).toBe(503);
@@ -260,9 +273,9 @@ describe('spans of a request', () => {
     socket.write('GET /ws HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n');
     let text = '';
     socket.setEncoding('latin1').on('data', (part: string) => { text += part; });
-    await vi.waitFor(() => expect(text).toMatch(/^HTTP\/1\.1 101 [^]*\r\n\r\n/));
+    await vi.waitFor(() => expect(text).toMatch(/^HTTP\/1\.1 101 [^]*\r\n\r\n/), patience);
     socket.write(Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69]));
-    await vi.waitFor(() => expect(text.endsWith('hi')).toBe(true));
+    await vi.waitFor(() => expect(text.endsWith('hi')).toBe(true), patience);
     expect(edge.plane.takeSpans(10)).toEqual([]);
     socket.end();
     const { server, clients } = await spansOf(edge, 2);

@@ -12,7 +12,7 @@ import type { TelemetryConnector, TelemetryStreamHandlers } from './telemetry-st
 export function refusal(requestId: string, more: Partial<RefusalRecord> = {}): RefusalRecord {
   return {
     requestId, atMs: 1, side: 'inbound', method: 'GET', authority: 'orders', path: '/', route: '', destination: '', status: 429, reason: 'rate-limited', responseFlag: 'RL',
-    kind: 'rateLimit', pointer: '/limits/perIp', policy: 'public-api', configVersion: '7.41', configHash: 'ab', detail: '', clientAddress: '127.0.0.1', shadow: false, ...more,
+    kind: 'rateLimit', pointer: '/limits/perIp', policy: 'public-api', configVersion: '7.41', configHash: 'ab', detail: '', clientAddress: '127.0.0.1', traceId: 'a'.repeat(32), shadow: false, ...more,
   };
 }
 

@@ -117,6 +117,8 @@ export interface RefusalRecord {
   readonly configHash: string;
   readonly detail: string;
   readonly clientAddress: string;
+  /** '' without a valid `traceparent`. */
+  readonly traceId: string;
   readonly shadow: boolean;
 }
 

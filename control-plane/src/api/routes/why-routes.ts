@@ -53,10 +53,10 @@ function keep(found: Map<string, StoredRefusal>, refusal: StoredRefusal): void {
 
 /** The revision is the newest that had changed the deciding policy when the sidecar's snapshot was made. */
 function refusalAnswer(ports: ApiPorts, refusal: StoredRefusal): object {
-  const { nodeId, subject, at, side, method, authority, path, route, destination, status, reason, responseFlag, detail, shadow, kind, pointer, policy, configVersion, configHash } = refusal;
+  const { nodeId, subject, at, side, method, authority, path, route, destination, status, reason, responseFlag, detail, traceId, shadow, kind, pointer, policy, configVersion, configHash } = refusal;
   const entry = policy === '' ? null : ports.store.lastChange(`Policy/${policy}` as DocumentKey, configVersion.index);
   return {
-    nodeId, subject, at, side, method, authority, path, route, destination, status, reason, responseFlag, detail, shadow, kind, policy,
+    nodeId, subject, at, side, method, authority, path, route, destination, status, reason, responseFlag, detail, traceId, shadow, kind, policy,
     pointer: pointer === '' || kind === '' || pointer.startsWith(`/${kind}`) ? pointer : `/${kind}${pointer}`,
     snapshot: configVersion.index,
     snapshotHash: configHash,

@@ -56,6 +56,7 @@ export const whyShape = shape('Why', z.object({
     reason: z.string().describe('Stable code, as in the answer, the log and the metrics'),
     responseFlag: z.string(),
     detail: z.string(),
+    traceId: z.string().describe('Trace of the request (W3C); empty where it had none'),
     shadow: z.boolean().describe('It would have been refused'),
     kind: z.string().describe('Policy kind that refused; empty where none did'),
     policy: z.string(),

@@ -35,7 +35,7 @@ export const refusalListShape = shape('RefusalList', z.object({
   items: z.array(z.object({
     nodeId: z.string(), subject: z.string(), requestId: z.string(), at: z.string(), side: z.string(), method: z.string(), authority: z.string(), path: z.string(),
     route: z.string(), destination: z.string(), status: z.number(), reason: z.string(), responseFlag: z.string(), kind: z.string(), pointer: z.string(), policy: z.string(),
-    configVersion: versionShape, configHash: z.string(), detail: z.string(), clientAddress: z.string(), shadow: z.boolean(),
+    configVersion: versionShape, configHash: z.string(), detail: z.string(), clientAddress: z.string(), traceId: z.string(), shadow: z.boolean(),
   })),
 }));
 

@@ -116,6 +116,8 @@ export interface Refusal {
   shadow: boolean;
   /** snapshot hash in force. */
   configHash: Buffer;
+  /** 32 hexadecimal digits; empty without a valid traceparent. */
+  traceId: string;
 }
 
 export interface Event {
@@ -1220,6 +1222,7 @@ function createBaseRefusal(): Refusal {
     clientAddress: "",
     shadow: false,
     configHash: Buffer.alloc(0),
+    traceId: "",
   };
 }
 
@@ -1293,6 +1296,9 @@ export const Refusal: MessageFns<Refusal> = {
     }
     if (message.configHash.length !== 0) {
       writer.uint32(162).bytes(message.configHash);
+    }
+    if (message.traceId !== "") {
+      writer.uint32(170).string(message.traceId);
     }
     return writer;
   },
@@ -1470,6 +1476,14 @@ export const Refusal: MessageFns<Refusal> = {
             message.configHash = Buffer.from(reader.bytes());
             continue;
           }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.traceId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1528,6 +1542,11 @@ export const Refusal: MessageFns<Refusal> = {
         : isSet(object.config_hash)
         ? Buffer.from(bytesFromBase64(object.config_hash))
         : Buffer.alloc(0),
+      traceId: isSet(object.traceId)
+        ? globalThis.String(object.traceId)
+        : isSet(object.trace_id)
+        ? globalThis.String(object.trace_id)
+        : "",
     };
   },
 
@@ -1593,6 +1612,9 @@ export const Refusal: MessageFns<Refusal> = {
     if (message.configHash.length !== 0) {
       obj.configHash = base64FromBytes(message.configHash);
     }
+    if (message.traceId !== "") {
+      obj.traceId = message.traceId;
+    }
     return obj;
   },
 
@@ -1625,6 +1647,7 @@ export const Refusal: MessageFns<Refusal> = {
     message.clientAddress = object.clientAddress ?? "";
     message.shadow = object.shadow ?? false;
     message.configHash = object.configHash ?? Buffer.alloc(0);
+    message.traceId = object.traceId ?? "";
     return message;
   },
 };
