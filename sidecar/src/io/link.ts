@@ -5,7 +5,7 @@ import { allocateText, type TextBuffer } from '@remora/http/byte-text';
 import { copyBytes } from '@remora/http/received-head';
 import type { OutputSlab, OutputSlabs } from './output-slabs.ts';
 import {
-  noContextFailure, openClient, protocolFailure, readDirectly, verifyError, wrapServer, type ClientTlsOptions, type ServerTlsOptions,
+  noContextFailure, openClient, protocolFailure, verifyError, wrapServer, type ClientTlsOptions, type ServerTlsOptions,
 } from './tls-socket.ts';
 import type { Turn } from './turn.ts';
 
@@ -157,7 +157,8 @@ export class Link {
   secure(first: Uint8Array, options: ServerTlsOptions): void {
     const socket = wrapServer(this.#raw, first, options);
     this.#useTls(socket);
-    readDirectly(socket, (bytes) => this.#read(bytes, bytes.length));
+    // Plain events: reading past the stream's buffer, or into memory of ours, saved nothing that could be measured.
+    socket.on('data', (bytes: TextBuffer) => this.#read(bytes, bytes.length));
     socket.once('secure', () => this.#turn((owner) => owner.onSecured?.()));
     socket.resume();
   }

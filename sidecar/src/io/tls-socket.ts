@@ -1,7 +1,6 @@
 import type net from 'node:net';
 import tls from 'node:tls';
 import { X509Certificate } from 'node:crypto';
-import type { TextBuffer } from '@remora/http/byte-text';
 
 /** How an accepted connection is secured. */
 export interface ServerTlsOptions {
@@ -62,19 +61,6 @@ export function verifyError(socket: tls.TLSSocket): string {
   if (typeof ssl?.verifyError !== 'function') return 'UNKNOWN';
   const error = ssl.verifyError();
   return error === null || error === undefined ? '' : ((error as NodeJS.ErrnoException).code ?? 'UNKNOWN');
-}
-
-/**
- * Reads of a server's TLS socket go straight to `deliver`, past the Readable's buffer and events: 'end' still comes by event. What is
- * pushed is valid as long as it is held, so it may be kept.
- */
-export function readDirectly(socket: tls.TLSSocket, deliver: (bytes: TextBuffer) => void): void {
-  const push = socket.push.bind(socket);
-  socket.push = (chunk: unknown): boolean => {
-    if (chunk === null) return push(chunk);
-    deliver(chunk as TextBuffer);
-    return true;
-  };
 }
 
 /** Opens a connection with TLS. Reads go where `onread` says. */

@@ -24,18 +24,24 @@ export interface TlsRigOptions {
   /** `h2c` makes it a port of protocol http2. */
   readonly upstreamProtocols?: readonly string[];
   readonly limits?: JsonObject;
+  /** Answers tell nothing of their connection. */
+  readonly quiet?: boolean;
 }
 
 /** Tests only: a gateway with one listener of protocol https, answering with what it knows of the connection or forwarding to `upstreamPort`. */
 export class TlsRig {
-  readonly plane = new LocalDataPlane({ nodeId: 'edge-1', kinds: kindsThatTell });
+  readonly plane: LocalDataPlane;
   port = 0;
   #index = 0;
   files = new Map<string, string>();
   ticketSecret: Uint8Array = Buffer.alloc(32, 7);
 
+  private constructor(kinds: ReadonlyMap<string, RuntimeKind<unknown>>) {
+    this.plane = new LocalDataPlane({ nodeId: 'edge-1', kinds });
+  }
+
   static async start(options: TlsRigOptions): Promise<TlsRig> {
-    const rig = new TlsRig();
+    const rig = new TlsRig(options.quiet === true ? runtimeKinds : kindsThatTell);
     await rig.use(options);
     const [bound] = await rig.plane.listen([{ name: 'gateway/secure', side: 'gateway', host: '127.0.0.1', port: 0, portName: 'secure' }]);
     rig.port = bound?.port ?? 0;
