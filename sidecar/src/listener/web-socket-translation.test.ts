@@ -113,6 +113,8 @@ interface Opened {
   readonly status: number;
   readonly fields: Readonly<Record<string, unknown>>;
   readonly side: Side;
+  /** Of the client's connection. */
+  close(): void;
 }
 
 async function connect(protocol: Protocol, port: number): Promise<Opened> {
@@ -127,7 +129,7 @@ async function connectHttp1(port: number): Promise<Opened> {
   const fields = Object.fromEntries(end.text.slice(0, at).split('\r\n').slice(1).map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 2)]));
   const side = new Side(end.socket);
   side.received = end.received.subarray(at + 4);
-  return { status: Number(end.text.slice(9, 12)), fields, side };
+  return { status: Number(end.text.slice(9, 12)), fields, side, close: () => end.close() };
 }
 
 async function connectHttp2(port: number): Promise<Opened> {
@@ -140,7 +142,7 @@ async function connectHttp2(port: number): Promise<Opened> {
     stream.once('response', resolve);
     stream.once('error', reject);
   });
-  return { status: Number(fields[':status']), fields, side };
+  return { status: Number(fields[':status']), fields, side, close: () => session.destroy() };
 }
 
 async function rig(app: App, protocol: Protocol, options: Partial<RigOptions> = {}): Promise<GatewayRig> {
@@ -169,7 +171,7 @@ describe.each(combinations)('a WebSocket from %s to %s', (from, to) => {
   it('carries bytes as they are, both ways, and ends each side on its own', async () => {
     const app = await startApp(to);
     const gateway = await rig(app, to);
-    const { side } = await connect(from, gateway.port);
+    const { side, close } = await connect(from, gateway.port);
     await vi.waitFor(() => expect(app.sides).toHaveLength(1));
     const [there] = app.sides as [Side];
     const [out, back] = [Buffer.alloc(700_000), Buffer.alloc(500_000)].map((buffer, i) => buffer.map((_byte, at) => (at * (7 + i)) >> 3));
@@ -192,6 +194,8 @@ describe.each(combinations)('a WebSocket from %s to %s', (from, to) => {
     expect(gateway.plane.readSeries()).toMatchObject([{ requests: 1, bytesIn: out.length, bytesOut: back.length + 4, tunnels: { opened: 1, active: 0 } }]);
     expect(gateway.plane.readSeries()[0]?.codes.get(101)).toBe(1);
     expect(gateway.refusals).toEqual([]);
+    close();
+    await gateway.untilNothingIsLeft();
   });
 
   it('passes a break on, from either side', async () => {
@@ -205,8 +209,10 @@ describe.each(combinations)('a WebSocket from %s to %s', (from, to) => {
     await vi.waitFor(() => expect(app.sides).toHaveLength(2));
     app.sides[1]?.break();
     await second.side.until('broken');
+    first.close();
+    second.close();
     await vi.waitFor(() => expect(gateway.refusals.map(({ reason }) => reason)).toEqual(['downstream-reset', 'upstream-reset']));
-    await untilTunnels(gateway, 0);
+    await gateway.untilNothingIsLeft();
   });
 
   it('is ended with a Close frame on both sides', async () => {

@@ -286,3 +286,48 @@ describe('limits', () => {
     await rig.untilNothingIsLeft();
   });
 });
+
+describe('whatever comes in which pieces', () => {
+  const answers = ['switch', 'refuse', 'ignore', 'wrong', 'break'] as const;
+
+  it('what follows a request to switch is only ever the bytes of its tunnel', async () => {
+    await fc.assert(fc.asyncProperty(fc.nat(2), fc.constantFrom(...answers), fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 8 }), fc.boolean(), async (before, answer, cuts, early) => {
+      const { rig, up } = await ends.rig(async (app) => {
+        for (let nth = 1; app.state === 'open'; nth++) {
+          await app.until(() => app.text.split('\r\n\r\n').length > nth || app.state !== 'open');
+          const request = app.text.split('\r\n\r\n')[nth - 1] ?? '';
+          if (!/^upgrade:/im.test(request)) app.send(ok('plain'));
+          else if (answer === 'switch') {
+            app.send(switchingAnswer());
+            return;
+          } else if (answer === 'refuse') app.send('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n');
+          else if (answer === 'ignore') app.send(ok('plain'));
+          else if (answer === 'wrong') app.send(switchingAnswer('', 'tcp'));
+          else app.reset();
+        }
+      }, { retries: { retries: 2 } });
+      const end = await ends.client(rig.port);
+      const smuggled = get('/smuggled', 'X-Smuggled: 1\r\n');
+      const text = get('/plain').repeat(before) + upgradeRequest() + (early ? smuggled : '');
+      for (let at = 0, nth = 0; at < text.length; nth++) {
+        const to = at + (cuts[nth % cuts.length] ?? 1);
+        end.send(text.slice(at, to));
+        at = to;
+        if (nth % 2 === 0) await new Promise(setImmediate);
+      }
+      const last = answer === 'switch' ? '101 ' : answer === 'refuse' ? '403 ' : answer === 'ignore' ? '200 ' : '502 ';
+      await end.until(() => end.text.split('HTTP/1.1 ').length === before + 2 || end.state !== 'open');
+      expect(end.text.split('HTTP/1.1 ').slice(1).map((part) => part.slice(0, 4))).toEqual([...Array.from({ length: before }, () => '200 '), last]);
+      if (!early && end.state === 'open') end.send(smuggled);
+      if (answer === 'switch') {
+        await Promise.race(up.connections.map((app) => app.until(() => app.text.endsWith(`\r\n\r\n${smuggled}`))));
+      } else {
+        await end.untilClosed();
+        expect(up.connections.map((app) => app.text).join('')).not.toContain('smuggled');
+      }
+      end.close();
+      for (const app of up.connections) app.close();
+      await rig.untilNothingIsLeft();
+    }), { numRuns: 40 });
+  });
+});
