@@ -18,13 +18,3 @@ export const errorCode = {
 
 /** Any 32-bit number can come from a peer. */
 export type ErrorCode = number;
-
-/** As the RFC spells it, for logs: `ENHANCE_YOUR_CALM`. */
-export function errorCodeName(code: ErrorCode): string {
-  return names[code] ?? `UNKNOWN_${code}`;
-}
-
-const names: readonly string[] = [
-  'NO_ERROR', 'PROTOCOL_ERROR', 'INTERNAL_ERROR', 'FLOW_CONTROL_ERROR', 'SETTINGS_TIMEOUT', 'STREAM_CLOSED', 'FRAME_SIZE_ERROR', 'REFUSED_STREAM',
-  'CANCEL', 'COMPRESSION_ERROR', 'CONNECT_ERROR', 'ENHANCE_YOUR_CALM', 'INADEQUATE_SECURITY', 'HTTP_1_1_REQUIRED',
-];

@@ -178,11 +178,6 @@ export class Http2Session {
     return stream;
   }
 
-  /** Calls back for each open stream. */
-  forEachStream(visit: (stream: Http2Stream) => void): void {
-    for (const stream of this.#core.streams.values()) visit(stream);
-  }
-
   /** Graceful: GOAWAY(2^31 - 1), later GOAWAY(last id); streams in flight finish (RFC 9113 section 6.8). Client role: one GOAWAY. */
   shutdown(): void {
     const core = this.#core;

@@ -13,11 +13,6 @@ export const staticFields: readonly (readonly [name: string, value: string])[] =
 
 export const staticCount: number = staticFields.length;
 
-/** Index of the first entry with this name; 0 where there is none. Not for the hot path. */
-export function staticNameIndex(name: string): number {
-  return staticFields.findIndex(([known]) => known === name) + 1;
-}
-
 export const staticIndex = {
   authority: 1, get: 2, post: 3, path: 4, rootPath: 4, http: 6, https: 7, status: 8, method: 2, scheme: 6, contentLength: 28,
 } as const;

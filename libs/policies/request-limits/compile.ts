@@ -2,6 +2,7 @@ import { parseDurationMs, parseSizeBytes } from '@remora/core/units';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { RequestLimits } from './gen/request-limits.ts';
 import { requestLimitsDefaults, requestLimitsSchema, type EffectiveRequestLimits } from './schema.ts';
+import { streamsPerConnectionDefault } from './wire.ts';
 
 /** What a policy for one route may set: the others are enforced before there is a route. */
 const routeFields: ReadonlySet<string> = new Set(['bodyBytes', 'grpcMessageBytes', 'tunnelBytes']);
@@ -19,7 +20,7 @@ export const requestLimitsAuthoring: AuthoringKind = {
   defaults: requestLimitsDefaults,
   compile(effective) {
     const message = toMessage(effective as unknown as EffectiveRequestLimits);
-    return { minFormat: message.grpcMessageBytes === undefined ? 1 : 2, body: RequestLimits.encode(message).finish() };
+    return { minFormat: message.grpcMessageBytes === undefined && message.streamsPerConnection === undefined ? 1 : 2, body: RequestLimits.encode(message).finish() };
   },
 };
 
@@ -36,6 +37,7 @@ function toMessage(effective: EffectiveRequestLimits): RequestLimits {
     bodyRateMin: bytes(effective.minBodyRate),
     idleTimeoutMs: ms(effective.idleTimeout),
     requestsPerConnection: count(effective.requestsPerConnection),
+    streamsPerConnection: effective.streamsPerConnection === streamsPerConnectionDefault ? undefined : effective.streamsPerConnection,
   };
 }
 

@@ -1,7 +1,7 @@
 import type { JsonObject } from '@remora/core/canonical-json';
 import { duration, size } from '@remora/policy-kit/scalars';
 import { z } from 'zod';
-import { headerBytesMax, headerBytesMin, headerCountMax } from './wire.ts';
+import { headerBytesMax, headerBytesMin, headerCountMax, streamsPerConnectionDefault, streamsPerConnectionMax } from './wire.ts';
 
 const hour = 3_600_000;
 const unlimited = z.literal('unlimited', { error: () => 'must be unlimited or a limit' });
@@ -25,6 +25,7 @@ export const requestLimitsSchema = z.strictObject({
   minBodyRate: size({ max: 1024 ** 3 }).optional(),
   idleTimeout: duration({ max: 24 * hour, zeroMeans: 'unlimited' }).optional(),
   requestsPerConnection: count(1_000_000_000).optional(),
+  streamsPerConnection: z.number().int().min(1).max(streamsPerConnectionMax).optional(),
 });
 
 /** The section after merging and defaults: what `compile` gets. */
@@ -40,6 +41,7 @@ export interface EffectiveRequestLimits {
   readonly minBodyRate: string;
   readonly idleTimeout: string;
   readonly requestsPerConnection: number | 'unlimited';
+  readonly streamsPerConnection: number;
 }
 
 /**
@@ -58,4 +60,5 @@ export const requestLimitsDefaults: JsonObject = {
   minBodyRate: '240B',
   idleTimeout: '60s',
   requestsPerConnection: 'unlimited',
+  streamsPerConnection: streamsPerConnectionDefault,
 };

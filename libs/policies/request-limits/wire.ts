@@ -31,6 +31,8 @@ export interface RequestLimitsSettings {
   readonly idleTimeoutMs: number;
   /** Requests after which a connection is closed; `unlimited` for none. */
   readonly requestsPerConnectionMax: number;
+  /** HTTP/2: requests that a connection may have open at once. Beyond it REFUSED_STREAM. */
+  readonly streamsMax: number;
 }
 
 /** No limit, as a number that every count and size is below. */
@@ -42,6 +44,9 @@ export const bodyRateGraceMs = 5_000;
 export const headerBytesMin = 1024;
 export const headerBytesMax = 1024 ** 2;
 export const headerCountMax = 1000;
+/** What RFC 9113 section 6.5.2 recommends at least. */
+export const streamsPerConnectionDefault = 100;
+export const streamsPerConnectionMax = 10_000;
 
 const dayMs = 86_400_000;
 
@@ -60,6 +65,7 @@ export const defaultRequestLimits: RequestLimitsSettings = Object.freeze({
   bodyRateMin: 240,
   idleTimeoutMs: 60_000,
   requestsPerConnectionMax: unlimited,
+  streamsMax: streamsPerConnectionDefault,
 });
 
 function decodeRequestLimits(bytes: Uint8Array): RequestLimitsSettings {
@@ -77,6 +83,7 @@ function decodeRequestLimits(bytes: Uint8Array): RequestLimitsSettings {
     bodyRateMin: wholeNumber(message.bodyRateMin, '/minBodyRate', 0, 1024 ** 3),
     idleTimeoutMs: wholeNumber(message.idleTimeoutMs, '/idleTimeout', 0, dayMs),
     requestsPerConnectionMax: limit(message.requestsPerConnection, '/requestsPerConnection', 1_000_000_000),
+    streamsMax: wholeNumber(message.streamsPerConnection ?? streamsPerConnectionDefault, '/streamsPerConnection', 1, streamsPerConnectionMax),
   });
 }
 

@@ -12,6 +12,8 @@ export interface ConnectionLimits {
   readonly bodyRateMin: number;
   readonly idleTimeoutMs: number;
   readonly requestsPerConnectionMax: number;
+  /** HTTP/2: requests at once. */
+  readonly streamsMax: number;
 }
 
 export const defaultConnectionLimits: ConnectionLimits = fromSettings(defaultRequestLimits);
@@ -30,5 +32,6 @@ function fromSettings(settings: RequestLimitsSettings): ConnectionLimits {
     bodyRateMin: settings.bodyRateMin,
     idleTimeoutMs: settings.idleTimeoutMs,
     requestsPerConnectionMax: settings.requestsPerConnectionMax,
+    streamsMax: settings.streamsMax,
   });
 }

@@ -2,6 +2,7 @@ import http2 from 'node:http2';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
 import { GatewayRig, type RigOptions } from '../testdata/gateway-rig.ts';
+import { headers, prefaceBytes, reset, settings } from '@remora/http/http2/testdata/frame-bytes';
 import { WireEnd, WireUpstream, echoRequests } from '@remora/testing/wire-end';
 
 const closers: (() => unknown)[] = [];
@@ -203,6 +204,16 @@ describe('a connection', () => {
     const session = await connect(gateway.port);
     for (let i = 0; i < 3; i++) expect((await ask(session, { ':path': '/' })).headers[':status']).toBe(200);
     await once(session, 'close');
+  });
+
+  it('says how many requests it takes at once, and refuses more so that they can be repeated', async () => {
+    const { rig: gateway } = await rig((end) => end.untilClosed(), { limits: { streamsPerConnection: 2 } });
+    const end = await WireEnd.connect(gateway.port);
+    closers.push(() => end.close());
+    end.send(Buffer.concat([prefaceBytes, settings(), headers(1), headers(3), headers(5)]));
+    await end.until(() => end.received.includes(reset(5, http2.constants.NGHTTP2_REFUSED_STREAM)));
+    const session = await connect(gateway.port);
+    await expect.poll(() => session.remoteSettings.maxConcurrentStreams).toBe(2);
   });
 
   it('does not wait for bodies that do not come', async () => {

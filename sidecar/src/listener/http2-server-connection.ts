@@ -247,6 +247,7 @@ function sessionLimits(limits: ConnectionLimits): Http2Limits {
   if (made === undefined) {
     made = Object.freeze({
       ...defaultHttp2Limits,
+      streamsMax: limits.streamsMax,
       head: limits.head,
       headerBlockBytesMax: Math.max(defaultHttp2Limits.headerBlockBytesMax, limits.head.bytesMax),
       headerBlockTimeoutMs: limits.headerTimeoutMs,

@@ -36,7 +36,11 @@ export interface RequestLimits {
     | bigint
     | undefined;
   /** Format 2. Absent: no limit. */
-  grpcMessageBytes?: number | undefined;
+  grpcMessageBytes?:
+    | number
+    | undefined;
+  /** Format 2. Absent: 100. */
+  streamsPerConnection?: number | undefined;
 }
 
 function createBaseRequestLimits(): RequestLimits {
@@ -52,6 +56,7 @@ function createBaseRequestLimits(): RequestLimits {
     requestsPerConnection: 0,
     tunnelBytes: undefined,
     grpcMessageBytes: undefined,
+    streamsPerConnection: undefined,
   };
 }
 
@@ -95,6 +100,9 @@ export const RequestLimits: MessageFns<RequestLimits> = {
     }
     if (message.grpcMessageBytes !== undefined) {
       writer.uint32(88).uint32(message.grpcMessageBytes);
+    }
+    if (message.streamsPerConnection !== undefined) {
+      writer.uint32(96).uint32(message.streamsPerConnection);
     }
     return writer;
   },
@@ -200,6 +208,14 @@ export const RequestLimits: MessageFns<RequestLimits> = {
             message.grpcMessageBytes = reader.uint32();
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.streamsPerConnection = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -265,6 +281,11 @@ export const RequestLimits: MessageFns<RequestLimits> = {
         : isSet(object.grpc_message_bytes)
         ? globalThis.Number(object.grpc_message_bytes)
         : undefined,
+      streamsPerConnection: isSet(object.streamsPerConnection)
+        ? globalThis.Number(object.streamsPerConnection)
+        : isSet(object.streams_per_connection)
+        ? globalThis.Number(object.streams_per_connection)
+        : undefined,
     };
   },
 
@@ -303,6 +324,9 @@ export const RequestLimits: MessageFns<RequestLimits> = {
     if (message.grpcMessageBytes !== undefined) {
       obj.grpcMessageBytes = Math.round(message.grpcMessageBytes);
     }
+    if (message.streamsPerConnection !== undefined) {
+      obj.streamsPerConnection = Math.round(message.streamsPerConnection);
+    }
     return obj;
   },
 
@@ -326,6 +350,7 @@ export const RequestLimits: MessageFns<RequestLimits> = {
       ? BigInt(object.tunnelBytes)
       : undefined;
     message.grpcMessageBytes = object.grpcMessageBytes ?? undefined;
+    message.streamsPerConnection = object.streamsPerConnection ?? undefined;
     return message;
   },
 };
