@@ -93,7 +93,7 @@ async function serve(session: Session, options: RunOptions, running: Running): P
   try {
     await applyInput(api, input, 0);
     const plan = { role, push: controlPlane.push, dataDir: join(dataDir, 'sidecar'), host: options.host, ...(options.port === undefined ? {} : { port: options.port }) };
-    const sidecar = startChild({ name: role.kind === 'gateway' ? `gateway ${role.name}` : `sidecar of ${role.name}`, env, onLine, args: [...sidecarArguments(plan), '--log-level', 'warn'] });
+    const sidecar = startChild({ name: role.kind === 'gateway' ? `gateway ${role.name}` : `sidecar of ${role.name}`, env, onLine, args: [...sidecarArguments(plan), '--log-level', 'warn', '--telemetry-interval', '1s'] });
     parts.push(sidecar);
     const { admin } = await sidecar.listening;
     const doors = await awaitEnforcing(api, String(admin), sidecar.ended);
