@@ -34,7 +34,8 @@ const passed = results.reduce((sum, result) => sum + result.passed, 0);
 for (const line of notRun) console.log(`not run: ${line}`);
 console.log(`\n${passed} passed, ${failed} failed`);
 if (values.report !== undefined) writeReport(values.report, results, notRun);
-process.exitCode = failed > 0 || passed === 0 || (notRun.length > 0 && process.env['REMORA_REQUIRE_ALL'] === '1') ? 1 : 0;
+// A suite that could not begin may have left something that listens.
+process.exit(failed > 0 || passed === 0 || (notRun.length > 0 && process.env['REMORA_REQUIRE_ALL'] === '1') ? 1 : 0);
 
 async function runSuite(suite: Suite): Promise<readonly SuiteResult[]> {
   const started = performance.now();

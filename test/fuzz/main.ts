@@ -53,4 +53,5 @@ for (const line of notRun) console.log(`not run: ${line}`);
 const failed = results.reduce((sum, result) => sum + result.failed.length, 0);
 console.log(`\n${cases} passed, ${failed} failed`);
 if (values.report !== undefined) writeReport(values.report, results, [...notRun]);
-process.exitCode = failed > 0 || (notRun.size > 0 && process.env['REMORA_REQUIRE_ALL'] === '1') ? 1 : 0;
+// A layer that could not begin may have left something that listens.
+process.exit(failed > 0 || (notRun.size > 0 && process.env['REMORA_REQUIRE_ALL'] === '1') ? 1 : 0);

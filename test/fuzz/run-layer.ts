@@ -23,6 +23,10 @@ export async function runLayer(layer: FuzzLayer, { seed, seconds, findingsMax }:
   let round = 0;
   try {
     missing = await layer.begin();
+  } catch (error) {
+    return { findings: [brokenRun(layer, seed, round, error)], summary: 'not begun', missing };
+  }
+  try {
     for (const entry of readCorpus(layer.name)) keep(await layer.replay(entry));
     for (const end = performance.now() + seconds * 1000; performance.now() < end && findings.size < findingsMax; round++) keep(await layer.round((seed + round * roundStep) >>> 0));
   } catch (error) {

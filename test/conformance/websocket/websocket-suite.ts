@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import WebSocket, { WebSocketServer } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
 import { until } from '../../processes/until.ts';
 import { withProxies } from '../proxy-under-test.ts';
 import type { CaseNote, Suite, SuiteResult, Wanted } from '../suite.ts';

@@ -2,8 +2,8 @@ import type { HeadLimits } from '@remora/http/head-scanner';
 import { headSizeMax, writeRequestHead, writeResponseHead, writeTrailers, noConnectionLine } from '@remora/http/head-writer';
 import type { MessageHead } from '@remora/http/message-head';
 import { MessageReader, type ReadMessage } from '@remora/http/message-reader';
-import { canonicalPath } from '@remora/http/canonical-path';
 import { allocateText } from '@remora/http/byte-text';
+import { isForwardable } from '../forwardable.ts';
 
 /** Bytes for the readers of `libs/http`, and where they are cut. */
 export interface CodecCase {
@@ -78,11 +78,9 @@ function contents(messages: readonly ReadMessage[]): string {
 
 /** How many go on: up to the first that is refused for its path, or asks for something else than HTTP. */
 function passedCount(messages: readonly ReadMessage[]): number {
-  const last = messages.findIndex(({ head }) => head.method === 'CONNECT' || head.protocol !== '' || (head.method !== '' && canonicalPath(head.path, strictPaths) === ''));
+  const last = messages.findIndex(({ head }) => head.protocol !== '' || (head.method !== '' && !isForwardable(head)));
   return last < 0 ? messages.length : last;
 }
-
-const strictPaths = { allowEncodedSlash: false, allowBackslash: false, mergeSlashes: false, resolveDotSegments: false, allowSemicolon: false, allowEncodedControl: false };
 
 function fields(head: MessageHead): string[] {
   const list: string[] = [];

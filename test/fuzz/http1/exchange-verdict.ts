@@ -20,9 +20,11 @@ export function judgeOutcome(outcome: Outcome): string {
 }
 
 /** What a second run with other segments must repeat: statuses, reasons, which request each answer is for, what reached the upstream. */
-export function outcomeText({ read, complete }: Outcome): string {
-  const answers = read.answers.map((answer) => [answer.status, headerOf(answer, 'x-remora-reason'), headerOf(answer, 'x-token').slice(8), answer.complete].join(' '));
-  return JSON.stringify([answers, complete.map(({ token, method, headers, body }) => [token.slice(8), method, headers.map(([name]) => name).filter((name) => !volatile.has(name)), body.length])]);
+export function outcomeText({ conversation, read, complete }: Outcome): string {
+  // Tokens that were spoiled are other ones in each run.
+  const tail = (token: string): string => (token.startsWith(conversation.prefix) ? token.slice(8) : '');
+  const answers = read.answers.map((answer) => [answer.status, headerOf(answer, 'x-remora-reason'), tail(headerOf(answer, 'x-token')), answer.complete].join(' '));
+  return JSON.stringify([answers, complete.map(({ token, method, headers, body }) => [tail(token), method, headers.map(([name]) => name).filter((name) => !volatile.has(name)), body.length])]);
 }
 
 /** Only some runs have these: they depend on time. */

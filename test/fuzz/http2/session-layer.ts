@@ -4,6 +4,7 @@ import { SessionEnd, type RecordedStream } from '@remora/http/http2/testdata/ses
 import { MessageReader } from '@remora/http/message-reader';
 import { Choice } from '../choice.ts';
 import { caseName, type CorpusEntry, type FuzzFinding, type FuzzLayer } from '../layer.ts';
+import { isForwardable } from '../forwardable.ts';
 import { fieldsOf } from '../http1/plan.ts';
 import { chooseCuts, cutAt } from '../segmentation.ts';
 import { Jury } from '../witness/jury.ts';
@@ -51,7 +52,7 @@ export class Http2SessionLayer implements FuzzLayer {
     if (account(whole) !== account(cut)) return [{ entry, problem: `depends on segments: ${account(whole)} | ${account(cut)}` }];
     const problem = misjudged(conversation, whole);
     if (problem !== '') return [{ entry, problem }];
-    const forwarded = whole.requests.filter(({ ended, reset, head }) => ended && reset === null && head !== null && head.protocol === '' && head.method !== 'CONNECT').map(translate);
+    const forwarded = whole.requests.filter(({ ended, reset, head }) => ended && reset === null && head !== null && isForwardable(head)).map(translate);
     const broken = forwarded.find((one) => typeof one === 'string');
     if (broken !== undefined) return [{ entry, problem: broken }];
     if (forwarded.length > 0 && seed % judgedShare === 0) this.#heard.push({ bytes: Buffer.concat(forwarded as Buffer[]), entry });
