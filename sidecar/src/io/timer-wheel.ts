@@ -56,6 +56,9 @@ export class TimerWheels {
   }
 }
 
+/** Timers that come this late come after a stall. */
+const stallMs = 20;
+
 /** Just under one turn of the near wheel. */
 const nearMs = 1000;
 
@@ -93,6 +96,7 @@ class Wheel {
   /** Ticks since the start that have been run. */
   #ticks = 0;
   #waking: { cancel(): void } | null = null;
+  #dueAt = 0;
 
   constructor(shape: { slotMs: number; slots: number }, clock: Clock, timers: Timers, endTurn: () => void) {
     this.#slotMs = shape.slotMs;
@@ -124,8 +128,18 @@ class Wheel {
   }
 
   #wake(): void {
-    const at = (this.#ticks + 1) * this.#slotMs;
-    this.#waking = this.#timers.after(Math.max(1, at - this.#clock.monotonicMs()), () => this.#run());
+    this.#dueAt = (this.#ticks + 1) * this.#slotMs;
+    this.#waking = this.#timers.after(Math.max(1, this.#dueAt - this.#clock.monotonicMs()), () => this.#awake());
+  }
+
+  /**
+   * After a stall the loop runs its timers before it reads its sockets. What waits there may be what a timer waits for, so it is read first: a
+   * peer is not to blame that this thread did not look.
+   */
+  #awake(): void {
+    if (this.#clock.monotonicMs() - this.#dueAt < stallMs) return this.#run();
+    const immediate = setImmediate(() => this.#run());
+    this.#waking = { cancel: () => clearImmediate(immediate) };
   }
 
   #run(): void {
