@@ -61,7 +61,7 @@ describe('examples in the documentation', () => {
     expect(blocks.filter(({ file }) => file === 'README.md').map(({ text }) => text)).toEqual([readFileSync(path.join(repositoryRoot, 'deploy/examples/02-my-app/app.yaml'), 'utf8')]);
   });
 
-  test.each(['README.md', 'docs/documents.md', 'docs/tunnels.md'])('%s: together they are a mesh', (page) => {
+  test.each(['README.md', 'docs/documents.md', 'docs/tunnels.md', 'docs/grpc.md'])('%s: together they are a mesh', (page) => {
     const { keys, problems } = problemsOf(blocks.filter(({ file }) => file === page).map(({ name, text }) => ({ name, bytes: text })));
     expect(problems).toEqual([]);
     expect(planProblems(keys)).toEqual([]);
