@@ -1,4 +1,5 @@
 import tls from 'node:tls';
+import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { accessLogAuthoring } from '@remora/policy-access-log/compile';
 import { ipAccessAuthoring } from '@remora/policy-ip-access/compile';
@@ -127,6 +128,63 @@ describe('an inbound port that carries TCP', () => {
   });
 });
 
+describe('a TCP connection', () => {
+  async function open(): Promise<{ plane: LocalDataPlane; client: WireEnd; app: WireEnd; refusals: RefusalRecord[] }> {
+    const up = await ends.upstream(() => {});
+    const { plane, refusals } = await start('service', (builder) => builder.inbound({ portName: 'db', protocol: 'tcp' }));
+    const client = await ends.client(await listen(plane, inboundSpec(up)));
+    return { plane, client, app: await up.connection(1), refusals };
+  }
+
+  it('carries bytes as they are, both ways, and ends each side on its own', async () => {
+    await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 2000 }), fc.nat(400), fc.boolean(), async (piece, times, clientFirst) => {
+      const { plane, client, app, refusals } = await open();
+      const bytes = Buffer.concat(Array.from({ length: times }, () => Buffer.from(piece)));
+      const [first, second] = clientFirst ? [client, app] : [app, client];
+      first.send(bytes);
+      first.end();
+      await second.until(() => second.state === 'end');
+      expect(second.received.equals(bytes)).toBe(true);
+      second.send(bytes);
+      second.end();
+      await first.until(() => first.state === 'end');
+      expect(first.received.equals(bytes)).toBe(true);
+      await vi.waitFor(() => expect(plane.readSeries()[0]).toMatchObject({ bytesIn: bytes.length, bytesOut: bytes.length, tunnels: { active: 0 } }));
+      expect(refusals).toEqual([]);
+      await plane.close();
+    }), { numRuns: 15 });
+  });
+
+  it('passes a reset on, from either side', async () => {
+    const one = await open();
+    one.client.send('x');
+    await one.app.untilText('x');
+    one.client.reset();
+    await one.app.until(() => one.app.state === 'reset');
+    const other = await open();
+    other.client.send('x');
+    await other.app.untilText('x');
+    other.app.reset();
+    await other.client.until(() => other.client.state === 'reset');
+    await vi.waitFor(() => expect([...one.refusals, ...other.refusals].map(({ reason }) => reason)).toEqual(['downstream-reset', 'upstream-reset']));
+  });
+
+  it('whose client is gone before there was an instance leaves nothing behind', async () => {
+    const { plane } = await start('service', (builder) => builder.inbound({ portName: 'db', protocol: 'tcp' }));
+    const port = await listen(plane, { name: 'inbound/db', side: 'inbound', portName: 'db', app: { host: '198.51.100.1', port: 9 } });
+    for (const leave of [(end: WireEnd) => end.reset(), (end: WireEnd) => end.close()]) {
+      const client = await ends.client(port);
+      client.send('early');
+      leave(client);
+    }
+    await vi.waitFor(async () => {
+      const { threads: [thread] } = await plane.describe() as { threads: { connections: number; pools: { active: number; open: number }[] }[] };
+      expect(thread).toMatchObject({ connections: 0 });
+      expect(thread?.pools.filter(({ active, open: connections }) => active + connections > 0)).toEqual([]);
+    });
+  });
+});
+
 describe('an outbound port for one destination', () => {
   it('leads to the TCP port it names, chooses among instances, and passes over those that are not there', async () => {
     const [up, gone] = [await ends.upstream(greets), await ends.upstream(() => {})];
@@ -168,6 +226,8 @@ describe('a gateway\'s listener', () => {
     const { plane } = await start('gateway', (builder) => builder.listener({ name: 'db', protocol: 'tcp' })
       .destination({ service: 'db', ports: [{ name: 'sql', port: 5432, protocol: 'tcp' }] }).route(route('db', 'db', 'db') as { name: string }));
     await endpoints(plane, 'db', 'sql', up);
+    const question = { side: 'gateway', method: 'GET', authority: 'any', path: '/', headers: {} } as const;
+    expect(await plane.explainRequest(question)).toMatchObject({ listener: 'db', carries: 'tcp', route: 'db', outcome: 'forward', targets: [{ service: 'db', port: 'sql', endpoints: [{ address: `127.0.0.1:${up.port}` }] }] });
     const client = await ends.client(await listen(plane, { name: 'gateway/db', side: 'gateway', portName: 'db' }));
     await client.untilText('220 ready');
     client.end();

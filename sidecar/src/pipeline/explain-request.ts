@@ -1,4 +1,5 @@
 import { canonicalPath } from '@remora/http/canonical-path';
+import { connectionHead, isConnection } from './connection-head.ts';
 import { buildRequestHead } from '@remora/http/head-builder';
 import type { MessageHead } from '@remora/http/message-head';
 import { undecided, type RouteHit } from '@remora/router/route-table';
@@ -19,12 +20,23 @@ export function explainRequest(generation: Generation | null, question: RequestQ
   const snapshot = { version: generation.label.version, hash: generation.hash };
   if (question.side === 'outbound') return { snapshot, ...explainOutbound(generation, head) };
   const ports = question.side === 'inbound' ? generation.inbound : generation.listeners;
-  const port = question.listener === undefined ? [...ports.values()][0] : ports.get(question.listener);
+  const usual = [...ports.values()].find(({ transport }) => transport === 'http') ?? [...ports.values()][0];
+  const port = question.listener === undefined ? usual : ports.get(question.listener);
   if (port === undefined) return { snapshot, outcome: 'refused', reason: 'no-route', detail: 'no such port or listener', known: [...ports.keys()] };
   return { snapshot, listener: port.name, ...explainProvider(port, head) };
 }
 
+/** A TCP connection has nothing but the name in its ClientHello, asked for as the host. */
+function explainConnection(port: ProviderPort, authority: string): object {
+  const head = connectionHead(port.transport === 'tls' ? 'tls' : 'tcp', authority);
+  const hit = port.table.match(head);
+  if (hit === undecided) return { carries: port.transport, outcome: 'refused', reason: 'bad-request', detail: 'a match could not be evaluated' };
+  const route: ProviderRoute = hit?.value ?? port.fallback;
+  return { carries: port.transport, route: route.place.route, policies: policiesOf(route.place.settings, true), ...explainAction(route, head) };
+}
+
 function explainProvider(port: ProviderPort, head: MessageHead): object {
+  if (port.transport !== 'http') return explainConnection(port, head.authority);
   const path = canonicalPath(head.path, port.pathRules);
   if (path === '') return { outcome: 'refused', reason: 'bad-path' };
   head.setPath(path);
@@ -57,6 +69,8 @@ function explainAction({ action }: ProviderRoute, head: MessageHead): object {
 }
 
 function explainOutbound(generation: Generation, head: MessageHead): object {
+  const tcp = generation.tcpByAuthority.get(head.authority);
+  if (tcp !== undefined && !generation.byAuthority.has(head.authority)) return { carries: 'tcp', outcome: 'forward', ...explainCaller(tcp, connectionHead('tcp', ''), () => null) };
   const destination = generation.byAuthority.get(head.authority);
   if (destination === undefined) return { outcome: 'refused', reason: 'unknown-destination', known: [...generation.byAuthority.keys()].slice(0, 100) };
   const path = canonicalPath(head.path, destination.pathRules);
@@ -72,7 +86,7 @@ function explainCaller(destination: Destination, head: MessageHead, override: (r
   return {
     destination: destination.service,
     destinationRoute: route.caller.route,
-    callerPolicies: policiesOf(override(route.caller.route) ?? route.caller.settings),
+    callerPolicies: policiesOf(override(route.caller.route) ?? route.caller.settings, isConnection(head)),
     subsets: route.targets.map(describeTarget),
   };
 }
@@ -91,6 +105,6 @@ function variablesOf(hit: RouteHit<unknown> | null): Record<string, string> {
   return Object.fromEntries((hit?.pathNames ?? []).map((name, i) => [name, hit?.pathValues[i] ?? '']));
 }
 
-function policiesOf(settings: EffectiveSettings): object[] {
-  return settings.sections.map(({ kind, shadow, origins }) => ({ kind, shadow, policies: [...new Set(origins.map(({ policy }) => policy))] }));
+function policiesOf(settings: EffectiveSettings, tcp = false): object[] {
+  return settings.sections.filter(({ runtime }) => !tcp || runtime.tcp === true).map(({ kind, shadow, origins }) => ({ kind, shadow, policies: [...new Set(origins.map(({ policy }) => policy))] }));
 }
