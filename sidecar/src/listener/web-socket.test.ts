@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import fc from 'fast-check';
+import type { WireEnd } from '@remora/testing/wire-end';
 import { webSocketAccept } from '../io/web-socket-key.ts';
+import { defaultPoolLimits } from '../upstream/pool-limits.ts';
 import { TunnelEnds, frame, switches, switchingAnswer, tunnelsOf, untilTunnels, upgradeRequest, webSocketKey } from '../testdata/tunnel-ends.ts';
 
 const ends = new TunnelEnds();
@@ -219,6 +221,26 @@ describe('a tunnel', () => {
     expect(rig.plane.readSeries()[0]?.codes.get(101)).toBe(1);
   });
 });
+
+it('more tunnels than an instance may have connections for requests take no room from requests', async () => {
+  const { rig, up } = await ends.rig(async (app) => {
+    await app.untilText('\r\n\r\n');
+    app.send(/^upgrade:/im.test(app.text) ? switchingAnswer() : ok('plain'));
+  });
+  const opened: WireEnd[] = [];
+  while (opened.length < defaultPoolLimits.connectionsMax + 50) {
+    const some = await Promise.all(Array.from({ length: 50 }, () => ends.client(rig.port)));
+    for (const end of some) end.send(upgradeRequest());
+    await Promise.all(some.map((end) => end.untilText('\r\n\r\n')));
+    opened.push(...some);
+  }
+  expect(opened.filter(({ text }) => !text.startsWith('HTTP/1.1 101 '))).toEqual([]);
+  const plain = await ends.client(rig.port);
+  plain.send(get());
+  await plain.untilText('plain');
+  expect((await tunnelsOf(rig)).count).toBe(opened.length);
+  expect((await rig.leftovers()).open).toBe(up.connections.length);
+}, 60_000);
 
 /** Pieces of these sizes, the same for the same seed. */
 function bytesOf(seed: number, sizes: readonly number[]): Buffer[] {

@@ -189,6 +189,7 @@ export class ClientConnection extends WheelNode implements LinkOwner, UpstreamSt
     this.#attempt = null;
     // From earlier calls, for the time between two.
     this.#thread.wheels.cancel(this);
+    this.pool.switched(this);
     const early = at < length ? asText(Buffer.from(bytes.subarray(at, length))) : null;
     attempt.switchTo(new UpstreamTunnel(this.#link, this.#thread, attempt, { early, readEnded: this.#readEnded, onGone: () => this.pool.removed(this) }));
     attempt.onHead(head, false);

@@ -11,6 +11,8 @@ export class Http1Pool extends UpstreamPool {
   readonly #connect: (pool: Http1Pool) => ClientConnection;
   readonly #waiting: Attempt[] = [];
   readonly #all = new Set<ClientConnection>();
+  /** Connections that have switched protocols. They take no room from calls: each has a client's connection, and those are bounded. */
+  readonly #tunnels = new Set<ClientConnection>();
 
   constructor(address: UpstreamAddress, limits: PoolLimits, connect: (pool: Http1Pool) => ClientConnection) {
     super(address);
@@ -56,11 +58,22 @@ export class Http1Pool extends UpstreamPool {
 
   /** A connection is gone, busy or idle. */
   removed(connection: ClientConnection): void {
+    if (this.#tunnels.delete(connection)) return;
     this.#all.delete(connection);
     this.notIdle(connection);
+    this.#openForNext();
+  }
+
+  /** A connection has switched protocols: it serves no calls any more. */
+  switched(connection: ClientConnection): void {
+    this.#all.delete(connection);
+    this.#tunnels.add(connection);
+    this.#openForNext();
+  }
+
+  #openForNext(): void {
     const next = this.#waiting.shift();
-    if (next === undefined) return;
-    this.#open().begin(next);
+    if (next !== undefined) this.#open().begin(next);
   }
 
   #open(): ClientConnection {
@@ -76,12 +89,12 @@ export class Http1Pool extends UpstreamPool {
 
   override destroy(): void {
     this.retire();
-    for (const connection of this.#all) connection.close();
+    for (const connection of [...this.#all, ...this.#tunnels]) connection.close();
   }
 
   override describe(now: number): PoolDescription {
     return {
-      address: this.address, protocol: this.protocol, active: this.active, open: this.#all.size, idle: this.#idle.length, waiting: this.#waiting.length,
+      address: this.address, protocol: this.protocol, active: this.active, open: this.#all.size + this.#tunnels.size, idle: this.#idle.length, waiting: this.#waiting.length,
       down: this.downUntil > now,
     };
   }
