@@ -62,6 +62,28 @@ describe('a handshake', () => {
   });
 });
 
+describe('what others are told', () => {
+  it('the upstream, and the client\'s own word is not believed', async () => {
+    const upstream = net.createServer((socket) => {
+      socket.on('error', () => {});
+      socket.once('data', (head: Buffer) => socket.end(`HTTP/1.1 200 OK\r\nContent-Length: ${head.length}\r\n\r\n${head.toString('latin1')}`));
+    });
+    await new Promise<void>((resolve) => {
+      upstream.listen(0, '127.0.0.1', resolve);
+    });
+    const rig = await start({ upstreamPort: (upstream.address() as net.AddressInfo).port });
+    const { text } = await visit(rig.port, {}, 'GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: http\r\nConnection: close\r\n\r\n');
+    expect(text.match(/x-forwarded-proto: \w+/gi)).toEqual(['x-forwarded-proto: https']);
+    upstream.close();
+  });
+
+  it.each([['GET', 301], ['HEAD', 301], ['POST', 308]])('%s without TLS, where the listener redirects to https: %i', async (method, status) => {
+    const rig = await start({ listener: { port: 8443 }, plain: { redirect: 'https' } });
+    const text = await raw(rig.plainPort, `${method} /a/b?c=d HTTP/1.1\r\nHost: shop.test:8080\r\nConnection: close\r\n\r\n`);
+    expect(text).toMatch(new RegExp(`^HTTP/1\\.1 ${status} [^]*location: https://shop\\.test:8443/a/b\\?c=d\r\n`));
+  });
+});
+
 describe('certificates', () => {
   const named = (dns: readonly string[], keyType: 'ec' | 'rsa' | 'ed25519' = 'ec'): TestCertificateOptions => ({ commonName: `${keyType} ${dns.join(' ')}`, dns, keyType });
   const several = [

@@ -24,6 +24,8 @@ export interface TlsRigOptions {
   /** `h2c` makes it a port of protocol http2. */
   readonly upstreamProtocols?: readonly string[];
   readonly limits?: JsonObject;
+  /** A second listener, without TLS. */
+  readonly plain?: DeepPartial<Listener>;
   /** Answers tell nothing of their connection. */
   readonly quiet?: boolean;
 }
@@ -32,6 +34,8 @@ export interface TlsRigOptions {
 export class TlsRig {
   readonly plane: LocalDataPlane;
   port = 0;
+  /** Of `plain`. */
+  plainPort = 0;
   #index = 0;
   files = new Map<string, string>();
   ticketSecret: Uint8Array = Buffer.alloc(32, 7);
@@ -45,6 +49,12 @@ export class TlsRig {
     await rig.use(options);
     const [bound] = await rig.plane.listen([{ name: 'gateway/secure', side: 'gateway', host: '127.0.0.1', port: 0, portName: 'secure' }]);
     rig.port = bound?.port ?? 0;
+    if (options.plain !== undefined) {
+      const both = await rig.plane.listen([
+        { name: 'gateway/secure', side: 'gateway', host: '127.0.0.1', port: rig.port, portName: 'secure' }, { name: 'gateway/plain', side: 'gateway', host: '127.0.0.1', port: 0, portName: 'plain' },
+      ]);
+      rig.plainPort = both.find(({ name }) => name === 'gateway/plain')?.port ?? 0;
+    }
     return rig;
   }
 
@@ -65,6 +75,7 @@ export class TlsRig {
     const settings = builder.settings({ kind: 'requestLimits', minFormat, body: Buffer.from(body) });
     const certified = options.certificates.map((_, i) => ({ certFile: `/${i}.crt`, keyFile: `/${i}.key` }));
     builder.listener({ name: 'secure', protocol: 'https', settings, tls: { certificates: certified, ...options.tls }, ...options.listener });
+    if (options.plain !== undefined) builder.listener({ name: 'plain', settings, ...options.plain });
     builder.destination({ service: 'app', ports: [{ name: 'http', port: 8080, protocol: 'http', ...(options.upstreamTls && { tls: options.upstreamTls }) }] });
     builder.route({
       name: 'all', settings,
