@@ -19,16 +19,18 @@ export class ProcessWitness implements Witness {
   readonly #waiting: { readonly resolve: (line: Line) => void; readonly reject: (error: Error) => void }[] = [];
   /** Says of a refusal whether it only means that the input ended within a message. */
   readonly #isEnd: (refusal: string) => boolean;
-  #closing = false;
+  #ended = '';
 
   private constructor(name: string, command: readonly string[], env: Readonly<Record<string, string>>, isEnd: (refusal: string) => boolean) {
     this.name = name;
     this.#isEnd = isEnd;
     this.#child = spawn(command[0] ?? '', command.slice(1), { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...env } });
     createInterface({ input: this.#child.stdout }).on('line', (text) => this.#waiting.shift()?.resolve(JSON.parse(text) as Line));
-    this.#child.once('exit', (code) => {
-      for (const { reject } of this.#waiting.splice(0)) reject(new Error(`${name} ended with ${code}`));
-      if (!this.#closing) throw new Error(`${name} ended with ${code}`);
+    // Its end is told by `exit`.
+    this.#child.stdin.on('error', () => {});
+    this.#child.once('exit', (code, signal) => {
+      this.#ended = `${name} ended with ${signal ?? code}`;
+      for (const { reject } of this.#waiting.splice(0)) reject(new Error(this.#ended));
     });
   }
 
@@ -56,6 +58,7 @@ export class ProcessWitness implements Witness {
   }
 
   #ask(id: number, bytes: Uint8Array): Promise<Line> {
+    if (this.#ended !== '') return Promise.reject(new Error(this.#ended));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
       this.#child.stdin.write(`${JSON.stringify({ id, bytes: Buffer.from(bytes).toString('base64') })}\n`);
@@ -63,7 +66,7 @@ export class ProcessWitness implements Witness {
   }
 
   async close(): Promise<void> {
-    this.#closing = true;
+    if (this.#ended !== '') return;
     const ended = new Promise((resolve) => this.#child.once('exit', resolve));
     this.#child.stdin.end();
     await ended;
