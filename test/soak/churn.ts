@@ -31,7 +31,7 @@ export async function editOnce(controlPlane: RunningControlPlane, round: number,
   const name = `churn-${round % names}`;
   const documents = [
     `{kind: Route, name: ${name}, gateway: edge, match: {path: {prefix: /${name}}}, to: [{service: orders}]}`,
-    `{kind: Policy, name: ${name}, target: {gateway: edge, route: ${name}}, transform: {response: {headers: {set: {x-round: "${round}"}}}}, timeout: {request: ${1 + (round % 9)}s}}`,
+    `{kind: Policy, name: ${name}, target: {gateway: edge, route: ${name}}, transform: {response: {headers: {set: {x-round: "${round}"}}}}, timeout: {request: ${10 + (round % 9)}s}}`,
   ];
   if (round % 4 === 0) documents.push(poolDocument(appPort, round));
   await controlPlane.apply(documents.join('\n---\n'), round % 16 === 0 ? '?wait=applied&timeout=5s' : '');
