@@ -50,6 +50,7 @@ export class Http2Stream {
   stalledAt = 0;
   /** Ring of streams that wait to send; null: not in it. */
   nextWaiting: Http2Stream | null = null;
+  previousWaiting: Http2Stream | null = null;
 
   constructor(core: SessionCore, id: number, openedAt: number) {
     this.core = core;

@@ -63,12 +63,19 @@ export class SendSide {
     if (stream === null) {
       this.window += increment;
       if (this.window > windowMax) return false;
+      this.pump();
     } else {
       stream.sendWindow += increment;
       if (stream.sendWindow > windowMax) return false;
+      // Whoever else waits while the connection could take more waits for a window of its own.
+      while (stream.nextWaiting !== null && stream.sendWindow > 0 && this.#open) this.#writeQueued(stream);
     }
-    this.pump();
     return true;
+  }
+
+  /** The connection takes more. */
+  get #open(): boolean {
+    return this.window > 0 && !this.#core.output.congested && this.#core.failure === null;
   }
 
   /** The peer's SETTINGS_INITIAL_WINDOW_SIZE changed by `delta` (RFC 9113 section 6.9.2). */
@@ -87,7 +94,7 @@ export class SendSide {
     this.#pumping = true;
     // Streams in a row that could send nothing: when it is all of them, only the peer can help.
     let blocked: Http2Stream | null = null;
-    while (this.#last !== null && this.window > 0 && !this.#core.output.congested && this.#core.failure === null) {
+    while (this.#last !== null && this.#open) {
       const stream: Http2Stream = this.#last.nextWaiting as Http2Stream;
       if (stream === blocked) break;
       if (stream.sendWindow <= 0) {
@@ -102,13 +109,16 @@ export class SendSide {
     this.#pumping = false;
   }
 
-  /** The stream that has waited longest without any progress; null where none waits. */
-  longestStalled(): Http2Stream | null {
-    let longest: Http2Stream | null = null;
+  /** Streams that have waited since `before` or longer without any progress, and since when the next one has; Infinity where none waits. */
+  stalled(before: number): { readonly streams: readonly Http2Stream[]; readonly nextAt: number } {
+    const streams: Http2Stream[] = [];
+    let nextAt = Infinity;
     for (const stream of this.#core.streams.values()) {
-      if (stream.nextWaiting !== null && (longest === null || stream.stalledAt < longest.stalledAt)) longest = stream;
+      if (stream.nextWaiting === null) continue;
+      if (stream.stalledAt <= before) streams.push(stream);
+      else nextAt = Math.min(nextAt, stream.stalledAt);
     }
-    return longest;
+    return { streams, nextAt };
   }
 
   /** Nothing more is sent on a stream whose peer wants no more of it. */
@@ -199,25 +209,26 @@ export class SendSide {
   }
 
   #join(stream: Http2Stream): void {
-    if (this.#last === null) stream.nextWaiting = stream;
-    else {
-      stream.nextWaiting = this.#last.nextWaiting;
-      this.#last.nextWaiting = stream;
-    }
+    const last = this.#last ?? stream;
+    const first = last.nextWaiting ?? stream;
+    stream.nextWaiting = first;
+    stream.previousWaiting = last;
+    last.nextWaiting = stream;
+    first.previousWaiting = stream;
     this.#last = stream;
   }
 
   #leave(stream: Http2Stream): void {
-    const next = stream.nextWaiting;
-    if (next === null) return;
+    const { nextWaiting: next, previousWaiting: previous } = stream;
+    if (next === null || previous === null) return;
     stream.nextWaiting = null;
+    stream.previousWaiting = null;
     if (next === stream) {
       this.#last = null;
       return;
     }
-    let previous = next;
-    while (previous.nextWaiting !== stream) previous = previous.nextWaiting as Http2Stream;
     previous.nextWaiting = next;
+    next.previousWaiting = previous;
     if (this.#last === stream) this.#last = previous;
   }
 }

@@ -112,14 +112,9 @@ export class SessionClock {
   /** A peer that gives no window, or does not read, holds memory: for a bounded time only (security.md 2.4). */
   #checkStalled(now: number, timeoutMs: number): void {
     const core = this.#core;
-    for (let stream = core.sender.longestStalled(); stream !== null; stream = core.sender.longestStalled()) {
-      if (now < stream.stalledAt + timeoutMs) {
-        core.wakeBy(stream.stalledAt + timeoutMs);
-        return;
-      }
-      core.streamError(stream, errorCode.cancel, 'stalled');
-      if (core.failure !== null) return;
-    }
+    const { streams, nextAt } = core.sender.stalled(now - timeoutMs);
+    if (nextAt < Infinity) core.wakeBy(nextAt + timeoutMs);
+    for (const stream of streams) if (core.failure === null) core.streamError(stream, errorCode.cancel, 'stalled');
   }
 }
 
