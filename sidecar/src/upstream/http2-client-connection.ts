@@ -1,13 +1,12 @@
-import { defaultHttp2Limits, type Http2Limits } from '@remora/http/http2/http2-limits';
 import { Http2Session } from '@remora/http/http2/http2-session';
 import type { Http2Stream } from '@remora/http/http2/http2-stream';
 import type { Http2Failure, SessionEvents, StreamOwner } from '@remora/http/http2/session-ports';
 import type { TextBuffer } from '@remora/http/byte-text';
 import type { Attempt } from './attempt.ts';
-import { upstreamHeadLimits } from './client-connection.ts';
+import { sessionLimits } from './client-session-limits.ts';
 import { Http2ClientStream } from './http2-client-stream.ts';
 import type { Http2Pool } from './http2-pool.ts';
-import type { PoolLimits } from './pool-limits.ts';
+import { KeepAlive } from './keep-alive.ts';
 import type { Link, LinkOwner } from '../io/link.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
@@ -39,8 +38,7 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
   /** Calls that found no room after all: told at the end of the turn. */
   #refused: Http2ClientStream[] = [];
   #idleSince: number;
-  /** Last PING of an idle connection. */
-  #pingedAt: number;
+  readonly #keepAlive: KeepAlive;
   /** When the session wants to look at the time. */
   #sessionDueAt = Infinity;
   /** What the timer is armed for. */
@@ -52,7 +50,7 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
     this.#thread = thread;
     this.#openedAt = thread.turn.now();
     this.#idleSince = this.#openedAt;
-    this.#pingedAt = this.#openedAt;
+    this.#keepAlive = new KeepAlive(pool.limits, this.#openedAt);
     this.#link = pool.openLink(thread.links, this);
     this.#session = new Http2Session({
       role: 'client', output: this.#link, events: this, arena: thread.arena, limits: sessionLimits(pool.limits), now: () => thread.turn.now(),
@@ -75,7 +73,7 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
 
   begin(attempt: Attempt): void {
     this.requests++;
-    this.streams++;
+    if (this.streams++ === 0 && this.#connected) this.#arm();
     if (this.requests >= this.pool.limits.requestsPerConnectionMax) this.#draining = true;
     const stream = new Http2ClientStream(this, attempt);
     if (attempt.call.head.protocol !== '' && !this.#session.ready) {
@@ -149,6 +147,7 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
 
   onRead(bytes: TextBuffer, length: number): void {
     this.#session.read(bytes, 0, length);
+    if (this.#keepAlive.read(this.#thread.turn.now(), this.#session.counters.framesIn)) this.#arm();
   }
 
   onEnd(): void {
@@ -232,12 +231,9 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
   }
 
   #nextDue(): number {
-    const { idleTimeoutMs, maxAgeMs, keepAliveIdle, keepAliveMs } = this.pool.limits;
-    let at = this.#sessionDueAt;
-    if (this.streams === 0) {
-      at = Math.min(at, this.#idleSince + idleTimeoutMs);
-      if (keepAliveIdle && keepAliveMs > 0) at = Math.min(at, this.#pingedAt + keepAliveMs);
-    }
+    const { idleTimeoutMs, maxAgeMs } = this.pool.limits;
+    let at = Math.min(this.#sessionDueAt, this.#keepAlive.dueAt(this.streams > 0));
+    if (this.streams === 0) at = Math.min(at, this.#idleSince + idleTimeoutMs);
     if (maxAgeMs > 0 && !this.#draining) at = Math.min(at, this.#openedAt + maxAgeMs);
     return at;
   }
@@ -245,7 +241,7 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
   fire(): void {
     this.#armedFor = Infinity;
     if (this.#link.closed) return;
-    const { idleTimeoutMs, maxAgeMs, keepAliveIdle, keepAliveMs } = this.pool.limits;
+    const { idleTimeoutMs, maxAgeMs } = this.pool.limits;
     const now = this.#thread.turn.now();
     if (now >= this.#sessionDueAt) {
       this.#sessionDueAt = Infinity;
@@ -254,8 +250,8 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
     if (this.#link.closed) return;
     if (this.streams === 0 && now >= this.#idleSince + idleTimeoutMs) this.close();
     else if (maxAgeMs > 0 && now >= this.#openedAt + maxAgeMs) this.drain();
-    else if (this.streams === 0 && keepAliveIdle && keepAliveMs > 0 && now >= this.#pingedAt + keepAliveMs) {
-      this.#pingedAt = now;
+    else if (now >= this.#keepAlive.dueAt(this.streams > 0)) {
+      this.#keepAlive.pinged(now, this.#session.counters.framesIn);
       this.#session.ping();
     }
     if (!this.#link.closed) this.#arm();
@@ -303,21 +299,3 @@ export interface ConnectionDescription {
   readonly resetsOut: number;
   readonly pingsOut: number;
 }
-
-/**
- * A connection is shared: the window of all streams together must not let a few whose clients read slowly stop the others, so it has room for 64
- * of them. That is also the most that one connection's peers can make us hold.
- */
-function sessionLimits(pool: PoolLimits): Http2Limits {
-  let limits = madeLimits.get(pool);
-  if (limits === undefined) {
-    const { keepAliveMs, keepAliveTimeoutMs } = pool;
-    limits = Object.freeze({
-      ...defaultHttp2Limits, head: upstreamHeadLimits, streamWindowBytes: 256 * 1024, connectionWindowBytes: 64 * 256 * 1024, keepAliveMs, keepAliveTimeoutMs,
-    });
-    madeLimits.set(pool, limits);
-  }
-  return limits;
-}
-
-const madeLimits = new WeakMap<PoolLimits, Http2Limits>();

@@ -8,7 +8,7 @@ export interface PoolLimits {
   readonly requestsPerConnectionMax: number;
   /** HTTP/2: calls that one connection has at once, whatever its peer allows. */
   readonly streamsPerConnectionMax: number;
-  /** HTTP/2: silence after which a PING asks whether the peer is still there, while calls are under way. 0: none. */
+  /** HTTP/2: silence after which a PING asks whether the peer is still there, while calls are under way (keep-alive.ts). 0: none. */
   readonly keepAliveMs: number;
   /** HTTP/2: a PING without an answer for this long ends the connection. */
   readonly keepAliveTimeoutMs: number;
