@@ -8,6 +8,7 @@ import { ConfigClient } from './config/config-client.ts';
 import type { LinkStatus } from './config/control-link.ts';
 import { GatewayListeners } from './config/gateway-listeners.ts';
 import { advertisedPorts, planListeners } from './config/listener-plan.ts';
+import { unreachableTcp } from './config/unreachable-tcp.ts';
 import type { BoundListener, DataPlane, RefusalRecord, RequestQuestion } from './threads/data-plane.ts';
 import { joinHostPort } from './settings/build-settings.ts';
 import type { SidecarSettings } from './settings/sidecar-settings.ts';
@@ -37,6 +38,7 @@ export class Sidecar {
   #sender: TelemetrySender | null = null;
   #otlp: OtlpExport | null = null;
   #advertisedNames = '';
+  #unreachable = '';
   /** Why contact was lost, as it was said last; '' in contact. */
   #contactLost = '';
   #diskAlarm: string | null = null;
@@ -221,6 +223,7 @@ export class Sidecar {
 
   #onApplied(applied: AppliedConfig): void {
     this.#configured.resolve();
+    this.#tellUnreachable(applied);
     // At the start ports are bound after the restore, not from within it.
     if (this.#admin) {
       void this.#gateway.follow(applied.snapshot);
@@ -230,6 +233,15 @@ export class Sidecar {
     // A bare --inbound takes the name of the Service's only port; once that is known, Hello is said again.
     this.#advertisedNames = this.#namesAdvertised(applied);
     this.#client.renewHello();
+  }
+
+  /** Once for each set of names. */
+  #tellUnreachable({ snapshot }: AppliedConfig): void {
+    const names = unreachableTcp(this.#settings, snapshot);
+    const told = names.join(' ');
+    if (told === this.#unreachable) return;
+    this.#unreachable = told;
+    if (told !== '') this.#environment.log.warn('the app has no way to these destinations, which carry TCP: give each a port', { flags: names.slice(0, 20).map((name) => `--outbound-for ${name}=PORT`) });
   }
 
   /** Losing contact is said once; every try that fails after it only at level debug. */

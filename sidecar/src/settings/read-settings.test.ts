@@ -53,13 +53,13 @@ describe('defaults', () => {
 describe('values', () => {
   test('of every form', () => {
     const settings = good('--service orders --app http=127.0.0.1:80 --app admin=[::1]:81 --inbound http=10.0.0.1:0 --inbound admin=16000 '
-      + '--outbound-for payments=15011 --label version=v2 --label a/b= --advertise http=orders.example:80 --advertise 10.0.0.9 --without-kind fault '
+      + '--outbound-for payments=15011 --outbound-for db:5432=15012 --label version=v2 --label a/b= --advertise http=orders.example:80 --advertise 10.0.0.9 --without-kind fault '
       + '--control-plane=[::1]:1 --control-plane localhost:2 --drain-timeout 1m30s --workers 4 --otlp-endpoint http://127.0.0.1:4318 --otlp-sampling 0.05 '
       + '--otlp-spans operations --no-outbound=false');
     expect(settings).toMatchObject({
       apps: new Map([['http', { host: '127.0.0.1', port: 80 }], ['admin', { host: '::1', port: 81 }]]),
       inbounds: new Map([['http', { host: '10.0.0.1', port: 0 }], ['admin', { host: '127.0.0.1', port: 16000 }]]),
-      outboundFor: new Map([['payments', { host: '127.0.0.1', port: 15011 }]]),
+      outboundFor: new Map([['payments', { host: '127.0.0.1', port: 15011 }], ['db:5432', { host: '127.0.0.1', port: 15012 }]]),
       labels: { version: 'v2', 'a/b': '' },
       advertise: new Map([['http', { host: 'orders.example', port: 80 }], ['', { host: '10.0.0.9', port: 0 }]]),
       withoutKinds: ['fault'], controlPlanes: ['[::1]:1', 'localhost:2'], drainTimeoutMs: 90_000, workers: 4, otlpSampling: 0.05, otlpSpans: 'operations',
@@ -100,6 +100,7 @@ describe('problems', () => {
     ['--service a --app x=127.0.0.1:1 --app y=127.0.0.1:2 --inbound x=3', '--app port y has no --inbound: where does it listen?'],
     ['--service a --app 127.0.0.1:1 --app 127.0.0.1:2', '--app is given without a name more than once'],
     ['--service a --label version=v1 --label version=v2', '--label names version more than once'],
+    ['--service a --outbound-for db:0=1', '--outbound-for is "db:0=1", expected NAME=VALUE, where NAME is SERVICE or SERVICE:PORT'],
     ['--service a --no-outbound --outbound 1', '--no-outbound contradicts --outbound and --outbound-for'],
     ['--service a --telemetry-interval 10ms', '--telemetry-interval must be at least 1s'],
     ['--service a --otlp-endpoint http://u:p@h/', '--otlp-endpoint is "http://u:p@h/", expected an http:// or https:// URL without credentials'],
