@@ -5,7 +5,7 @@ import type { Steps } from '@remora/core/steps';
 import type { Violation } from '@remora/core/violation';
 import { documentLimits } from './document-limits.ts';
 import { readJson } from './json-reader.ts';
-import { readYaml, yamlLine } from './yaml-reader.ts';
+import { readYaml, yamlLines } from './yaml-reader.ts';
 
 /** One file, request body or standard input. */
 export interface InputFile {
@@ -17,9 +17,9 @@ export interface InputFile {
 /** A document as it was written: a map, nothing else is known of it yet. */
 export interface LoadedDocument {
   readonly value: JsonObject;
-  /** `mesh/edge.yaml:17`. */
+  /** `mesh/edge.yaml:17`. Like `sourceOf`, for messages only: where it is not known yet, its text is read again, once. */
   readonly source: string;
-  /** File and line of the nearest thing that exists at a pointer. Reads the text again: for messages only. */
+  /** File and line of the nearest thing that exists at a pointer. */
   sourceOf(pointer: string): string;
 }
 
@@ -64,31 +64,64 @@ class Loading {
     if (this.violations.length < documentLimits.violations) this.violations.push(violation);
   }
 
-  /** A document, a list of documents, or nothing. */
+  /** A document, a list of documents, or nothing. `line`: where it begins. */
   add(value: Json, piece: Piece, line: number): void {
     if (value === null) return;
-    const items = Array.isArray(value) ? (value as readonly Json[]) : [value];
-    for (const [i, item] of items.entries()) {
-      const prefix = Array.isArray(value) ? [String(i)] : [];
-      const source = `${piece.file}:${prefix.length > 0 && i > 0 ? lineIn(piece, prefix) : line}`;
-      if (item === null || typeof item !== 'object' || Array.isArray(item)) this.fail({ pointer: '', code: 'wrong-type', message: 'a document is a map', expected: 'a map with kind and name', source });
-      else if (this.documents.length >= documentLimits.inputDocuments) this.fail({ pointer: '', code: 'too-many', message: `more than ${documentLimits.inputDocuments} documents`, source });
-      else this.documents.push({ value: item as JsonObject, source, sourceOf: (pointer) => `${piece.file}:${lineIn(piece, [...prefix, ...(parsePointer(pointer) ?? [])])}` });
+    if (!Array.isArray(value)) return this.addOne(value, { piece, prefix: [], line });
+    for (const [i, item] of (value as readonly Json[]).entries()) {
+      this.addOne(item, { piece, prefix: [String(i)], line: i === 0 ? line : null });
       if (this.full) return;
     }
   }
+
+  /** A document, and nothing else. */
+  addOne(value: Json, place: Place): void {
+    if (value === null || typeof value !== 'object' || Array.isArray(value)) this.fail({ pointer: '', code: 'wrong-type', message: 'a document is a map', expected: 'a map with kind and name', source: sourceAt(place, []) });
+    else if (this.documents.length >= documentLimits.inputDocuments) this.fail({ pointer: '', code: 'too-many', message: `more than ${documentLimits.inputDocuments} documents`, source: sourceAt(place, []) });
+    else this.documents.push(loadedAt(value as JsonObject, place));
+  }
 }
 
-/** Text between two document markers. */
-interface Piece {
+/** Text between two document markers, or of one item of a list in JSON. */
+class Piece {
   readonly file: string;
   readonly text: string;
   /** Line of its first character, from 1. */
   readonly firstLine: number;
+  #lines: ((segments: readonly string[]) => number) | null = null;
+
+  constructor(file: string, text: string, firstLine: number) {
+    this.file = file;
+    this.text = text;
+    this.firstLine = firstLine;
+  }
+
+  lineOf(segments: readonly string[]): number {
+    this.#lines ??= yamlLines(this.text);
+    return this.firstLine + this.#lines(segments) - 1;
+  }
 }
 
-function lineIn(piece: Piece, segments: readonly string[]): number {
-  return piece.firstLine + yamlLine(piece.text, segments) - 1;
+/** Where a document stands. */
+interface Place {
+  readonly piece: Piece;
+  readonly prefix: readonly string[];
+  /** Null: to be looked up. */
+  readonly line: number | null;
+}
+
+function sourceAt({ piece, prefix, line }: Place, segments: readonly string[]): string {
+  return `${piece.file}:${segments.length === 0 && line !== null ? line : piece.lineOf([...prefix, ...segments])}`;
+}
+
+function loadedAt(value: JsonObject, place: Place): LoadedDocument {
+  return {
+    value,
+    get source() {
+      return sourceAt(place, []);
+    },
+    sourceOf: (pointer) => `${place.piece.file}:${place.piece.lineOf([...place.prefix, ...(parsePointer(pointer) ?? [])])}`,
+  };
 }
 
 function decodeText(file: InputFile, result: Loading): string | null {
@@ -131,7 +164,7 @@ function* loadText(file: string, text: string, result: Loading): Steps<void> {
  */
 function* split(file: string, text: string): Generator<Piece> {
   if (/^%/m.test(text)) {
-    yield { file, text, firstLine: 1 };
+    yield new Piece(file, text, 1);
     return;
   }
   let start = 0;
@@ -139,11 +172,11 @@ function* split(file: string, text: string): Generator<Piece> {
   for (const marker of text.matchAll(/^---(?=[ \t\r\n]|$)/gm)) {
     if (marker.index === 0) continue;
     const piece = text.slice(start, marker.index);
-    yield { file, text: piece, firstLine };
+    yield new Piece(file, piece, firstLine);
     firstLine += countLines(piece);
     start = marker.index;
   }
-  yield { file, text: text.slice(start), firstLine };
+  yield new Piece(file, text.slice(start), firstLine);
 }
 
 function countLines(text: string): number {
@@ -160,6 +193,7 @@ function loadPiece(piece: Piece, result: Loading): void {
     // Most of what programs send; and the YAML reader would take ten times as long.
     const json = readJson(body, first === '[' ? { depth: documentLimits.depth + 1, nodes: Number.POSITIVE_INFINITY } : documentLimits);
     const line = piece.firstLine + (body.length < piece.text.length && piece.text.startsWith('---') ? 1 : 0);
+    if (json.ok && Array.isArray(json.value)) return loadItems(json.value as readonly Json[], new Piece(piece.file, body, line), result);
     if (json.ok) return result.add(json.value, piece, line + countLines(/^\s*/.exec(body)?.[0] ?? ''));
     if (json.code !== 'invalid-json' || piece.file.endsWith('.json') || body.length > documentLimits.documentBytes) {
       return result.fail({ pointer: '', code: json.code, message: json.message, source: `${piece.file}:${line + countLines(body.slice(0, json.offset))}` });
@@ -172,4 +206,53 @@ function loadPiece(piece: Piece, result: Loading): void {
     for (const { line, ...problem } of document.problems) result.fail({ ...problem, source: `${piece.file}:${piece.firstLine + line - 1}` });
     if (document.value !== null) result.add(document.value, piece, piece.firstLine + document.line - 1);
   }
+}
+
+/** Each with a text of its own: looking for a line in one of a hundred thousand must not mean reading all of them. */
+function loadItems(values: readonly Json[], list: Piece, result: Loading): void {
+  const items = jsonItems(list.text);
+  let line = list.firstLine;
+  let counted = 0;
+  for (const value of values) {
+    const item = items.next().value;
+    if (!item || result.full) return;
+    line += countLines(list.text.slice(counted, item.start));
+    counted = item.start;
+    result.addOne(value, { piece: new Piece(list.file, list.text.slice(item.start, item.end), line), prefix: [], line });
+  }
+}
+
+const quote = 0x22;
+const backslash = 0x5c;
+
+/** Where the items of a list begin and end, in a text that has been read as JSON. */
+function* jsonItems(text: string): Generator<{ readonly start: number; readonly end: number }, undefined> {
+  let depth = 0;
+  let start = -1;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === quote) {
+      if (start < 0) start = at;
+      at = stringEnd(text, at);
+    } else if (code === 0x5b || code === 0x7b) {
+      depth++;
+      if (depth === 2 && start < 0) start = at;
+    } else if (code === 0x5d || code === 0x7d || code === 0x2c) {
+      if (code !== 0x2c) depth--;
+      const ends = code === 0x2c ? depth === 1 : depth === 0;
+      if (ends && start >= 0) {
+        yield { start, end: at };
+        start = -1;
+      }
+    } else if (depth === 1 && start < 0 && code > 0x20) {
+      start = at;
+    }
+  }
+  return undefined;
+}
+
+function stringEnd(text: string, from: number): number {
+  let at = from + 1;
+  while (at < text.length && text.charCodeAt(at) !== quote) at += text.charCodeAt(at) === backslash ? 2 : 1;
+  return at;
 }

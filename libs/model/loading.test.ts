@@ -109,4 +109,26 @@ describe('places', () => {
     const list = loadDocuments([{ name: 'x.json', bytes: '[\n {"kind": "A"},\n {"kind": "B",\n  "name": "b"}\n]' }]);
     expect(list.documents.map((document) => document.sourceOf('/name'))).toEqual(['x.json:2', 'x.json:4']);
   });
+
+  // Each document of a list had its line looked up in the whole text: a list of 12,000 held the control plane for the better part of an hour.
+  test('the places of lists with thousands of documents are found without reading the list for each', () => {
+    const documents = Array.from({ length: 20_000 }, (_, n) => ({ kind: 'Service', name: `s"${n}]}`, labels: { 'a,[{': 'b' }, ports: [[1, {}], n] }));
+    const json = loadDocuments([{ name: 'x.json', bytes: JSON.stringify(documents, null, 1) }]);
+    expect(json.documents.map(({ value }) => value)).toEqual(documents);
+    const lines = JSON.stringify(documents[0], null, 1).split('\n').length;
+    expect([0, 1, 19_999].map((n) => json.documents[n]?.source)).toEqual([0, 1, 19_999].map((n) => `x.json:${2 + n * lines}`));
+    expect(json.documents[19_999]?.sourceOf('/name')).toBe(`x.json:${2 + 19_999 * lines + 2}`);
+    const yaml = loadDocuments([{ name: 'x.yaml', bytes: Array.from({ length: 3_000 }, (_, n) => `- kind: Service\n  name: s${n}\n`).join('') }]);
+    expect(yaml.documents.map(({ source }) => source)).toEqual(Array.from({ length: 3_000 }, (_, n) => `x.yaml:${1 + 2 * n}`));
+  });
+
+  test('items of a JSON list are told apart whatever they are', () => {
+    fc.assert(fc.property(fc.array(fc.jsonValue({ maxDepth: 3 }), { maxLength: 6 }), fc.boolean(), (values, spaced) => {
+      const text = JSON.stringify([...values, { kind: 'Last' }], null, spaced ? 2 : undefined);
+      const { documents, violations } = loadDocuments([{ name: 'x.json', bytes: text }]);
+      expect(documents.at(-1)?.value).toEqual({ kind: 'Last' });
+      expect(documents.length + violations.length).toBe(values.length + 1);
+      if (spaced) expect(documents.at(-1)?.source).toBe(`x.json:${text.split('\n').length - 3}`);
+    }), { numRuns: 200 });
+  });
 });

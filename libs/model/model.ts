@@ -137,7 +137,7 @@ function labelOf(object: JsonObject): string | undefined {
 function* validateAll(documents: readonly LoadedDocument[], validateDocument: (value: Json) => ValidationResult): Steps<ValidatedDocuments> {
   const valid: ValidDocument[] = [];
   const violations: Violation[] = [];
-  const sources = new Map<DocumentKey, string>();
+  const sources = new Map<DocumentKey, LoadedDocument>();
   for (const loaded of documents) {
     yield;
     const result = validateDocument(loaded.value);
@@ -147,8 +147,8 @@ function* validateAll(documents: readonly LoadedDocument[], validateDocument: (v
     }
     const { key } = result.valid;
     const other = sources.get(key);
-    if (other !== undefined) violations.push({ document: key, pointer: '/name', code: 'duplicate-document', message: `${key} is also at ${other}`, source: loaded.source });
-    sources.set(key, loaded.source);
+    if (other !== undefined) violations.push({ document: key, pointer: '/name', code: 'duplicate-document', message: `${key} is also at ${other.source}`, source: loaded.source });
+    sources.set(key, loaded);
     valid.push(result.valid);
   }
   return { documents: valid, violations };

@@ -29,19 +29,21 @@ export function readYaml(text: string, bounds: YamlBounds): YamlDocument[] {
   return parsed === null ? [tooDeep(bounds)] : parsed.map((document) => convert(document, lines, bounds));
 }
 
-/** Line of what a pointer names (the nearest that exists), from 1, in a text that holds one document. */
-export function yamlLine(text: string, segments: readonly string[]): number {
+/** Lines of what pointers name (the nearest that exists), from 1, in a text that holds one document. Reads the text once. */
+export function yamlLines(text: string): (segments: readonly string[]) => number {
   const lines = new LineCounter();
   const document = parse(text, lines)?.find((one) => one.contents !== null);
-  let node: unknown = document?.contents;
-  let offset = document?.contents?.range[0] ?? 0;
-  for (const segment of segments) {
-    const step = descend(node, segment);
-    if (step === null) break;
-    offset = step.offset ?? offset;
-    node = step.node;
-  }
-  return lines.linePos(offset).line;
+  return (segments) => {
+    let node: unknown = document?.contents;
+    let offset = document?.contents?.range[0] ?? 0;
+    for (const segment of segments) {
+      const step = descend(node, segment);
+      if (step === null) break;
+      offset = step.offset ?? offset;
+      node = step.node;
+    }
+    return lines.linePos(offset).line;
+  };
 }
 
 function descend(node: unknown, segment: string): { readonly node: unknown; readonly offset: number | undefined } | null {

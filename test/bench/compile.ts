@@ -6,6 +6,7 @@ import { authoringKinds, wireKinds } from '@remora/control-plane/kinds';
 import type { DocumentKey, StoredDocument } from '@remora/control-plane/store/store';
 import type { Bench, BenchRow } from './bench-document.ts';
 import { describeMachine } from './machine.ts';
+import { timeWriteToPush } from './write-to-push.ts';
 
 /** Cold and incremental compilation of many services, decoding with the sidecar's code included. */
 export const run: Bench = async ({ quick, flags }) => {
@@ -27,6 +28,7 @@ export const run: Bench = async ({ quick, flags }) => {
   rows.push({ what: 'one edit that touches every subject', value: round(median(all.ms)), unit: 'ms', bar: '', ok: null, note: `changes ${all.changedMax} subjects` });
   const noop = timeEdits(planner, planned, edits, () => servicePolicy(0, 0));
   rows.push({ what: 'subjects changed by an edit that means the same', value: noop.changedMax, unit: '', bar: '0', ok: noop.changedMax === 0 });
+  rows.push(...await timeWriteToPush([...documents.values()].map(({ document }) => document), { edits, documentOf: (edit) => servicePolicy(7, edit).document, service: 'service-7', bundled: flags['bundled'] !== undefined }));
   return { bench: 'compile', machine: describeMachine(), rows };
 };
 

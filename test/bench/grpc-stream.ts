@@ -25,6 +25,8 @@ export function openGrpcStream(options: { readonly address: string; readonly pat
     options.ended();
   };
   session.on('error', end).on('close', end);
+  // The server may end its half alone.
+  stream.on('end', () => closeBoth(stream, session));
   stream.on('error', end).on('close', end).on('data', messagesOf(options.message));
   return { send: (message) => void stream.write(framed(message)), close: () => closeBoth(stream, session) };
 }
