@@ -56,8 +56,9 @@ function runDataWorker(start: WorkerStart): void {
   const requests = new WorkerRequests(thread, () => refusals.flush(), memories);
   const stalls = stallMeter(vitals);
   port.on('message', ({ id, request }: ToWorker) => {
-    if (request.op === 'prepare') stalls.watch();
-    requests.answer(request).then(
+    // A usual edit is prepared in 2 ms; looking closely for a second would cost as much.
+    const patience = request.op === 'prepare' ? setTimeout(() => stalls.watch(), usualPrepareMs) : undefined;
+    requests.answer(request).finally(() => clearTimeout(patience)).then(
       (value) => {
         post({ kind: 'answer', id, value });
         if (request.op === 'close') port.close();
@@ -81,5 +82,6 @@ function stallMeter(memory: Float64Array): StallMeter {
 }
 
 const stallResolutionMs = 20;
+const usualPrepareMs = 10;
 
 runDataWorker(workerData as WorkerStart);
