@@ -25,6 +25,7 @@ function reason(code: string, status: number, flag: string, origin: Reason['orig
 export const reasons = {
   badRequest: reason('bad-request', 400, 'DPE', 'downstream', 'never', 'The request is not valid HTTP.'),
   plaintextOnTls: reason('plaintext-on-tls', 400, 'DPE', 'downstream', 'never', 'This port speaks HTTPS, the request came without TLS.'),
+  connectionOutdated: reason('connection-outdated', 421, 'DPE', 'downstream', 'never', 'This connection was made under rules that have changed since: connect again.'),
   badPath: reason('bad-path', 400, 'DPE', 'downstream', 'never', 'The path has a spelling that is not accepted.'),
   headersTooLarge: reason('headers-too-large', 431, 'DPE', 'downstream', 'never', 'The header section is larger than allowed.'),
   versionNotSupported: reason('http-version-not-supported', 505, 'DPE', 'downstream', 'never', 'The HTTP version is not supported.'),

@@ -19,6 +19,7 @@ const advice: Readonly<Record<string, readonly [meaning: string, todo: string]>>
     'Correct the client; or allow the spelling by `pathRules` of the Mesh, Service or Gateway.',
   ],
   'plaintext-on-tls': ['A request without TLS came to a listener of protocol https. It is answered before anything of it is read, and the connection is closed.', 'Use https:// in the address. A second listener with `redirect: https` sends browsers there.'],
+  'connection-outdated': ['The listener has come to want TLS, or other client certificates, since the connection was made. Nothing is taken on it any more, and it is closed.', 'Clients connect again by themselves; nothing to do.'],
   'headers-too-large': ['The request head, or the trailers, exceed `requestLimits.headerBytes` or `headerCount`. The connection is closed.', 'Look for a cookie that grows; else raise the limit.'],
   'http-version-not-supported': ['The request says another version than HTTP/1.0 or 1.1.', 'Use HTTP/1.1: HTTP/2 is not in this build.'],
   'method-not-implemented': ['An extended CONNECT over HTTP/2 for another protocol than `websocket`.', 'Not available in this build.'],

@@ -10,6 +10,7 @@ import { WheelNode } from '../io/timer-wheel.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import type { ForwardedFields } from '../pipeline/outside-headers.ts';
 import { peerIdentity } from '../tls/peer-identity.ts';
+import { edgeTerms } from './edge-terms.ts';
 import { handshakeFailure } from './handshake-failure.ts';
 import { Http2ServerConnection } from './http2-server-connection.ts';
 import type { ListenerBinding } from './listener-binding.ts';
@@ -30,6 +31,8 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
   facts: ConnectionFacts;
   factsOf: object | null = null;
   forwarded: ForwardedFields | null = null;
+  terms = '';
+  outdated = false;
   readonly #engine: Engine;
   #link!: Link;
   #codec: Served | null = null;
@@ -55,6 +58,7 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
   attach(link: Link): void {
     this.#link = link;
     const edge = this.#engine.edgeOf(this.binding);
+    this.terms = edgeTerms(edge);
     this.#transport = this.#engine.transportOf(this.binding);
     if (edge !== null) {
       this.#edge = edge;

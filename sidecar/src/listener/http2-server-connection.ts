@@ -99,6 +99,7 @@ export class Http2ServerConnection extends WheelNode implements ServerCodec, Ses
     const run = this.#engine.makeRun(server, this.#peer, head);
     this.#exchanges++;
     server.begin(run);
+    if (this.#peer.outdated) this.#session.shutdown();
     if ((head.connection & unknownExpectation) !== 0) run.refuse(answerFor(reasons.expectationFailed, ''));
     else if (head.method === 'CONNECT') run.refuse(answerFor(otherProtocol ? reasons.notImplemented : reasons.connectRefused, ''));
     else this.#engine.start(run, this.#peer);

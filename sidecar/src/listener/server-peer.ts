@@ -10,6 +10,10 @@ export interface ServerPeer {
   facts: ConnectionFacts;
   /** What `facts` were made by: they follow the current snapshot. */
   factsOf: object | null;
+  /** What the listener asked of the connection when it was made (edge-terms.ts). */
+  readonly terms: string;
+  /** The listener asks for more by now: nothing is taken on it any more. */
+  outdated: boolean;
   /** What a gateway adds for this client. */
   forwarded: ForwardedFields | null;
 }

@@ -1,3 +1,4 @@
+import http2 from 'node:http2';
 import net from 'node:net';
 import tls from 'node:tls';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -265,6 +266,80 @@ describe('client certificates', () => {
     const rig = await start({ tls: { clientCaFiles: ['/ca.pem', '/missing.pem'] }, files });
     expect((await visit(rig.port, caller({ uris: [spiffe] }))).text).toBe('');
     expect(rig.counts()).toMatchObject({ 'tls_refused-no-certificate': 1 });
+  });
+});
+
+describe('a connection that was made under other rules', () => {
+  /** Two requests on one connection, with a change of the configuration between them. */
+  async function twice(rig: TlsRig, socket: net.Socket, change: Partial<TlsRigOptions>): Promise<readonly [string, string]> {
+    let text = '';
+    let closed = false;
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1');
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      closed = true;
+    });
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await vi.waitFor(() => expect(text).toContain('hello'));
+    const first = text.slice(9, 12);
+    text = '';
+    await rig.use({ certificates: [shop], ...change });
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await vi.waitFor(() => expect(text.includes('hello') || closed).toBe(true));
+    const second = `${text.slice(9, 12)}${closed ? ' closed' : ''}`;
+    socket.destroy();
+    return [first, second];
+  }
+
+  const files = { '/ca.pem': authority.cert, '/other.pem': other.cert };
+  const plain = { protocol: 'http' };
+  const secure = (rig: TlsRig, options: tls.ConnectionOptions = {}): tls.TLSSocket => tls.connect({ port: rig.port, host: '127.0.0.1', rejectUnauthorized: false, ...options });
+
+  it('without TLS takes no request once the listener has it', async () => {
+    const rig = await start({ listener: { ...plain, tls: undefined } });
+    expect(await twice(rig, net.connect(rig.port, '127.0.0.1'), {})).toEqual(['200', '421 closed']);
+  });
+
+  it('goes on where the listener asks for less', async () => {
+    const rig = await start({ tls: { clientCaFiles: ['/ca.pem'] }, files });
+    expect(await twice(rig, secure(rig, authority.issue({ dns: ['x.test'] })), {})).toEqual(['200', '200']);
+  });
+
+  it('goes on where nothing changes that concerns it', async () => {
+    const rig = await start();
+    expect(await twice(rig, secure(rig), { tls: { minVersion: '1.3', requireServerName: true } })).toEqual(['200', '200']);
+  });
+
+  it('without a client certificate takes no request once one is required', async () => {
+    const rig = await start();
+    expect(await twice(rig, secure(rig), { tls: { clientCaFiles: ['/ca.pem'] }, files })).toEqual(['200', '421 closed']);
+  });
+
+  it('with a certificate of authorities that are not believed any more takes no request', async () => {
+    const rig = await start({ tls: { clientCaFiles: ['/ca.pem'] }, files });
+    expect(await twice(rig, secure(rig, authority.issue({ dns: ['x.test'] })), { tls: { clientCaFiles: ['/other.pem'] }, files })).toEqual(['200', '421 closed']);
+  });
+
+  it('over HTTP/2: the request is refused, and GOAWAY says to connect again', async () => {
+    const rig = await start();
+    const session = http2.connect(`https://127.0.0.1:${rig.port}`, { rejectUnauthorized: false });
+    session.on('error', () => {});
+    const get = (): Promise<number> => new Promise((resolve) => {
+      const stream = session.request({ ':path': '/' });
+      stream.on('response', (headers) => resolve(headers[':status'] ?? 0));
+      stream.on('error', () => resolve(-1));
+      stream.resume();
+    });
+    expect(await get()).toBe(200);
+    await rig.use({ certificates: [shop], tls: { clientCaFiles: ['/ca.pem'] }, files });
+    const goaway = new Promise((resolve) => {
+      session.on('goaway', resolve);
+    });
+    expect(await get()).toBe(421);
+    await goaway;
+    session.destroy();
   });
 });
 

@@ -19,6 +19,7 @@ import { WheelFilterTimers } from './filter-timers.ts';
 import type { Generation } from '../generation/generation.ts';
 import { HopList } from './hop-list.ts';
 import { LiveTunnels } from './live-tunnels.ts';
+import { edgeTerms, termsHold } from '../listener/edge-terms.ts';
 import type { ListenerBinding } from '../listener/listener-binding.ts';
 import { addForwardedFields, forwardedFields, removeOutsideHeaders } from './outside-headers.ts';
 import { pinFor, type Transport, type CallerRoute, type Destination, type GatewayTarget, type Place, type ProviderPort, type ProviderRoute, type RespondAction, type RewritePlan, type WeightedTarget } from '../generation/places.ts';
@@ -177,6 +178,8 @@ export class Engine {
     peer.factsOf = generation ?? this;
     const trusted = peer.binding.spec.side === 'outbound' || (generation?.trusted.find(peer.facts.peerAddress) ?? -1) >= 0;
     if (trusted !== peer.facts.trusted) peer.facts = { ...peer.facts, trusted };
+    // A listener that wants TLS or client certificates by now takes nothing on connections made without (exchange.md section 6).
+    peer.outdated = !termsHold(peer.terms, edgeTerms(this.edgeOf(peer.binding)));
   }
 
   start(run: ExchangeRun, peer: ServerPeer): void {
@@ -187,6 +190,10 @@ export class Engine {
     }
     const { spec } = peer.binding;
     const { head } = run;
+    if (peer.outdated) {
+      run.refuse(answerFor(reasons.connectionOutdated, ''));
+      return;
+    }
     // Calls of the own app belong to requests that were taken on: they are not refused.
     if (spec.side !== 'outbound' && !this.admission.admitsRequest()) {
       run.refuse({ ...answerFor(reasons.overload, this.admission.overload.cause), fields: retrySoon });
