@@ -1,7 +1,7 @@
 import { buildIdentity } from '@remora/snapshot/build';
 import { AdminServer } from './admin/admin-server.ts';
 import { Inspection } from './admin/inspection.ts';
-import { renderMetrics, type SpanCounts } from './admin/metrics.ts';
+import { renderMetrics, type MetricSources, type SpanCounts } from './admin/metrics.ts';
 import { AppReadiness } from './config/app-readiness.ts';
 import type { AppliedConfig } from './config/applied-config.ts';
 import { ConfigClient } from './config/config-client.ts';
@@ -165,19 +165,7 @@ export class Sidecar {
     const { settings, inspection } = { settings: this.#settings, inspection: this.#inspection };
     this.#admin = await AdminServer.start({
       address: settings.admin, allowRemote: settings.adminAllowRemote, inspection, defaultSide: this.#ownSide,
-      metrics: () => renderMetrics({
-        readSeries: () => this.#dataPlane.readSeries(),
-        configStatus: () => this.#client.status,
-        telemetry: () => this.#sender?.status ?? null,
-        appReady: () => this.#readiness.ready,
-        rssBytes: () => this.#environment.processFacts.rssBytes(),
-        refusalCount: () => this.#refusals.total,
-        policyEvents: () => this.#dataPlane.readPolicyEvents(),
-        threadDeaths: () => this.#threadDeaths,
-        certificates: () => this.#certificates.status,
-        spans: () => this.#spanCounts,
-        overloadStage: () => this.#dataPlane.overloadStage(),
-      }),
+      metrics: () => renderMetrics(this.#metricSources()),
       drain: () => void this.drain(),
     });
     this.#announce();
@@ -207,13 +195,29 @@ export class Sidecar {
     const { nodeId, version, clock, timers, log } = this.#environment;
     const { startOtlpExport } = await import('./telemetry/otlp-export.ts');
     this.#otlp = startOtlpExport({
-      endpoint: otlpEndpoint, nodeId, subject, version, clock, timers, intervalMs: telemetryIntervalMs, readSeries: () => this.#dataPlane.readSeries(),
+      endpoint: otlpEndpoint, nodeId, subject, version, clock, timers, intervalMs: telemetryIntervalMs, metrics: this.#metricSources(),
       spans: otlpSpans, takeSpans: (max) => this.#dataPlane.takeSpans(max),
       onTrouble: (cause) => {
         if (cause === null) log.info('the collector takes spans again');
         else log.warn('the collector does not take spans; they are dropped and counted', { cause });
       },
     });
+  }
+
+  #metricSources(): MetricSources {
+    return {
+      readSeries: () => this.#dataPlane.readSeries(),
+      configStatus: () => this.#client.status,
+      telemetry: () => this.#sender?.status ?? null,
+      appReady: () => this.#readiness.ready,
+      rssBytes: () => this.#environment.processFacts.rssBytes(),
+      refusalCount: () => this.#refusals.total,
+      policyEvents: () => this.#dataPlane.readPolicyEvents(),
+      threadDeaths: () => this.#threadDeaths,
+      certificates: () => this.#certificates.status,
+      spans: () => this.#spanCounts,
+      overloadStage: () => this.#dataPlane.overloadStage(),
+    };
   }
 
   get #spanCounts(): SpanCounts | null {

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { systemClock, systemTimers } from '@remora/core/clock';
 import { bucketCount } from '@remora/telemetry/histogram';
 import { expect, test, vi } from 'vitest';
+import type { MetricSources } from '../admin/metrics.ts';
 import type { SeriesReading } from '../threads/data-plane.ts';
 import { startOtlpExport } from './otlp-export.ts';
 
@@ -27,9 +28,13 @@ test('metrics and spans reach an OTLP collector, histograms as they were counted
     side: 'inbound', route: 'api', destination: '', requests: 3, statusClasses: [0, 0, 3, 0, 0, 0], codes: new Map([[200, 3]]), bytesIn: 5, bytesOut: 7,
     latency: { counts, sum: 6, max: 2 }, refusals: [], retries: 0, active: 0, tunnels: { opened: 0, active: 0, messagesIn: 0, messagesOut: 0 },
   };
+  const sources: MetricSources = {
+    readSeries: () => [series], configStatus: () => ({ link: {} }) as ReturnType<MetricSources['configStatus']>, telemetry: () => null, appReady: () => true, rssBytes: () => 5, refusalCount: () => 0,
+    policyEvents: () => new Map([['tls_full-TLSv1.3', 7], ['connections_active-gateway-http2', 2]]), threadDeaths: () => 0, certificates: () => [], spans: () => null, overloadStage: () => 0,
+  };
   const otlp = startOtlpExport({
     endpoint: `http://127.0.0.1:${(collector.address() as AddressInfo).port}/`, nodeId: 'orders-1', subject: { kind: 'service', name: 'orders' }, version: '1',
-    readSeries: () => [series], intervalMs: 1_000, clock: systemClock, timers: systemTimers, spans: 'operations', takeSpans: () => [], onTrouble: () => {},
+    metrics: sources, intervalMs: 1_000, clock: systemClock, timers: systemTimers, spans: 'operations', takeSpans: () => [], onTrouble: () => {},
   });
   const operation = otlp.tracer.begin('snapshot.apply', { 'remora.version': '1.1' });
   operation.begin('decode').end();
@@ -38,6 +43,10 @@ test('metrics and spans reach an OTLP collector, histograms as they were counted
   await vi.waitFor(() => expect(new Set(sent.map(({ path }) => path))).toEqual(new Set(['/v1/metrics', '/v1/traces'])));
   const metrics = sent.find(({ path }) => path === '/v1/metrics')?.body.resourceMetrics?.flatMap(({ scopeMetrics }) => scopeMetrics.flatMap((scope) => scope.metrics)) ?? [];
   expect(metrics.map(({ name }) => name)).toEqual(expect.arrayContaining(['remora.requests', 'remora.request.duration', 'remora.received']));
+  expect(metrics.find(({ name }) => name === 'remora.tls_handshakes')).toMatchObject({ sum: { dataPoints: [{ asDouble: 7 }] } });
+  expect(metrics.find(({ name }) => name === 'remora.connections_active')).toMatchObject({ gauge: { dataPoints: [{ asDouble: 2 }] } });
+  // The catalogue is whole: each of its metrics that has a value now is sent.
+  expect(metrics.map(({ name }) => name)).toEqual(expect.arrayContaining(['remora.app_ready', 'remora.resident_memory_bytes', 'remora.config_persisted', 'remora.overload_stage']));
   const duration = metrics.find(({ name }) => name === 'remora.request.duration');
   expect(duration?.['exponentialHistogram']).toMatchObject({ dataPoints: [{ count: 3, scale: 3, positive: { offset: 4, bucketCounts: [3] } }] });
   const spans = sent.find(({ path }) => path === '/v1/traces')?.body.resourceSpans?.flatMap(({ scopeSpans }) => scopeSpans.flatMap((scope) => scope.spans)) ?? [];

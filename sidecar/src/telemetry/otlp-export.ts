@@ -9,6 +9,7 @@ import { BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
 import type { Clock, Timers } from '@remora/core/clock';
 import { subjectKey, type Subject } from '@remora/core/subject';
 import { toProtoHistogram } from '@remora/telemetry/histogram';
+import { metricTable, type MetricSources } from '../admin/metrics.ts';
 import type { SidecarSettings } from '../settings/sidecar-settings.ts';
 import type { SeriesReading } from '../threads/data-plane.ts';
 import { noTracer, type Operation, type OperationTracer } from './operation-tracer.ts';
@@ -22,7 +23,7 @@ export interface OtlpOptions {
   readonly nodeId: string;
   readonly subject: Subject;
   readonly version: string;
-  readonly readSeries: () => readonly SeriesReading[];
+  readonly metrics: MetricSources;
   readonly intervalMs: number;
   readonly clock: Clock;
   readonly timers: Timers;
@@ -69,7 +70,9 @@ export function startOtlpExport(options: OtlpOptions): OtlpExport {
   const { timers, takeSpans, onTrouble } = options;
   const requestSpans = options.spans !== 'requests' ? null
     : new SpanExport({ exporter: spansTo(), origin: { resource, scope: { name: 'remora', version } }, timers, takeSpans, onTrouble });
-  observeSums(meters.getMeter('remora', version), options.readSeries);
+  const meter = meters.getMeter('remora', version);
+  observeSums(meter, options.metrics.readSeries);
+  observeOthers(meter, options.metrics);
   return {
     tracer: tracers === null ? noTracer : operationTracer(tracers.getTracer('remora', version)),
     requestSpans,
@@ -110,8 +113,26 @@ function observeSums(meter: Meter, readSeries: () => readonly SeriesReading[]): 
   }, [requests, refusals, retries, received, sent, active]);
 }
 
+/** Every other metric of the catalogue: `remora_tls_handshakes_total` is `remora.tls_handshakes`, with the same attributes. */
+function observeOthers(meter: Meter, sources: MetricSources): void {
+  const rows = metricTable.filter(({ name, type }) => type !== 'histogram' && !ownNames.has(name)).map((row) => {
+    const name = `remora.${row.name.replace(/^remora_|_total$/g, '')}`;
+    const instrument = row.type === 'counter' ? meter.createObservableCounter(name, { description: row.help }) : meter.createObservableGauge(name, { description: row.help });
+    return { read: row.read, instrument };
+  });
+  meter.addBatchObservableCallback((result) => {
+    const series = boundSeries(sources.readSeries());
+    for (const { read, instrument } of rows) for (const { value, labels } of read(series, sources)) result.observe(instrument, value, labels);
+  }, rows.map(({ instrument }) => instrument));
+}
+
+/** Those that `observeSums` has, with units. */
+const ownNames = new Set([
+  'remora_requests_total', 'remora_refusals_total', 'remora_retries_total', 'remora_received_bytes_total', 'remora_sent_bytes_total', 'remora_active_requests',
+]);
+
 /** The API has no histogram that is counted elsewhere; a producer beside the SDK's own has. */
-function latencyProducer({ readSeries, clock }: OtlpOptions): MetricProducer {
+function latencyProducer({ metrics: { readSeries }, clock }: OtlpOptions): MetricProducer {
   const startTime = hrTime(clock.wallMs());
   return {
     collect(): Promise<CollectionResult> {
