@@ -9,7 +9,8 @@ import { timeoutAuthoring } from '@remora/policy-timeout/compile';
 import { corsAuthoring } from '@remora/policy-cors/compile';
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
-import { EndpointSet, Scope, type DeepPartial, type Section } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import { EndpointSet, Scope, type DeepPartial, type Fleet, type Section } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import { writeProxyHeader } from '@remora/http/first-bytes/write-proxy-header';
 import { CandidateBuilder } from '@remora/testing/candidate-builder';
 import { effectiveSection } from '@remora/testing/effective-section';
 import { TestAuthority } from '@remora/testing/test-authority';
@@ -38,13 +39,13 @@ interface Started {
   readonly lines: string[];
 }
 
-async function start(kind: 'service' | 'gateway', fill: (builder: CandidateBuilder) => unknown): Promise<Started> {
+async function start(kind: 'service' | 'gateway', fill: (builder: CandidateBuilder) => unknown, fleet: DeepPartial<Fleet> = {}): Promise<Started> {
   const lines: string[] = [];
   const plane = new LocalDataPlane({ nodeId: 'n-1', kinds: runtimeKinds, writeLog: keepLines(lines) });
   planes.push(plane);
   const refusals: RefusalRecord[] = [];
   plane.onRefusal((refusal) => refusals.push(refusal));
-  const builder = new CandidateBuilder({ kind, name: kind === 'service' ? 'orders' : 'edge' }).fleet();
+  const builder = new CandidateBuilder({ kind, name: kind === 'service' ? 'orders' : 'edge' }).fleet(fleet);
   fill(builder);
   const candidate = builder.build();
   const prepared = await plane.prepare(candidate);
@@ -245,6 +246,30 @@ describe('a gateway\'s listener', () => {
   it('that leads requests to a TCP port, or the other way round, is refused with its snapshot', async () => {
     await expect(start('gateway', (builder) => builder.listener({ name: 'web' })
       .destination({ service: 'db', ports: [{ name: 'sql', port: 5432, protocol: 'tcp' }] }).route(route('db', 'web', 'db') as { name: string }))).rejects.toThrow(/wrong-protocol/);
+  });
+
+  it.each([1, 2] as const)('behind a PROXY protocol header (version %i) knows the client by it, and passes on what follows', async (version) => {
+    const up = await ends.upstream(greets);
+    const { plane, refusals } = await start('gateway', (builder) => {
+      const settings = builder.settings(section(ipAccessAuthoring, { deny: { elsewhere: '192.0.2.0/24' } }));
+      builder.listener({ name: 'db', protocol: 'tcp', proxyProtocol: 'required', settings })
+        .destination({ service: 'db', ports: [{ name: 'sql', port: 5432, protocol: 'tcp' }] }).route({ ...route('db', 'db', 'db') as { name: string }, settings });
+    }, { trustedProxies: ['127.0.0.1/32'] });
+    await endpoints(plane, 'db', 'sql', up);
+    const port = await listen(plane, { name: 'gateway/db', side: 'gateway', portName: 'db' });
+    const from = (sourceAddress: string): Buffer => writeProxyHeader({ version, addresses: { sourceAddress, sourcePort: 1234, destinationAddress: '198.51.100.1', destinationPort: 5432 } });
+    const client = await ends.client(port);
+    client.send(Buffer.concat([from('203.0.113.7'), Buffer.from('hello\n')]));
+    client.end();
+    await client.untilText('221 bye');
+    expect(client.text).toBe('220 ready\nHELLO\n221 bye\n');
+    const denied = await ends.client(port);
+    const header = from('192.0.2.9');
+    denied.send(header.subarray(0, 9));
+    await new Promise(setImmediate);
+    denied.send(header.subarray(9));
+    await denied.untilClosed();
+    await vi.waitFor(() => expect(refusals).toMatchObject([{ reason: 'ip-denied', clientAddress: '192.0.2.9' }]));
   });
 
   it('for TLS leads by the name in the ClientHello, and the bytes stay between client and service', async () => {
