@@ -35,6 +35,30 @@ function makeRetryLayer(settings: RetrySettings, context: FilterContext): Layer 
   };
 }
 
+/**
+ * The layer on the way to the own app, which no policy shapes, where the app speaks HTTP/2: all it does is to make good, once, what the app refused
+ * without looking at it. Servers that end connections by age do that.
+ */
+export function makeRepeatLayer(context: FilterContext): Layer {
+  const budget = new RetryBudget({ ratio: 0, minPerSecond: 0 });
+  const repeated = context.counter('retry_repeated');
+  return (next) => {
+    const plan = { settings: repeatOnly, context, budget, headerIds: [], next, attempted: ignore, budgetExhausted: ignore, repeated };
+    return (call, response) => {
+      const retrying = new RetryCall(plan, call, response);
+      retrying.begin();
+      return retrying;
+    };
+  };
+}
+
+const repeatOnly: RetrySettings = Object.freeze({
+  retries: 1, onReset: false, onRefusedStream: false, onStatuses: new Set<number>(), onGrpcStatuses: new Set<string>(), retriableHeaders: [], backoffBaseMs: 1, backoffMaxMs: 1,
+  retryAfterMaxMs: 0, budgetRatio: 0, budgetMinPerSecond: 0, replayBytes: 64 * 1024,
+});
+
+function ignore(): void {}
+
 /** `timeout.perTry` holds for the only try too. */
 function limitSingleTry(call: Call): Call {
   const { perTryTimeoutMs: perTryMs } = call;

@@ -169,7 +169,7 @@ function* buildInbound(inputs: GenerationInputs, port: InboundPort, all: RoutesB
   const app = inputs.appFor(port);
   const transport = transportOf(port.protocol);
   const tcpPort = transport === 'http' ? '' : port.name;
-  const caller = places.appCaller(service);
+  const caller = places.appCaller(service, port.protocol === 'http2' || port.protocol === 'grpc');
   const asItCame: ProviderAction = { kind: 'app', rewrite: null, caller, target: app };
   const toApp = (rewrite: RewritePlan | null): ProviderAction => (rewrite === null ? asItCame : { kind: 'app', rewrite, caller, target: app });
   const table = yield* buildTable(

@@ -1,5 +1,6 @@
 import type { Dispatch, EdgeFilter, Exchange, Answer, Side } from '@remora/policy-kit/exchange';
 import { WireError } from '@remora/policy-kit/runtime-kind';
+import { makeRepeatLayer } from '@remora/policy-retry/filter';
 import { shadowed } from '@remora/policy-kit/shadow';
 import { noSettings, policiesBehind, type EffectiveSection, type EffectiveSettings } from '@remora/snapshot/effective-settings';
 import { BuiltCache } from './built-cache.ts';
@@ -120,9 +121,14 @@ export class PlaceBuilder {
     return new PlaceFilterContext(this.#options.host, { ...place, kind, shadow, live: this.#options.live.collector(own.live), onOwned: () => own.touch() }, slots);
   }
 
-  /** Settings for the way to the own app: nothing but the engine's defaults. */
-  appCaller(service: string): CallerPlace {
-    return this.caller('inbound', service, '', noSettings, service);
+  /** Settings for the way to the own app: nothing but the engine's defaults. `refusable`: the app speaks HTTP/2, and may refuse what it has not looked at. */
+  appCaller(service: string, refusable: boolean): CallerPlace {
+    const caller = this.caller('inbound', service, '', noSettings, service);
+    if (!refusable) return caller;
+    const context = new PlaceFilterContext(
+      this.#options.host, { kind: 'retry', side: 'inbound', scope: `inbound/${service}/`, shadow: false, index: 0, live: this.#options.live.collector(new Set()), onOwned: () => {} }, new SlotCounter(),
+    );
+    return { ...caller, dispatch: makeRepeatLayer(context)(this.#options.connector) };
   }
 }
 

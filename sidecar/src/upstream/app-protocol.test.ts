@@ -4,6 +4,7 @@ import { CandidateBuilder } from '@remora/testing/candidate-builder';
 import { runtimeKinds } from '../kinds.ts';
 import { ExchangeClient, type TestProtocol } from '../testdata/exchange-client.ts';
 import { ExchangeServer } from '../testdata/exchange-server.ts';
+import { FrameServer, T, data, goAway, head } from '../testdata/frame-server.ts';
 import { LocalDataPlane } from '../threads/local-data-plane.ts';
 import { protocolOf } from './upstream-address.ts';
 
@@ -45,6 +46,32 @@ it.each<[string, TestProtocol]>([['http', 'http1'], ['http2', 'http2'], ['grpc',
     const answer = await client.fetch();
     expect([answer.status, answer.text.split(' ')[0]]).toEqual([200, spoken === 'http2' ? '2.0' : '1.1']);
   }
+});
+
+it('what the app refused without looking at it is made again, with its body', async () => {
+  const app = await FrameServer.start(async (end, nth) => {
+    const id = await end.request();
+    const body = await end.frame(T.data);
+    if (nth === 1) end.send(goAway(0));
+    else end.send(head(id), data(id, `again: ${body?.payload.toString() ?? ''}`));
+  });
+  closers.push(() => app.close());
+  const { port } = await inboundPlane('grpc', app.port);
+  const client = new ExchangeClient('http2', port);
+  closers.push(() => client.close());
+  const answer = await client.fetch({ method: 'POST', body: 'message' });
+  expect([answer.status, answer.text]).toEqual([200, 'again: message']);
+});
+
+it('an app that cannot be connected is not tried again', async () => {
+  const app = await ExchangeServer.start('http2', () => {});
+  const { plane, port } = await inboundPlane('grpc', app.port);
+  app.close();
+  const client = new ExchangeClient('http1', port);
+  closers.push(() => client.close());
+  const answer = await client.fetch();
+  expect([answer.status, answer.headers['x-remora-reason']]).toEqual([503, 'connect-failure']);
+  expect(plane.readSeries()[0]?.retries).toBe(0);
 });
 
 it('the word of a newer snapshot holds for the next request', async () => {
