@@ -11,6 +11,7 @@ import { Http1CodecLayer } from './http1/codec-layer.ts';
 import { Http1RequestLayer } from './http1/request-layer.ts';
 import { Http1ResponseLayer } from './http1/response-layer.ts';
 import { Http2RequestLayer } from './http2/request-layer.ts';
+import { Http2ResponseLayer } from './http2/response-layer.ts';
 import { Http2SessionLayer } from './http2/session-layer.ts';
 import type { FuzzLayer } from './layer.ts';
 import { runLayer } from './run-layer.ts';
@@ -21,6 +22,7 @@ const makers: Readonly<Record<string, () => FuzzLayer>> = {
   'http1-responses': () => new Http1ResponseLayer(),
   'http2-sessions': () => new Http2SessionLayer(),
   'http2-requests': () => new Http2RequestLayer(),
+  'http2-responses': () => new Http2ResponseLayer(),
 };
 
 const { values } = parseArgs({ options: {

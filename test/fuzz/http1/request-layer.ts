@@ -3,6 +3,7 @@ import { ProxiesUnderTest, type Proxy } from '../../conformance/proxy-under-test
 import { Choice } from '../choice.ts';
 import { caseName, type CorpusEntry, type FuzzFinding, type FuzzLayer } from '../layer.ts';
 import { chooseCuts, cutAt } from '../segmentation.ts';
+import { Outcomes } from '../outcomes.ts';
 import { Vitals } from '../vitals.ts';
 import { Jury } from '../witness/jury.ts';
 import { readAnswers } from './answer-reader.ts';
@@ -22,6 +23,7 @@ export class Http1RequestLayer implements FuzzLayer {
   #vitals!: Vitals;
   /** Half a token that the second run of a conversation has instead of its own. */
   #nextPrefix = 0;
+  readonly #outcomes = new Outcomes();
 
   async begin(): Promise<readonly string[]> {
     this.#jury = await Jury.call();
@@ -58,7 +60,7 @@ export class Http1RequestLayer implements FuzzLayer {
     await this.#upstream.close();
     await this.#jury.dismiss();
     const names = this.#jury.witnesses.map(({ name }) => name).join(', ');
-    return { findings, summary: `${this.cases} conversations; ${this.#jury.requests} requests on ${this.#jury.streams} streams before ${names}; ${this.#vitals.summary}` };
+    return { findings, summary: `${this.cases} conversations (${this.#outcomes.text}); ${this.#jury.requests} requests on ${this.#jury.streams} streams before ${names}; ${this.#vitals.summary}` };
   }
 
   async #judge(conversation: Conversation, seed: number): Promise<FuzzFinding[]> {
@@ -94,6 +96,7 @@ export class Http1RequestLayer implements FuzzLayer {
     const methods = plan.requests.map(({ method }) => method);
     const read = readAnswers(client.text, methods, ended === 'end');
     client.destroy();
+    this.#outcomes.countAnswers(read.answers, plan.requests.length);
     // The upstream may still be told that a body broke off; whole requests were answered, so they are there.
     const { prefix } = conversation;
     const outcome = { conversation, plan, read, ended, complete: this.#upstream.complete.get(prefix) ?? [], begun: this.#upstream.begun.get(prefix) ?? [] };

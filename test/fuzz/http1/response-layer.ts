@@ -4,6 +4,7 @@ import { RawClient } from '../../processes/raw-client.ts';
 import { Choice } from '../choice.ts';
 import { caseName, type CorpusEntry, type FuzzFinding, type FuzzLayer } from '../layer.ts';
 import { chooseCuts, cutAt } from '../segmentation.ts';
+import { Outcomes } from '../outcomes.ts';
 import { Vitals } from '../vitals.ts';
 import { headerOf, readAnswers, type ReadAnswer } from './answer-reader.ts';
 import { isRefusal } from './exchange-verdict.ts';
@@ -21,6 +22,7 @@ export class Http1ResponseLayer implements FuzzLayer {
   #proxy!: Proxy;
   #vitals!: Vitals;
   #tokens = 0;
+  readonly #outcomes = new Outcomes();
 
   async begin(): Promise<readonly string[]> {
     this.#upstream = await HostileUpstream.start();
@@ -52,7 +54,7 @@ export class Http1ResponseLayer implements FuzzLayer {
     const findings = afterwards === '' ? [] : [{ entry: { layer: this.name, name: 'afterwards', seed: 0, bytes: '', setting: { answers: [] } }, problem: afterwards }];
     await this.#proxies.end();
     await this.#upstream.close();
-    return { findings, summary: `${this.cases} connections; ${this.#vitals.summary}` };
+    return { findings, summary: `${this.cases} connections (${this.#outcomes.text}); ${this.#vitals.summary}` };
   }
 
   /** A pipeline of requests, each answered as its text says. Marks in the texts become tokens that nobody else has. */
@@ -75,6 +77,7 @@ export class Http1ResponseLayer implements FuzzLayer {
     const ended = await client.untilClosed();
     const read = readAnswers(client.text, [], ended === 'end');
     client.destroy();
+    this.#outcomes.countAnswers(read.answers, scripted.length);
     for (const { token } of scripted) this.#upstream.scripts.delete(token);
     const problem = read.unreadable === '' ? this.#compare(scripted, read.answers, client.text, ended) : `the client cannot read the answer: ${JSON.stringify(read.unreadable)}`;
     if (problem === '') return [];

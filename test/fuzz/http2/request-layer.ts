@@ -5,6 +5,7 @@ import { digest, echoBody, EchoUpstream, type SeenRequest } from '../http1/echo-
 import { conserved } from '../http1/plan.ts';
 import { caseName, type CorpusEntry, type FuzzFinding, type FuzzLayer } from '../layer.ts';
 import { chooseCuts, cutAt } from '../segmentation.ts';
+import { Outcomes } from '../outcomes.ts';
 import { Vitals } from '../vitals.ts';
 import { Jury } from '../witness/jury.ts';
 import { FrameClient, type SeenStream } from './frame-client.ts';
@@ -20,6 +21,7 @@ export class Http2RequestLayer implements FuzzLayer {
   #proxy!: Proxy;
   #vitals!: Vitals;
   #nextPrefix = 0;
+  readonly #outcomes = new Outcomes();
 
   async begin(): Promise<readonly string[]> {
     this.#jury = await Jury.call();
@@ -48,7 +50,7 @@ export class Http2RequestLayer implements FuzzLayer {
     await this.#proxies.end();
     await this.#upstream.close();
     await this.#jury.dismiss();
-    return { findings, summary: `${this.cases} connections; ${this.#jury.requests} requests on ${this.#jury.streams} streams before ${this.#jury.witnesses.map(({ name }) => name).join(', ')}; ${this.#vitals.summary}` };
+    return { findings, summary: `${this.cases} connections (${this.#outcomes.text}); ${this.#jury.requests} requests on ${this.#jury.streams} streams before ${this.#jury.witnesses.map(({ name }) => name).join(', ')}; ${this.#vitals.summary}` };
   }
 
   async #judge(seed: number): Promise<FuzzFinding[]> {
@@ -78,6 +80,7 @@ export class Http2RequestLayer implements FuzzLayer {
     await client.end();
     const { streams, goAway } = client.read(new Map(requests.map(({ streamId, method }) => [streamId, method])));
     const complete = this.#upstream.complete.get(prefix) ?? [];
+    for (const { streamId } of requests) this.#outcomes.count(outcomeOf(streams.get(streamId), goAway));
     this.#upstream.forget(prefix);
     const problem = judgeConnection(conversation, streams, goAway, complete);
     return { problem, text: textOf(requests, streams) };
@@ -132,6 +135,12 @@ function conservedFields({ fields }: StreamRequest): string {
   const plain = fields.filter(([name]) => !name.startsWith(':') && name !== 'cookie');
   const crumbs = fields.filter(([name]) => name === 'cookie').map(([, value]) => value);
   return conserved(crumbs.length > 0 ? [...plain, ['cookie', crumbs.join('; ')]] : plain);
+}
+
+function outcomeOf(seen: SeenStream | undefined, goAway: number): string {
+  if (seen === undefined) return goAway === 0 ? 'no answer' : 'connection ended';
+  if (seen.status === 0) return 'reset';
+  return seen.status < 400 ? (seen.ended ? 'served' : 'cut') : `${seen.status} ${seen.headers.find(([name]) => name === 'x-remora-reason')?.[1] ?? ''}`;
 }
 
 function textOf(requests: readonly StreamRequest[], streams: ReadonlyMap<number, SeenStream>): string {

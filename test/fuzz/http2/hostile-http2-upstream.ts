@@ -1,0 +1,82 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { frame, prefaceBytes, settings, settingsAck, windowUpdate } from '@remora/http/http2/testdata/frame-bytes';
+import { HeaderBlockReader } from '@remora/http/http2/testdata/header-block-reader';
+import { tokenPattern } from '../http1/request-generator.ts';
+
+/** Frames for the request with this token, on this stream. */
+export type FrameScript = (streamId: number) => readonly Uint8Array[];
+
+/** An upstream of HTTP/2 that answers with the frames that were laid down for the token of a request, in segments of their own. */
+export class HostileHttp2Upstream {
+  readonly port: number;
+  readonly scripts = new Map<string, FrameScript>();
+  readonly #listener: Server;
+  readonly #open = new Set<Socket>();
+
+  private constructor(listener: Server) {
+    this.#listener = listener;
+    this.port = (listener.address() as AddressInfo).port;
+    listener.on('connection', (socket) => this.#serve(socket));
+  }
+
+  static async start(): Promise<HostileHttp2Upstream> {
+    const listener = createServer({ allowHalfOpen: true, noDelay: true });
+    listener.listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    return new HostileHttp2Upstream(listener);
+  }
+
+  #serve(socket: Socket): void {
+    this.#open.add(socket);
+    const blocks = new HeaderBlockReader();
+    let input: Buffer = Buffer.alloc(0);
+    let prefaced = false;
+    socket.on('error', () => {});
+    socket.once('close', () => this.#open.delete(socket));
+    socket.once('end', () => socket.end());
+    socket.write(Buffer.concat([settings([3, 100]), windowUpdate(0, 1_000_000)]));
+    socket.on('data', (bytes: Buffer) => {
+      input = Buffer.concat([input, bytes]);
+      if (!prefaced && input.length >= prefaceBytes.length) {
+        prefaced = true;
+        input = input.subarray(prefaceBytes.length);
+      }
+      while (prefaced && input.length >= 9) {
+        const length = input.readUIntBE(0, 3);
+        if (input.length < 9 + length) return;
+        this.#frame(socket, blocks, input[3] ?? 0, input[4] ?? 0, input.readUInt32BE(5), input.subarray(9, 9 + length));
+        input = input.subarray(9 + length);
+      }
+    });
+  }
+
+  #frame(socket: Socket, blocks: HeaderBlockReader, type: number, flags: number, id: number, payload: Buffer): void {
+    if (type === 4 && (flags & 1) === 0) socket.write(settingsAck);
+    else if (type === 6 && (flags & 1) === 0) socket.write(frame(6, 1, 0, payload));
+    else if (type === 1) {
+      const head = blocks.read(payload, 'request', (flags & 1) !== 0);
+      const token = typeof head === 'string' ? '' : tokenPattern.exec(head.path)?.[1] ?? '';
+      void play(socket, this.scripts.get(token)?.(id) ?? clean(id));
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#open) socket.destroy();
+    this.#listener.close();
+    await once(this.#listener, 'close');
+  }
+}
+
+/** `:status: 200` and a body. */
+function clean(id: number): readonly Uint8Array[] {
+  return [frame(1, 4, id, Buffer.from([0x88])), frame(0, 1, id, Buffer.from('ok'))];
+}
+
+async function play(socket: Socket, frames: readonly Uint8Array[]): Promise<void> {
+  for (const each of frames) {
+    if (socket.destroyed) return;
+    socket.write(each);
+    await new Promise((resolve) => { setImmediate(resolve); });
+  }
+}
