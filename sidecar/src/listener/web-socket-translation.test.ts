@@ -1,6 +1,7 @@
 import http2 from 'node:http2';
 import type net from 'node:net';
 import type { Duplex } from 'node:stream';
+import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { webSocketAccept } from '../io/web-socket-key.ts';
 import { endpointOf } from '../testdata/exchange-server.ts';
@@ -39,7 +40,7 @@ class Side {
   }
 
   send(bytes: Uint8Array): void {
-    this.#stream.write(bytes);
+    if (this.#stream.writable) this.#stream.write(bytes);
   }
 
   end(): void {
@@ -213,6 +214,29 @@ describe.each(combinations)('a WebSocket from %s to %s', (from, to) => {
     second.close();
     await vi.waitFor(() => expect(gateway.refusals.map(({ reason }) => reason)).toEqual(['downstream-reset', 'upstream-reset']));
     await gateway.untilNothingIsLeft();
+  });
+
+  it('leaves nothing behind, whatever both sides do', async () => {
+    const app = await startApp(to);
+    const gateway = await rig(app, to);
+    const act = fc.constantFrom('send', 'answer', 'end', 'finish', 'break', 'fail', 'leave', 'swap');
+    await fc.assert(fc.asyncProperty(fc.array(act, { maxLength: 6 }), async (acts) => {
+      const nth = app.sides.length;
+      const { side, close } = await connect(from, gateway.port);
+      await vi.waitFor(() => expect(app.sides).toHaveLength(nth + 1));
+      const there = app.sides[nth] as Side;
+      const does: Readonly<Record<typeof acts[number], () => unknown>> = {
+        send: () => side.send(Buffer.alloc(100_000)), answer: () => there.send(Buffer.alloc(100_000)), end: () => side.end(), finish: () => there.end(),
+        break: () => side.break(), fail: () => there.break(), leave: close, swap: () => gateway.apply(gateway.candidate({ limits: { headerCount: 50 + nth } })),
+      };
+      for (const one of acts) {
+        await does[one]();
+        await new Promise(setImmediate);
+      }
+      close();
+      there.break();
+      await gateway.untilNothingIsLeft();
+    }), { numRuns: 15 });
   });
 
   it('is ended with a Close frame on both sides', async () => {
