@@ -64,7 +64,7 @@ function takesNamesAway(before: DocumentState, state: DocumentState, key: Docume
       return losesNames(before.gateways.get(name)?.listeners, state.gateways.get(name)?.listeners) || changesTcp(before, state, `gateway/${name}`);
     case 'Route': {
       const [old, next] = [before.routeByName.get(name), state.routeByName.get(name)];
-      return old !== undefined && (next === undefined || ownerOf(old) !== ownerOf(next));
+      return old !== undefined && (next === undefined || ownerOf(old) !== ownerOf(next) || isTcpRoute(before, old) !== isTcpRoute(state, next));
     }
     default:
       return false;

@@ -70,6 +70,14 @@ describe('documents with ports that carry TCP', () => {
     expect(why({ kind: 'service', name: 'db' }, '/ipAccess')).not.toMatch(/ignored/);
   });
 
+  test('are looked at again when a Route goes over to TCP, and what its policies ask for', () => {
+    const before = planned('kind: Service\nname: db\nports: {http: {port: 80}, sql: {port: 5432, protocol: tcp}}\n---\nkind: Route\nname: r\nservice: db\nports: [http]\n---\nkind: Policy\nname: p\ntarget: {service: db, route: r}\ncors: {origins: ["https://a.example"]}');
+    const documents = new Map(before.documents);
+    for (const [key, document] of documentsOf('kind: Route\nname: r\nservice: db\nports: [sql]')) documents.set(key, document);
+    const result = planner.plan(before, documents, ['Route/r']);
+    expect(result.ok ? [] : result.violations.map(({ document, pointer, code }) => `${document} ${pointer} ${code}`)).toEqual(['Policy/p /cors needs-requests']);
+  });
+
   test('are looked at again when a port begins to carry TCP', () => {
     const before = planned('kind: Service\nname: db\nports: {sql: {port: 5432}}\n---\nkind: Gateway\nname: edge\nlisteners: {web: {port: 80}}\n---\nkind: Route\nname: sql\ngateway: edge\nto: [{service: db}]');
     const documents = new Map(before.documents);
