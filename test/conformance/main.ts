@@ -39,13 +39,17 @@ process.exit(failed > 0 || passed === 0 || (notRun.length > 0 && process.env['RE
 
 async function runSuite(suite: Suite): Promise<readonly SuiteResult[]> {
   const started = performance.now();
-  let done: readonly SuiteResult[];
+  const done: SuiteResult[] = [];
   try {
-    done = await suite.run((title) => values.only === undefined || title.includes(values.only));
+    for await (const result of suite.run((title) => values.only === undefined || title.includes(values.only))) {
+      print(result);
+      done.push(result);
+    }
   } catch (error) {
-    done = [{ title: suite.name, passed: 0, failed: [{ name: suite.name, why: `the suite did not run: ${String(error)}` }], excluded: [] }];
+    const broken = { title: suite.name, passed: 0, failed: [{ name: suite.name, why: `the suite did not run on: ${String(error)}` }], excluded: [] };
+    print(broken);
+    done.push(broken);
   }
-  for (const result of done) print(result);
   console.log(`  (${suite.name}: ${((performance.now() - started) / 1000).toFixed(1)} s)`);
   return done;
 }

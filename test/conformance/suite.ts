@@ -5,8 +5,8 @@ export interface Suite {
   /** As typed behind `npm run conformance --`. */
   readonly name: string;
   readonly needs: readonly ToolName[];
-  /** Runs the settings whose titles are wanted. */
-  run(wanted: Wanted): Promise<readonly SuiteResult[]>;
+  /** Runs the settings whose titles are wanted, one after the other. */
+  run(wanted: Wanted): AsyncIterable<SuiteResult>;
 }
 
 export type Wanted = (title: string) => boolean;

@@ -26,10 +26,8 @@ interface Setting {
 const settings: readonly Setting[] = ([1, 2] as const).flatMap((hops) => ([1, 2] as const).flatMap((version) => [false, true].flatMap((secured) => (['server', 'client'] as const)
   .filter((mode) => !(secured && hops === 2 && mode === 'client')).map((mode): Setting => ({ mode, hops, version, secured })))));
 
-async function run(wanted: Wanted): Promise<readonly SuiteResult[]> {
-  const results: SuiteResult[] = [];
-  for (const setting of settings.filter((one) => wanted(titleOf(one)))) results.push(await judge(setting));
-  return results;
+async function* run(wanted: Wanted): AsyncGenerator<SuiteResult> {
+  for (const setting of settings.filter((one) => wanted(titleOf(one)))) yield await judge(setting);
 }
 
 function titleOf({ mode, hops, version, secured }: Setting): string {

@@ -12,10 +12,8 @@ import { requireTool } from '../tools.ts';
  */
 export const h2specClientSuite: Suite = { name: 'h2spec-client', needs: ['h2specd'], run };
 
-async function run(wanted: Wanted): Promise<readonly SuiteResult[]> {
-  const results: SuiteResult[] = [];
-  for (const secured of [false, true]) if (wanted(titleOf(secured))) results.push(await judge(secured));
-  return results;
+async function* run(wanted: Wanted): AsyncGenerator<SuiteResult> {
+  for (const secured of [false, true]) if (wanted(titleOf(secured))) yield await judge(secured);
 }
 
 function titleOf(secured: boolean): string {

@@ -15,29 +15,30 @@ import { readJunitReport } from './junit-report.ts';
 /** h2spec as client of a gateway: our server role. Strict cases included. */
 export const h2specServerSuite: Suite = { name: 'h2spec-server', needs: ['h2spec'], run };
 
-async function run(wanted: Wanted): Promise<readonly SuiteResult[]> {
+async function* run(wanted: Wanted): AsyncGenerator<SuiteResult> {
   const app = await startApp();
-  const { port: appPort } = app.address() as AddressInfo;
+  const { port: upstreamPort } = app.address() as AddressInfo;
   try {
-    const results: SuiteResult[] = [];
-    if (wanted('h2spec, server role, cleartext')) {
-      results.push(await withProxies(async (proxies) => {
-        const { port } = await proxies.proxy({ upstreamPort: appPort });
-        return closesAfterPreface(await judge('h2spec, server role, cleartext', port, []), port);
-      }));
+    if (wanted(cleartext)) {
+      yield await withProxies(async (proxies) => {
+        const { port } = await proxies.proxy({ upstreamPort });
+        return closesAfterPreface(await judge(cleartext, port, []), port);
+      });
     }
-    if (wanted('h2spec, server role, TLS')) {
-      results.push(await withProxies(async (proxies) => {
-        const { port } = await proxies.proxy({ upstreamPort: appPort, secured: true });
-        return judge('h2spec, server role, TLS', port, ['--tls', '--insecure']);
-      }));
+    if (wanted(overTls)) {
+      yield await withProxies(async (proxies) => {
+        const { port } = await proxies.proxy({ upstreamPort, secured: true });
+        return judge(overTls, port, ['--tls', '--insecure']);
+      });
     }
-    return results;
   } finally {
     app.closeAllConnections();
     app.close();
   }
 }
+
+const cleartext = 'h2spec, server role, cleartext';
+const overTls = 'h2spec, server role, TLS';
 
 /** h2spec wants a body of some bytes, for flow control. */
 async function startApp(): Promise<Server> {

@@ -11,8 +11,10 @@ export function runInProcess(cases: readonly LlhttpCase[]): SuiteResult {
     const why = one.strict && one.expect === 'reject' ? accepted(one) : differs(one);
     if (why !== '') failed.push({ name: one.id, why });
   }
-  return { title: 'llhttp, reader in process, cut at every place', passed: cases.length - failed.length, failed, excluded: [] };
+  return { title: inProcessTitle, passed: cases.length - failed.length, failed, excluded: [] };
 }
+
+export const inProcessTitle = 'llhttp, reader in process, cut at every place';
 
 function accepted(one: LlhttpCase): string {
   for (const pieces of allCuts(one.bytes)) {

@@ -3,36 +3,39 @@ import { cut, RawClient } from '../../processes/raw-client.ts';
 import { onHead, okAnswer, RawUpstream } from '../../processes/raw-upstream.ts';
 import { RecordingApp } from '../../processes/recording-app.ts';
 import { until } from '../../processes/until.ts';
-import { withProxies } from '../proxy-under-test.ts';
-import type { CaseNote, Suite, SuiteResult } from '../suite.ts';
-import { runInProcess } from './in-process.ts';
+import { withProxies, type ProxiesUnderTest } from '../proxy-under-test.ts';
+import type { CaseNote, Suite, SuiteResult, Wanted } from '../suite.ts';
+import { inProcessTitle, runInProcess } from './in-process.ts';
 import { readLlhttpCases, type LlhttpCase } from './llhttp-case.ts';
 
 /** llhttp's own 251 messages: what it refuses when strict, we refuse; in process at every cut, and by a gateway over sockets. */
 export const llhttpSuite: Suite = { name: 'llhttp', needs: [], run };
 
-async function run(): Promise<readonly SuiteResult[]> {
+async function* run(wanted: Wanted): AsyncGenerator<SuiteResult> {
   const cases = readLlhttpCases();
   const refused = cases.filter((one) => one.strict && one.expect === 'reject');
-  return [
-    runInProcess(cases),
-    await withProxies(async (proxies) => {
-      const app = await RecordingApp.start();
-      const { port } = await proxies.proxy({ upstreamPort: app.port });
-      const requests = refused.filter((one) => one.mode === 'request');
-      const result = await collect('llhttp, requests over sockets', requests, (one) => refusesRequest(one, port, app));
-      await app.close();
-      return result;
-    }),
-    await withProxies(async (proxies) => {
-      const upstream = await RawUpstream.start(() => {});
-      const { port } = await proxies.proxy({ upstreamPort: upstream.port });
-      const responses = refused.filter((one) => one.mode === 'response');
-      const result = await collect('llhttp, responses over sockets', responses, (one) => refusesResponse(one, port, upstream));
-      await upstream.close();
-      return result;
-    }),
-  ];
+  if (wanted(inProcessTitle)) yield runInProcess(cases);
+  if (wanted(requestsTitle)) yield await withProxies((proxies) => judgeRequests(proxies, refused.filter((one) => one.mode === 'request')));
+  if (wanted(responsesTitle)) yield await withProxies((proxies) => judgeResponses(proxies, refused.filter((one) => one.mode === 'response')));
+}
+
+const requestsTitle = 'llhttp, requests over sockets';
+const responsesTitle = 'llhttp, responses over sockets';
+
+async function judgeRequests(proxies: ProxiesUnderTest, cases: readonly LlhttpCase[]): Promise<SuiteResult> {
+  const app = await RecordingApp.start();
+  const { port } = await proxies.proxy({ upstreamPort: app.port });
+  const result = await collect(requestsTitle, cases, (one) => refusesRequest(one, port, app));
+  await app.close();
+  return result;
+}
+
+async function judgeResponses(proxies: ProxiesUnderTest, cases: readonly LlhttpCase[]): Promise<SuiteResult> {
+  const upstream = await RawUpstream.start(() => {});
+  const { port } = await proxies.proxy({ upstreamPort: upstream.port });
+  const result = await collect(responsesTitle, cases, (one) => refusesResponse(one, port, upstream));
+  await upstream.close();
+  return result;
 }
 
 async function collect(title: string, cases: readonly LlhttpCase[], judge: (one: LlhttpCase) => Promise<string>): Promise<SuiteResult> {

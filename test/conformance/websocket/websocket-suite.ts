@@ -24,10 +24,8 @@ interface Setting {
 
 const settings: readonly Setting[] = ([1, 2] as const).flatMap((version) => ([1, 2] as const).flatMap((hops) => [false, true].map((deflate) => ({ version, hops, deflate }))));
 
-async function run(wanted: Wanted): Promise<readonly SuiteResult[]> {
-  const results: SuiteResult[] = [];
-  for (const setting of settings.filter((one) => wanted(titleOf(one)))) results.push(await judge(setting));
-  return results;
+async function* run(wanted: Wanted): AsyncGenerator<SuiteResult> {
+  for (const setting of settings.filter((one) => wanted(titleOf(one)))) yield await judge(setting);
 }
 
 function titleOf({ version, hops, deflate }: Setting): string {
