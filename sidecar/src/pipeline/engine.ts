@@ -93,7 +93,7 @@ export class Engine {
     const { binding } = run;
     const generation = this.#generation;
     const port = binding === null ? null : this.#portOf(binding);
-    if (generation === null || port === null) return;
+    if (generation === null || port === null || run.ended) return;
     const hit = port.table.match(askedHead(run));
     const { place } = hit === undecided ? port.fallback : (hit?.value ?? port.fallback);
     for (const filter of place.filters) {

@@ -20,8 +20,13 @@ export class LiveTunnels extends WheelNode {
   /** Hears by how many the older generations became more or fewer. */
   readonly #onGenerations: (by: number) => void;
   #toldGenerations = 0;
-  readonly #work: (() => void)[] = [];
-  #done = 0;
+  /** Those that are to end, in order. */
+  readonly #ends: { readonly run: ExchangeRun; readonly end: TunnelEnd }[] = [];
+  #ended = 0;
+  /** Those that are looked at again, by the newest generation. */
+  #looks: readonly ExchangeRun[] = [];
+  #looked = 0;
+  #look: (run: ExchangeRun) => void = () => {};
 
   constructor(wheels: TimerWheels, onGenerations: (by: number) => void) {
     super();
@@ -72,9 +77,13 @@ export class LiveTunnels extends WheelNode {
     }
   }
 
-  /** A swap: `look` may end some. */
+  /** A swap: `look` may end some. What the one before had not come to is looked at by this one. */
   recheck(look: (run: ExchangeRun) => void): void {
-    if (this.#byGeneration.size > 0) this.inRounds([...this.#byGeneration.values()].flatMap((runs) => [...runs]), look);
+    if (this.#byGeneration.size === 0) return;
+    this.#looks = [...this.#byGeneration.values()].flatMap((runs) => [...runs]);
+    this.#looked = 0;
+    this.#look = look;
+    this.#wheels.arm(this, roundMs);
   }
 
   /** Ends those that `concerns` picks; answers how many. */
@@ -91,25 +100,25 @@ export class LiveTunnels extends WheelNode {
     for (const runs of this.#byGeneration.values()) for (const run of runs) visit(run);
   }
 
-  /** Runs `work` for each, some in each round of the event loop. */
-  inRounds(runs: Iterable<ExchangeRun>, work: (run: ExchangeRun) => void): void {
-    for (const run of runs) this.#work.push(() => work(run));
-    if (this.#work.length > this.#done) this.#wheels.arm(this, roundMs);
-  }
-
   #endEach(runs: Iterable<ExchangeRun>, end: TunnelEnd): void {
-    this.inRounds(runs, (run) => run.endTunnel(end));
+    for (const run of runs) this.#ends.push({ run, end });
+    if (this.#ends.length > 0) this.#wheels.arm(this, roundMs);
   }
 
   fire(): void {
-    const until = Math.min(this.#work.length, this.#done + perRound);
-    while (this.#done < until) this.#work[this.#done++]?.();
-    if (this.#done < this.#work.length) {
+    for (let left = perRound; left > 0 && this.#ended < this.#ends.length; left--) {
+      const { run, end } = this.#ends[this.#ended++] as (typeof this.#ends)[number];
+      run.endTunnel(end);
+    }
+    for (let left = perRound; left > 0 && this.#looked < this.#looks.length; left--) this.#look(this.#looks[this.#looked++] as ExchangeRun);
+    if (this.#ended < this.#ends.length || this.#looked < this.#looks.length) {
       this.#wheels.arm(this, roundMs);
       return;
     }
-    this.#work.length = 0;
-    this.#done = 0;
+    this.#ends.length = 0;
+    this.#ended = 0;
+    this.#looks = [];
+    this.#looked = 0;
   }
 
   /** For the admin interface: how many, and the oldest. */
