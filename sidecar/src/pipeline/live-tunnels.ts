@@ -21,7 +21,7 @@ export class LiveTunnels extends WheelNode {
   readonly #onGenerations: (by: number) => void;
   #toldGenerations = 0;
   /** Those that are to end, in order. */
-  readonly #ends: { readonly run: ExchangeRun; readonly end: TunnelEnd }[] = [];
+  readonly #ends: Ending[] = [];
   #ended = 0;
   /** Those that are looked at again, by the newest generation. */
   #looks: readonly ExchangeRun[] = [];
@@ -107,7 +107,7 @@ export class LiveTunnels extends WheelNode {
 
   fire(): void {
     for (let left = perRound; left > 0 && this.#ended < this.#ends.length; left--) {
-      const { run, end } = this.#ends[this.#ended++] as (typeof this.#ends)[number];
+      const { run, end } = this.#ends[this.#ended++] as Ending;
       run.endTunnel(end);
     }
     for (let left = perRound; left > 0 && this.#looked < this.#looks.length; left--) this.#look(this.#looks[this.#looked++] as ExchangeRun);
@@ -132,6 +132,11 @@ export class LiveTunnels extends WheelNode {
     }
     return { count: this.count, olderGenerations: this.generations, oldest };
   }
+}
+
+interface Ending {
+  readonly run: ExchangeRun;
+  readonly end: TunnelEnd;
 }
 
 const superseded: TunnelEnd = Object.freeze({
