@@ -156,14 +156,16 @@ export class HeadAssembler {
     this.#regularSeen = true;
     const text = this.#text;
     const valueAt = nameEnd + 2;
+    if (!validFieldValue(text, valueAt, valueEnd)) {
+      this.failure ??= 'field-value';
+      return;
+    }
     switch (kind) {
       case fieldKind.cookie:
-        if (validFieldValue(text, valueAt, valueEnd)) this.#addCookie(text, valueAt, valueEnd);
-        else this.failure ??= 'field-value';
+        this.#addCookie(text, valueAt, valueEnd);
         break;
       case fieldKind.host:
-        if (!validFieldValue(text, valueAt, valueEnd)) this.failure ??= 'field-value';
-        else if (this.#kind === 'response') this.#addRow(id, this.length, nameEnd, valueEnd, false);
+        if (this.#kind === 'response') this.#addRow(id, this.length, nameEnd, valueEnd, false);
         else if (this.#kind === 'request') this.#takeHost(nameEnd, valueEnd);
         break;
       case fieldKind.contentLength:

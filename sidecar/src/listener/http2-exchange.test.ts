@@ -172,6 +172,17 @@ describe('a request over HTTP/2', () => {
 });
 
 describe('a connection', () => {
+  it('that the client ends behind its request gets the answer that was made at once', async () => {
+    const { rig: gateway } = await rig(echoRequests, { routes: [{ name: 'all', match: { path: { kind: { $case: 'prefix', value: '/' } } }, action: { $case: 'respond', value: { status: 200, body: Buffer.from('here it is'), contentType: 'text/plain' } } }] });
+    const end = await WireEnd.connect(gateway.port);
+    closers.push(() => end.close());
+    end.send(Buffer.concat([prefaceBytes, settings(), headers(1)]));
+    end.end();
+    await end.untilClosed();
+    expect([end.text.includes('here it is'), end.state]).toEqual([true, 'end']);
+    await gateway.untilNothingIsLeft();
+  });
+
   it('drains without losing a request', async () => {
     let release = (): void => {};
     const { rig: gateway } = await rig(async (end) => {

@@ -71,7 +71,8 @@ export class Http2ServerConnection extends WheelNode implements ServerCodec, Ses
   /** FIN. HTTP/2 knows no half-closed connections: who has closed reads no answers (RFC 9113 section 5.4.1). */
   onEnd(): void {
     this.#session.peerClosed();
-    this.#link.destroy();
+    // What is answered already still goes out.
+    this.#linger();
   }
 
   onDrain(): void {
