@@ -47,6 +47,8 @@ async function untilEvent(start: (onLine: (line: string) => void) => ChildProces
 }
 
 export interface ControlPlaneOptions {
+  /** Opens a channel for messages, for what `--import` has loaded. */
+  readonly channel?: boolean;
   readonly core?: number;
   readonly flags?: readonly string[];
   readonly bundled?: boolean;
@@ -62,7 +64,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const folder = options.folder ?? mkdtempSync(path.join(tmpdir(), 'remora-bench-'));
   const ports = ['--api-port', String(options.apiPort ?? 0), '--push-port', String(options.pushPort ?? 0)];
   const command = [...program('control-plane', options.bundled ?? false, options.nodeFlags), '--data-dir', folder, ...ports, ...(options.flags ?? [])];
-  const { child, line } = await untilEvent((onLine) => startPinned(options.core ?? null, command, { onLine }), 'listening');
+  const { child, line } = await untilEvent((onLine) => startPinned(options.core ?? null, command, { onLine, channel: options.channel ?? false }), 'listening');
   const api = addressOf(line['api']);
   return {
     process: child, api: `http://${api}`, push: addressOf(line['push']), folder,
