@@ -154,10 +154,10 @@ export class Http2ServerStream extends WheelNode implements ServerStream, Stream
     if (!this.#gone && !this.#bodiless) this.#stream.sendTrailers(head);
   }
 
-  abort(_reason: Reason): void {
+  abort(reason: Reason): void {
     this.#gone = true;
-    // RFC 8441 section 5: what is a TCP reset over HTTP/1.1.
-    this.#stream.reset(this.#tunnel ? errorCode.cancel : errorCode.internalError);
+    // A tunnel: what is a TCP reset over HTTP/1.1 (RFC 8441 section 5). Out of time: nothing is broken, and gRPC clients read it as cancelled, not as an internal error.
+    this.#stream.reset(this.#tunnel || reason.status === 504 ? errorCode.cancel : errorCode.internalError);
   }
 
   /** A request that is still coming ends with RST_STREAM(NO_ERROR), behind the response (RFC 9113 section 8.1). */
