@@ -47,9 +47,21 @@ export function wrapServer(raw: net.Socket, first: Uint8Array, options: ServerTl
     requestCert: options.clientCertificate !== 'none',
     // OpenSSL ends the handshake where no certificate comes; where a bad one comes Node leaves it to the caller.
     rejectUnauthorized: options.clientCertificate === 'required',
-    ALPNProtocols: [...options.protocols],
+    ALPNProtocols: alpnBytes(options.protocols),
   });
 }
+
+/** As they are sent (RFC 7301 section 3.1): made once for each list, not for each connection. */
+function alpnBytes(protocols: readonly string[]): Buffer {
+  let bytes = alpnLists.get(protocols);
+  if (bytes === undefined) {
+    bytes = Buffer.concat(protocols.map((name) => Buffer.from([name.length, ...Buffer.from(name, 'latin1')])));
+    alpnLists.set(protocols, bytes);
+  }
+  return bytes;
+}
+
+const alpnLists = new WeakMap<readonly string[], Buffer>();
 
 interface TlsHandle {
   verifyError?: () => Error | null | undefined;

@@ -75,7 +75,9 @@ export class ListenerBinding {
     const connection = new AcceptedConnection(this.#engine, this, peerOf(socket, this.port));
     this.#connections.add(connection);
     this.#engine.admission.opened();
-    connection.attach(Link.accepted(socket, this.#engine.thread.links, connection, this.#options.transplant));
+    // TLS takes the handle anyway: one socket less for each connection, a tenth of what a new one costs.
+    const transplant = this.#options.transplant && (this.#engine.edgeOf(this)?.tls ?? null) === null;
+    connection.attach(Link.accepted(socket, this.#engine.thread.links, connection, transplant));
     this.#engine.thread.turn.end();
   }
 
