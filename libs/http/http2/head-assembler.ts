@@ -74,8 +74,8 @@ export class HeadAssembler {
   }
 
   addIndexed(field: TableField): void {
-    if (!this.#counts(field.line.length)) return;
     const { kind, line } = field;
+    if (!this.#counts(kind, line.length)) return;
     if (kind === fieldKind.regular) {
       if (!field.valid) this.failure ??= 'field-value';
       this.#regularSeen = true;
@@ -93,8 +93,8 @@ export class HeadAssembler {
 
   /** The line behind `length`. `name` is from `classifyName`. `never`: not to be indexed by anybody. */
   addLine(name: number, nameEnd: number, valueEnd: number, never: boolean): void {
-    if (!this.#counts(valueEnd + 2 - this.length)) return;
     const kind = name & 15;
+    if (!this.#counts(kind, valueEnd + 2 - this.length)) return;
     if (kind === fieldKind.regular) {
       if (!validFieldValue(this.#text, nameEnd + 2, valueEnd)) this.failure ??= 'field-value';
       this.#regularSeen = true;
@@ -102,12 +102,15 @@ export class HeadAssembler {
     } else this.#special(kind, name >> 4, nameEnd, valueEnd, null);
   }
 
-  /** Whether the field is looked at: not once the message has failed, or is beyond the limits. `line` is its length with `: ` and CRLF. */
-  #counts(line: number): boolean {
-    this.#fields++;
+  /**
+   * Whether the field is looked at: not once the message has failed, or is beyond the limits. `line` is its length with `: ` and CRLF. The number of
+   * fields is what HTTP/1.1 would count: what stands in its start line is none.
+   */
+  #counts(kind: number, line: number): boolean {
+    if (kind < fieldKind.unknownPseudo || kind === fieldKind.authority) this.#fields++;
     this.#bytes += line - 4 + fieldOverhead;
     if (this.#bytes > this.#limits.bytesMax) this.excess ??= 'head-too-large';
-    else if (this.#fields > this.#limits.fieldsMax + pseudoFieldsMax) this.excess ??= 'too-many-fields';
+    else if (this.#fields > this.#limits.fieldsMax) this.excess ??= 'too-many-fields';
     return this.failure === null && this.excess === null;
   }
 
@@ -321,8 +324,6 @@ export class HeadAssembler {
 
 export type AssembledKind = 'request' | 'response' | 'trailers';
 
-/** A request with extended CONNECT has five of them; they do not count as fields. */
-const pseudoFieldsMax = 5;
 const initialText = 8 * 1024;
 const initialRows = 64;
 const cookiesMin = 512;
