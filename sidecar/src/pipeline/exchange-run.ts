@@ -241,7 +241,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
 
   onTrailers(head: MessageHead): void {
     if (this.#ended || !this.#headSent) return;
-    this.grpcStatus = grpcStatusIn(head);
+    this.grpcStatus = grpcStatusIn(head, this.responseHead);
     this.#stream?.sendTrailers(head);
     this.#complete();
   }
@@ -336,7 +336,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     if (stream === null) return true;
     if (!stream.sendHead(head, end)) return false;
     this.#headSent = true;
-    this.grpcStatus = grpcStatusIn(head);
+    this.grpcStatus = grpcStatusIn(head, head);
     // A switch is one status in all records, whatever the client's codec writes.
     this.status = head.protocol === '' || isConnection(this.head) ? head.status : 101;
     if (end) this.#complete();

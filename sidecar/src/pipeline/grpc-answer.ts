@@ -41,9 +41,10 @@ function putStatusFields(head: MessageHead, { status, reason, detail }: Answer, 
   head.set(grpcMessageHeader, encodeGrpcMessage(`${reason.title}${inside}`));
 }
 
-/** What a response head, or trailers, say of the call; -1: nothing. */
-export function grpcStatusIn(head: Head): number {
-  return head.has(grpcStatusHeader) ? parseGrpcStatus(head.valueAt(grpcStatusHeader, 0)) : -1;
+/** What a response head, or its trailers, say of a call of gRPC or gRPC-Web; -1: nothing. */
+export function grpcStatusIn(fields: Head, response: Head | null): number {
+  if (!fields.has(grpcStatusHeader) || response === null || !response.has(contentTypeHeader)) return -1;
+  return response.valueAt(contentTypeHeader, 0).startsWith('application/grpc') ? parseGrpcStatus(fields.valueAt(grpcStatusHeader, 0)) : -1;
 }
 
 function isGrpc(head: Head): boolean {

@@ -83,7 +83,7 @@ export class Http2Pool extends UpstreamPool {
   /** Peers that take only a few streams get connections as calls need them. */
   #openSpare(used: Http2ClientConnection): void {
     const { capacity } = used;
-    if (capacity < spareFrom || used.streams < capacity * 0.75 || this.#withRoom.length > 1 || used.connecting) return;
+    if (this.retired || capacity < spareFrom || used.streams < capacity * 0.75 || this.#withRoom.length > 1 || used.connecting) return;
     const spare = this.#openAnother();
     // What is used stays the last of the list, as long as it has room.
     if (spare !== null && this.#withRoom.length === 2) this.#withRoom.reverse();
