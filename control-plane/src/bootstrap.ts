@@ -33,6 +33,8 @@ async function serve(argv: readonly string[], env: Environment): Promise<number>
   const read = readSettings(argv, env, (path) => readFileSync(path, 'utf8'));
   if (!read.ok) return complain(read.problems.map(({ setting, message }) => `${setting}: ${message}`));
   const stopped = stopSignal();
+  // Whoever reads its output may go away: that is no reason to end.
+  for (const output of [process.stdout, process.stderr]) output.on('error', () => {});
   // Only what serves needs the server's libraries.
   const { startControlPlane } = await import('./running-control-plane.ts');
   const running = await startControlPlane(read.settings, { log: (line) => process.stderr.write(line) });

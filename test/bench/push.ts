@@ -8,6 +8,8 @@ import { describeMachine } from './machine.ts';
 import { askMemory, type MemoryReport } from './memory-report.ts';
 
 const services = 1_000;
+/** As the unit file and the image have it. */
+const deployedFlags = ['--max-semi-space-size=4'];
 
 /**
  * A whole control plane on one core (SQLite, 1,000 services), and sidecars as real gRPC streams in another process on the
@@ -21,7 +23,7 @@ export const run: Bench = async ({ quick, flags }) => {
 };
 
 async function withSidecars(count: number, edits: number, bundled: boolean): Promise<BenchRow[]> {
-  const controlPlane = await startControlPlane({ core: 0, bundled, channel: true, nodeFlags: ['--import', path.join(import.meta.dirname, 'memory-probe.ts')] });
+  const controlPlane = await startControlPlane({ core: 0, bundled, channel: true, nodeFlags: [...deployedFlags, '--import', path.join(import.meta.dirname, 'memory-probe.ts')] });
   const clients = startClients();
   const name = count.toLocaleString('en');
   let running = controlPlane;
@@ -110,7 +112,7 @@ async function restart(controlPlane: RunningControlPlane, clients: Clients, name
   await clients.ask('drop');
   await clients.ask('reset');
   const started = performance.now();
-  const next = await startControlPlane({ core: 0, bundled, folder: controlPlane.folder, apiPort: portOf(controlPlane.api), pushPort: portOf(controlPlane.push) });
+  const next = await startControlPlane({ core: 0, bundled, nodeFlags: deployedFlags, folder: controlPlane.folder, apiPort: portOf(controlPlane.api), pushPort: portOf(controlPlane.push) });
   const startMs = performance.now() - started;
   const connected = await clients.ask('connect', { address: next.push });
   const { byService } = await clients.ask('counts') as { byService: Record<string, { bytesMax: number }> };
