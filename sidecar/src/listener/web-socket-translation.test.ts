@@ -115,7 +115,7 @@ interface Opened {
   readonly fields: Readonly<Record<string, unknown>>;
   readonly side: Side;
   /** Of the client's connection. */
-  close(): void;
+  readonly close: () => void;
 }
 
 async function connect(protocol: Protocol, port: number): Promise<Opened> {

@@ -4,7 +4,7 @@ import { canonicalPath, type PathSpellingRules } from '@remora/http/canonical-pa
 import { parseGrpcTimeoutMs } from '@remora/http/grpc-timeout';
 import { headerId, makeField } from '@remora/http/header-ids';
 import { MessageHead } from '@remora/http/message-head';
-import type { Answer, EdgeFilter } from '@remora/policy-kit/exchange';
+import type { Answer } from '@remora/policy-kit/exchange';
 import type { GatewayListener } from '@remora/snapshot/snapshot';
 import { undecided } from '@remora/router/route-table';
 import type { Admission } from './admission.ts';
@@ -24,6 +24,7 @@ import type { ListenerBinding } from '../listener/listener-binding.ts';
 import { addForwardedFields, forwardedFields, removeOutsideHeaders } from './outside-headers.ts';
 import { pinFor, type Transport, type CallerRoute, type Destination, type GatewayTarget, type Place, type ProviderPort, type ProviderRoute, type RespondAction, type RewritePlan, type WeightedTarget } from '../generation/places.ts';
 import { isRequestId, type RequestIds } from './request-ids.ts';
+import { revocationOf } from './tunnel-revocation.ts';
 import { makeRedirect, makeHttpsRedirect } from './redirects.ts';
 import type { RequestTracer } from './request-tracer.ts';
 import { rewriteRequest } from './rewrites.ts';
@@ -88,30 +89,14 @@ export class Engine {
     this.tunnels.recheck((run) => this.#revoke(run));
   }
 
-  /** What has begun goes on, but for policies that say `revoke`: asked of the place that the exchange would have now. */
   #revoke(run: ExchangeRun): void {
-    const { binding } = run;
     const generation = this.#generation;
-    const port = binding === null ? null : this.#portOf(binding);
+    const port = run.binding === null ? null : this.#portOf(run.binding);
     if (generation === null || port === null || run.ended) return;
-    const hit = port.table.match(askedHead(run));
-    const { place } = hit === undecided ? port.fallback : (hit?.value ?? port.fallback);
-    for (const filter of place.filters) {
-      const answer = this.#askToRevoke(filter, run);
-      if (answer === null) continue;
-      run.revokedBy = pinFor(place, generation.label);
-      run.endTunnel({ answer: { ...answer, reason: reasons.tunnelRevoked, status: 0, body: null }, closeCode: 1008 });
-      return;
-    }
-  }
-
-  #askToRevoke(filter: EdgeFilter, run: ExchangeRun): Answer | null {
-    try {
-      return filter.revoke?.(run) ?? null;
-    } catch (error) {
-      // What cannot be judged is not let in.
-      return this.filterFailed(filter.kind, error);
-    }
+    const revocation = revocationOf(run, port, (kind, error) => this.filterFailed(kind, error));
+    if (revocation === null) return;
+    run.revokedBy = pinFor(revocation.place, generation.label);
+    run.endTunnel({ answer: revocation.answer, closeCode: 1008 });
   }
 
   // --- connections ------------------------------------------------------------------------------------------------
@@ -407,15 +392,6 @@ export class Engine {
   recordRefusal(run: ExchangeRun, answer: Answer, shadow: boolean): void {
     this.#options.refusals.add(refusalRecord(run, answer, this.thread.clock.wallMs(), shadow));
   }
-}
-
-/** The request as it came: a rewrite is no part of what Routes match. */
-function askedHead({ head, askedPath, askedAuthority }: ExchangeRun): MessageHead {
-  if (askedPath === null && askedAuthority === null) return head;
-  const asked = head.fork();
-  if (askedPath !== null) asked.setPath(askedPath);
-  if (askedAuthority !== null) asked.setAuthority(askedAuthority);
-  return asked;
 }
 
 /** A bare inbound listener stands for the port `http`, or for the only one. */
