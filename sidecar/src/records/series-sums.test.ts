@@ -69,7 +69,7 @@ it('says why requests were refused, by series and policy, bounded', () => {
   ]);
 });
 
-it('forgets the open connections of a thread that died, and keeps how many there were', () => {
+it('forgets the open connections and older generations of a thread that died, and keeps how many there were', () => {
   const [dead, other] = [new SeriesRows(), new SeriesRows()];
   const sums = new SeriesSums();
   sums.setSource(0, sourceOf(dead));
@@ -77,9 +77,10 @@ it('forgets the open connections of a thread that died, and keeps how many there
   for (const rows of [dead, other]) {
     rows.events.count('connections_total-gateway-http2', 3);
     rows.events.count('connections_active-gateway-http2', 2);
+    rows.events.count('generation_older', 1);
   }
   sums.retire(0);
-  expect(Object.fromEntries(sums.readEvents())).toMatchObject({ 'connections_total-gateway-http2': 6, 'connections_active-gateway-http2': 2 });
+  expect(Object.fromEntries(sums.readEvents())).toMatchObject({ 'connections_total-gateway-http2': 6, 'connections_active-gateway-http2': 2, generation_older: 1 });
 });
 
 it('gives rows of Routes that are gone to others, and keeps what they counted', () => {

@@ -29,8 +29,8 @@ export class SeriesSums {
     this.#sources.delete(thread);
     addSource(source, this.#past);
     addPolicyEvents(source.values, this.#pastEvents);
-    // Its connections are gone with it.
-    for (const name of this.#pastEvents.keys()) if (name.startsWith('connections_active-')) this.#pastEvents.delete(name);
+    // What it held is gone with it.
+    for (const name of this.#pastEvents.keys()) if (isHeld(name)) this.#pastEvents.delete(name);
     for (const { sum } of this.#past.values()) {
       sum.active = 0;
       sum.tunnelsActive = 0;
@@ -146,3 +146,8 @@ function addSum(from: SeriesSum, to: SeriesSum): void {
 /** Series that are gone and still told of by name. */
 export const pastSeriesMax = 1024;
 const refusalSeriesMax = 4096;
+
+/** Counts that go down again. */
+function isHeld(name: string): boolean {
+  return name.startsWith('connections_active-') || name === 'generation_older';
+}
