@@ -4,7 +4,6 @@ import {
 } from '@remora/http/body-reader';
 import { asText, type TextBuffer } from '@remora/http/byte-text';
 import { HeadReader } from '@remora/http/head-reader';
-import { headerId } from '@remora/http/header-ids';
 import {
   connectionClose, connectionKeepAlive, scanComplete, scanIncomplete, scanTooLarge, scanVersion, unknownExpectation, type ScanVerdict,
 } from '@remora/http/head-scanner';
@@ -13,7 +12,7 @@ import type { MessageHead } from '@remora/http/message-head';
 import { sendChunk, sendLastChunk } from '../io/chunk-output.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 import { answerFor } from '../pipeline/answers.ts';
-import { webSocketAccept } from '../io/web-socket-key.ts';
+import { answerWebSocketKey } from '../io/web-socket-key.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import type { ExchangeRun } from '../pipeline/exchange-run.ts';
 import type { Link } from '../io/link.ts';
@@ -321,7 +320,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
 
   /** 101: from here on the link belongs to the tunnel, and what came early is its first bytes. */
   #switch(run: ExchangeRun, head: MessageHead): boolean {
-    if (head.protocol === 'websocket') answerKey(run.head, head);
+    if (head.protocol === 'websocket') answerWebSocketKey(run.head, head);
     const out = this.#link.reserve(headSizeMax(head));
     const at = writeResponseHead(head, infoFraming, out, this.#link.outAt);
     if (at < 0) return false;
@@ -492,14 +491,6 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
   }
 }
 
-/** The upstream spoke HTTP/2, where there is no key to answer. */
-function answerKey(request: MessageHead, response: MessageHead): void {
-  if (response.has(acceptHeader) || !request.has(keyHeader)) return;
-  response.putText(acceptHeader, webSocketAccept(request.valueAt(keyHeader, 0)));
-}
-
-const keyHeader = headerId('sec-websocket-key');
-const acceptHeader = headerId('sec-websocket-accept');
 const lingerMs = 1000;
 const drainQuietMs = 500;
 const bodyCheckMs = 5000;
