@@ -1,3 +1,4 @@
+import type net from 'node:net';
 import { vi } from 'vitest';
 import { EndpointSet, type DeepPartial, type Endpoint, type Route, type Section } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import type { Clock } from '@remora/core/clock';
@@ -32,6 +33,7 @@ export interface RigOptions {
   readonly memoryShare?: () => number;
   readonly kinds?: ReadonlyMap<string, RuntimeKind<unknown>>;
   readonly poolLimits?: Partial<PoolLimits>;
+  readonly dial?: (options: net.NetConnectOpts) => net.Socket;
 }
 
 /** Tests only: a gateway with one listener in front of one service, everything under `/`. */
@@ -44,7 +46,7 @@ export class GatewayRig {
 
   private constructor(options: RigOptions) {
     this.#options = options;
-    this.plane = new LocalDataPlane({ nodeId: 'edge-1', kinds: options.kinds ?? runtimeKinds, ...(options.clock && { clock: options.clock }), ...(options.memoryShare && { memoryShare: options.memoryShare }), ...(options.poolLimits && { poolLimits: options.poolLimits }) });
+    this.plane = new LocalDataPlane({ nodeId: 'edge-1', kinds: options.kinds ?? runtimeKinds, ...(options.clock && { clock: options.clock }), ...(options.memoryShare && { memoryShare: options.memoryShare }), ...(options.poolLimits && { poolLimits: options.poolLimits }), ...(options.dial && { dial: options.dial }) });
     this.plane.onRefusal((refusal) => this.refusals.push(refusal));
   }
 

@@ -1,3 +1,4 @@
+import type net from 'node:net';
 import { systemClock, systemTimers, type Clock, type Timers } from '@remora/core/clock';
 import { systemRandom, type Random } from '@remora/core/random';
 import type { Version } from '@remora/core/version';
@@ -35,6 +36,8 @@ export interface LocalDataPlaneOptions {
   /** Of the limit on memory, 0 to 1; absent: memory sheds nothing. */
   readonly memoryShare?: () => number;
   readonly poolLimits?: Partial<PoolLimits>;
+  /** Opens connections to upstreams; `net.connect` by default. */
+  readonly dial?: (options: net.NetConnectOpts) => net.Socket;
 }
 
 /** The data plane in the thread of its caller: the same engine without workers, for the simulator and tests. */
@@ -76,6 +79,7 @@ export class LocalDataPlane implements DataPlane {
       connectionsMax: clientConnectionsMax(),
       ...(options.memoryShare && { memoryShare: options.memoryShare }),
       ...(options.poolLimits && { poolLimits: options.poolLimits }),
+      ...(options.dial && { dial: options.dial }),
     });
     this.#sums.setSource(0, { values: new Float64Array(series.memory), names: series.names });
   }

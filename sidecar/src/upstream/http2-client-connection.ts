@@ -115,6 +115,11 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
     else if (refused >= 0) this.#refused.splice(refused, 1);
     else if (asking >= 0) this.#asking.splice(asking, 1);
     else return;
+    if (!this.#connected && this.#thread.turn.now() >= this.#openedAt + slowConnectMs) {
+      // Whoever comes next would only wait for the same lost packet.
+      this.#draining = true;
+      this.pool.unlist(this);
+    }
     this.left();
   }
 
@@ -282,6 +287,9 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
     };
   }
 }
+
+/** A connection that is being made for so long, and that somebody has given up, takes no more calls. */
+const slowConnectMs = 500;
 
 /** What the admin port shows of a connection. */
 export interface ConnectionDescription {

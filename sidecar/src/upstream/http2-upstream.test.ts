@@ -1,3 +1,4 @@
+import net from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ExchangeClient } from '../testdata/exchange-client.ts';
 import { endpointOf } from '../testdata/exchange-server.ts';
@@ -243,6 +244,26 @@ describe('streams', () => {
 });
 
 describe('a connection', () => {
+  it('that is not made in time is given up, and the next call has another', async () => {
+    const sockets: net.Socket[] = [];
+    const { client, rig } = await setUp((end) => answerAll(end), {
+      retries: { retries: 0 },
+      timeouts: { connect: '600ms' },
+      dial: (options) => {
+        // The first one is a packet that was lost.
+        sockets.push(sockets.length === 0 ? new net.Socket() : net.connect(options));
+        return sockets.at(-1) as net.Socket;
+      },
+    });
+    const answer = await client.fetch();
+    expect([answer.status, answer.headers['x-remora-reason']]).toEqual([503, 'connect-timeout']);
+    expect((await client.fetch()).text).toBe('stream 1');
+    expect(sockets).toHaveLength(2);
+    expect(sockets[0]?.destroyed).toBe(true);
+    client.close();
+    await rig.untilNothingIsLeft();
+  });
+
   it('that is idle for too long closes with GOAWAY', async () => {
     const { client, server, rig } = await setUp((end) => answerAll(end), { poolLimits: { idleTimeoutMs: 50 } });
     await client.fetch();
