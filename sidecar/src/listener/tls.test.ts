@@ -75,6 +75,9 @@ describe('what others are told', () => {
     const rig = await start({ upstreamPort: (upstream.address() as net.AddressInfo).port });
     const { text } = await visit(rig.port, {}, 'GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: http\r\nConnection: close\r\n\r\n');
     expect(text.match(/x-forwarded-proto: \w+/gi)).toEqual(['x-forwarded-proto: https']);
+    // HTTP/1.0 needs no Host; many servers refuse an empty one.
+    const old = await visit(rig.port, {}, 'GET / HTTP/1.0\r\n\r\n');
+    expect(old.text).toMatch(/GET \/ HTTP\/1\.1\r\n[^]*host: app\r\n/i);
     upstream.close();
   });
 

@@ -332,6 +332,8 @@ export class Engine {
     run.destination = destination.service;
     const route = this.#callerRoute(run, destination);
     if (route === null) return;
+    // HTTP/1.0 without Host: many servers refuse an empty one.
+    if (run.head.authority === '') run.head.setAuthority(destination.service);
     const caller = chosen.overrides?.get(route.caller.route) ?? route.caller;
     // The destination's own Route decides over its instances, unless the gateway's route names a subset itself.
     const subset = chosen.target.labels.length > 0 ? chosen : chooseTarget(route.targets, this.thread.random);
