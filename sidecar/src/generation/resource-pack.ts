@@ -8,20 +8,19 @@ export type ResourcePack = ArrayBuffer | SharedArrayBuffer;
 /** null: the receiver has it. */
 export type PackedEntry = readonly [hash: string, bytes: Uint8Array | null];
 
-export function packResources(entries: Iterable<PackedEntry>): ResourcePack[] {
-  const packs: ResourcePack[] = [];
+/** One after the other, of about a megabyte each. */
+export function* packResources(entries: Iterable<PackedEntry>): Generator<ResourcePack, void, void> {
   let batch: PackedEntry[] = [];
   let size = 0;
   for (const entry of entries) {
     batch.push(entry);
     size += entryHeader + (entry[1]?.length ?? 0);
     if (size < packBytes) continue;
-    packs.push(pack(batch, size));
+    yield pack(batch, size);
     batch = [];
     size = 0;
   }
-  if (batch.length > 0) packs.push(pack(batch, size));
-  return packs;
+  if (batch.length > 0) yield pack(batch, size);
 }
 
 /** The entries of one pack; their bytes stay in its memory. */

@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import type { Candidate } from '@remora/snapshot/candidate';
 import type { PrepareResult } from './data-plane.ts';
 import type { RefusalReport } from '../records/refusal-batch.ts';
-import { packResources, type PackedEntry } from '../generation/resource-pack.ts';
+import { packResources, type PackedEntry, type ResourcePack } from '../generation/resource-pack.ts';
 import { seriesBytes, type SeriesName } from '../records/series-rows.ts';
 import type { SeriesSource } from '../records/series-sums.ts';
 import type { MemoryGrant, MemoryWish } from '../generation/shared-memories.ts';
@@ -126,7 +126,13 @@ export class DataThread {
 
   async prepare(candidate: Candidate): Promise<PrepareResult> {
     const { subject, version, hash, resources } = candidate;
-    const result = await this.ask({ op: 'prepare', candidate: { subject, version, hash, packs: packResources(this.#partsOf(candidate)) } });
+    const packs: ResourcePack[] = [];
+    for (const pack of packResources(this.#partsOf(candidate))) {
+      // The control thread has others to answer while it packs 50 MB.
+      if (packs.length > 0) await turn();
+      packs.push(pack);
+    }
+    const result = await this.ask({ op: 'prepare', candidate: { subject, version, hash, packs } });
     if (result.ok) this.#known.set(hash, new Set(resources.keys()));
     return result;
   }
@@ -176,6 +182,12 @@ export class DataThread {
     await this.#worker.terminate();
     await exited;
   }
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }
 
 /** A snapshot of 10^5 routes needs about 300 MB while it is built beside its predecessor. */
