@@ -10,7 +10,7 @@ const handwritten = files.filter((file) => !file.generated);
 /** Files that something outside of imports starts or reads. */
 const entries = [
   /\.(?:test|bench)\.ts$/, /^[^/]+\.ts$/, /(?:^|\/)main\.ts$/, /\/gen\//, /^deploy\//, /^test\/(?:bench|run|sim|e2e|tidy)\//, /^libs\/policies\/[^/]+\/(?:schema|compile|wire|filter)\.ts$/,
-  /^libs\/cli\/bin\//, /-worker\.ts$/, /\/testdata\//, /^libs\/testing\//,
+  /^libs\/cli\/bin\//, /-worker\.ts$/, /\/testdata\//, /^libs\/testing\//, /^test\/processes\/peers\//,
 ];
 
 describe('tidy', () => {
