@@ -19,12 +19,32 @@ export function judgeOutcome(outcome: Outcome): string {
   return unreadable(outcome) || order(outcome) || refusals(outcome) || reached(outcome) || conservation(outcome) || validity(outcome);
 }
 
-/** What a second run with other segments must repeat: statuses, reasons, which request each answer is for, what reached the upstream. */
-export function outcomeText({ conversation, read, complete }: Outcome): string {
-  // Tokens that were spoiled are other ones in each run.
-  const tail = (token: string): string => (token.startsWith(conversation.prefix) ? token.slice(8) : '');
-  const answers = read.answers.map((answer) => [answer.status, headerOf(answer, 'x-remora-reason'), tail(headerOf(answer, 'x-token')), answer.complete].join(' '));
-  return JSON.stringify([answers, complete.map(({ token, method, headers, body }) => [tail(token), method, headers.map(([name]) => name).filter((name) => !volatile.has(name)), body.length])]);
+/**
+ * '' where a second run under other tokens and with other segments came to the same: statuses, reasons, which request each answer is for, what reached the upstream.
+ * A connection may end earlier in one of them: an answer that is given before the body has come closes it, and so does a gateway under load.
+ */
+export function differentOutcome(first: Outcome, second: Outcome): string {
+  const [one, other] = [stepsOf(first), stepsOf(second)];
+  const common = Math.min(one.length, other.length);
+  const shorter = one.length < other.length ? first : second;
+  if (one.length !== other.length && !shorter.read.answers.some((answer) => headerOf(answer, 'connection') === 'close')) return `${one.length} | ${other.length} answers: ${one.join(', ')} | ${other.join(', ')}`;
+  for (let i = 0; i < common; i++) if (one[i] !== other[i]) return `answer ${i}: ${one[i]} | ${other[i]}`;
+  const reached = [textOf(first), textOf(second)] as const;
+  for (let i = 0; i < Math.min(reached[0].length, reached[1].length); i++) if (reached[0][i] !== reached[1][i]) return `request ${i} at the upstream: ${reached[0][i]} | ${reached[1][i]}`;
+  return '';
+}
+
+function stepsOf({ conversation, read }: Outcome): string[] {
+  return read.answers.map((answer) => [answer.status, headerOf(answer, 'x-remora-reason'), tailOf(conversation, headerOf(answer, 'x-token')), answer.complete].join(' '));
+}
+
+function textOf({ conversation, complete }: Outcome): string[] {
+  return complete.map(({ token, method, headers, body }) => [tailOf(conversation, token), method, headers.map(([name]) => name).filter((name) => !volatile.has(name)).join(' '), body.length].join(' '));
+}
+
+/** Tokens that were spoiled may be other ones in each run. */
+function tailOf({ valid }: Conversation, token: string): string {
+  return valid ? token.slice(8) : '';
 }
 
 /** Only some runs have these: they depend on time. */

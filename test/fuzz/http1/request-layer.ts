@@ -9,7 +9,7 @@ import { Jury } from '../witness/jury.ts';
 import { readAnswers } from './answer-reader.ts';
 import { generateConversation, type Conversation } from './conversation.ts';
 import { EchoUpstream } from './echo-upstream.ts';
-import { judgeOutcome, outcomeText, type Outcome } from './exchange-verdict.ts';
+import { differentOutcome, judgeOutcome, type Outcome } from './exchange-verdict.ts';
 import { planOf } from './plan.ts';
 
 /** HTTP/1.1 requests, good and hostile, through a gateway process; each conversation twice, cut differently. */
@@ -82,8 +82,9 @@ export class Http1RequestLayer implements FuzzLayer {
     const second = await this.#run({ ...conversation, prefix, text: conversation.text.replaceAll(conversation.prefix, prefix) }, choice);
     const problem = judgeOutcome(second);
     if (problem !== '') return `cut again: ${problem}`;
-    const [one, other] = [outcomeText(first), outcomeText(second)];
-    return one === other || first.ended === 'reset' || second.ended === 'reset' ? '' : `depends on segments: ${one} | ${other}`;
+    if (first.ended === 'reset' || second.ended === 'reset') return '';
+    const different = differentOutcome(first, second);
+    return different === '' ? '' : `depends on segments: ${different}`;
   }
 
   async #run(conversation: Conversation, choice: Choice): Promise<Outcome> {
