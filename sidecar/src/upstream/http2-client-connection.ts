@@ -4,6 +4,7 @@ import type { Http2Failure, SessionEvents, StreamOwner } from '@remora/http/http
 import type { TextBuffer } from '@remora/http/byte-text';
 import type { Attempt } from './attempt.ts';
 import { sessionLimits } from './client-session-limits.ts';
+import type { ConnectionDescription } from './connection-description.ts';
 import { Http2ClientStream } from './http2-client-stream.ts';
 import type { Http2Pool } from './http2-pool.ts';
 import { KeepAlive } from './keep-alive.ts';
@@ -290,20 +291,3 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
 
 /** A connection that is being made for so long, and that somebody has given up, takes no more calls. */
 const slowConnectMs = 500;
-
-/** What the admin port shows of a connection. */
-export interface ConnectionDescription {
-  readonly state: 'connecting' | 'open' | 'draining';
-  readonly streams: number;
-  /** What the peer takes at once, as far as it has said. */
-  readonly streamsMax: number;
-  readonly requests: number;
-  readonly ageMs: number;
-  /** Body bytes held because consumers do not take them. */
-  readonly heldBytes: number;
-  /** Body bytes that the peer has no window for. */
-  readonly queuedBytes: number;
-  readonly resetsIn: number;
-  readonly resetsOut: number;
-  readonly pingsOut: number;
-}

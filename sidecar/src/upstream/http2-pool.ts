@@ -1,5 +1,6 @@
 import type { Attempt } from './attempt.ts';
-import type { ConnectionDescription, Http2ClientConnection } from './http2-client-connection.ts';
+import type { ConnectionDescription } from './connection-description.ts';
+import type { Http2ClientConnection } from './http2-client-connection.ts';
 import type { PoolLimits } from './pool-limits.ts';
 import type { UpstreamAddress } from './upstream-address.ts';
 import { UpstreamPool, type PoolDescription } from './upstream-pool.ts';
