@@ -14,13 +14,13 @@ function stagesOf(readings: readonly Partial<OverloadReadings>[]): string[] {
 
 describe('overload', () => {
   it.each<[string, Partial<OverloadReadings>[], string[]]>([
-    ['nothing is shed below the thresholds', [{ delayMs: 99 }, { delayMs: 99 }], ['0', '0']],
-    ['a single long turn sheds nothing', [{ delayMs: 2000 }, {}, { delayMs: 2000 }, {}], ['0', '0', '0', '0']],
-    ['two in a row do', [{ delayMs: 120 }, { delayMs: 120 }], ['0', '1 event-loop']],
-    ['it rises to the lower of the two', [{ delayMs: 1500 }, { delayMs: 300 }], ['0', '2 event-loop']],
+    ['nothing is shed below the thresholds', [{ delayMs: 249 }, { delayMs: 249 }], ['0', '0']],
+    ['a single long turn sheds nothing', [{ delayMs: 5000 }, {}, { delayMs: 5000 }, {}], ['0', '0', '0', '0']],
+    ['two in a row do', [{ delayMs: 300 }, { delayMs: 300 }], ['0', '1 event-loop']],
+    ['it rises to the lower of the two', [{ delayMs: 5000 }, { delayMs: 1200 }], ['0', '2 event-loop']],
     ['by memory up to closing at accept', [{ memory: 0.98 }, { memory: 0.98 }], ['0', '3 memory']],
     ['connections end keep-alive, and no more', [{ connections: 1 }, { connections: 1 }, { connections: 1 }], ['0', '1 connections', '1 connections']],
-    ['the worst one is named', [{ memory: 0.95, delayMs: 120 }, { memory: 0.95, delayMs: 120 }], ['0', '2 memory']],
+    ['the worst one is named', [{ memory: 0.95, delayMs: 300 }, { memory: 0.95, delayMs: 300 }], ['0', '2 memory']],
   ])('%s', (_what, readings, stages) => {
     expect(stagesOf(readings)).toEqual(stages);
   });
@@ -40,7 +40,7 @@ describe('overload', () => {
 
   it('holds its stage while readings stay just below', () => {
     const overload = new Overload(defaultOverloadThresholds);
-    for (let i = 0; i < 100; i++) overload.observe({ ...calm, delayMs: i < 2 ? 120 : 95 }, i * 100);
+    for (let i = 0; i < 100; i++) overload.observe({ ...calm, delayMs: i < 2 ? 300 : 240 }, i * 100);
     expect(overload.stage).toBe(1);
   });
 });

@@ -25,11 +25,12 @@ export interface OverloadThresholds {
 }
 
 /**
- * A saturated thread runs its loop in a few milliseconds; a tenth of a second and more means that it is not keeping up. Connections are refused
- * at accept by their own bound, so here they only end keep-alive.
+ * A saturated thread runs its loop in a few milliseconds. A quarter of a second is what a host with busy neighbours may cost, which shedding does not cure: so
+ * only keep-alive ends there, and requests are refused when clients are near giving up anyway. Connections are refused at accept by their own
+ * bound, so here they only end keep-alive.
  */
 export const defaultOverloadThresholds: OverloadThresholds = Object.freeze({
-  delayMs: [100, 250, 1000] as const,
+  delayMs: [250, 1000, 3000] as const,
   memory: [0.9, 0.94, 0.97] as const,
   connections: [0.9, 2, 2] as const,
 });
