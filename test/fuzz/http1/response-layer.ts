@@ -7,7 +7,7 @@ import { chooseCuts, cutAt } from '../segmentation.ts';
 import { Outcomes } from '../outcomes.ts';
 import { Vitals } from '../vitals.ts';
 import { headerOf, readAnswers, type ReadAnswer } from './answer-reader.ts';
-import { isRefusal } from './exchange-verdict.ts';
+import { isRefusal, isShed } from './exchange-verdict.ts';
 import { HostileUpstream } from './hostile-upstream.ts';
 import { conserved, fieldsOf } from './plan.ts';
 import { tokenPath } from './request-generator.ts';
@@ -123,6 +123,7 @@ function meaningOf(bytes: Uint8Array): Meaning {
 const interimMax = 16;
 
 function judgeAnswer(meaning: Meaning, answer: ReadAnswer, token: string): string {
+  if (isShed(answer)) return '';
   if (isRefusal(answer)) return answer.status === 502 || answer.status === 504 ? (meaning.kind === 'whole' ? `a valid answer became ${answer.status} ${headerOf(answer, 'x-remora-reason')}` : '') : `refused with ${answer.status}`;
   if (meaning.kind === 'none') return `the upstream sent no valid answer, the client got ${answer.status} (${token})`;
   const { head, body } = meaning.final;

@@ -2,6 +2,7 @@ import { settings, windowUpdate } from '@remora/http/http2/testdata/frame-bytes'
 import { ProxiesUnderTest, type Proxy } from '../../conformance/proxy-under-test.ts';
 import { Choice } from '../choice.ts';
 import { digest, echoBody, EchoUpstream, type SeenRequest } from '../http1/echo-upstream.ts';
+import { isShed } from '../http1/exchange-verdict.ts';
 import { conserved } from '../http1/plan.ts';
 import { caseName, type CorpusEntry, type FuzzFinding, type FuzzLayer } from '../layer.ts';
 import { chooseCuts, cutAt } from '../segmentation.ts';
@@ -63,13 +64,13 @@ export class Http2RequestLayer implements FuzzLayer {
       if (first.problem !== '' || !conversation.framesValid) return first.problem === '' ? [] : [{ entry, problem: first.problem }];
       const again = await this.#run(generateStreams(seed, (this.#nextPrefix++ >>> 0).toString(16).padStart(8, '0')), choice);
       if (again.problem !== '') return [{ entry, problem: `cut again: ${again.problem}` }];
-      return first.text === again.text ? [] : [{ entry, problem: `depends on segments: ${first.text} | ${again.text}` }];
+      return first.shed || again.shed || first.text === again.text ? [] : [{ entry, problem: `depends on segments: ${first.text} | ${again.text}` }];
     } catch (error) {
       return [{ entry, problem: String(error) }];
     }
   }
 
-  async #run(conversation: StreamConversation, choice: Choice): Promise<{ readonly problem: string; readonly text: string }> {
+  async #run(conversation: StreamConversation, choice: Choice): Promise<{ readonly problem: string; readonly text: string; readonly shed: boolean }> {
     const { requests, framesValid, prefix, bytes } = conversation;
     const client = await FrameClient.open(this.#proxy.port);
     await client.send(choice.once(4) ? [bytes] : cutAt(bytes, chooseCuts(choice, bytes)));
@@ -83,7 +84,7 @@ export class Http2RequestLayer implements FuzzLayer {
     for (const { streamId } of requests) this.#outcomes.count(outcomeOf(streams.get(streamId), goAway));
     this.#upstream.forget(prefix);
     const problem = judgeConnection(conversation, streams, goAway, complete);
-    return { problem, text: textOf(requests, streams) };
+    return { problem, text: textOf(requests, streams), shed: [...streams.values()].some((seen) => isShed(seen) || seen.reset === refusedStream) };
   }
 
   async #hear(): Promise<FuzzFinding[]> {
@@ -97,6 +98,8 @@ export class Http2RequestLayer implements FuzzLayer {
   }
 }
 
+/** Beyond what the gateway can do now (RFC 9113 section 8.7): it may be asked again. */
+const refusedStream = 7;
 const parallel = 16;
 const batch = 150;
 const warmCases = 300;
@@ -124,6 +127,7 @@ function judgeStream(request: StreamRequest, seen: SeenStream | undefined, frame
   if (!framesValid || request.cancelled) return '';
   if (seen === undefined) return `stream ${request.streamId} has no answer`;
   if (!request.valid) return seen.status < 400 && seen.status !== 0 ? `malformed, and answered with ${seen.status}: ${JSON.stringify(request.fields)}` : '';
+  if (isShed(seen) || seen.reset === refusedStream) return '';
   if (seen.status >= 300 || seen.status === 0) return `well-formed, and answered with ${seen.status} (reset ${seen.reset}): ${JSON.stringify(request.fields)}`;
   const body = request.method === 'HEAD' ? '' : echoBody(request.token) ?? '';
   if (!seen.ended || seen.body !== body) return `a body of ${body.length} bytes came as ${seen.body.length}, ${seen.ended ? 'ended' : 'not ended'}`;

@@ -2,7 +2,7 @@ import { ProxiesUnderTest, type Proxy } from '../../conformance/proxy-under-test
 import { RawClient } from '../../processes/raw-client.ts';
 import { Choice } from '../choice.ts';
 import { headerOf, readAnswers, type ReadAnswer } from '../http1/answer-reader.ts';
-import { isRefusal } from '../http1/exchange-verdict.ts';
+import { isRefusal, isShed } from '../http1/exchange-verdict.ts';
 import { conserved } from '../http1/plan.ts';
 import { tokenPath } from '../http1/request-generator.ts';
 import { caseName, type CorpusEntry, type FuzzFinding, type FuzzLayer } from '../layer.ts';
@@ -82,6 +82,7 @@ function judgeAnswers(response: FramedResponse | null, answers: readonly ReadAns
   if (answers.length > 1) return `${answers.length} answers to one request`;
   const [answer] = answers;
   if (answer === undefined) return ended === 'reset' || response?.kind !== 'whole' ? '' : 'no answer, and an orderly end';
+  if (isShed(answer)) return '';
   if (isRefusal(answer)) return response !== null && response.kind === 'whole' && !chaos ? `a valid answer became ${answer.status} ${headerOf(answer, 'x-remora-reason')}` : '';
   if (response === null) return `nothing was answered, the client got ${answer.status}`;
   if (response.kind !== 'whole') return answer.complete && !mayBeWhole(response, answer) ? `malformed, and the client got a whole ${answer.status}` : '';
