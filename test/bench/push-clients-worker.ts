@@ -24,6 +24,7 @@ class BenchSidecar {
   bytes = 0;
   acked = { config: false, state: false };
   #stream: GrpcStream | null = null;
+  #again: NodeJS.Timeout | undefined;
 
   constructor(index: number, services: number) {
     this.service = `s${index % services}`;
@@ -40,7 +41,7 @@ class BenchSidecar {
         if (this.#stream !== stream) return;
         reconnects++;
         this.#stream = null;
-        setTimeout(() => this.open(address, onSync), reconnectMs);
+        this.#again = setTimeout(() => this.open(address, onSync), reconnectMs);
       },
     });
     this.#stream = stream;
@@ -72,8 +73,10 @@ class BenchSidecar {
   }
 
   close(): void {
-    this.#stream?.close();
+    clearTimeout(this.#again);
+    const stream = this.#stream;
     this.#stream = null;
+    stream?.close();
   }
 
   /** What tests look at, and a benchmark would only keep. */
