@@ -363,7 +363,7 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('resumption with %s', (maxVersion
 
   it('never crosses hosts', async () => {
     const rig = await start({ certificates: both });
-    for (const [from, to] of [['a.test', 'b.test'], ['x.w.test', 'y.w.test'], ['a.test', 'unknown.test']] as const) {
+    for (const [from, to] of [['a.test', 'b.test'], ['x.w.test', 'y.w.test'], ['a.test', 'unknown.test'], ['unknown.test', 'invented.test']] as const) {
       const first = await go(rig, from);
       const second = await go(rig, to, first.session);
       expect(second, `${from} to ${to}`).toMatchObject({ error: '', reused: false });

@@ -121,7 +121,7 @@ export class DataPlaneThread {
         memoryShare: options.memoryShare ?? (() => 0), count: (name) => options.series.events.count(name, 1),
         onStage: (stage) => options.onOverload?.(stage),
       }),
-      tls: new ServerContexts(this.#material, (name) => options.series.events.count(name, 1)),
+      tls: new ServerContexts(this.#material, options.clock, (name) => options.series.events.count(name, 1)),
     });
     this.#securities = new UpstreamSecurities({ store: this.#material, count: (name) => options.series.events.count(name, 1), clock: options.clock });
     this.#places = new PlaceBuilder({

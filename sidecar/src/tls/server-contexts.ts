@@ -1,5 +1,6 @@
 import { constants, createHash } from 'node:crypto';
 import tls from 'node:tls';
+import type { Clock } from '@remora/core/clock';
 import type { GatewayListener, ListenerTls } from '@remora/snapshot/snapshot';
 import { ServerTlsPolicy } from './server-tls-policy.ts';
 import { ticketKeys } from './ticket-keys.ts';
@@ -16,9 +17,14 @@ export class ServerContexts {
   readonly #policies = new WeakMap<GatewayListener, KeptPolicy>();
   /** In the order of their last use. */
   readonly #contexts = new Map<string, tls.SecureContext>();
+  readonly #clock: Clock;
+  /** Contexts for hosts of wildcards, built since `#secondFrom`. */
+  #built = 0;
+  #secondFrom = -Infinity;
 
-  constructor(store: TlsMaterialStore, count: (name: string) => void) {
+  constructor(store: TlsMaterialStore, clock: Clock, count: (name: string) => void) {
     this.#store = store;
+    this.#clock = clock;
     this.#count = count;
   }
 
@@ -37,18 +43,32 @@ export class ServerContexts {
     return policy;
   }
 
-  /** '' stands for a client that asks for no host. Null where the policy has no usable certificate, or does not know whom to believe. */
+  /**
+   * '' stands for a client that asks for no host. Null where the policy has no usable certificate, or does not know whom to believe.
+   * Hosts that no certificate names share one context, without tickets: inventing names costs nothing and crosses nothing. So do hosts of
+   * a wildcard while more new ones come than 100 in a second.
+   */
   context(policy: ServerTlsPolicy, host: string): tls.SecureContext | null {
-    // Hosts that no certificate names share what is shown to all of them, so that inventing names costs nothing.
-    const named = policy.knows(host) ? host : '';
-    const key = `${policy.digest}/${this.#store.version}/${named}`;
-    const known = this.#contexts.get(key);
-    if (known !== undefined) {
-      this.#contexts.delete(key);
-      this.#contexts.set(key, known);
-      return known;
+    const pattern = policy.patternFor(host);
+    const ownKey = `${policy.digest}/${this.#store.version}/${host}`;
+    if (host === '' || pattern !== null) {
+      const known = this.#find(ownKey);
+      if (known !== null) return known;
+      if (pattern === host || host === '' || this.#mayBuild()) return this.#keep(ownKey, this.#make(policy, host, true));
     }
-    const made = this.#make(policy, named);
+    const sharedKey = `${policy.digest}/${this.#store.version}/shared/${pattern ?? ''}`;
+    return this.#find(sharedKey) ?? this.#keep(sharedKey, this.#make(policy, host, false));
+  }
+
+  #find(key: string): tls.SecureContext | null {
+    const known = this.#contexts.get(key);
+    if (known === undefined) return null;
+    this.#contexts.delete(key);
+    this.#contexts.set(key, known);
+    return known;
+  }
+
+  #keep(key: string, made: tls.SecureContext | null): tls.SecureContext | null {
     if (made === null) return null;
     this.#count('tls_context-built');
     this.#contexts.set(key, made);
@@ -56,7 +76,16 @@ export class ServerContexts {
     return made;
   }
 
-  #make(policy: ServerTlsPolicy, host: string): tls.SecureContext | null {
+  #mayBuild(): boolean {
+    const now = this.#clock.monotonicMs();
+    if (now - this.#secondFrom >= 1000) {
+      this.#secondFrom = now;
+      this.#built = 0;
+    }
+    return ++this.#built <= buildsPerSecond;
+  }
+
+  #make(policy: ServerTlsPolicy, host: string, tickets: boolean): tls.SecureContext | null {
     const certificates = policy.certificatesFor(host);
     if (certificates.length === 0 || policy.clientCasMissing) return null;
     const { settings, clientCas, ciphers, digest } = policy;
@@ -70,7 +99,7 @@ export class ServerContexts {
         maxVersion: 'TLSv1.3',
         ciphers,
         // Renegotiation lets a client make us work again and again for free.
-        secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+        secureOptions: constants.SSL_OP_NO_RENEGOTIATION | (tickets ? 0 : constants.SSL_OP_NO_TICKET),
         ticketKeys: ticketKeys(this.#store.current.ticketSecret, digest, host),
         sessionIdContext: createHash('sha256').update(`${digest}/${host}`).digest('hex').slice(0, 32),
         sessionTimeout: ticketLifetimeSeconds,
@@ -88,4 +117,6 @@ interface KeptPolicy {
 }
 
 const contextsMax = 512;
+/** A twentieth of a thread. */
+const buildsPerSecond = 100;
 const ticketLifetimeSeconds = 2 * 60 * 60;

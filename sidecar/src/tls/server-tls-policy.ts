@@ -57,19 +57,20 @@ export class ServerTlsPolicy {
 
   /** Whether a certificate names the host. */
   knows(host: string): boolean {
-    return this.#find(host) !== undefined;
+    return this.patternFor(host) !== null;
+  }
+
+  /** The name in a certificate that stands for the host: itself, or `*.suffix`; null where none does. */
+  patternFor(host: string): string | null {
+    if (this.#byName.has(host)) return host;
+    const dot = host.indexOf('.');
+    const wildcard = dot < 0 ? '' : `*${host.slice(dot)}`;
+    return this.#byName.has(wildcard) ? wildcard : null;
   }
 
   /** What is shown to a client that asks for the host: an exact name before a wildcard; the first certificate where none fits or '' was asked. */
   certificatesFor(host: string): readonly ServerCertificate[] {
-    return this.#find(host) ?? this.#fallback;
-  }
-
-  #find(host: string): readonly ServerCertificate[] | undefined {
-    const exact = this.#byName.get(host);
-    if (exact !== undefined) return exact;
-    const dot = host.indexOf('.');
-    return dot < 0 ? undefined : this.#byName.get(`*${host.slice(dot)}`);
+    return this.#byName.get(this.patternFor(host) ?? '') ?? this.#fallback;
   }
 }
 
