@@ -19,9 +19,11 @@ import { runLayer } from './run-layer.ts';
 const makers: Readonly<Record<string, () => FuzzLayer>> = {
   'http1-codec': () => new Http1CodecLayer(),
   'http1-requests': () => new Http1RequestLayer(),
+  'http1-requests-two-hops': () => new Http1RequestLayer(2),
   'http1-responses': () => new Http1ResponseLayer(),
   'http2-sessions': () => new Http2SessionLayer(),
   'http2-requests': () => new Http2RequestLayer(),
+  'http2-requests-two-hops': () => new Http2RequestLayer(2),
   'http2-responses': () => new Http2ResponseLayer(),
 };
 

@@ -39,7 +39,7 @@ function stepsOf({ conversation, read }: Outcome): string[] {
 }
 
 function textOf({ conversation, complete }: Outcome): string[] {
-  return complete.map(({ token, method, headers, body }) => [tailOf(conversation, token), method, headers.map(([name]) => name).filter((name) => !volatile.has(name)).join(' '), body.length].join(' '));
+  return complete.map(({ token, method, headers, body }) => [tailOf(conversation, token), method, headers.map(([name]) => name).filter((name) => !volatile.has(name)).toSorted().join(' '), body.length].join(' '));
 }
 
 /** Tokens that were spoiled may be other ones in each run. */

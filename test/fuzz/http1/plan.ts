@@ -39,8 +39,12 @@ const notConserved: ReadonlySet<string> = new Set([
   'forwarded', 'x-request-id', 'traceparent', 'tracestate', 'x-forwarded-client-cert', 'proxy-authorization', 'via', 'date',
 ]);
 
-/** Headers that must arrive as they were sent, as comparable text. Spellings with `_` and `.` of what only the gateway may say do not pass. */
+/**
+ * Headers that must arrive as they were sent, as comparable text. Spellings with `_` and `.` of what only the gateway may say do not pass. Cookies count
+ * together: HTTP/2, which may be between two sidecars, cuts them into crumbs (RFC 9113 section 8.2.3).
+ */
 export function conserved(headers: readonly (readonly [string, string])[]): string {
-  return headers.filter(([name]) => !notConserved.has(name) && !/^x[-_.](forwarded|remora)[-_.]/.test(name))
-    .toSorted((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0)).map(([name, value]) => `${name}: ${value}`).join('\n');
+  const kept = headers.filter(([name]) => name !== 'cookie' && !notConserved.has(name) && !/^x[-_.](forwarded|remora)[-_.]/.test(name));
+  const crumbs = headers.filter(([name]) => name === 'cookie').flatMap(([, value]) => value.split(';').map((crumb) => crumb.trim()).filter(Boolean));
+  return [...kept.toSorted((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0)).map(([name, value]) => `${name}: ${value}`), ...crumbs.map((crumb) => `crumb ${crumb}`)].join('\n');
 }

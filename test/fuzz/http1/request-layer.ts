@@ -1,4 +1,5 @@
 import { RawClient } from '../../processes/raw-client.ts';
+import { untilReachable } from '../../conformance/connect/reachable.ts';
 import { ProxiesUnderTest, type Proxy } from '../../conformance/proxy-under-test.ts';
 import { Choice } from '../choice.ts';
 import { caseName, type CorpusEntry, type FuzzFinding, type FuzzLayer } from '../layer.ts';
@@ -14,8 +15,9 @@ import { planOf } from './plan.ts';
 
 /** HTTP/1.1 requests, good and hostile, through a gateway process; each conversation twice, cut differently. */
 export class Http1RequestLayer implements FuzzLayer {
-  readonly name = 'http1-requests';
+  readonly name: string;
   cases = 0;
+  readonly #hops: 1 | 2;
   #jury!: Jury;
   #proxies!: ProxiesUnderTest;
   #upstream!: EchoUpstream;
@@ -25,11 +27,18 @@ export class Http1RequestLayer implements FuzzLayer {
   #nextPrefix = 0;
   readonly #outcomes = new Outcomes();
 
+  /** 2: through a gateway and the sidecar of the upstream. */
+  constructor(hops: 1 | 2 = 1) {
+    this.#hops = hops;
+    this.name = hops === 1 ? 'http1-requests' : 'http1-requests-two-hops';
+  }
+
   async begin(): Promise<readonly string[]> {
     this.#jury = await Jury.call();
     this.#upstream = await EchoUpstream.start();
     this.#proxies = await ProxiesUnderTest.start();
-    this.#proxy = await this.#proxies.proxy({ upstreamPort: this.#upstream.port });
+    this.#proxy = await this.#proxies.proxy({ upstreamPort: this.#upstream.port, hops: this.#hops });
+    await untilReachable(this.#proxy.port, false);
     this.#vitals = await Vitals.take(this.#proxy);
     return this.#jury.missing;
   }
