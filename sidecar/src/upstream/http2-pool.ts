@@ -135,7 +135,7 @@ export class Http2Pool extends UpstreamPool {
 
   override destroy(): void {
     this.retire();
-    for (const connection of this.#all) connection.close();
+    for (const connection of this.#all) connection.destroy();
   }
 
   override describe(now: number): Http2PoolDescription {
