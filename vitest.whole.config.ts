@@ -11,6 +11,8 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     retry: 0,
+    // A busy machine is slow, not wrong.
+    expect: { poll: { timeout: 15_000, interval: 20 } },
     passWithNoTests: false,
   },
 });
