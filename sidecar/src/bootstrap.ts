@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
 import { systemClock, systemTimers } from '@remora/core/clock';
 import { systemRandom } from '@remora/core/random';
 import type { RuntimeKinds } from '@remora/snapshot/decode';
@@ -44,17 +43,7 @@ function tell(read: { readonly kind: 'help' | 'version' } | { readonly kind: 'in
   return exitCodes.ok;
 }
 
-/**
- * Optimizing compilation later than by default (400 and 3,000 calls). What requests use is called that often in a moment; the code that applies an edit runs
- * some hundred times a day, and compiling it cost 0.4 ms of each of the first few hundred edits (3.9 ms against 4.3).
- */
-function compileWhatIsUsedMuch(): void {
-  setFlagsFromString('--invocation-count-for-maglev=4000');
-  setFlagsFromString('--invocation-count-for-turbofan=12000');
-}
-
 async function run(settings: SidecarSettings): Promise<number> {
-  compileWhatIsUsedMuch();
   const log = createLog({ level: settings.logLevel, clock: systemClock, write: (line) => void process.stderr.write(line) });
   let sidecar: Sidecar;
   try {
