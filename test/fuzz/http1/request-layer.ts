@@ -84,8 +84,11 @@ export class Http1RequestLayer implements FuzzLayer {
     return [{ entry: { layer: this.name, name: caseName(text), seed, bytes: text, setting: { prefix, valid } }, problem }];
   }
 
-  /** The same bytes under other tokens, cut in another way. */
-  async #again(first: Outcome, choice: Choice): Promise<string> {
+  /**
+   * The same bytes under other tokens, cut in another way. An upstream that closes an idle connection just when it is used again makes a 502 of its own:
+   * then the later outcome is compared with a third.
+   */
+  async #again(first: Outcome, choice: Choice, triesLeft = 2): Promise<string> {
     const { conversation } = first;
     const prefix = (this.#nextPrefix++ >>> 0).toString(16).padStart(8, '0');
     const second = await this.#run({ ...conversation, prefix, text: conversation.text.replaceAll(conversation.prefix, prefix) }, choice);
@@ -93,6 +96,7 @@ export class Http1RequestLayer implements FuzzLayer {
     if (problem !== '') return `cut again: ${problem}`;
     if (first.ended === 'reset' || second.ended === 'reset') return '';
     const different = differentOutcome(first, second);
+    if (different.includes('upstream-reset') && triesLeft > 0) return this.#again(second, choice, triesLeft - 1);
     return different === '' ? '' : `depends on segments: ${different}`;
   }
 
