@@ -1,3 +1,4 @@
+import { bodyRateGraceMs } from '@remora/policy-request-limits/wire';
 import type { ConnectionLimits } from './connection-limits.ts';
 
 /** How fast a request body comes, against `bodyTimeout` and `minBodyRate`. Time in which we hold the client back does not count. */
@@ -27,16 +28,13 @@ export class BodyPace {
   /** The field of `requestLimits` that the client breaks; '' where it breaks none. */
   exceeded({ bodyTimeoutMs, bodyRateMin }: ConnectionLimits, nowMs: number): '' | '/bodyTimeout' | '/minBodyRate' {
     const spent = nowMs - this.#since;
-    if (bodyRateMin > 0 && spent > checkMs && this.#bytes * 1000 < bodyRateMin * spent) return '/minBodyRate';
+    if (bodyRateMin > 0 && spent > bodyRateGraceMs && this.#bytes * 1000 < bodyRateMin * spent) return '/minBodyRate';
     return bodyTimeoutMs > 0 && nowMs - this.#lastAt >= bodyTimeoutMs ? '/bodyTimeout' : '';
   }
 
-  /** When to look again; 0: there is no limit. */
-  checkInMs({ bodyTimeoutMs, bodyRateMin }: ConnectionLimits): number {
-    if (bodyTimeoutMs > 0) return Math.min(bodyTimeoutMs, checkMs);
-    return bodyRateMin > 0 ? checkMs : 0;
+  /** When to look again; Infinity: there is no limit. */
+  checkInMs({ bodyTimeoutMs, bodyRateMin }: ConnectionLimits, nowMs: number): number {
+    if (bodyTimeoutMs > 0) return Math.min(Math.max(0, this.#lastAt + bodyTimeoutMs - nowMs), bodyRateGraceMs);
+    return bodyRateMin > 0 ? bodyRateGraceMs : Infinity;
   }
 }
-
-/** The slowest body rate is looked at after this time. */
-const checkMs = 5000;

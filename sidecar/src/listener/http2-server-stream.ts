@@ -172,10 +172,11 @@ export class Http2ServerStream extends WheelNode implements ServerStream, Stream
 
   #watchPace(): void {
     const limits = this.#connection.bodyLimits;
-    this.#pace ??= new BodyPace(this.#connection.now());
-    this.#pace.awaited(this.#connection.now());
-    const checkMs = this.#pace.checkInMs(limits);
-    if (checkMs > 0) this.#connection.arm(this, checkMs);
+    const now = this.#connection.now();
+    this.#pace ??= new BodyPace(now);
+    this.#pace.awaited(now);
+    const checkMs = this.#pace.checkInMs(limits, now);
+    if (checkMs < Infinity) this.#connection.arm(this, checkMs);
   }
 
   fire(): void {
@@ -183,8 +184,9 @@ export class Http2ServerStream extends WheelNode implements ServerStream, Stream
     // Nothing is awaited while we hold the client back.
     if (pace === null || this.#gone || this.#requestDone || !this.#wanted || this.#tunnel) return;
     const limits = this.#connection.bodyLimits;
-    const exceeded = pace.exceeded(limits, this.#connection.now());
-    if (exceeded === '') this.#connection.arm(this, pace.checkInMs(limits));
+    const now = this.#connection.now();
+    const exceeded = pace.exceeded(limits, now);
+    if (exceeded === '') this.#connection.arm(this, pace.checkInMs(limits, now));
     else this.#run?.requestFailed(reasons.requestTimeout, 'the body does not come as fast as it must', exceeded);
   }
 }

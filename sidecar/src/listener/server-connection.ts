@@ -10,6 +10,7 @@ import {
 import { closeLine, headSizeMax, keepAliveLine, noConnectionLine, writeResponseHead, type ResponseFraming } from '@remora/http/head-writer';
 import type { MessageHead } from '@remora/http/message-head';
 import { sendChunk, sendLastChunk } from '../io/chunk-output.ts';
+import { BodyPace } from './body-pace.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 import { answerFor } from '../pipeline/answers.ts';
 import { answerWebSocketKey } from '../io/web-socket-key.ts';
@@ -57,8 +58,8 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
   #since = 0;
   /** What the kernel had not taken when lingering was looked at last. */
   #unsent = 0;
-  #bodyBytes = 0;
-  #bodySince = 0;
+  /** Of the body that is being read; null until it is wanted. */
+  #pace: BodyPace | null = null;
 
   constructor(engine: Engine, peer: AcceptedConnection) {
     super();
@@ -166,7 +167,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
     this.#bodyWanted = false;
     this.#ignoringBody = false;
     this.#continueDue = head.expectContinue;
-    this.#bodySince = 0;
+    this.#pace = null;
     this.#bodies.start(bodyLength < 0 ? 'chunked' : 'length', bodyLength);
     this.#requestDone = this.#bodies.done;
     const run = this.#engine.makeRun(this, this.#peer, head);
@@ -183,11 +184,12 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
     const bodies = this.#bodies;
     const event = bodies.read(bytes, at, to);
     this.#continueDue = false;
+    let arrived = 0;
     switch (event) {
       case bodyMore:
         break;
       case bodyData:
-        this.#bodyBytes += bodies.dataEnd - bodies.dataAt;
+        arrived = bodies.dataEnd - bodies.dataAt;
         if (!this.#ignoringBody) this.#bodyWanted = run.bodyData(bytes, bodies.dataAt, bodies.dataEnd, false);
         break;
       case bodyLast:
@@ -208,6 +210,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
         return to;
     }
     this.#since = this.#now();
+    this.#pace?.came(arrived, this.#since);
     return bodies.used;
   }
 
@@ -413,11 +416,12 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
   }
 
   #bodyBegan(): void {
-    this.#since = this.#now();
-    if (this.#bodySince !== 0) return;
-    this.#bodySince = this.#since;
-    this.#bodyBytes = 0;
-    if (this.#limits.bodyTimeoutMs > 0) this.#arm(Math.min(this.#limits.bodyTimeoutMs, bodyCheckMs));
+    const now = this.#now();
+    this.#since = now;
+    this.#pace ??= new BodyPace(now);
+    this.#pace.awaited(now);
+    const checkMs = this.#pace.checkInMs(this.#limits, now);
+    if (checkMs < Infinity) this.#arm(checkMs);
   }
 
   #writeStalled(): void {
@@ -446,7 +450,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
       this.#link.abort();
     } else {
       this.#closing = true;
-      run.requestFailed(reasons.requestTimeout, 'the body does not come as fast as it must', this.#tooSlow(now) ? '/minBodyRate' : '/bodyTimeout');
+      run.requestFailed(reasons.requestTimeout, 'the body does not come as fast as it must', this.#pace?.exceeded(this.#limits, now));
     }
   }
 
@@ -479,21 +483,14 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
       return limits.idleTimeoutMs > 0 ? limits.idleTimeoutMs - quiet : Infinity;
     }
     if (this.#link.congested) return limits.idleTimeoutMs > 0 ? limits.idleTimeoutMs - quiet : Infinity;
-    if (this.#requestDone || !this.#bodyWanted) return limits.idleTimeoutMs > 0 ? limits.idleTimeoutMs : Infinity;
-    if (this.#tooSlow(now)) return 0;
-    return limits.bodyTimeoutMs > 0 ? Math.min(limits.bodyTimeoutMs - quiet, bodyCheckMs) : Infinity;
-  }
-
-  #tooSlow(now: number): boolean {
-    const { bodyRateMin } = this.#limits;
-    const spent = now - this.#bodySince;
-    return bodyRateMin > 0 && spent > bodyCheckMs && this.#bodyBytes * 1000 < bodyRateMin * spent;
+    const pace = this.#pace;
+    if (this.#requestDone || !this.#bodyWanted || pace === null) return limits.idleTimeoutMs > 0 ? limits.idleTimeoutMs : Infinity;
+    return pace.exceeded(limits, now) === '' ? pace.checkInMs(limits, now) : 0;
   }
 }
 
 const lingerMs = 1000;
 const drainQuietMs = 500;
-const bodyCheckMs = 5000;
 const continueBytes = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
 const infoFraming: ResponseFraming = { bodiless: true, chunkedAllowed: true, connectionLine: noConnectionLine };
 /** Filled for each head, read within the call. */
