@@ -1,38 +1,12 @@
+import { AgingMap } from '@remora/core/aging-map';
+
 /**
- * Decoded parts by the hash of their resource, so that decoding the next snapshot costs only what changed. What was not
- * used since the call of `age` before the last goes; `age` is called by itself when more than `entriesMax` parts are
- * held. A cache belongs to one set of kinds.
+ * Decoded parts by the hash of their resource, so that decoding the next snapshot costs only what changed. A cache belongs to one set of
+ * kinds.
  */
-export class DecodeCache implements PartCache {
-  readonly #entriesMax: number;
-  #recent = new Map<string, CachedPart>();
-  #old = new Map<string, CachedPart>();
-
+export class DecodeCache extends AgingMap<CachedPart> implements PartCache {
   constructor(options: { readonly entriesMax: number } = { entriesMax: 200_000 }) {
-    this.#entriesMax = options.entriesMax;
-  }
-
-  get(hash: string): CachedPart | undefined {
-    const recent = this.#recent.get(hash);
-    if (recent) return recent;
-    const old = this.#old.get(hash);
-    if (old) this.put(hash, old);
-    return old;
-  }
-
-  put(hash: string, part: CachedPart): void {
-    if (this.#recent.size >= this.#entriesMax) this.age();
-    this.#recent.set(hash, part);
-  }
-
-  /** Starts a new generation. */
-  age(): void {
-    this.#old = this.#recent;
-    this.#recent = new Map();
-  }
-
-  get size(): number {
-    return this.#recent.size + this.#old.size;
+    super(options.entriesMax);
   }
 }
 

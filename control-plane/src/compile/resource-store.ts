@@ -1,6 +1,6 @@
+import { AgingMap } from '@remora/core/aging-map';
 import { contentHash } from '@remora/core/hash';
 import { Resource } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
-import { Generations } from '../resolve/generations.ts';
 import { MessageEncoder } from './message-encoder.ts';
 
 /** An encoded resource with its address. */
@@ -19,7 +19,7 @@ const keptMax = 200_000;
 export class ResourceStore {
   /** For resources, and for what is encoded around them. */
   readonly encoder = new MessageEncoder();
-  readonly #kept = new Generations<BuiltResource>(keptMax);
+  readonly #kept = new AgingMap<BuiltResource>(keptMax);
 
   build(body: Resource['body']): BuiltResource {
     const bytes = this.encoder.encode(Resource, { body });

@@ -1,9 +1,9 @@
+import { AgingMap } from '@remora/core/aging-map';
 import type { Violation } from '@remora/core/violation';
 import { sectionOf } from '@remora/model/policy-schema';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { boundBreaches } from './bounds.ts';
 import type { ActiveBound } from './bounds.ts';
-import { Generations } from './generations.ts';
 import { leavesOf, writtenPointers } from './merge.ts';
 import { policiesAt, targetCovers } from './place-policies.ts';
 import type { Spot } from './place-policies.ts';
@@ -31,8 +31,8 @@ const keptMax = 50_000;
 /** Merges the policies of places, each combination once. */
 export class SettingsResolver {
   readonly #kinds: ReadonlyMap<string, AuthoringKind>;
-  readonly #settings = new Generations<ResolvedSettings>(keptMax);
-  readonly #sections = new Generations<MergedSection>(keptMax);
+  readonly #settings = new AgingMap<ResolvedSettings>(keptMax);
+  readonly #sections = new AgingMap<MergedSection>(keptMax);
 
   constructor(kinds: ReadonlyMap<string, AuthoringKind>) {
     this.#kinds = kinds;

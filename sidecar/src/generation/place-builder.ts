@@ -1,9 +1,9 @@
+import { AgingMap } from '@remora/core/aging-map';
 import type { Dispatch, EdgeFilter, Exchange, Answer, Side } from '@remora/policy-kit/exchange';
 import { WireError } from '@remora/policy-kit/runtime-kind';
 import { makeRepeatLayer } from '@remora/policy-retry/filter';
 import { shadowed } from '@remora/policy-kit/shadow';
 import { noSettings, policiesBehind, type EffectiveSection, type EffectiveSettings } from '@remora/snapshot/effective-settings';
-import { BuiltCache } from './built-cache.ts';
 import type { PrepareError } from '../threads/data-plane.ts';
 import { PlaceFilterContext, SlotCounter, type FilterHost } from '../pipeline/filter-context.ts';
 import type { LiveStates } from './live-state.ts';
@@ -33,10 +33,11 @@ export interface PlaceBuilderOptions {
  */
 export class PlaceBuilder {
   readonly #options: PlaceBuilderOptions;
-  readonly #places = new BuiltCache<Place>();
-  readonly #callers = new BuiltCache<CallerPlace>();
-  readonly #filters = new BuiltCache<Filters>();
-  readonly #dispatches = new BuiltCache<Dispatch>();
+  // What two generations in a row did not use goes: they hold what these two have, and no more.
+  readonly #places = new AgingMap<Place>(Infinity);
+  readonly #callers = new AgingMap<CallerPlace>(Infinity);
+  readonly #filters = new AgingMap<Filters>(Infinity);
+  readonly #dispatches = new AgingMap<Dispatch>(Infinity);
   /** Live state that the generation being built uses. */
   #keys = new Set<string>();
 
@@ -63,7 +64,7 @@ export class PlaceBuilder {
     return this.#kept(this.#callers, cacheKey(scope, route, settings), settings, () => this.#makeCaller({ side, route, scope, settings, tcp: tcpPort !== '' }));
   }
 
-  #kept<T extends BuiltPlace>(cache: BuiltCache<T>, key: string, settings: EffectiveSettings, make: () => T): T {
+  #kept<T extends BuiltPlace>(cache: AgingMap<T>, key: string, settings: EffectiveSettings, make: () => T): T {
     let kept = cache.get(key);
     if (kept === undefined || kept.settings.hash !== settings.hash) {
       kept = make();

@@ -1,14 +1,13 @@
 /**
- * A cache of what was asked for lately: `age` begins a generation, and what nobody asks for during a whole one goes. So a
- * fleet that is edited all day does not keep every state of that day in memory. Forgetting costs time or a second copy of
- * equal content, never correctness.
+ * A map of what was asked for lately: `age` begins a generation, and what nobody asks for during a whole one goes. Forgetting costs time or
+ * a second copy of equal content, never correctness.
  */
-export class Generations<V> {
+export class AgingMap<V> {
   readonly #entriesMax: number;
   #young = new Map<string, V>();
   #old = new Map<string, V>();
 
-  /** A generation that is full ends by itself: at most twice `entriesMax` are kept. */
+  /** A generation that is full ends by itself: at most twice `entriesMax` are kept. Infinity: only `age` ends one. */
   constructor(entriesMax: number) {
     this.#entriesMax = entriesMax;
   }
