@@ -254,28 +254,4 @@ describe('listeners', () => {
     end.send(get());
     expect(await bodyOf(end, 1)).toBe('x');
   });
-
-  it('of a gateway\'s snapshot are bound while it is prepared, where the data plane is told to', async () => {
-    const up = await upstream(named('x'));
-    const plane = new LocalDataPlane({ nodeId: 'n', kinds: runtimeKinds, gateway: { host: '127.0.0.1' } });
-    closers.push(() => plane.close());
-    const snapshot = (port: number): CandidateBuilder => new CandidateBuilder({ kind: 'gateway', name: 'edge' }).fleet().listener({ name: 'plain', port }).destination({ service: 'orders' })
-      .route({ name: 'all', match: prefix('/') });
-    const taken = await plane.prepare(snapshot(up.port).build());
-    expect(taken).toMatchObject({ ok: false, errors: [{ resource: 'gateway/plain', pointer: '/port', code: 'listener-unavailable' }] });
-    const free = await WireUpstream.start(() => {});
-    const { port } = free;
-    free.close();
-    const candidate = snapshot(port).build({ epoch: 1, index: 2 });
-    expect(await plane.prepare(candidate)).toMatchObject({ ok: true });
-    await plane.swap(candidate.hash, candidate.version);
-    const end = await client(port);
-    end.send(get());
-    expect((await end.message('response', 1))?.head.status).toBe(503);
-    const none = new CandidateBuilder({ kind: 'gateway', name: 'edge' }).fleet().build({ epoch: 1, index: 3 });
-    expect(await plane.prepare(none)).toMatchObject({ ok: true });
-    await plane.swap(none.hash, none.version);
-    await end.untilClosed();
-    expect(plane.boundListeners()).toEqual([]);
-  });
 });

@@ -60,8 +60,6 @@ export interface DataPlaneThreadOptions {
   readonly series: SeriesRows;
   /** Present where spans of requests are recorded. */
   readonly spans?: { readonly ring: SpanRing; readonly ratio: number };
-  /** Bind the listeners of a gateway's snapshots; without it only `listen` binds. */
-  readonly gateway?: GatewayBinding;
   readonly reusePort: boolean;
   readonly connectionsMax: number;
   /** Of the limit on memory, 0 to 1; absent: memory sheds nothing. */
@@ -76,13 +74,6 @@ export interface DataPlaneThreadOptions {
   readonly shared?: SharedMemories;
 }
 
-export interface GatewayBinding {
-  /** Where the listeners of the snapshot bind. */
-  readonly host: string;
-  /** Addresses to bind instead, by listener name; port 0 picks a free one. */
-  readonly listeners?: Readonly<Record<string, { readonly host: string; readonly port: number }>>;
-}
-
 /** The data path of one thread: engine, listeners, pools, generations. The same in a worker and in the thread of a test. */
 export class DataPlaneThread {
   readonly engine: Engine;
@@ -94,7 +85,7 @@ export class DataPlaneThread {
   readonly #pools: UpstreamPools;
   readonly #apps: AppTargets;
   readonly #bindings = new Map<string, ListenerBinding>();
-  readonly #prepared = new Map<string, PreparedGeneration>();
+  readonly #prepared = new Map<string, Generation>();
   readonly #material = new TlsMaterialStore();
   readonly #securities: UpstreamSecurities;
   #transplant: boolean | null = null;
@@ -175,7 +166,7 @@ export class DataPlaneThread {
     for (const binding of made) this.#replaceBinding(binding);
     const wanted = new Set(specs.map(({ name }) => name));
     for (const [name, binding] of this.#bindings) {
-      if (wanted.has(name) || (this.#options.gateway !== undefined && binding.spec.side === 'gateway')) continue;
+      if (wanted.has(name)) continue;
       this.#bindings.delete(name);
       void binding.drain();
     }
@@ -206,7 +197,7 @@ export class DataPlaneThread {
 
   // --- generations ------------------------------------------------------------------------------------------------
 
-  /** Decodes and builds in slices of at most `sliceMs`, binds new gateway listeners. Changes nothing that is served. */
+  /** Decodes and builds in slices of at most `sliceMs`. Changes nothing that is served. */
   async prepare(candidate: DecodeInput, { hashesVerified, decoded: cache }: PrepareOptions): Promise<PrepareResult> {
     const began = performance.now();
     const decoded = await decodeInSlices(candidate, this.#options.kinds, {
@@ -223,8 +214,7 @@ export class DataPlaneThread {
         appFor: (port) => this.#apps.target(port.name, port.protocol),
       }));
       await this.#options.shared?.granted();
-      const bindings = await this.#bindListeners(generation);
-      this.#prepared.set(candidate.hash, { generation, bindings });
+      this.#prepared.set(candidate.hash, generation);
       return { ok: true, buildMs: performance.now() - began };
     } catch (error) {
       return { ok: false, errors: [prepareError(error)] };
@@ -242,32 +232,11 @@ export class DataPlaneThread {
     }
   }
 
-  /** Where the data plane binds the listeners of a gateway itself: a port in use refuses the snapshot. */
-  async #bindListeners(generation: Generation): Promise<ListenerBinding[]> {
-    const { gateway } = this.#options;
-    if (gateway === undefined) return [];
-    const made: ListenerBinding[] = [];
-    for (const listener of generation.snapshot.listeners.values()) {
-      if (listener.protocol !== 'http' && listener.protocol !== 'https') continue;
-      const { host, port } = gateway.listeners?.[listener.name] ?? { host: gateway.host, port: listener.port };
-      const spec: ListenerSpec = { name: `gateway/${listener.name}`, side: 'gateway', host, port, portName: listener.name };
-      if (this.#boundAs(spec) !== null) continue;
-      try {
-        made.push(await this.#bind(spec));
-      } catch (error) {
-        for (const binding of made) binding.close();
-        throw error;
-      }
-    }
-    return made;
-  }
-
   /** One reference changes, between two turns. */
-  swap(hash: string, version: Version): { readonly warming: readonly string[]; readonly listeners: readonly BoundListener[]; readonly memories: readonly string[] } {
-    const prepared = this.#prepared.get(hash);
-    if (prepared === undefined) throw new Error(`snapshot ${hash} is not prepared`);
+  swap(hash: string, version: Version): { readonly warming: readonly string[]; readonly memories: readonly string[] } {
+    const generation = this.#prepared.get(hash);
+    if (generation === undefined) throw new Error(`snapshot ${hash} is not prepared`);
     this.#prepared.delete(hash);
-    const { generation, bindings } = prepared;
     generation.label = Object.freeze({ version: formatVersion(version), hash });
     this.#live.retain(generation.liveKeys);
     const previous = this.engine.generation;
@@ -275,17 +244,7 @@ export class DataPlaneThread {
     if (previous !== null) this.#live.release(previous.liveKeys);
     this.#live.sweep();
     if (this.#options.series.crowded) this.#options.series.release(generation.snapshot.routes.map(({ name }) => name));
-    for (const binding of bindings) this.#replaceBinding(binding);
-    if (this.#options.gateway !== undefined) this.#unbindMissing(generation);
-    return { warming: [], listeners: this.boundListeners(), memories: this.#live.keysUnder(sharedPrefix) };
-  }
-
-  #unbindMissing(generation: Generation): void {
-    for (const [name, binding] of this.#bindings) {
-      if (binding.spec.side !== 'gateway' || generation.listeners.has(binding.spec.portName ?? '')) continue;
-      this.#bindings.delete(name);
-      void binding.drain();
-    }
+    return { warming: [], memories: this.#live.keysUnder(sharedPrefix) };
   }
 
   boundListeners(): BoundListener[] {
@@ -293,9 +252,7 @@ export class DataPlaneThread {
   }
 
   discard(hash: string): void {
-    const prepared = this.#prepared.get(hash);
     this.#prepared.delete(hash);
-    for (const binding of prepared?.bindings ?? []) binding.close();
     this.#live.sweep();
   }
 
@@ -384,7 +341,6 @@ export class DataPlaneThread {
     // Those of the app's own calls had no drain: what was written with their end still goes out.
     this.engine.tunnels.forEach((run) => run.endTunnel({ answer: answerFor(reasons.draining, 'the sidecar stops'), closeCode: 1001 }));
     for (const binding of this.#bindings.values()) binding.close();
-    for (const prepared of this.#prepared.values()) for (const binding of prepared.bindings) binding.close();
     this.#pools.destroy();
     this.engine.admission.close();
     this.#thread.wheels.close();
@@ -400,17 +356,8 @@ export interface PrepareOptions {
   readonly decoded: PartCache;
 }
 
-interface PreparedGeneration {
-  readonly generation: Generation;
-  /** New listeners, bound and waiting. */
-  readonly bindings: readonly ListenerBinding[];
-}
-
 function prepareError(error: unknown): PrepareError {
   if (error instanceof BuildError) return error.error;
-  if (error instanceof ListenError) {
-    return { resource: error.spec.name, kind: '', pointer: '/port', code: 'listener-unavailable', message: error.message, policies: [] };
-  }
   return { resource: 'manifest', kind: '', pointer: '', code: 'cannot-build', message: error instanceof Error ? error.message : String(error), policies: [] };
 }
 

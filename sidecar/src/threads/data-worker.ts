@@ -51,7 +51,6 @@ function runDataWorker(start: WorkerStart): void {
     onOverload: (stage) => {
       vitals[1] = stage;
     },
-    ...(start.gateway && { gateway: start.gateway }),
   });
   const requests = new WorkerRequests(thread, () => refusals.flush(), memories);
   const stalls = stallMeter(vitals);

@@ -8,7 +8,7 @@ import { DecodeCache } from '@remora/snapshot/decode-cache';
 import type {
   BoundListener, DataPlane, EndpointUpdate, ListenerSpec, PrepareResult, RefusalRecord, RequestQuestion, SeriesReading,
 } from './data-plane.ts';
-import { DataPlaneThread, type GatewayBinding } from './data-plane-thread.ts';
+import { DataPlaneThread } from './data-plane-thread.ts';
 import { clientConnectionsMax } from '../io/descriptor-reserve.ts';
 import { explainRequest } from '../pipeline/explain-request.ts';
 import { LogLines, type LogWriter } from '../records/log-lines.ts';
@@ -27,8 +27,6 @@ export interface LocalDataPlaneOptions {
   readonly clock?: Clock;
   readonly timers?: Timers;
   readonly random?: Random;
-  /** Bind the listeners of a gateway's snapshots; without it only `listen` binds. */
-  readonly gateway?: GatewayBinding;
   /** Where access-log lines go; nowhere by default. */
   readonly writeLog?: LogWriter;
   /** Records spans of requests; `ratio`: of the traces that begin here, 0 to 1. */
@@ -74,7 +72,6 @@ export class LocalDataPlane implements DataPlane {
       log: new LogLines(options.writeLog ?? ((_, done) => done()), after),
       series,
       ...(ring !== null && options.spans !== undefined && { spans: { ring, ratio: options.spans.ratio } }),
-      ...(options.gateway && { gateway: options.gateway }),
       reusePort: false,
       connectionsMax: clientConnectionsMax(),
       ...(options.memoryShare && { memoryShare: options.memoryShare }),

@@ -4,7 +4,6 @@ import type { Candidate } from '@remora/snapshot/candidate';
 import type {
   BoundListener, DataPlane, EndpointUpdate, ListenerSpec, PrepareResult, RefusalRecord, RequestQuestion, SeriesReading,
 } from './data-plane.ts';
-import type { GatewayBinding } from './data-plane-thread.ts';
 import { decodeEndpointSet } from '@remora/snapshot/decode-endpoints';
 import { DataThread } from './data-thread.ts';
 import { clientConnectionsMax } from '../io/descriptor-reserve.ts';
@@ -25,8 +24,6 @@ export interface WorkerDataPlaneOptions {
   readonly withoutKinds: readonly string[];
   /** Shown as `hop` to trusted callers; the subject by default. */
   readonly nodeId?: string;
-  /** Bind the listeners of a gateway's snapshots, so that a port in use refuses the snapshot; without it only `listen` binds. */
-  readonly gateway?: GatewayBinding;
   /** Where policies may log to files; without it such a policy is refused. */
   readonly logFolder?: string;
   /** Bytes that the process may use before it sheds load; absent or 0: what the container allows, where it says. */
@@ -84,14 +81,14 @@ export class WorkerDataPlane implements DataPlane {
   }
 
   #spawn(index: number): DataThread {
-    const { workers, withoutKinds, nodeId, subject, gateway, logFolder, memoryLimitBytes } = this.#options;
+    const { workers, withoutKinds, nodeId, subject, logFolder, memoryLimitBytes } = this.#options;
     const id = this.#nextId++;
     const ring = this.#options.spans === undefined ? null : new SpanRing();
     if (ring !== null) this.#spans.setSource(id, ring);
     const thread = new DataThread(
       {
         program: 'remora-data-worker', index, nodeId: nodeId ?? `${subject.kind}/${subject.name}`, withoutKinds, reusePort: workers > 1,
-        connectionsMax: Math.floor(clientConnectionsMax() / Math.max(1, workers)), memoryLimitBytes: memoryLimitBytes ?? 0, gateway: gateway ?? null, logFolder: logFolder ?? '',
+        connectionsMax: Math.floor(clientConnectionsMax() / Math.max(1, workers)), memoryLimitBytes: memoryLimitBytes ?? 0, logFolder: logFolder ?? '',
         sharesMemory: workers > 1, monotonicOriginMs: this.#originMs,
         spans: ring === null ? null : { memory: ring.memory, ratio: this.#options.spans?.ratio ?? 1 },
       },

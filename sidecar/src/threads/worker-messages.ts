@@ -2,7 +2,6 @@ import type { Subject } from '@remora/core/subject';
 import type { Version } from '@remora/core/version';
 import type { TlsMaterial } from '../tls/tls-material.ts';
 import type { BoundListener, EndpointUpdate, ListenerSpec, PrepareResult, RequestQuestion } from './data-plane.ts';
-import type { GatewayBinding } from './data-plane-thread.ts';
 import type { ResourcePack } from '../generation/resource-pack.ts';
 import type { RefusalReport } from '../records/refusal-batch.ts';
 import type { SeriesName } from '../records/series-rows.ts';
@@ -16,7 +15,6 @@ export interface WorkerStart {
   readonly withoutKinds: readonly string[];
   readonly reusePort: boolean;
   readonly connectionsMax: number;
-  readonly gateway: GatewayBinding | null;
   /** Where policies may log to files; '' for nowhere. */
   readonly logFolder: string;
   /** Several threads share the counts of policies. */
