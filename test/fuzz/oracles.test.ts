@@ -63,6 +63,13 @@ describe('the oracles', () => {
     expect([whole?.requests.length, whole?.complaint, broken?.requests.length, broken?.complaint]).toEqual([2, '', 1, '']);
     await witness.close();
   });
+
+  test('know that Node says nothing of what follows an upgrade', async () => {
+    const witness = new NodeWitness();
+    const [account] = await witness.read([Buffer.from(request(one).replace('\r\n\r\n', '\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n') + request(other))]);
+    expect([account?.requests.length, account?.complaint, account?.requests.some((each) => witness.mayRefuse(each))]).toEqual([1, '', true]);
+    await witness.close();
+  });
 });
 
 describe('the generators', () => {

@@ -5,7 +5,12 @@ import { HeaderBlockReader } from '@remora/http/http2/testdata/header-block-read
 import { tokenPattern } from '../http1/request-generator.ts';
 
 /** Frames for the request with this token, on this stream. */
-export type FrameScript = (streamId: number) => readonly Uint8Array[];
+export type FrameScript = (streamId: number, connection: HostileConnection) => readonly Uint8Array[];
+
+export interface HostileConnection {
+  /** Set by a script that breaks it: whoever comes later may suffer too, as long as it is open. */
+  broken: boolean;
+}
 
 /** An upstream of HTTP/2 that answers with the frames that were laid down for the token of a request, in segments of their own. */
 export class HostileHttp2Upstream {
@@ -30,6 +35,7 @@ export class HostileHttp2Upstream {
   #serve(socket: Socket): void {
     this.#open.add(socket);
     const blocks = new HeaderBlockReader();
+    const connection: HostileConnection = { broken: false };
     let input: Buffer = Buffer.alloc(0);
     let prefaced = false;
     socket.on('error', () => {});
@@ -45,19 +51,19 @@ export class HostileHttp2Upstream {
       while (prefaced && input.length >= 9) {
         const length = input.readUIntBE(0, 3);
         if (input.length < 9 + length) return;
-        this.#frame(socket, blocks, input[3] ?? 0, input[4] ?? 0, input.readUInt32BE(5), input.subarray(9, 9 + length));
+        this.#frame(socket, connection, blocks, input[3] ?? 0, input[4] ?? 0, input.readUInt32BE(5), input.subarray(9, 9 + length));
         input = input.subarray(9 + length);
       }
     });
   }
 
-  #frame(socket: Socket, blocks: HeaderBlockReader, type: number, flags: number, id: number, payload: Buffer): void {
+  #frame(socket: Socket, connection: HostileConnection, blocks: HeaderBlockReader, type: number, flags: number, id: number, payload: Buffer): void {
     if (type === 4 && (flags & 1) === 0) socket.write(settingsAck);
     else if (type === 6 && (flags & 1) === 0) socket.write(frame(6, 1, 0, payload));
     else if (type === 1) {
       const head = blocks.read(payload, 'request', (flags & 1) !== 0);
       const token = typeof head === 'string' ? '' : tokenPattern.exec(head.path)?.[1] ?? '';
-      void play(socket, this.scripts.get(token)?.(id) ?? clean(id));
+      void play(socket, this.scripts.get(token)?.(id, connection) ?? clean(id));
     }
   }
 

@@ -8,7 +8,7 @@ import { tokenPath } from '../http1/request-generator.ts';
 import { caseName, type CorpusEntry, type FuzzFinding, type FuzzLayer } from '../layer.ts';
 import { Outcomes } from '../outcomes.ts';
 import { Vitals } from '../vitals.ts';
-import { HostileHttp2Upstream } from './hostile-http2-upstream.ts';
+import { HostileHttp2Upstream, type HostileConnection } from './hostile-http2-upstream.ts';
 import { generateResponseFrames, type FramedResponse } from './response-frames.ts';
 
 /** Answers of HTTP/2 upstreams, good and hostile, through a gateway process to clients of HTTP/1.1: nobody's answer is split, mixed up or made whole. */
@@ -30,7 +30,7 @@ export class Http2ResponseLayer implements FuzzLayer {
     return [];
   }
 
-  /** Streams share connections: in a round with chaos whoever breaks one takes others along, so that their answers may be refusals. */
+  /** Streams share connections: in a round with chaos some break theirs and take others along. */
   async round(seed: number): Promise<readonly FuzzFinding[]> {
     const chaos = seed % 3 === 0;
     const found = (await Promise.all(Array.from({ length: parallel }, (_, nth) => this.#judge((seed + nth) >>> 0, chaos)))).flat();
@@ -54,8 +54,11 @@ export class Http2ResponseLayer implements FuzzLayer {
     this.cases++;
     const token = (++this.#tokens).toString(16).padStart(16, '0');
     let response: FramedResponse | null = null;
-    this.#upstream.scripts.set(token, (streamId) => {
+    const connections: HostileConnection[] = [];
+    this.#upstream.scripts.set(token, (streamId, connection) => {
       response = generateResponseFrames(new Choice(seed), streamId, token, chaos);
+      connections.push(connection);
+      if (response.kind === 'connection') connection.broken = true;
       return response.frames;
     });
     const client = await RawClient.open(this.#proxy.port);
@@ -67,7 +70,7 @@ export class Http2ResponseLayer implements FuzzLayer {
     const strangers = [...client.text.matchAll(/\b0[0-9a-f]{15}/g)].map(([each]) => each).filter((each) => each !== token && this.#upstream.scripts.has(each));
     this.#upstream.scripts.delete(token);
     this.#outcomes.countAnswers(answers, 1);
-    const problem = unreadable !== '' ? `the client cannot read the answer: ${JSON.stringify(unreadable)}` : strangers.length > 0 ? `bytes of ${strangers[0]}, which is another client's` : judgeAnswers(response, answers, token, chaos, ended);
+    const problem = unreadable !== '' ? `the client cannot read the answer: ${JSON.stringify(unreadable)}` : strangers.length > 0 ? `bytes of ${strangers[0]}, which is another client's` : judgeAnswers(response, answers, token, connections.some(({ broken }) => broken), ended);
     if (problem === '') return [];
     const bytes = Buffer.concat((response as FramedResponse | null)?.frames ?? []).toString('latin1');
     return [{ entry: { layer: this.name, name: caseName(`${seed} ${bytes}`), seed, bytes, setting: { chaos } }, problem }];
@@ -78,15 +81,15 @@ const parallel = 24;
 const warmCases = 500;
 const shortPatience = '{kind: Policy, name: NAME-patience, target: {gateway: NAME}, timeout: {request: 3s, idle: 3s}}';
 
-function judgeAnswers(response: FramedResponse | null, answers: readonly ReadAnswer[], token: string, chaos: boolean, ended: 'end' | 'reset'): string {
+function judgeAnswers(response: FramedResponse | null, answers: readonly ReadAnswer[], token: string, broken: boolean, ended: 'end' | 'reset'): string {
   if (answers.length > 1) return `${answers.length} answers to one request`;
   const [answer] = answers;
   if (answer === undefined) return ended === 'reset' || response?.kind !== 'whole' ? '' : 'no answer, and an orderly end';
   if (isShed(answer)) return '';
-  if (isRefusal(answer)) return response !== null && response.kind === 'whole' && !chaos ? `a valid answer became ${answer.status} ${headerOf(answer, 'x-remora-reason')}` : '';
+  if (isRefusal(answer)) return response !== null && response.kind === 'whole' && !broken ? `a valid answer became ${answer.status} ${headerOf(answer, 'x-remora-reason')}` : '';
   if (response === null) return `nothing was answered, the client got ${answer.status}`;
   if (response.kind !== 'whole') return answer.complete && !mayBeWhole(response, answer) ? `malformed, and the client got a whole ${answer.status}` : '';
-  if (!answer.complete) return chaos ? '' : `a body of ${response.body.length} bytes became ${answer.body.length}, incomplete`;
+  if (!answer.complete) return broken ? '' : `a body of ${response.body.length} bytes became ${answer.body.length}, incomplete`;
   if (answer.status !== response.status || answer.body !== response.body || headerOf(answer, 'x-token') !== token) return `${response.status} with ${response.body.length} bytes became ${answer.status} with ${answer.body.length}`;
   const [before, after] = [conserved(response.fields), conserved(answer.headers)];
   return before === after ? '' : `headers changed: ${JSON.stringify(before)} | ${JSON.stringify(after)}`;

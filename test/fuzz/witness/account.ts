@@ -21,7 +21,7 @@ export interface Witness {
   readonly name: string;
   /** Headers that this parser keeps to itself, and so cannot testify to. */
   readonly silentOn: ReadonlySet<string>;
-  /** Valid requests that this parser refuses by a policy of its own: it says nothing of them and of what follows. */
+  /** Valid requests that this parser refuses or ends with by a policy of its own: it says nothing of what follows them. */
   mayRefuse(request: ReadRequest): boolean;
   read(streams: readonly Uint8Array[]): Promise<readonly Account[]>;
   close(): Promise<void>;

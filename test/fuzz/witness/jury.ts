@@ -43,8 +43,9 @@ export class Jury {
     const accounts = [...await first.read(streams.map(({ bytes }) => bytes))];
     this.streams += streams.length;
     for (const [i, account] of accounts.entries()) {
-      // Methods that Node does not know are valid all the same (RFC 9110 section 9.1): the next witness takes its place.
-      if (account.complaint === 'HPE_INVALID_METHOD' && second !== undefined) accounts[i] = (await second.read([(streams[i] as CapturedStream).bytes]))[0] as Account;
+      // Methods that Node does not know are valid all the same (RFC 9110 section 9.1): where it falls silent the next witness takes its place.
+      const silent = account.complaint === 'HPE_INVALID_METHOD' || account.requests.some((request) => first.mayRefuse(request));
+      if (silent && second !== undefined) accounts[i] = (await second.read([(streams[i] as CapturedStream).bytes]))[0] as Account;
       else if (account.complaint !== '') verdicts[i] = `${first.name} cannot read it: ${account.complaint}`;
       this.requests += accounts[i]?.requests.length ?? 0;
     }

@@ -33,8 +33,9 @@ export class NodeWitness implements Witness {
     });
   }
 
-  mayRefuse({ method }: ReadRequest): boolean {
-    return !METHODS.includes(method);
+  /** Behind an upgrade that it does not take, Node drops what else came in the same segment. */
+  mayRefuse({ method, headers }: ReadRequest): boolean {
+    return !METHODS.includes(method) || headers.some(([name]) => name === 'upgrade');
   }
 
   async read(streams: readonly Uint8Array[]): Promise<readonly Account[]> {
