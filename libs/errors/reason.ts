@@ -31,6 +31,7 @@ export const reasons = {
   versionNotSupported: reason('http-version-not-supported', 505, 'DPE', 'downstream', 'never', 'The HTTP version is not supported.'),
   notImplemented: reason('method-not-implemented', 501, 'DPE', 'downstream', 'never', 'This method or protocol switch is not available here.'),
   connectRefused: reason('connect-refused', 403, 'DPE', 'downstream', 'never', 'CONNECT is not allowed here.'),
+  connectPort: reason('connect-port', 403, 'DPE', 'downstream', 'never', 'CONNECT to this port is not allowed.'),
   expectationFailed: reason('expectation-failed', 417, 'DPE', 'downstream', 'never', 'The expectation cannot be met.'),
   requestTimeout: reason('request-timeout', 408, 'SI', 'downstream', 'never', 'The request did not arrive in time.'),
   downstreamReset: reason('downstream-reset', 0, 'DC', 'downstream', 'never', 'The client went away.'),

@@ -33,6 +33,8 @@ export interface FleetSettings {
   readonly trustDomain: string;
   /** What the outbound side does with a host that is no declared destination. */
   readonly unknownDestinations: 'refuse' | 'pass';
+  /** Whether the outbound side takes CONNECT: never, or for ports of declared destinations that carry TCP. */
+  readonly connect: 'refuse' | 'declared';
   readonly pathRules: PathSpelling;
   /** CIDRs. */
   readonly trustedProxies: readonly string[];
@@ -146,6 +148,7 @@ export const defaultFleet: FleetSettings = Object.freeze({
   hash: '',
   trustDomain: '',
   unknownDestinations: 'refuse',
+  connect: 'refuse',
   pathRules: strictPathSpelling,
   trustedProxies: Object.freeze([]),
 });

@@ -78,6 +78,8 @@ class SubjectCompilation {
       value: {
         trustDomain: mesh?.trustDomain ?? '',
         unknownDestinations: mesh?.unknownDestinations ?? 'refuse',
+        // Left out where it is as always: what is on disks and in tests keeps its hash.
+        connect: mesh?.connect === 'declared' ? 'declared' : '',
         pathRules: wirePathRules(mesh?.pathRules ?? {}),
         trustedProxies: [...(mesh?.trustedProxies ?? [])].sort(),
       },

@@ -11,6 +11,7 @@ import type { Link } from '../io/link.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
 import type { Deferred } from '../io/turn.ts';
 import { answerFor } from '../pipeline/answers.ts';
+import { becomesTunnelRequest } from '../pipeline/connect-request.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import type { AcceptedConnection } from './accepted-connection.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
@@ -94,6 +95,9 @@ export class Http2ServerConnection extends WheelNode implements ServerCodec, Ses
     // Nothing but WebSocket comes this way; nobody may take the name of another protocol for more than a name.
     const otherProtocol = head.method === 'CONNECT' && head.protocol !== '';
     if (otherProtocol) head.protocol = '';
+    const connect = head.method === 'CONNECT' && !otherProtocol;
+    // A body without a length is what a tunnel looks like here.
+    const sound = !connect || becomesTunnelRequest(head, head.bodyLength > 0);
     // What follows a request to switch is no body.
     if (head.protocol !== '') head.bodyLength = 0;
     const server = new Http2ServerStream(this, stream, end);
@@ -101,8 +105,9 @@ export class Http2ServerConnection extends WheelNode implements ServerCodec, Ses
     this.#exchanges++;
     server.begin(run);
     if (this.#peer.outdated) this.#session.shutdown();
-    if ((head.connection & unknownExpectation) !== 0) run.refuse(answerFor(reasons.expectationFailed, ''));
-    else if (head.method === 'CONNECT') run.refuse(answerFor(otherProtocol ? reasons.notImplemented : reasons.connectRefused, ''));
+    if (!sound) run.requestFailed(reasons.badRequest, 'CONNECT has no body');
+    else if ((head.connection & unknownExpectation) !== 0) run.refuse(answerFor(reasons.expectationFailed, ''));
+    else if (otherProtocol) run.refuse(answerFor(reasons.notImplemented, ''));
     else this.#engine.start(run, this.#peer);
     return server;
   }

@@ -13,7 +13,7 @@ import { sendChunk, sendLastChunk } from '../io/chunk-output.ts';
 import { BodyPace } from './body-pace.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 import { answerFor } from '../pipeline/answers.ts';
-import { answerWebSocketKey } from '../io/web-socket-key.ts';
+import { becomesTunnelRequest } from '../pipeline/connect-request.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import type { ExchangeRun } from '../pipeline/exchange-run.ts';
 import type { Link } from '../io/link.ts';
@@ -21,6 +21,7 @@ import type { AcceptedConnection } from './accepted-connection.ts';
 import type { ServerCodec } from './server-codec.ts';
 import type { ServerStream } from './server-stream.ts';
 import { ServerTunnel } from './server-tunnel.ts';
+import { sendSwitchHead } from './switch-head.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
 
 /**
@@ -170,14 +171,15 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
     this.#pace = null;
     this.#bodies.start(bodyLength < 0 ? 'chunked' : 'length', bodyLength);
     this.#requestDone = this.#bodies.done;
+    const connect = head.method === 'CONNECT';
+    const sound = !connect || becomesTunnelRequest(head, bodyLength !== 0);
     const run = this.#engine.makeRun(this, this.#peer, head);
     this.#run = run;
-    if ((connection & unknownExpectation) !== 0) run.refuse(answerFor(reasons.expectationFailed, ''));
-    else if (head.method === 'CONNECT') {
-      // What follows is not HTTP.
-      this.#closing = true;
-      run.refuse(answerFor(reasons.connectRefused, ''));
-    } else this.#engine.start(run, this.#peer);
+    // What follows is not HTTP, also where it is refused.
+    if (connect) this.#closing = true;
+    if (!sound) run.requestFailed(reasons.badRequest, 'CONNECT has no body');
+    else if ((connection & unknownExpectation) !== 0) run.refuse(answerFor(reasons.expectationFailed, ''));
+    else this.#engine.start(run, this.#peer);
   }
 
   #readBody(run: ExchangeRun, bytes: TextBuffer, at: number, to: number): number {
@@ -321,13 +323,9 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
     return true;
   }
 
-  /** 101: from here on the link belongs to the tunnel, and what came early is its first bytes. */
+  /** 101, or 200 to CONNECT: from here on the link belongs to the tunnel, and what came early is its first bytes. */
   #switch(run: ExchangeRun, head: MessageHead): boolean {
-    if (head.protocol === 'websocket') answerWebSocketKey(run.head, head);
-    const out = this.#link.reserve(headSizeMax(head));
-    const at = writeResponseHead(head, infoFraming, out, this.#link.outAt);
-    if (at < 0) return false;
-    this.#link.wrote(at);
+    if (!sendSwitchHead(this.#link, run.head, head)) return false;
     this.#engine.thread.wheels.cancel(this);
     const early = this.#held;
     this.#held = null;

@@ -11,6 +11,7 @@ import type { Admission } from './admission.ts';
 import { dateField, type EncodedAnswer } from './answer-encoding.ts';
 import { answerFor, encodeFor, filterFailure, refusalRecord } from './answers.ts';
 import { chooseTarget } from './weighted-choice.ts';
+import { connectDestination } from './connect-request.ts';
 import { clientAddress } from './client-address.ts';
 import { defaultConnectionLimits, type ConnectionLimits } from '../listener/connection-limits.ts';
 import type { RefusalRecord } from '../threads/data-plane.ts';
@@ -179,6 +180,10 @@ export class Engine {
       run.refuse(answerFor(reasons.connectionOutdated, ''));
       return;
     }
+    if (head.method === 'CONNECT') {
+      this.#startConnect(run, generation, peer);
+      return;
+    }
     // Calls of the own app belong to requests that were taken on: they are not refused.
     if (spec.side !== 'outbound' && !this.admission.admitsRequest()) {
       run.refuse({ ...answerFor(reasons.overload, this.admission.overload.cause), fields: retrySoon });
@@ -212,6 +217,18 @@ export class Engine {
       run.pin = pinFor(generation.unknownPlace, generation.label);
       run.refuse(answerFor(reasons.unknownDestination, unknownDetail(generation, fixed)));
     } else this.#callOut(run, generation, destination);
+  }
+
+  #startConnect(run: ExchangeRun, generation: Generation, peer: ServerPeer): void {
+    const { spec } = peer.binding;
+    const where = connectDestination(generation, run.head.authority, spec.side === 'outbound' && spec.destination === undefined);
+    if ('reason' in where) {
+      if (spec.side === 'outbound') run.pin = pinFor(generation.unknownPlace, generation.label);
+      run.refuse(where);
+      return;
+    }
+    if (run.trace !== null) this.tracer?.decide(run);
+    this.#callOut(run, generation, where);
   }
 
   #takeFromOutside(run: ExchangeRun, peer: ServerPeer): void {

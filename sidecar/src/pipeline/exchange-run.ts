@@ -338,7 +338,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     this.#headSent = true;
     this.grpcStatus = grpcStatusIn(head, head);
     // A switch is one status in all records, whatever the client's codec writes.
-    this.status = head.protocol === '' || isConnection(this.head) ? head.status : 101;
+    this.status = head.protocol === '' || this.head.method === 'CONNECT' ? head.status : 101;
     if (end) this.#complete();
     return true;
   }

@@ -1,4 +1,5 @@
 import { canonicalPath } from '@remora/http/canonical-path';
+import { connectDestination } from './connect-request.ts';
 import { connectionHead, isConnection } from './connection-head.ts';
 import { buildRequestHead } from '@remora/http/head-builder';
 import type { MessageHead } from '@remora/http/message-head';
@@ -69,6 +70,7 @@ function explainAction({ action }: ProviderRoute, head: MessageHead): object {
 }
 
 function explainOutbound(generation: Generation, head: MessageHead): object {
+  if (head.method === 'CONNECT') return explainConnect(generation, head.authority);
   const tcp = generation.tcpByAuthority.get(head.authority);
   if (tcp !== undefined && !generation.byAuthority.has(head.authority)) return { carries: 'tcp', outcome: 'forward', ...explainCaller(tcp, connectionHead('tcp', ''), () => null) };
   const destination = generation.byAuthority.get(head.authority);
@@ -77,6 +79,12 @@ function explainOutbound(generation: Generation, head: MessageHead): object {
   if (path === '') return { outcome: 'refused', reason: 'bad-path' };
   head.setPath(path);
   return { path, outcome: 'forward', ...explainCaller(destination, head, () => null) };
+}
+
+function explainConnect(generation: Generation, authority: string): object {
+  const where = connectDestination(generation, authority, true);
+  if ('reason' in where) return { outcome: 'refused', reason: where.reason.code, detail: where.detail };
+  return { carries: 'tcp', outcome: 'forward', ...explainCaller(where, connectionHead('tcp', ''), () => null) };
 }
 
 function explainCaller(destination: Destination, head: MessageHead, override: (route: string) => EffectiveSettings | null): object {

@@ -195,6 +195,8 @@ export interface Fleet {
     | undefined;
   /** CIDRs whose X-Forwarded-For, Forwarded and request ids are believed, and who see the details of refusals. */
   trustedProxies: string[];
+  /** refuse | declared; empty: refuse. Whether the outbound side takes CONNECT, for ports of declared destinations that carry TCP. */
+  connect: string;
 }
 
 /** Spellings that a canonical path may not have; true allows what is otherwise refused with 400. */
@@ -1015,7 +1017,7 @@ export const Entry: MessageFns<Entry> = {
 };
 
 function createBaseFleet(): Fleet {
-  return { trustDomain: "", unknownDestinations: "", pathRules: undefined, trustedProxies: [] };
+  return { trustDomain: "", unknownDestinations: "", pathRules: undefined, trustedProxies: [], connect: "" };
 }
 
 export const Fleet: MessageFns<Fleet> = {
@@ -1031,6 +1033,9 @@ export const Fleet: MessageFns<Fleet> = {
     }
     for (const v of message.trustedProxies) {
       writer.uint32(34).string(v!);
+    }
+    if (message.connect !== "") {
+      writer.uint32(42).string(message.connect);
     }
     return writer;
   },
@@ -1080,6 +1085,14 @@ export const Fleet: MessageFns<Fleet> = {
             message.trustedProxies.push(reader.string());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.connect = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1114,6 +1127,7 @@ export const Fleet: MessageFns<Fleet> = {
         : globalThis.Array.isArray(object?.trusted_proxies)
         ? object.trusted_proxies.map((e: any) => globalThis.String(e))
         : [],
+      connect: isSet(object.connect) ? globalThis.String(object.connect) : "",
     };
   },
 
@@ -1131,6 +1145,9 @@ export const Fleet: MessageFns<Fleet> = {
     if (message.trustedProxies?.length) {
       obj.trustedProxies = message.trustedProxies;
     }
+    if (message.connect !== "") {
+      obj.connect = message.connect;
+    }
     return obj;
   },
 
@@ -1145,6 +1162,7 @@ export const Fleet: MessageFns<Fleet> = {
       ? PathRules.fromPartial(object.pathRules)
       : undefined;
     message.trustedProxies = object.trustedProxies?.map((e) => e) || [];
+    message.connect = object.connect ?? "";
     return message;
   },
 };
