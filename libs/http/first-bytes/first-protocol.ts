@@ -10,11 +10,8 @@ export function namedProtocol(bytes: Uint8Array, length: number): FirstProtocol 
   if (bytes[0] === handshakeRecord) return length < 2 ? 'undecided' : bytes[1] === 3 ? 'tls' : 'http1';
   const compared = Math.min(length, preface.length);
   for (let i = 0; i < compared; i++) if (bytes[i] !== preface[i]) return 'http1';
-  // No other method begins so: `PRI * HTTP/2.0` is the preface or nothing.
-  return length < decisiveBytes ? 'undecided' : 'http2';
+  return length < preface.length ? 'undecided' : 'http2';
 }
 
 const handshakeRecord = 22;
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
-/** `PRI * HTTP/2.0`. The rest of the preface is the session's to check. */
-const decisiveBytes = 14;

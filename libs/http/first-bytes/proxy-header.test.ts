@@ -147,7 +147,8 @@ function flipped(bytes: Buffer, at: number): Buffer {
 
 describe('what a connection speaks', () => {
   test.each<[string, string]>([
-    ['', 'undecided'], ['P', 'undecided'], ['PRI * HTTP/2.', 'undecided'], ['PRI * HTTP/2.0', 'http2'], ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'http2'],
+    ['', 'undecided'], ['P', 'undecided'], ['PRI * HTTP/2.0', 'undecided'], ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r', 'undecided'], ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'http2'],
+    ['PRI * HTTP/2.0\r\nhost: a\r\n\r\n', 'http1'], ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\r', 'http1'],
     ['PRI * HTTP/1.1', 'http1'], ['POST / HTTP/1.1', 'http1'], ['G', 'http1'], ['\x16', 'undecided'], ['\x16\x03', 'tls'], ['\x16\x02', 'http1'], ['\x00', 'http1'],
   ])('%j: %s', (text, expected) => {
     expect(namedProtocol(Buffer.from(text, 'latin1'), text.length)).toBe(expected);
