@@ -1,5 +1,5 @@
 import { createHash, generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
-import { der } from './der.ts';
+import { der } from '@remora/identity/der';
 
 export type TestKeyType = 'ec' | 'rsa' | 'ed25519';
 
