@@ -3,6 +3,7 @@ import type net from 'node:net';
 import type { Duplex } from 'node:stream';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { ManualClock } from '@remora/testing/manual-clock';
 import { webSocketAccept } from '../io/web-socket-key.ts';
 import { endpointOf } from '../testdata/exchange-server.ts';
 import { GatewayRig, type RigOptions } from '../testdata/gateway-rig.ts';
@@ -254,6 +255,51 @@ describe.each(combinations)('a WebSocket from %s to %s', (from, to) => {
     side.end();
     app.sides[0]?.end();
     await untilTunnels(gateway, 0);
+  });
+
+  it('counts the messages of each direction by themselves, however they are cut', async () => {
+    const app = await startApp(to);
+    const gateway = await rig(app, to);
+    const { side } = await connect(from, gateway.port);
+    await vi.waitFor(() => expect(app.sides).toHaveLength(1));
+    const [there] = app.sides as [Side];
+    const sent = Buffer.concat([
+      frame(1, Buffer.from('one'), { mask: true }), frame(2, Buffer.alloc(70_000), { mask: true }), frame(9, Buffer.from('ping'), { mask: true }),
+      frame(1, Buffer.from('fragment'), { mask: true, fin: false }), frame(0, Buffer.alloc(300), { mask: true }),
+    ]);
+    const answered = Buffer.concat([frame(10, Buffer.from('ping')), frame(1, Buffer.alloc(0))]);
+    for (let at = 0; at < sent.length; at += 9973) side.send(sent.subarray(at, at + 9973));
+    there.send(answered);
+    await Promise.all([there.has(sent.length), side.has(answered.length)]);
+    expect((await tunnelsOf(gateway)).oldest).toMatchObject([{ messagesIn: 3, messagesOut: 1, bytesIn: sent.length, bytesOut: answered.length }]);
+    expect(gateway.plane.readSeries()).toMatchObject([{ bytesIn: sent.length, bytesOut: answered.length, tunnels: { active: 1, messagesIn: 3, messagesOut: 1 } }]);
+    side.end();
+    there.end();
+    await untilTunnels(gateway, 0);
+    expect(gateway.plane.readSeries()).toMatchObject([{ bytesIn: sent.length, bytesOut: answered.length, tunnels: { opened: 1, active: 0, messagesIn: 3, messagesOut: 1 } }]);
+  });
+
+  it.each([['client', 'tunnelIdle', 'stream-idle'], ['app', 'tunnelIdle', 'stream-idle'], ['both', 'maxStream', 'max-stream-duration']])('whose %s speaks ends by timeout.%s when its time has come, not before', async (who, field, reason) => {
+    const clock = new ManualClock();
+    const app = await startApp(to);
+    const gateway = await rig(app, to, { clock, timeouts: field === 'maxStream' ? { maxStream: '1s', tunnelIdle: '10s' } : { tunnelIdle: '300ms' } });
+    const { side } = await connect(from, gateway.port);
+    await vi.waitFor(() => expect(app.sides).toHaveLength(1));
+    const [there] = app.sides as [Side];
+    for (let i = 1; i <= 4; i++) {
+      clock.advance(200);
+      if (who !== 'app') side.send(frame(1, Buffer.from('hi'), { mask: true }));
+      if (who !== 'client') there.send(frame(1, Buffer.from('hi')));
+      await Promise.all([who === 'app' || there.has(8 * i), who === 'client' || side.has(4 * i)]);
+    }
+    expect(await tunnelsOf(gateway)).toMatchObject({ count: 1, oldest: [{ ageMs: 800, ending: false }] });
+    clock.advance(310);
+    // A Close frame behind whatever came.
+    await Promise.all([side.has(4 + (who === 'client' ? 0 : 16)), there.has(8 + (who === 'app' ? 0 : 32))]);
+    side.end();
+    there.end();
+    await untilTunnels(gateway, 0);
+    await vi.waitFor(() => expect(gateway.refusals).toMatchObject([{ reason, kind: 'timeout', pointer: `/${field}` }]));
   });
 
   it('is refused with the app\'s answer', async () => {

@@ -13,6 +13,7 @@ import type { RequestTrace } from './request-trace.ts';
 import { ResponseSink } from './response-sink.ts';
 import { SwitchJoint } from './switch-joint.ts';
 import { Tunnel, type TunnelEnd, type TunnelOwner } from './tunnel.ts';
+import type { TunnelDirection } from './tunnel-half.ts';
 import type { ListenerBinding } from '../listener/listener-binding.ts';
 import type { SeriesRow } from '../records/series-rows.ts';
 import type { ServerStream } from '../listener/server-stream.ts';
@@ -173,7 +174,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
   /** False: no more until `demandBody`. */
   bodyData(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
     this.bytesIn += to - at;
-    if (this.#live !== null) return this.#live.fromClient(bytes, at, to, end);
+    if (this.#live !== null) return this.#live.carry(this.#live.in, bytes, at, to, end);
     const sink = this.#bodySink;
     return sink === null || sink.data(bytes, at, to, end);
   }
@@ -233,7 +234,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     const stream = this.#stream;
     if (this.#ended || stream === null || !this.#headSent) return true;
     this.bytesOut += to - at;
-    if (this.#live !== null) return this.#live.fromUpstream(bytes, at, to, end);
+    if (this.#live !== null) return this.#live.carry(this.#live.out, bytes, at, to, end);
     const more = stream.sendData(bytes, at, to, end);
     if (end) this.#complete();
     return more;
@@ -375,14 +376,9 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     this.#live.end(end);
   }
 
-  toUpstream(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
-    const sink = this.#bodySink;
-    return sink === null || sink.data(bytes, at, to, end);
-  }
-
-  toClient(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
-    const stream = this.#stream;
-    return stream === null || stream.sendData(bytes, at, to, end);
+  pass(direction: TunnelDirection, bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
+    if (direction === 'in') return this.#bodySink?.data(bytes, at, to, end) ?? true;
+    return this.#stream?.sendData(bytes, at, to, end) ?? true;
   }
 
   readOn(): void {
@@ -404,7 +400,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     return {
       protocol: this.#live?.protocol ?? '', side: pin.side, route: pin.route, destination, clientAddress, upstream, requestId, version: pin.configVersion,
       ageMs: Math.round(now - this.startedAt), bytesIn: this.bytesIn, bytesOut: this.bytesOut,
-      messagesIn: this.#live?.messagesIn ?? 0, messagesOut: this.#live?.messagesOut ?? 0, ending: this.#live?.ending ?? false,
+      messagesIn: this.#live?.in.messages ?? 0, messagesOut: this.#live?.out.messages ?? 0, ending: this.#live?.ending ?? false,
     };
   }
 
@@ -449,8 +445,8 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     this.#live = null;
     live.closed();
     if (live.protocol === 'websocket') {
-      this.messagesIn = live.messagesIn;
-      this.messagesOut = live.messagesOut;
+      this.messagesIn = live.in.messages;
+      this.messagesOut = live.out.messages;
     }
     this.#engine.tunnels.remove(this, this.#generation);
     this.#row?.ended(this.status, this.answeredAt - this.startedAt, 0, 0, retries);

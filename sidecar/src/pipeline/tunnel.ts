@@ -1,20 +1,13 @@
-import { randomBytes } from 'node:crypto';
 import { reasons, type Reason } from '@remora/errors/reason';
 import type { Answer } from '@remora/policy-kit/exchange';
 import { WheelNode, type TimerWheels } from '../io/timer-wheel.ts';
 import type { Turn } from '../io/turn.ts';
 import type { SeriesRow } from '../records/series-rows.ts';
 import { limitAnswer } from './answers.ts';
-import { WebSocketMeter } from './web-socket-meter.ts';
+import { TunnelHalf, type TunnelCarrier } from './tunnel-half.ts';
 
 /** The exchange whose bytes the tunnel carries. */
-export interface TunnelOwner {
-  /** False: no more of the client's bytes until `Source.resume`. */
-  toUpstream(bytes: Uint8Array, at: number, to: number, end: boolean): boolean;
-  /** False: no more of the upstream's bytes until `writable`. */
-  toClient(bytes: Uint8Array, at: number, to: number, end: boolean): boolean;
-  /** Reads on from both sides, whoever said stop. */
-  readOn(): void;
+export interface TunnelOwner extends TunnelCarrier {
   /** Ends it because of a limit: `Tunnel.end` follows. */
   endTunnel(end: TunnelEnd): void;
   /** Both sides have ended. */
@@ -48,8 +41,8 @@ export interface TunnelLimits {
  */
 export class Tunnel extends WheelNode {
   readonly protocol: string;
-  bytesIn = 0;
-  bytesOut = 0;
+  readonly in: TunnelHalf;
+  readonly out: TunnelHalf;
   readonly #owner: TunnelOwner;
   readonly #row: SeriesRow;
   readonly #wheels: TimerWheels;
@@ -57,14 +50,8 @@ export class Tunnel extends WheelNode {
   readonly #limits: TunnelLimits;
   readonly #openedAt: number;
   #activeAt: number;
-  readonly #in: WebSocketMeter | null;
-  readonly #out: WebSocketMeter | null;
-  #clientEnded = false;
-  #upstreamEnded = false;
   /** Why it is ended from here, and since when both sides are only waited for. */
   #end: TunnelEnd | null = null;
-  #toUpstreamClosed = false;
-  #toClientClosed = false;
 
   constructor({ owner, protocol, row, wheels, turn, limits }: TunnelParts) {
     super();
@@ -76,76 +63,28 @@ export class Tunnel extends WheelNode {
     this.#limits = limits;
     this.#openedAt = turn.now();
     this.#activeAt = this.#openedAt;
-    this.#in = protocol === 'websocket' ? new WebSocketMeter() : null;
-    this.#out = protocol === 'websocket' ? new WebSocketMeter() : null;
+    this.in = new TunnelHalf('in', owner, row, protocol === 'websocket');
+    this.out = new TunnelHalf('out', owner, row, protocol === 'websocket');
     row.tunnelOpened();
     this.#armNext(this.#openedAt);
   }
 
-  get messagesIn(): number {
-    return this.#in?.messages ?? 0;
-  }
-
-  get messagesOut(): number {
-    return this.#out?.messages ?? 0;
-  }
-
-  // --- the two directions -----------------------------------------------------------------------------------------
-
-  fromClient(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
-    if (end) this.#clientEnded = true;
-    this.bytesIn += to - at;
+  /** Bytes that one side sent, in the half that is its own. False: no more until the other side takes more. */
+  carry(half: TunnelHalf, bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
+    half.came(to - at, end);
     this.#moved();
-    const messages = this.messagesIn;
-    const more = this.#toUpstreamClosed || this.#passToUpstream(bytes, at, to, end);
-    this.#row.tunnelIn(to - at, this.messagesIn - messages);
-    this.#over();
+    const more = half.pass(bytes, at, to, end);
+    if (this.in.ended && this.out.ended) this.#owner.tunnelOver();
     return more;
-  }
-
-  /** All of it; or, where the tunnel is ended, what belongs to the frame that is under way. */
-  #passToUpstream(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
-    const stop = this.#end !== null;
-    const passed = this.#in?.feed(bytes, at, to, stop) ?? to;
-    const closes = stop && this.#in?.atBoundary === true;
-    this.#toUpstreamClosed = end && !closes;
-    const more = this.#owner.toUpstream(bytes, at, passed, this.#toUpstreamClosed);
-    if (closes) this.#closeUpstream();
-    return more || this.#toUpstreamClosed;
-  }
-
-  fromUpstream(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
-    if (end) this.#upstreamEnded = true;
-    this.bytesOut += to - at;
-    this.#moved();
-    const messages = this.messagesOut;
-    const more = this.#toClientClosed || this.#passToClient(bytes, at, to, end);
-    this.#row.tunnelOut(to - at, this.messagesOut - messages);
-    this.#over();
-    return more;
-  }
-
-  #passToClient(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
-    const stop = this.#end !== null;
-    const passed = this.#out?.feed(bytes, at, to, stop) ?? to;
-    const closes = stop && this.#out?.atBoundary === true;
-    this.#toClientClosed = end && !closes;
-    const more = this.#owner.toClient(bytes, at, passed, this.#toClientClosed);
-    if (closes) this.#closeClient();
-    return more || this.#toClientClosed;
   }
 
   /** The bytes that break the limit still pass: they are counted when they have come. */
   #moved(): void {
     this.#activeAt = this.#turn.now();
     const { bytesMax } = this.#limits;
-    if (this.#end === null && this.bytesIn + this.bytesOut > bytesMax) {
+    if (this.#end === null && this.in.bytes + this.out.bytes > bytesMax) {
       this.#owner.endTunnel({ answer: limitAnswer(reasons.tunnelBytes, 'requestLimits', '/tunnelBytes', `at most ${bytesMax} bytes are carried`), closeCode: 1008 });
     }
-  }
-
-  #over(): void {
-    if (this.#clientEnded && this.#upstreamEnded) this.#owner.tunnelOver();
   }
 
   // --- ended from here --------------------------------------------------------------------------------------------
@@ -157,35 +96,18 @@ export class Tunnel extends WheelNode {
   end(end: TunnelEnd): void {
     if (this.#end !== null) return;
     this.#end = end;
-    if (this.#in === null || this.#out === null) {
+    if (this.protocol !== 'websocket') {
       this.#owner.cutTunnel(end.answer);
       return;
     }
     this.#wheels.arm(this, goodbyeMs);
-    if (this.#in.atBoundary) this.#closeUpstream();
-    if (this.#out.atBoundary) this.#closeClient();
+    this.in.close(end);
+    this.out.close(end);
   }
 
   /** Ended from here already. */
   get ending(): boolean {
     return this.#end !== null;
-  }
-
-  #closeUpstream(): void {
-    if (this.#toUpstreamClosed || this.#end === null) return;
-    this.#toUpstreamClosed = true;
-    const frame = closeFrame(this.#end.closeCode, randomBytes(4));
-    this.#owner.toUpstream(frame, 0, frame.length, true);
-    // What the client still says is read to its goodbye, and dropped.
-    this.#owner.readOn();
-  }
-
-  #closeClient(): void {
-    if (this.#toClientClosed || this.#end === null) return;
-    this.#toClientClosed = true;
-    const frame = closeFrame(this.#end.closeCode, null);
-    this.#owner.toClient(frame, 0, frame.length, true);
-    this.#owner.readOn();
   }
 
   // --- time -------------------------------------------------------------------------------------------------------
@@ -220,13 +142,6 @@ export interface TunnelEnd {
   readonly answer: Answer;
   /** Of the WebSocket Close frame (RFC 6455 section 7.4.1). */
   readonly closeCode: 1001 | 1008 | 1012;
-}
-
-/** A Close frame; masked as a client's must be (RFC 6455 section 5.5.1). */
-function closeFrame(code: number, mask: Uint8Array | null): Uint8Array {
-  const status = [code >> 8, code & 0xff];
-  if (mask === null) return Uint8Array.from([0x88, 2, ...status]);
-  return Uint8Array.from([0x88, 0x82, ...mask, ...status.map((byte, i) => byte ^ (mask[i] as number))]);
 }
 
 function expired(reason: Reason, pointer: string, ms: number): TunnelEnd {

@@ -146,14 +146,9 @@ export class SeriesRow {
   }
 
   /** Counted as they pass: a tunnel may live for days. */
-  tunnelIn(bytes: number, messages: number): void {
-    this.#add(bytesInAt, bytes);
-    if (messages > 0) this.#add(messagesInAt, messages);
-  }
-
-  tunnelOut(bytes: number, messages: number): void {
-    this.#add(bytesOutAt, bytes);
-    if (messages > 0) this.#add(messagesOutAt, messages);
+  tunnelMoved(direction: 'in' | 'out', bytes: number, messages: number): void {
+    this.#add(direction === 'in' ? bytesInAt : bytesOutAt, bytes);
+    if (messages > 0) this.#add(direction === 'in' ? messagesInAt : messagesOutAt, messages);
   }
 
   #add(offset: number, value: number): void {
