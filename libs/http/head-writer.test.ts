@@ -51,6 +51,19 @@ describe('requests', () => {
     );
   });
 
+  /**
+   * A route that rewrites the host and no path, or an empty `Host`, sent the new line before the request line: the start line counted as untouched, and
+   * untouched lines are copied behind what is new.
+   */
+  it('have a new host behind their start line, whatever else is as it was', () => {
+    for (const [target, host] of [['/a?b', 'a'], ['/a?', ''], ['*', 'a']]) {
+      const head = read('request', `OPTIONS ${target} HTTP/1.1\r\nHost: ${host}\r\nx: 1\r\n\r\n`);
+      head.setAuthority('b.example');
+      expect(requestText(head)).toBe(`OPTIONS ${target} HTTP/1.1\r\nhost: b.example\r\nx: 1\r\n\r\n`);
+      expect(requestText(head.fork())).toBe(requestText(head));
+    }
+  });
+
   it('are framed by the length alone', () => {
     const head = read('request', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n');
     expect(requestText(head)).toBe('POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 5\r\n\r\n');

@@ -182,6 +182,8 @@ export class MessageHead implements Head {
   setAuthority(authority: string): void {
     this.authority = authority;
     this.authorityChanged = true;
+    // The new line stands behind the start line: both are written.
+    this.startIntact = false;
   }
 
   setMethod(method: string): void {

@@ -46,6 +46,7 @@ async function startGateway(app: number, lines: string[], refusals: RefusalRecor
   const settings = builder.settings({ kind: 'accessLog', minFormat, body: Buffer.from(body) });
   const prefix = (value: string): object => ({ path: { kind: { $case: 'prefix', value } } });
   builder.route({ name: 'moved', settings, match: prefix('/api'), rewrite: { path: { $case: 'prefix', value: '/v2' }, host: 'inner.example' } });
+  builder.route({ name: 'named', settings, match: prefix('/named'), rewrite: { host: 'inner.example' } });
   const candidate = builder.route({ name: 'rest', settings, match: prefix('/') }).build({ epoch: 1, index: 1 });
   expect(await plane.prepare(candidate)).toMatchObject({ ok: true });
   await plane.swap(candidate.hash, candidate.version);
@@ -75,4 +76,12 @@ test('records say what the client asked for, the upstream gets what the route ma
     ['shop.example', '/api/a', 'x=1', '/v2/a'], ['shop.example', '/plain', undefined, undefined], ['shop.example', '/api/broken', undefined, '/v2/broken'],
   ]);
   expect(refusals.map(({ authority, path, reason }) => [authority, path, reason])).toEqual([['shop.example', '/api/broken', 'upstream-reset']]);
+});
+
+test('a host that is rewritten alone changes nothing else', async () => {
+  const seen: string[] = [];
+  const { port, plane } = await startGateway(await startApp(seen), [], []);
+  expect(await ask(port, '/named/a?x=1')).toBe(200);
+  await plane.close();
+  expect(seen).toEqual(['inner.example /named/a?x=1']);
 });
