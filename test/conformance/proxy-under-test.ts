@@ -24,6 +24,8 @@ export interface ProxyOptions {
 export interface Proxy {
   readonly port: number;
   readonly gateway: RunningSidecar;
+  /** All that a request passes through, the gateway first. */
+  readonly sidecars: readonly RunningSidecar[];
 }
 
 /** A control plane, and gateways and sidecars that a suite puts before its upstreams. Runs the sources. */
@@ -62,10 +64,10 @@ export class ProxiesUnderTest {
       `{kind: Route, name: ${name}-all, gateway: ${name}, match: {path: {prefix: /}}, to: [{service: ${name}-app}]}`,
       ...(documents === '' ? [] : [documents.replaceAll('NAME', name)]),
     ].join('\n---\n'));
-    if (hops === 2) await this.#sidecar(['--service', `${name}-app`, '--app', `http=127.0.0.1:${upstreamPort}`, '--inbound', 'http=0', '--no-outbound']);
+    const behind = hops === 1 ? [] : [await this.#sidecar(['--service', `${name}-app`, '--app', `http=127.0.0.1:${upstreamPort}`, '--inbound', 'http=0', '--no-outbound'])];
     const gateway = await this.#sidecar(['--gateway', name]);
     const port = await until('the gateway listens', () => listenerPort(gateway), (found) => found > 0);
-    return { port, gateway };
+    return { port, gateway, sidecars: [gateway, ...behind] };
   }
 
   async #sidecar(flags: readonly string[]): Promise<RunningSidecar> {

@@ -63,6 +63,9 @@ async function gatewayPort(gateway: RunningSidecar): Promise<number> {
 export interface ThreadState {
   readonly connections: number;
   readonly timers: number;
+  readonly tunnels: { readonly count: number };
+  readonly overload: { readonly stage: number; readonly cause: string };
+  readonly counters: Readonly<Record<string, number>>;
   readonly listeners: readonly { readonly name: string; readonly connections: number; readonly accepted: number; readonly refused: number }[];
   readonly pools: readonly { readonly address: string; readonly active: number; readonly open: number; readonly idle: number; readonly waiting: number; readonly down: boolean }[];
   readonly snapshot: { readonly version: string; readonly hash: string } | null;

@@ -7,24 +7,28 @@ import { writeReport } from '../conformance/report.ts';
 import type { SuiteResult } from '../conformance/suite.ts';
 import { howToInstall, type ToolName } from '../conformance/tools.ts';
 import { keepInCorpus } from './corpus.ts';
+import { GatewayLayer } from './gateway-layer.ts';
 import { Http1CodecLayer } from './http1/codec-layer.ts';
-import { Http1RequestLayer } from './http1/request-layer.ts';
-import { Http1ResponseLayer } from './http1/response-layer.ts';
-import { Http2RequestLayer } from './http2/request-layer.ts';
-import { Http2ResponseLayer } from './http2/response-layer.ts';
+import { Http1RequestTrial } from './http1/request-trial.ts';
+import { Http1ResponseTrial } from './http1/response-trial.ts';
+import { Http2RequestTrial } from './http2/request-trial.ts';
+import { Http2ResponseTrial } from './http2/response-trial.ts';
 import { Http2SessionLayer } from './http2/session-layer.ts';
 import type { FuzzLayer } from './layer.ts';
 import { runLayer } from './run-layer.ts';
 
+const http1Requests = (name: string, hops: 1 | 2): FuzzLayer => new GatewayLayer({ name, noun: 'conversations', parallel: 24, witnessed: true, proxy: { hops }, start: () => Http1RequestTrial.start(name) });
+const http2Requests = (name: string, hops: 1 | 2): FuzzLayer => new GatewayLayer({ name, noun: 'connections', parallel: 16, witnessed: true, proxy: { hops }, start: () => Http2RequestTrial.start(name) });
+
 const makers: Readonly<Record<string, () => FuzzLayer>> = {
   'http1-codec': () => new Http1CodecLayer(),
-  'http1-requests': () => new Http1RequestLayer(),
-  'http1-requests-two-hops': () => new Http1RequestLayer(2),
-  'http1-responses': () => new Http1ResponseLayer(),
+  'http1-requests': () => http1Requests('http1-requests', 1),
+  'http1-requests-two-hops': () => http1Requests('http1-requests-two-hops', 2),
+  'http1-responses': () => new GatewayLayer({ name: 'http1-responses', noun: 'connections', parallel: 24, witnessed: false, start: () => Http1ResponseTrial.start() }),
   'http2-sessions': () => new Http2SessionLayer(),
-  'http2-requests': () => new Http2RequestLayer(),
-  'http2-requests-two-hops': () => new Http2RequestLayer(2),
-  'http2-responses': () => new Http2ResponseLayer(),
+  'http2-requests': () => http2Requests('http2-requests', 1),
+  'http2-requests-two-hops': () => http2Requests('http2-requests-two-hops', 2),
+  'http2-responses': () => new GatewayLayer({ name: 'http2-responses', noun: 'requests', parallel: 24, witnessed: false, proxy: { protocol: 'http2' }, start: () => Http2ResponseTrial.start() }),
 };
 
 const { values } = parseArgs({ options: {

@@ -36,11 +36,13 @@ describe('the oracles', () => {
     ['answers in another order', request(one) + request(other), answer(other) + answer(one), [seen(one), seen(other)], /is for/],
     ['an answer to what is no request', 'GET / HTTP/1.1\n\n', answer(one), [seen(one)], /only 0 requests/],
     ['a request that reached the upstream behind a refusal', `GET / HTTP/1.1\n\n${request(one)}`, refusal, [seen(one)], /the upstream read/],
-    ['a lost answer', request(one), '', [seen(one)], /the upstream read/],
+    ['a lost answer', request(one), '', [seen(one)], /no answer to request 0/],
     ['a changed field', request(one), answer(one), [seen(one, [['host', 'app'], ['x-token', other]])], /headers/],
     ['a field that was added', request(one), answer(one), [seen(one, [['host', 'app'], ['x-token', one], ['x-evil', '1']])], /headers/],
     ['another body', request(one), answer(one).replace('answer to', 'ANSWER TO'), [seen(one)], /another body/],
     ['two lengths', request(one), answer(one, 'content-length: 1\r\n'), [seen(one)], /cannot read/],
+    ['a request without an answer', request(one) + request(other), answer(one), [seen(one)], /no answer to request 1/],
+    ['an upstream that is blamed', request(one), refusal.replace('400 Bad Request', '504 Timeout').replace('bad-request', 'upstream-timeout'), [], /got 504 upstream-timeout/],
     ['something behind the end', request(one), `${answer(one, 'connection: close\r\n')}${answer(one)}`, [seen(one)], /only 1 requests/],
   ] as const)('see %s', (_, sent, received, complete, problem) => {
     expect(judge(sent, received, complete)).toMatch(problem);

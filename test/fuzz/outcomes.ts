@@ -12,7 +12,7 @@ export class Outcomes {
   /** `expected` requests, and what a client of HTTP/1.1 read. */
   countAnswers(answers: readonly ReadAnswer[], expected: number): void {
     for (const answer of answers) this.count(isRefusal(answer) ? `${answer.status} ${headerOf(answer, 'x-remora-reason')}` : answer.complete ? 'served' : 'cut');
-    for (let missing = answers.length; missing < expected; missing++) this.count('no answer');
+    for (let missing = answers.length; missing < expected; missing++) this.count('behind the end');
   }
 
   get text(): string {

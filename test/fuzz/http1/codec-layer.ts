@@ -2,7 +2,7 @@ import { Choice } from '../choice.ts';
 import { caseName, type CorpusEntry, type FuzzFinding, type FuzzLayer } from '../layer.ts';
 import { chooseCuts } from '../segmentation.ts';
 import { shrink } from '../shrink.ts';
-import { Jury, type CapturedStream } from '../witness/jury.ts';
+import { Hearing } from '../witness/hearing.ts';
 import { runCodecCase, type CodecCase } from './codec-case.ts';
 import { generateConversation } from './conversation.ts';
 import { generateResponse } from './response-generator.ts';
@@ -11,12 +11,11 @@ import { generateResponse } from './response-generator.ts';
 export class Http1CodecLayer implements FuzzLayer {
   readonly name = 'http1-codec';
   cases = 0;
-  #jury: Jury | null = null;
-  #heard: { readonly stream: CapturedStream; readonly entry: CorpusEntry }[] = [];
+  #hearing!: Hearing;
 
   async begin(): Promise<readonly string[]> {
-    this.#jury = await Jury.call();
-    return this.#jury.missing;
+    this.#hearing = await Hearing.open();
+    return this.#hearing.missing;
   }
 
   async round(seed: number): Promise<readonly FuzzFinding[]> {
@@ -25,22 +24,21 @@ export class Http1CodecLayer implements FuzzLayer {
       const finding = this.#one((seed + nth) >>> 0);
       if (finding !== null) findings.push(finding);
     }
-    if (this.#heard.length >= batch) findings.push(...await this.#judge());
+    if (this.#hearing.due) findings.push(...await this.#hearing.judge());
     return findings;
   }
 
   async replay(entry: CorpusEntry): Promise<readonly FuzzFinding[]> {
     const { problem, forwarded } = runCodecCase(caseOf(entry));
     const findings = problem === '' ? [] : [{ entry, problem }];
-    if (forwarded.length > 0) this.#heard.push({ stream: { bytes: forwarded, clean: true }, entry });
-    return [...findings, ...await this.#judge()];
+    if (forwarded.length > 0) this.#hearing.add({ bytes: forwarded, clean: true }, entry);
+    return [...findings, ...await this.#hearing.judge()];
   }
 
   async end(): Promise<{ readonly findings: readonly FuzzFinding[]; readonly summary: string }> {
-    const findings = await this.#judge();
-    const summary = `${this.cases} cases; ${this.#jury?.requests} requests on ${this.#jury?.streams} streams before ${this.#jury?.witnesses.map(({ name }) => name).join(', ')}`;
-    await this.#jury?.dismiss();
-    return { findings, summary };
+    const findings = await this.#hearing.judge();
+    await this.#hearing.close();
+    return { findings, summary: `${this.cases} cases; ${this.#hearing.summary}` };
   }
 
   #one(seed: number): FuzzFinding | null {
@@ -52,20 +50,12 @@ export class Http1CodecLayer implements FuzzLayer {
       const reduced = recut(one, small);
       return { entry: entryOf(reduced, seed), problem: runCodecCase(reduced).problem };
     }
-    if (forwarded.length > 0 && seed % judgedShare === 0) this.#heard.push({ stream: { bytes: forwarded, clean: true }, entry: entryOf(one, seed) });
+    if (forwarded.length > 0 && seed % judgedShare === 0) this.#hearing.add({ bytes: forwarded, clean: true }, entryOf(one, seed));
     return null;
-  }
-
-  async #judge(): Promise<FuzzFinding[]> {
-    const heard = this.#heard;
-    this.#heard = [];
-    const verdicts = await this.#jury?.judge(heard.map(({ stream }) => stream)) ?? [];
-    return heard.flatMap(({ entry }, i) => (verdicts[i] ? [{ entry, problem: verdicts[i] }] : []));
   }
 }
 
 const casesPerRound = 200;
-const batch = 100;
 /** Witnesses cost more than our readers: one case in so many goes before them. */
 const judgedShare = 8;
 

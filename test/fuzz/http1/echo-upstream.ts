@@ -80,13 +80,16 @@ export class EchoUpstream {
     this.begun.delete(prefix);
   }
 
-  /** Ends idle connections, so that their streams are there. */
-  drop(): void {
-    for (const tapped of this.#open) tapped.destroy();
+  /** Ends idle connections; resolves when their streams are there. */
+  async drop(): Promise<void> {
+    await Promise.all([...this.#open].map((tapped) => {
+      tapped.destroy();
+      return once(tapped, 'close');
+    }));
   }
 
   async close(): Promise<void> {
-    this.drop();
+    await this.drop();
     this.#listener.close();
     await once(this.#listener, 'close');
     this.#http.close();

@@ -1,3 +1,5 @@
+import { METHODS } from 'node:http';
+import type { Disturbance } from '../undisturbed.ts';
 import type { ReadAnswer, ReadAnswers } from './answer-reader.ts';
 import { headerOf } from './answer-reader.ts';
 import type { Conversation } from './conversation.ts';
@@ -16,22 +18,23 @@ export interface Outcome {
 
 /** '' where all oracles hold; else which does not, and how. */
 export function judgeOutcome(outcome: Outcome): string {
-  return unreadable(outcome) || order(outcome) || refusals(outcome) || reached(outcome) || conservation(outcome) || validity(outcome);
+  return unreadable(outcome) || order(outcome) || missing(outcome) || blamed(outcome) || refusals(outcome) || reached(outcome) || conservation(outcome) || validity(outcome);
 }
 
-/**
- * '' where a second run under other tokens and with other segments came to the same: statuses, reasons, which request each answer is for, what reached the upstream.
- * A connection may end earlier in one of them: an answer that is given before the body has come closes it, and so does a gateway under load.
- */
+/** '' where a second run under other tokens and with other segments came to the same: statuses, reasons, which request each answer is for, what reached the upstream. */
 export function differentOutcome(first: Outcome, second: Outcome): string {
   const [one, other] = [stepsOf(first), stepsOf(second)];
-  const common = Math.min(one.length, other.length);
-  const shorter = one.length < other.length ? first : second;
-  if (one.length !== other.length && !shorter.read.answers.some((answer) => headerOf(answer, 'connection') === 'close')) return `${one.length} | ${other.length} answers: ${one.join(', ')} | ${other.join(', ')}`;
-  for (let i = 0; i < common; i++) if (one[i] !== other[i]) return `answer ${i}: ${one[i]} | ${other[i]}`;
+  if (one.length !== other.length) return `${one.length} | ${other.length} answers: ${one.join(', ')} | ${other.join(', ')}`;
+  for (const [i, step] of one.entries()) if (step !== other[i]) return `answer ${i}: ${step} | ${other[i]}`;
   const reached = [textOf(first), textOf(second)] as const;
   for (let i = 0; i < Math.min(reached[0].length, reached[1].length); i++) if (reached[0][i] !== reached[1][i]) return `request ${i} at the upstream: ${reached[0][i]} | ${reached[1][i]}`;
   return '';
+}
+
+/** What the gateway did for overload alone, as far as this conversation shows it. The last request comes with the end of the client's side, which is a reason to end ours. */
+export function disturbanceOf({ plan, read }: Outcome): Disturbance {
+  const unasked = read.answers.some((answer, n) => !isRefusal(answer) && headerOf(answer, 'connection') === 'close' && n < plan.requests.length - 1 && plan.requests[n]?.last === false);
+  return { sheds: read.answers.filter(isShed).length, endsKeepAlive: unasked };
 }
 
 function stepsOf({ conversation, read }: Outcome): string[] {
@@ -105,20 +108,32 @@ function conservation({ plan, complete }: Outcome): string {
   return '';
 }
 
+/** Every request that was read has an answer, unless one before it ended the connection: a refusal, its own wish, a body that broke off. */
+function missing({ plan, read, ended }: Outcome): string {
+  const n = read.answers.length;
+  const before = read.answers.at(-1);
+  if (n >= plan.requests.length || (before !== undefined && (!before.complete || headerOf(before, 'connection') === 'close'))) return '';
+  return `no answer to request ${n} (${plan.requests[n]?.method} ${plan.requests[n]?.token}), the connection ended ${ended === 'end' ? 'in an orderly way' : 'with a reset'}`;
+}
+
+/** The upstream answers whatever it reads, at once: there is nothing to wait for, nor a reason to give up, but for methods that Node does not know. */
+function blamed({ plan, read }: Outcome): string {
+  const n = read.answers.findIndex((answer, i) => isRefusal(answer) && answer.status >= 502 && answer.status <= 504 && METHODS.includes(plan.requests[i]?.method ?? ''));
+  return n < 0 ? '' : `request ${n} got ${read.answers[n]?.status} ${headerOf(read.answers[n] as ReadAnswer, 'x-remora-reason')} from an upstream that answers it`;
+}
+
 /** What was not spoiled is served. */
-function validity({ conversation, plan, read, ended }: Outcome): string {
+function validity({ conversation, plan, read }: Outcome): string {
   if (!conversation.valid) return '';
   if (plan.end !== 'nothing' && plan.end !== 'closed') return `valid requests are read as ${plan.end}`;
   for (const [n, answer] of read.answers.entries()) {
-    const expectation = plan.requests[n]?.headers.some(([name]) => name === 'expect') ?? false;
-    if (isRefusal(answer) && !isShed(answer) && !(answer.status === 417 || expectation) && answer.status !== 501) return `valid request ${n} got ${answer.status} ${headerOf(answer, 'x-remora-reason')}`;
+    const expectation = conversation.requests[n]?.fields.some(([name]) => name === 'Expect') ?? false;
+    if (isRefusal(answer) && !(answer.status === 417 && expectation)) return `valid request ${n} got ${answer.status} ${headerOf(answer, 'x-remora-reason')}`;
   }
-  const served = read.answers.length;
-  const closed = read.answers.some((answer) => headerOf(answer, 'connection') === 'close');
-  return served < plan.requests.length && !closed && ended === 'end' ? `${served} answers to ${plan.requests.length} valid requests` : '';
+  return '';
 }
 
-/** The gateway has more to do than it can: on a busy machine that is no fault. */
+/** The gateway has more to do than it can (see Undisturbed). */
 export function isShed(answer: Pick<ReadAnswer, 'status' | 'headers'>): boolean {
   return answer.status === 503 && answer.headers.some(([name, value]) => name === 'x-remora-reason' && value === 'overload');
 }
@@ -126,4 +141,3 @@ export function isShed(answer: Pick<ReadAnswer, 'status' | 'headers'>): boolean 
 export function isRefusal(answer: ReadAnswer): boolean {
   return headerOf(answer, 'x-remora-origin') === 'remora';
 }
-

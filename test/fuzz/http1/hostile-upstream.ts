@@ -1,5 +1,5 @@
-import { once } from 'node:events';
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { play, ScriptedUpstream } from '../scripted-upstream.ts';
 import { tokenPattern } from './request-generator.ts';
 
 /** What to answer, in which pieces, and whether the connection ends then. */
@@ -12,32 +12,24 @@ export interface ScriptedAnswer {
 
 /** An upstream that answers with the bytes that were laid down for the token of a request. Requests have no bodies. */
 export class HostileUpstream {
-  readonly port: number;
   readonly scripts = new Map<string, ScriptedAnswer>();
   /** Tokens of requests that came on a connection that was spoiled before. */
   readonly reused: string[] = [];
-  readonly #listener: Server;
-  readonly #open = new Set<Socket>();
-
-  private constructor(listener: Server) {
-    this.#listener = listener;
-    this.port = (listener.address() as AddressInfo).port;
-    listener.on('connection', (socket) => this.#serve(socket));
-  }
+  #scripted!: ScriptedUpstream;
 
   static async start(): Promise<HostileUpstream> {
-    const listener = createServer({ allowHalfOpen: true, noDelay: true });
-    listener.listen(0, '127.0.0.1');
-    await once(listener, 'listening');
-    return new HostileUpstream(listener);
+    const upstream = new HostileUpstream();
+    upstream.#scripted = await ScriptedUpstream.start((socket) => upstream.#serve(socket));
+    return upstream;
+  }
+
+  get port(): number {
+    return this.#scripted.port;
   }
 
   #serve(socket: Socket): void {
-    this.#open.add(socket);
     let text = '';
     let spoiled = false;
-    socket.on('error', () => {});
-    socket.once('close', () => this.#open.delete(socket));
     socket.once('end', () => socket.end());
     socket.on('data', (bytes: Buffer) => {
       text += bytes.toString('latin1');
@@ -47,25 +39,14 @@ export class HostileUpstream {
         const script = this.scripts.get(token) ?? clean;
         if (spoiled) this.reused.push(token);
         spoiled ||= script.spoils;
-        void play(socket, script);
+        void play(socket, script.pieces).then(() => { if (script.ends) socket.end(); });
       }
     });
   }
 
-  async close(): Promise<void> {
-    for (const socket of this.#open) socket.destroy();
-    this.#listener.close();
-    await once(this.#listener, 'close');
+  close(): Promise<void> {
+    return this.#scripted.close();
   }
 }
 
 const clean: ScriptedAnswer = { pieces: [Buffer.from('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')], ends: false, spoils: false };
-
-async function play(socket: Socket, { pieces, ends }: ScriptedAnswer): Promise<void> {
-  for (const piece of pieces) {
-    if (socket.destroyed) return;
-    socket.write(piece);
-    await new Promise((resolve) => { setImmediate(resolve); });
-  }
-  if (ends) socket.end();
-}

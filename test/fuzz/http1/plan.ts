@@ -1,3 +1,4 @@
+import { connectionClose } from '@remora/http/head-scanner';
 import { MessageReader } from '@remora/http/message-reader';
 import type { MessageHead } from '@remora/http/message-head';
 import { tokenPattern } from './request-generator.ts';
@@ -14,6 +15,8 @@ export interface PlannedRequest {
   readonly token: string;
   readonly body: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Its answer may end the connection: it asks for that, or is of HTTP/1.0, whose clients are told where a body ends by nothing else. */
+  readonly last: boolean;
 }
 
 export function planOf(bytes: Uint8Array): Plan {
@@ -22,9 +25,13 @@ export function planOf(bytes: Uint8Array): Plan {
   const { state } = reader;
   reader.end();
   const requests = reader.messages.map(({ head, body }): PlannedRequest => ({
-    method: head.method, token: tokenPattern.exec(head.path)?.[1] ?? '', body: Buffer.concat(body).toString('latin1'), headers: fieldsOf(head),
+    method: head.method, token: tokenPattern.exec(head.path)?.[1] ?? '', body: Buffer.concat(body).toString('latin1'), headers: fieldsOf(head), last: isLast(head),
   }));
   return { requests, end: state === 'open' ? (reader.state === 'refused' ? 'incomplete' : 'nothing') : state };
+}
+
+function isLast({ connection, minorVersion }: MessageHead): boolean {
+  return minorVersion === 0 || (connection & connectionClose) !== 0;
 }
 
 export function fieldsOf(head: MessageHead): [string, string][] {

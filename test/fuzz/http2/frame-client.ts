@@ -29,7 +29,7 @@ export class FrameClient {
   }
 
   /** Resolves when each of the streams has ended or was reset, or the connection is over. */
-  async untilResolved(streamIds: readonly number[], deadlineMs = 10_000): Promise<void> {
+  async untilResolved(streamIds: readonly number[], deadlineMs: number): Promise<void> {
     let lookedAt = -1;
     await this.#client.until('every stream has ended', () => {
       if (this.#client.bytesReceived === lookedAt) return false;
@@ -40,18 +40,18 @@ export class FrameClient {
   }
 
   /** Ends our side; resolves when the other side has too. */
-  async end(): Promise<void> {
+  async end(deadlineMs: number): Promise<void> {
     this.#client.socket.end();
-    await this.#client.untilClosed();
+    await this.#client.untilClosed(deadlineMs);
     this.#client.destroy();
   }
 
-  /** All streams, by number; `goAway` is the code of an error that ended the connection, 0 where there was none. Throws where no client could read what came. */
+  /** All streams, by number; `goAway` is the code of an error that ended the connection, 0 where there was none, -1 where not even a farewell came. Throws where no client could read what came. */
   read(methods: ReadonlyMap<number, string>): { readonly streams: ReadonlyMap<number, SeenStream>; readonly goAway: number } {
     const bytes = Buffer.from(this.#client.text, 'latin1');
     const streams = new Map<number, SeenStream>();
     const blocks = new HeaderBlockReader();
-    let goAway = 0;
+    let goAway = -1;
     for (const { type, flags, id, payload } of framesOf(bytes)) {
       const known = streams.get(id) ?? { status: 0, headers: [], body: '', ended: false, reset: -1 };
       const ended = known.ended || (flags & 1) !== 0;
@@ -64,7 +64,7 @@ export class FrameClient {
         const pairs = fieldsOf(head).map((field): [string, string] => { const colon = field.indexOf(': '); return [field.slice(0, colon), field.slice(colon + 2)]; });
         streams.set(id, trailers || head.status < 200 ? { ...known, ended } : { ...known, status: head.status, headers: pairs, ended });
       } else if (type === 3) streams.set(id, { ...known, reset: payload.readUInt32BE(0) });
-      else if (type === 7) goAway = payload.readUInt32BE(4) || goAway;
+      else if (type === 7) goAway = Math.max(goAway, payload.readUInt32BE(4));
     }
     return { streams, goAway };
   }

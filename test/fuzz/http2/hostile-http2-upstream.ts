@@ -1,8 +1,8 @@
-import { once } from 'node:events';
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { frame, prefaceBytes, settings, settingsAck, windowUpdate } from '@remora/http/http2/testdata/frame-bytes';
 import { HeaderBlockReader } from '@remora/http/http2/testdata/header-block-reader';
 import { tokenPattern } from '../http1/request-generator.ts';
+import { play, ScriptedUpstream } from '../scripted-upstream.ts';
 
 /** Frames for the request with this token, on this stream. */
 export type FrameScript = (streamId: number, connection: HostileConnection) => readonly Uint8Array[];
@@ -14,32 +14,24 @@ export interface HostileConnection {
 
 /** An upstream of HTTP/2 that answers with the frames that were laid down for the token of a request, in segments of their own. */
 export class HostileHttp2Upstream {
-  readonly port: number;
   readonly scripts = new Map<string, FrameScript>();
-  readonly #listener: Server;
-  readonly #open = new Set<Socket>();
-
-  private constructor(listener: Server) {
-    this.#listener = listener;
-    this.port = (listener.address() as AddressInfo).port;
-    listener.on('connection', (socket) => this.#serve(socket));
-  }
+  #scripted!: ScriptedUpstream;
 
   static async start(): Promise<HostileHttp2Upstream> {
-    const listener = createServer({ allowHalfOpen: true, noDelay: true });
-    listener.listen(0, '127.0.0.1');
-    await once(listener, 'listening');
-    return new HostileHttp2Upstream(listener);
+    const upstream = new HostileHttp2Upstream();
+    upstream.#scripted = await ScriptedUpstream.start((socket) => upstream.#serve(socket));
+    return upstream;
+  }
+
+  get port(): number {
+    return this.#scripted.port;
   }
 
   #serve(socket: Socket): void {
-    this.#open.add(socket);
     const blocks = new HeaderBlockReader();
     const connection: HostileConnection = { broken: false };
     let input: Buffer = Buffer.alloc(0);
     let prefaced = false;
-    socket.on('error', () => {});
-    socket.once('close', () => this.#open.delete(socket));
     socket.once('end', () => socket.end());
     socket.write(Buffer.concat([settings([3, 100]), windowUpdate(0, 1_000_000)]));
     socket.on('data', (bytes: Buffer) => {
@@ -67,22 +59,12 @@ export class HostileHttp2Upstream {
     }
   }
 
-  async close(): Promise<void> {
-    for (const socket of this.#open) socket.destroy();
-    this.#listener.close();
-    await once(this.#listener, 'close');
+  close(): Promise<void> {
+    return this.#scripted.close();
   }
 }
 
 /** `:status: 200` and a body. */
 function clean(id: number): readonly Uint8Array[] {
   return [frame(1, 4, id, Buffer.from([0x88])), frame(0, 1, id, Buffer.from('ok'))];
-}
-
-async function play(socket: Socket, frames: readonly Uint8Array[]): Promise<void> {
-  for (const each of frames) {
-    if (socket.destroyed) return;
-    socket.write(each);
-    await new Promise((resolve) => { setImmediate(resolve); });
-  }
 }

@@ -1,4 +1,4 @@
-import { frame, reset, uint32 } from '@remora/http/http2/testdata/frame-bytes';
+import { frame, ping, reset, uint32 } from '@remora/http/http2/testdata/frame-bytes';
 import type { Choice } from '../choice.ts';
 import { encodeBlock, type Field } from './field-block.ts';
 
@@ -73,7 +73,7 @@ function breakConnection(choice: Choice, id: number): Buffer {
   return choice.pick([
     frame(1, 5, id, Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff, 0x7f])), frame(5, 4, id, Buffer.concat([uint32(2), Buffer.from([0x82])])), frame(0, 1, 0, Buffer.from('x')), frame(0, 1, id + 100, Buffer.from('x')),
     frame(7, 0, 0, Buffer.concat([uint32(0, 11), Buffer.from('calm')])), frame(8, 0, 0, uint32(0)), frame(8, 0, id, uint32(0)), frame(4, 0, 0, Buffer.alloc(5)), frame(6, 0, 0, Buffer.alloc(7)),
-    Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'), frame(1, 1, id, Buffer.from([0x88])), frame(9, 4, id, Buffer.from([0x88])), Buffer.concat([Buffer.from([0xff, 0xff, 0xff, 0, 0]), uint32(id)]),
+    Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'), Buffer.concat([frame(1, 1, id, Buffer.from([0x88])), ping]), frame(9, 4, id, Buffer.from([0x88])), Buffer.concat([Buffer.from([0xff, 0xff, 0xff, 0, 0]), uint32(id)]),
   ]);
 }
 

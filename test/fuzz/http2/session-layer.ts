@@ -7,7 +7,7 @@ import { caseName, type CorpusEntry, type FuzzFinding, type FuzzLayer } from '..
 import { isForwardable } from '../forwardable.ts';
 import { fieldsOf } from '../http1/plan.ts';
 import { chooseCuts, cutAt } from '../segmentation.ts';
-import { Jury } from '../witness/jury.ts';
+import { Hearing } from '../witness/hearing.ts';
 import { generateStreams, type StreamConversation } from './stream-generator.ts';
 
 /**
@@ -17,29 +17,28 @@ import { generateStreams, type StreamConversation } from './stream-generator.ts'
 export class Http2SessionLayer implements FuzzLayer {
   readonly name = 'http2-sessions';
   cases = 0;
-  #jury!: Jury;
-  #heard: { readonly bytes: Buffer; readonly entry: CorpusEntry }[] = [];
+  #hearing!: Hearing;
 
   async begin(): Promise<readonly string[]> {
-    this.#jury = await Jury.call();
-    return this.#jury.missing;
+    this.#hearing = await Hearing.open();
+    return this.#hearing.missing;
   }
 
   async round(seed: number): Promise<readonly FuzzFinding[]> {
     const findings: FuzzFinding[] = [];
     for (let nth = 0; nth < casesPerRound; nth++) findings.push(...this.#one((seed + nth) >>> 0));
-    if (this.#heard.length >= batch) findings.push(...await this.#judge());
+    if (this.#hearing.due) findings.push(...await this.#hearing.judge());
     return findings;
   }
 
   async replay(entry: CorpusEntry): Promise<readonly FuzzFinding[]> {
-    return [...this.#one(entry.seed), ...await this.#judge()];
+    return [...this.#one(entry.seed), ...await this.#hearing.judge()];
   }
 
   async end(): Promise<{ readonly findings: readonly FuzzFinding[]; readonly summary: string }> {
-    const findings = await this.#judge();
-    await this.#jury.dismiss();
-    return { findings, summary: `${this.cases} connections; ${this.#jury.requests} requests on ${this.#jury.streams} streams before ${this.#jury.witnesses.map(({ name }) => name).join(', ')}` };
+    const findings = await this.#hearing.judge();
+    await this.#hearing.close();
+    return { findings, summary: `${this.cases} connections; ${this.#hearing.summary}` };
   }
 
   #one(seed: number): FuzzFinding[] {
@@ -55,20 +54,12 @@ export class Http2SessionLayer implements FuzzLayer {
     const forwarded = whole.requests.filter(({ ended, reset, head }) => ended && reset === null && head !== null && isForwardable(head)).map(translate);
     const broken = forwarded.find((one) => typeof one === 'string');
     if (broken !== undefined) return [{ entry, problem: broken }];
-    if (forwarded.length > 0 && seed % judgedShare === 0) this.#heard.push({ bytes: Buffer.concat(forwarded as Buffer[]), entry });
+    if (forwarded.length > 0 && seed % judgedShare === 0) this.#hearing.add({ bytes: Buffer.concat(forwarded as Buffer[]), clean: true }, entry);
     return [];
-  }
-
-  async #judge(): Promise<FuzzFinding[]> {
-    const heard = this.#heard;
-    this.#heard = [];
-    const verdicts = await this.#jury.judge(heard.map(({ bytes }) => ({ bytes, clean: true })));
-    return heard.flatMap(({ entry }, i) => (verdicts[i] ? [{ entry, problem: verdicts[i] }] : []));
   }
 }
 
 const casesPerRound = 100;
-const batch = 100;
 const judgedShare = 6;
 
 function receive(pieces: readonly Uint8Array[]): SessionEnd {

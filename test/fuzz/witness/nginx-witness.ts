@@ -78,7 +78,7 @@ export class NginxWitness implements Witness {
     // nginx gives up requests of a client that has ended its side: the end is told by a request of ours that asks to close.
     socket.write(bytes);
     socket.write(`GET ${lastTarget} HTTP/1.1\r\nHost: witness\r\nConnection: close\r\n\r\n`);
-    socket.setTimeout(5000, () => socket.destroy());
+    socket.setTimeout(answerMs, () => socket.destroy());
     socket.once('end', () => socket.end());
     await closed;
     this.#seen.delete(key);
@@ -97,6 +97,8 @@ export class NginxWitness implements Witness {
 
 const onceNames: ReadonlySet<string> = new Set(['host', 'if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range', 'range', 'authorization', 'content-type', 'user-agent', 'referer', 'te', 'expect', 'upgrade', 'keep-alive', 'accept-encoding', 'via', 'depth', 'destination', 'overwrite', 'date', 'x-real-ip']);
 const parallel = 16;
+/** Longer than a busy machine needs. */
+const answerMs = 60_000;
 const lastTarget = '/witness/last';
 
 function readRequest(request: IncomingMessage, chunks: readonly Buffer[]): ReadRequest {

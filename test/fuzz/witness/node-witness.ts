@@ -1,6 +1,6 @@
 import { createServer, METHODS, type IncomingMessage, type Server } from 'node:http';
-import { Duplex } from 'node:stream';
 import { pairUp, type Account, type ReadRequest, type Witness } from './account.ts';
+import { HttpDuplex } from './http-duplex.ts';
 
 /** Node's own `node:http` server (llhttp), on connections in memory. */
 export class NodeWitness implements Witness {
@@ -63,32 +63,9 @@ async function laterTurns(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise((resolve) => { setImmediate(resolve); });
 }
 
-/** As much of a socket as `node:http` asks for. What is written goes nowhere. */
-class MemorySocket extends Duplex {
-  constructor() {
-    super({ allowHalfOpen: true });
-  }
-
-  override _read(): void {}
-
+/** What is written goes nowhere. */
+class MemorySocket extends HttpDuplex {
   override _write(_bytes: Buffer, _encoding: BufferEncoding, done: () => void): void {
     done();
-  }
-
-  setTimeout(): this {
-    return this;
-  }
-
-  setNoDelay(): this {
-    return this;
-  }
-
-  setKeepAlive(): this {
-    return this;
-  }
-
-  destroySoon(): void {
-    if (this.writable) this.end();
-    this.destroy();
   }
 }

@@ -1,13 +1,13 @@
 import type { Socket } from 'node:net';
-import { Duplex } from 'node:stream';
+import { HttpDuplex } from './http-duplex.ts';
 
 /** A socket between the network and `node:http` that keeps a copy of all bytes that came. */
-export class TappedSocket extends Duplex {
+export class TappedSocket extends HttpDuplex {
   readonly socket: Socket;
   readonly received: Buffer[] = [];
 
   constructor(socket: Socket) {
-    super({ allowHalfOpen: true });
+    super();
     this.socket = socket;
     socket.on('data', (bytes: Buffer) => {
       this.received.push(bytes);
@@ -17,8 +17,6 @@ export class TappedSocket extends Duplex {
     socket.on('error', () => this.destroy());
     socket.once('close', () => this.destroy());
   }
-
-  override _read(): void {}
 
   override _write(bytes: Buffer, _encoding: BufferEncoding, done: () => void): void {
     this.socket.write(bytes, () => done());
@@ -33,19 +31,7 @@ export class TappedSocket extends Duplex {
     done(null);
   }
 
-  setTimeout(): this {
-    return this;
-  }
-
-  setNoDelay(): this {
-    return this;
-  }
-
-  setKeepAlive(): this {
-    return this;
-  }
-
-  destroySoon(): void {
+  override destroySoon(): void {
     if (this.writable) this.end();
     this.socket.destroySoon();
   }

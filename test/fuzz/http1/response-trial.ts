@@ -1,65 +1,53 @@
 import { MessageReader, type ReadMessage } from '@remora/http/message-reader';
-import { ProxiesUnderTest, type Proxy } from '../../conformance/proxy-under-test.ts';
 import { RawClient } from '../../processes/raw-client.ts';
 import { Choice } from '../choice.ts';
-import { caseName, type CorpusEntry, type FuzzFinding, type FuzzLayer } from '../layer.ts';
+import { clientPatienceMs, type GatewayTrial, type GatewayUnderFuzz } from '../gateway-layer.ts';
+import { caseName, type CorpusEntry, type FuzzFinding } from '../layer.ts';
 import { chooseCuts, cutAt } from '../segmentation.ts';
-import { Outcomes } from '../outcomes.ts';
-import { Vitals } from '../vitals.ts';
-import { headerOf, readAnswers, type ReadAnswer } from './answer-reader.ts';
+import type { Disturbance } from '../undisturbed.ts';
+import { headerOf, readAnswers, type ReadAnswer, type ReadAnswers } from './answer-reader.ts';
 import { isRefusal, isShed } from './exchange-verdict.ts';
 import { HostileUpstream } from './hostile-upstream.ts';
 import { conserved, fieldsOf } from './plan.ts';
 import { tokenPath } from './request-generator.ts';
 import { generateResponse } from './response-generator.ts';
 
-/** Answers of upstreams, good and hostile, through a gateway process: a client gets the answer, a refusal, or a connection that breaks; never another's answer. */
-export class Http1ResponseLayer implements FuzzLayer {
-  readonly name = 'http1-responses';
-  cases = 0;
-  #proxies!: ProxiesUnderTest;
-  #upstream!: HostileUpstream;
-  #proxy!: Proxy;
-  #vitals!: Vitals;
+/** Answers of HTTP/1.1 upstreams, good and hostile: a client gets the answer, a refusal, or a connection that breaks; never another's answer. */
+export class Http1ResponseTrial implements GatewayTrial {
+  readonly upstream: HostileUpstream;
   #tokens = 0;
-  readonly #outcomes = new Outcomes();
 
-  async begin(): Promise<readonly string[]> {
-    this.#upstream = await HostileUpstream.start();
-    this.#proxies = await ProxiesUnderTest.start();
-    this.#proxy = await this.#proxies.proxy({ upstreamPort: this.#upstream.port, documents: shortPatience });
-    this.#vitals = await Vitals.take(this.#proxy);
-    return [];
+  private constructor(upstream: HostileUpstream) {
+    this.upstream = upstream;
   }
 
-  async round(seed: number): Promise<readonly FuzzFinding[]> {
-    const found = await Promise.all(Array.from({ length: parallel }, (_, nth) => {
-      const each = (seed + nth) >>> 0;
-      const choice = new Choice(each);
-      return this.#judge(Array.from({ length: choice.pick([1, 2, 3]) }, () => generateResponse(choice, markOf(choice)).text), each);
-    }));
-    if (this.cases > warmCases) this.#vitals.warm();
-    return found.flat();
+  static async start(): Promise<Http1ResponseTrial> {
+    return new Http1ResponseTrial(await HostileUpstream.start());
   }
 
-  async replay(entry: CorpusEntry): Promise<readonly FuzzFinding[]> {
+  judge(seed: number, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
+    const choice = new Choice(seed);
+    return this.#judge(Array.from({ length: choice.pick([1, 2, 3]) }, () => generateResponse(choice, markOf(choice)).text), seed, gateway);
+  }
+
+  async replay(entry: CorpusEntry, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
+    if (entry.bytes === '') return this.judge(entry.seed, gateway);
     const { answers } = entry.setting as { readonly answers: readonly string[] };
     const found: FuzzFinding[] = [];
-    for (let time = 0; time < 3; time++) found.push(...await this.#judge(answers, entry.seed + time));
+    for (let time = 0; time < 3; time++) found.push(...await this.#judge(answers, entry.seed + time, gateway));
     return found;
   }
 
-  async end(): Promise<{ readonly findings: readonly FuzzFinding[]; readonly summary: string }> {
-    const afterwards = await this.#vitals.compare();
-    const findings = afterwards === '' ? [] : [{ entry: { layer: this.name, name: 'afterwards', seed: 0, bytes: '', setting: { answers: [] } }, problem: afterwards }];
-    await this.#proxies.end();
-    await this.#upstream.close();
-    return { findings, summary: `${this.cases} connections (${this.#outcomes.text}); ${this.#vitals.summary}` };
+  async #judge(texts: readonly string[], seed: number, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
+    const played = await gateway.undisturbed.run(() => this.#play(texts, seed, gateway.port), disturbanceOf);
+    gateway.outcomes.countAnswers(played.read.answers, played.scripted.length);
+    const problem = played.read.unreadable === '' ? this.#compare(played) : `the client cannot read the answer: ${JSON.stringify(played.read.unreadable)}`;
+    if (problem === '') return [];
+    return [{ entry: { layer: 'http1-responses', name: caseName(texts.join('')), seed, bytes: texts.join('\n---\n'), setting: { answers: texts } }, problem }];
   }
 
   /** A pipeline of requests, each answered as its text says. Marks in the texts become tokens that nobody else has. */
-  async #judge(texts: readonly string[], seed: number): Promise<FuzzFinding[]> {
-    this.cases++;
+  async #play(texts: readonly string[], seed: number, port: number): Promise<Played> {
     const choice = new Choice(seed ^ 0x1234_567);
     const scripted = texts.map((text) => {
       const token = (++this.#tokens).toString(16).padStart(16, '0');
@@ -68,35 +56,47 @@ export class Http1ResponseLayer implements FuzzLayer {
       // What comes behind a whole answer comes with its end: later, nobody could tell it from the answer to the next request.
       const together = (meaning.kind === 'whole' && !meaning.clean) || choice.once(3);
       const spoils = meaning.kind !== 'whole' || !meaning.clean;
-      this.#upstream.scripts.set(token, { pieces: together ? [bytes] : cutAt(bytes, chooseCuts(choice, bytes)), ends: spoils, spoils });
+      this.upstream.scripts.set(token, { pieces: together ? [bytes] : cutAt(bytes, chooseCuts(choice, bytes)), ends: spoils, spoils });
       return { token, bytes, meaning };
     });
-    const client = await RawClient.open(this.#proxy.port);
+    const client = await RawClient.open(port);
     client.write(scripted.map(({ token }) => `GET ${tokenPath(token)} HTTP/1.1\r\nHost: app\r\n\r\n`).join(''));
     client.socket.end();
-    const ended = await client.untilClosed();
-    const read = readAnswers(client.text, [], ended === 'end');
+    const ended = await client.untilClosed(clientPatienceMs);
+    const { text } = client;
     client.destroy();
-    this.#outcomes.countAnswers(read.answers, scripted.length);
-    for (const { token } of scripted) this.#upstream.scripts.delete(token);
-    const problem = read.unreadable === '' ? this.#compare(scripted, read.answers, client.text, ended) : `the client cannot read the answer: ${JSON.stringify(read.unreadable)}`;
-    if (problem === '') return [];
-    return [{ entry: { layer: this.name, name: caseName(texts.join('')), seed, bytes: texts.join('\n---\n'), setting: { answers: texts } }, problem }];
+    for (const { token } of scripted) this.upstream.scripts.delete(token);
+    return { scripted, read: readAnswers(text, [], ended === 'end'), text, ended };
   }
 
-  #compare(scripted: readonly Scripted[], answers: readonly ReadAnswer[], text: string, ended: 'end' | 'reset'): string {
-    const strangers = [...text.matchAll(/\b0[0-9a-f]{15}/g)].map(([token]) => token).filter((token) => !scripted.some((own) => own.token === token) && this.#upstream.scripts.has(token));
+  #compare({ scripted, read: { answers }, text, ended }: Played): string {
+    const strangers = [...text.matchAll(/\b0[0-9a-f]{15}/g)].map(([token]) => token).filter((token) => !scripted.some((own) => own.token === token) && this.upstream.scripts.has(token));
     if (strangers.length > 0) return `bytes of ${strangers[0]}, which is another client's`;
-    const { reused } = this.#upstream;
+    const { reused } = this.upstream;
     if (reused.length > 0) return `a request was sent on a connection that was spoiled: ${reused.splice(0).join()}`;
     for (const [n, { token, meaning }] of scripted.entries()) {
       const answer = answers[n];
-      if (answer === undefined) return n > 0 && answers.length > 0 && (answers.at(-1)?.complete === false || ended === 'reset' || closes(answers.at(-1))) ? '' : ended === 'reset' ? '' : `no answer to request ${n} (${token}), and an orderly end`;
+      const before = answers.at(-1);
+      if (answer === undefined) return before !== undefined && (!before.complete || closes(before)) ? '' : `no answer to request ${n} (${token}), the connection ended ${ended === 'end' ? 'in an orderly way' : 'with a reset'}`;
       const problem = judgeAnswer(meaning, answer, token);
       if (problem !== '') return `answer ${n}: ${problem}`;
     }
     return answers.length > scripted.length ? `${answers.length} answers to ${scripted.length} requests` : '';
   }
+}
+
+/** One pipeline, and what came back. */
+interface Played {
+  readonly scripted: readonly Scripted[];
+  readonly read: ReadAnswers;
+  readonly text: string;
+  readonly ended: 'end' | 'reset';
+}
+
+/** A served answer that is whole by itself does not end the client's connection, save the last, behind which the client's side ends. */
+function disturbanceOf({ scripted, read: { answers } }: Played): Disturbance {
+  const unasked = answers.some((answer, n) => !isRefusal(answer) && closes(answer) && n < scripted.length - 1 && scripted[n]?.meaning.kind === 'whole' && scripted[n].meaning.clean);
+  return { sheds: answers.filter(isShed).length, endsKeepAlive: unasked };
 }
 
 interface Scripted {
@@ -123,8 +123,7 @@ function meaningOf(bytes: Uint8Array): Meaning {
 const interimMax = 16;
 
 function judgeAnswer(meaning: Meaning, answer: ReadAnswer, token: string): string {
-  if (isShed(answer)) return '';
-  if (isRefusal(answer)) return answer.status === 502 || answer.status === 504 ? (meaning.kind === 'whole' ? `a valid answer became ${answer.status} ${headerOf(answer, 'x-remora-reason')}` : '') : `refused with ${answer.status}`;
+  if (isRefusal(answer)) return answer.status === 502 ? (meaning.kind === 'whole' ? `a valid answer became ${answer.status} ${headerOf(answer, 'x-remora-reason')}` : '') : `refused with ${answer.status}`;
   if (meaning.kind === 'none') return `the upstream sent no valid answer, the client got ${answer.status} (${token})`;
   const { head, body } = meaning.final;
   if (answer.status !== head.status) return `status ${head.status} became ${answer.status}`;
@@ -135,8 +134,8 @@ function judgeAnswer(meaning: Meaning, answer: ReadAnswer, token: string): strin
   return before === after ? '' : `headers changed: ${JSON.stringify(before)} | ${JSON.stringify(after)}`;
 }
 
-function closes(answer: ReadAnswer | undefined): boolean {
-  return answer !== undefined && headerOf(answer, 'connection') === 'close';
+function closes(answer: ReadAnswer): boolean {
+  return headerOf(answer, 'connection') === 'close';
 }
 
 /** Stands in generated texts where the token of the request comes. */
@@ -145,6 +144,3 @@ function markOf(choice: Choice): string {
 }
 
 const marks = /a[0-9a-f]{15}/g;
-const parallel = 24;
-const warmCases = 500;
-const shortPatience = '{kind: Policy, name: NAME-patience, target: {gateway: NAME}, timeout: {request: 3s, idle: 3s}}';

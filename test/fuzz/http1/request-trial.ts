@@ -1,0 +1,87 @@
+import { RawClient } from '../../processes/raw-client.ts';
+import { Choice } from '../choice.ts';
+import { clientPatienceMs, type GatewayTrial, type GatewayUnderFuzz } from '../gateway-layer.ts';
+import { caseName, type CorpusEntry, type FuzzFinding } from '../layer.ts';
+import { chooseCuts, cutAt } from '../segmentation.ts';
+import { TokenPrefixes } from '../token-prefixes.ts';
+import { readAnswers } from './answer-reader.ts';
+import { generateConversation, type Conversation } from './conversation.ts';
+import { EchoUpstream } from './echo-upstream.ts';
+import { differentOutcome, disturbanceOf, judgeOutcome, type Outcome } from './exchange-verdict.ts';
+import { planOf } from './plan.ts';
+
+/** HTTP/1.1 requests, good and hostile; each conversation twice, cut differently. */
+export class Http1RequestTrial implements GatewayTrial {
+  readonly upstream: EchoUpstream;
+  readonly #layer: string;
+  readonly #prefixes = new TokenPrefixes();
+
+  private constructor(layer: string, upstream: EchoUpstream) {
+    this.#layer = layer;
+    this.upstream = upstream;
+  }
+
+  static async start(layer: string): Promise<Http1RequestTrial> {
+    return new Http1RequestTrial(layer, await EchoUpstream.start());
+  }
+
+  judge(seed: number, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
+    return this.#judge(generateConversation(seed), seed, gateway);
+  }
+
+  async replay(entry: CorpusEntry, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
+    if (entry.bytes === '') return this.judge(entry.seed, gateway);
+    const { prefix, valid } = entry.setting as { readonly prefix: string; readonly valid: boolean };
+    const found: FuzzFinding[] = [];
+    for (let time = 0; time < 3; time++) found.push(...await this.#judge({ prefix, valid, requests: [], text: entry.bytes }, entry.seed + time, gateway));
+    return found;
+  }
+
+  async #judge(conversation: Conversation, seed: number, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
+    // Another protocol: HTTP/2 by prior knowledge.
+    if (conversation.text.startsWith('PRI * HTTP/2.0')) return [];
+    const problem = await this.#twice(conversation, seed, gateway);
+    if (problem === '') return [];
+    const { prefix, valid, text } = conversation;
+    return [{ entry: { layer: this.#layer, name: caseName(text), seed, bytes: text, setting: { prefix, valid } }, problem }];
+  }
+
+  /** The same bytes under other tokens and cut in another way come to the same. */
+  async #twice(conversation: Conversation, seed: number, gateway: GatewayUnderFuzz): Promise<string> {
+    const first = await this.#run(conversation, seed ^ 0x3779_b9, gateway);
+    const problem = judgeOutcome(first);
+    if (problem !== '') return problem;
+    const second = await this.#run(conversation, seed ^ 0x1a2b_3c4d, gateway);
+    const again = judgeOutcome(second);
+    if (again !== '') return `cut again: ${again}`;
+    const different = differentOutcome(first, second);
+    return different === '' ? '' : `depends on segments: ${different}`;
+  }
+
+  /** Each run has tokens of its own. */
+  async #run(conversation: Conversation, cutSeed: number, gateway: GatewayUnderFuzz): Promise<Outcome> {
+    const outcome = await gateway.undisturbed.run(() => {
+      const prefix = this.#prefixes.next();
+      return this.#send({ ...conversation, prefix, text: conversation.text.replaceAll(conversation.prefix, prefix) }, new Choice(cutSeed), gateway.port);
+    }, disturbanceOf);
+    gateway.outcomes.countAnswers(outcome.read.answers, outcome.plan.requests.length);
+    return outcome;
+  }
+
+  async #send(conversation: Conversation, choice: Choice, port: number): Promise<Outcome> {
+    const bytes = Buffer.from(conversation.text, 'latin1');
+    const plan = planOf(bytes);
+    const client = await RawClient.open(port);
+    await client.writePieces(choice.once(4) ? [bytes] : cutAt(bytes, chooseCuts(choice, bytes)));
+    client.socket.end();
+    const ended = await client.untilClosed(clientPatienceMs);
+    const methods = plan.requests.map(({ method }) => method);
+    const read = readAnswers(client.text, methods, ended === 'end');
+    client.destroy();
+    // The upstream may still be told that a body broke off; whole requests were answered, so they are there.
+    const { prefix } = conversation;
+    const outcome = { conversation, plan, read, ended, complete: this.upstream.complete.get(prefix) ?? [], begun: this.upstream.begun.get(prefix) ?? [] };
+    this.upstream.forget(prefix);
+    return outcome;
+  }
+}
