@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Timers } from '@remora/core/clock';
 import { ManualTimers } from '@remora/testing/manual-timers';
 import { TimerWheels, WheelNode } from './timer-wheel.ts';
 
@@ -76,9 +77,33 @@ describe('TimerWheels', () => {
     wheels.arm(probe, 20);
     expect(timers.size).toBe(1);
     wheels.cancel(probe);
-    await timers.advance(10);
+    await timers.advance(30);
     expect(timers.size).toBe(0);
     expect(probe.firedAt).toEqual([]);
+  });
+
+  // Symptom: one idle connection cost eight wakeups a second, each of which looked at 512 slots.
+  it('wakes the loop once for each slot in use, and earlier for what is due earlier', async () => {
+    const wakes: number[] = [];
+    const timers = new ManualTimers();
+    const counted: Timers = {
+      after: (delayMs, run) => timers.after(delayMs, () => {
+        wakes.push(timers.clock.monotonicMs());
+        run();
+      }),
+      every: (periodMs, run) => timers.every(periodMs, run),
+    };
+    const wheels = new TimerWheels(timers.clock, counted, () => {});
+    const idle = new Probe(timers);
+    const near = new Probe(timers);
+    wheels.arm(idle, 60_000);
+    await timers.advance(1_000);
+    wheels.arm(near, 5_000);
+    await timers.advance(100_000);
+    expect(near.firedAt).toHaveLength(1);
+    expect(idle.firedAt).toHaveLength(1);
+    expect(wakes).toEqual([...near.firedAt, ...idle.firedAt]);
+    expect(timers.size).toBe(0);
   });
 
   it('lets a firing timer cancel, arm and re-arm others of its slot', async () => {

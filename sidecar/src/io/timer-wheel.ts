@@ -14,7 +14,7 @@ export abstract class WheelNode {
 
 /**
  * Timers of a data thread: 4 ms × 256 for what is near, 128 ms × 512 with rounds for the rest. A timer fires at its time or up to one slot
- * later, never before. The event loop is only woken while a wheel has something in it.
+ * later, never before. The event loop is only woken for slots that have something in them: a connection that idles for a minute costs one wakeup.
  */
 export class TimerWheels {
   readonly #clock: Clock;
@@ -96,7 +96,8 @@ class Wheel {
   /** Ticks since the start that have been run. */
   #ticks = 0;
   #waking: { cancel(): void } | null = null;
-  #dueAt = 0;
+  /** The tick that the loop is woken for; 0 while slots run. */
+  #wakeTick = 0;
 
   constructor(shape: { slotMs: number; slots: number }, clock: Clock, timers: Timers, endTurn: () => void) {
     this.#slotMs = shape.slotMs;
@@ -107,13 +108,12 @@ class Wheel {
   }
 
   add(node: WheelNode, now: number, delayMs: number): void {
-    if (this.#waking === null) {
-      this.#ticks = Math.floor(now / this.#slotMs);
-      this.#wake();
-    }
+    if (this.#waking === null) this.#ticks = Math.floor(now / this.#slotMs);
     const due = Math.max(this.#ticks + 1, Math.ceil((now + Math.max(0, delayMs)) / this.#slotMs));
     node.wheelRounds = Math.floor((due - this.#ticks - 1) / this.#slots.length);
     append(node, this.#slots[due % this.#slots.length] as Slot);
+    if (this.#waking === null) this.#wake(due);
+    else if (due < this.#wakeTick) this.#wakeEarlier(due);
   }
 
   get size(): number {
@@ -127,9 +127,15 @@ class Wheel {
     this.#waking = null;
   }
 
-  #wake(): void {
-    this.#dueAt = (this.#ticks + 1) * this.#slotMs;
-    this.#waking = this.#timers.after(Math.max(1, this.#dueAt - this.#clock.monotonicMs()), () => this.#awake());
+  #wake(tick: number): void {
+    this.#wakeTick = tick;
+    this.#waking = this.#timers.after(Math.max(1, tick * this.#slotMs - this.#clock.monotonicMs()), () => this.#awake());
+  }
+
+  /** Rare under load: the loop has then been told of something early, which stays true when that is cancelled. */
+  #wakeEarlier(tick: number): void {
+    this.#waking?.cancel();
+    this.#wake(tick);
   }
 
   /**
@@ -137,12 +143,14 @@ class Wheel {
    * peer is not to blame that this thread did not look.
    */
   #awake(): void {
-    if (this.#clock.monotonicMs() - this.#dueAt < stallMs) return this.#run();
+    if (this.#clock.monotonicMs() - this.#wakeTick * this.#slotMs < stallMs) return this.#run();
     const immediate = setImmediate(() => this.#run());
     this.#waking = { cancel: () => clearImmediate(immediate) };
   }
 
   #run(): void {
+    // What fires may arm others: when to wake is decided behind all of them.
+    this.#wakeTick = 0;
     const now = Math.floor(this.#clock.monotonicMs() / this.#slotMs);
     // After a long stall one turn of the wheel passes every slot; rounds are then counted per turn.
     while (this.#ticks < now) {
@@ -150,8 +158,16 @@ class Wheel {
       this.#runSlot(this.#slots[this.#ticks % this.#slots.length] as Slot);
     }
     this.#endTurn();
-    if (this.#slots.some((slot) => !slot.empty)) this.#wake();
-    else this.#waking = null;
+    const next = this.#nextTick();
+    if (next < 0) this.#waking = null;
+    else this.#wake(next);
+  }
+
+  /** Of the next slot with something in it; -1 where there is none. */
+  #nextTick(): number {
+    const { length } = this.#slots;
+    for (let tick = this.#ticks + 1; tick <= this.#ticks + length; tick++) if (!(this.#slots[tick % length] as Slot).empty) return tick;
+    return -1;
   }
 
   /** Due timers first leave the ring, then fire: firing may arm, cancel or re-arm any other. */
