@@ -5,15 +5,17 @@ import { codeLengths, codes, endOfString } from './huffman-code.ts';
  * seven bits of padding, or padding that is not all ones (RFC 7541 section 5.2). `out` has room for 8/5 of the input.
  */
 export function decodeHuffman(bytes: Uint8Array, at: number, end: number, out: Uint8Array, outAt: number): number {
+  steps ??= makeSteps();
+  const table = steps;
   let to = outAt;
   let state = 0;
   let step = accepts;
   for (let i = at; i < end; i++) {
     const byte = bytes[i] as number;
-    step = steps[(state << 4) | (byte >> 4)] as number;
+    step = table[(state << 4) | (byte >> 4)] as number;
     if (step > plainMax) return -1;
     if ((step & emits) !== 0) out[to++] = step >> 8;
-    step = steps[((step & 255) << 4) | (byte & 15)] as number;
+    step = table[((step & 255) << 4) | (byte & 15)] as number;
     if (step > plainMax) return -1;
     if ((step & emits) !== 0) out[to++] = step >> 8;
     state = step & 255;
@@ -33,7 +35,8 @@ const accepts = 1 << 17;
 const fails = 1 << 18;
 const plainMax = fails - 1;
 
-const steps = makeSteps();
+/** Made when it is first used: making it compiles it to machine code, and most threads never see HTTP/2. */
+let steps: Uint32Array | null = null;
 
 interface Node {
   /** Where a 0 and a 1 lead; leaves have a symbol instead. */
