@@ -13,6 +13,8 @@ const servicePort = z.strictObject({
   protocol: oneOf(['http', 'http2', 'grpc', 'tcp', 'tls']).optional().meta({
     description: 'what the app speaks: `http` is HTTP/1.1, `http2` and `grpc` are HTTP/2 without TLS; `tcp` is anything else, `tls` the same with TLS of the app\'s own; default http',
   }),
+  proxyProtocol: oneOf(['v1', 'v2']).optional()
+    .meta({ description: 'what listens here wants each connection to begin with a PROXY protocol header of this version: the app, from its sidecar; the endpoints listed in this document, from their callers' }),
   tls: upstreamTlsSchema.optional().meta({ description: 'the endpoints listed in this document speak TLS on this port' }),
 });
 

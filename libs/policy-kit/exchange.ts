@@ -107,6 +107,8 @@ export interface ConnectionFacts {
   /** Address of the socket's peer. */
   readonly peerAddress: string;
   readonly peerPort: number;
+  /** Where the client connected to: of the socket, or what a PROXY protocol header says. */
+  readonly localAddress: string;
   readonly localPort: number;
   readonly tls: boolean;
   readonly serverName: string;

@@ -4,6 +4,7 @@ import type { FieldCheck } from './field-check.ts';
 import type { SettingsLookup } from './settings-lookup.ts';
 import {
   strictPathSpelling, type CallDestination, type FleetSettings, type GatewayListener, type InboundPort, type PathSpelling, type PortProtocol,
+  type ProxyProtocolVersion,
 } from './snapshot.ts';
 
 const protocols: readonly PortProtocol[] = ['http', 'http2', 'grpc', 'tcp', 'tls'];
@@ -27,6 +28,7 @@ export function decodeInbound(wire: Inbound, hash: string, check: FieldCheck, se
     name: check.required(wire.portName, '/ports'),
     port: check.range(wire.port, `/ports/${wire.portName}/port`, ports),
     protocol: check.oneOf(wire.protocol || 'http', protocols, `/ports/${wire.portName}/protocol`),
+    proxyProtocol: decodeProxyProtocol(wire.proxyProtocol, wire.portName, check),
     settings: settings.find(wire.settings, check),
     pathRules: decodePathRules(wire.pathRules),
   });
@@ -53,15 +55,21 @@ export function decodeDestination(wire: Destination, hash: string, check: FieldC
   return Object.freeze({
     hash,
     service: check.required(wire.service, '/name'),
-    ports: Object.freeze(wire.ports.map(({ name, port, protocol, tls }) => Object.freeze({
+    ports: Object.freeze(wire.ports.map(({ name, port, protocol, tls, proxyProtocol }) => Object.freeze({
       name: check.required(name, '/ports'),
       port: check.range(port, `/ports/${name}/port`, ports),
       protocol: check.oneOf(protocol || 'http', protocols, `/ports/${name}/protocol`),
       tls: decodeUpstreamTls(tls, `/ports/${name}/tls`, check),
+      proxyProtocol: decodeProxyProtocol(proxyProtocol, name, check),
     }))),
     settings: settings.find(wire.settings, check),
     pathRules: decodePathRules(wire.pathRules),
   });
+}
+
+function decodeProxyProtocol(version: string, port: string, check: FieldCheck): ProxyProtocolVersion {
+  const known = check.oneOf(version, ['', 'v1', 'v2'], `/ports/${port}/proxyProtocol`);
+  return known === 'v1' ? 1 : known === 'v2' ? 2 : 0;
 }
 
 function decodePathRules(wire: PathRules | undefined): PathSpelling | null {

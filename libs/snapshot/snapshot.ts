@@ -53,12 +53,17 @@ export interface PathSpelling {
 /** `http2` and `grpc`: the app speaks HTTP/2 without TLS, by prior knowledge; `http`: HTTP/1.1. */
 export type PortProtocol = 'http' | 'http2' | 'grpc' | 'tcp' | 'tls';
 
+/** Version of the PROXY protocol header that connections begin with; 0: they begin without one. */
+export type ProxyProtocolVersion = 0 | 1 | 2;
+
 /** One port of the sidecar's own service. */
 export interface InboundPort {
   readonly hash: string;
   readonly name: string;
   readonly port: number;
   readonly protocol: PortProtocol;
+  /** What the app expects of its connections. */
+  readonly proxyProtocol: ProxyProtocolVersion;
   /** Provider-side settings where no Route matches. */
   readonly settings: EffectiveSettings;
   /** null: the fleet's. */
@@ -127,11 +132,21 @@ export interface UpstreamTls {
 export interface CallDestination {
   readonly hash: string;
   readonly service: string;
-  readonly ports: readonly { readonly name: string; readonly port: number; readonly protocol: PortProtocol; readonly tls: UpstreamTls | null }[];
+  readonly ports: readonly DestinationPort[];
   /** Caller-side settings where none of the service's Routes matches. */
   readonly settings: EffectiveSettings;
   /** null: the fleet's. */
   readonly pathRules: PathSpelling | null;
+}
+
+export interface DestinationPort {
+  readonly name: string;
+  readonly port: number;
+  readonly protocol: PortProtocol;
+  /** How endpoints that are no sidecars are secured; null: not at all. */
+  readonly tls: UpstreamTls | null;
+  /** What endpoints that are no sidecars expect. */
+  readonly proxyProtocol: ProxyProtocolVersion;
 }
 
 /** What holds where no Mesh document says otherwise: the strictest. */

@@ -91,8 +91,8 @@ class SubjectCompilation {
     if (!service) return;
     const settings = hashOf(this.#settings('provider', { owner: this.#key }));
     const pathRules = this.#pathRules(service.pathRules);
-    for (const [portName, { port, protocol }] of Object.entries(service.ports)) {
-      this.#add(EntryType.ENTRY_TYPE_INBOUND, portName, { $case: 'inbound', value: { portName, port, protocol: protocol ?? 'http', settings, pathRules } });
+    for (const [portName, { port, protocol, proxyProtocol }] of Object.entries(service.ports)) {
+      this.#add(EntryType.ENTRY_TYPE_INBOUND, portName, { $case: 'inbound', value: { portName, port, protocol: protocol ?? 'http', proxyProtocol: proxyProtocol ?? '', settings, pathRules } });
     }
     for (const route of routesOf(this.#state, this.#key)) {
       this.#route(route, Scope.SCOPE_INBOUND, this.#settings('provider', { owner: this.#key, route: route.name }), []);
@@ -198,7 +198,9 @@ function hashOf(settings: BuiltResource | null): Buffer {
 const scopeNames: Readonly<Record<number, string>> = { [Scope.SCOPE_INBOUND]: 'inbound', [Scope.SCOPE_OUTBOUND]: 'outbound', [Scope.SCOPE_GATEWAY]: 'gateway' };
 
 function destinationPorts(service: ServiceDocument): DestinationPort[] {
-  return Object.entries(service.ports).map(([name, { port, protocol, tls }]) => ({ name, port, protocol: protocol ?? 'http', tls: wireUpstreamTls(tls) })).sort((a, b) => (a.name < b.name ? -1 : 1));
+  return Object.entries(service.ports)
+    .map(([name, { port, protocol, tls, proxyProtocol }]) => ({ name, port, protocol: protocol ?? 'http', tls: wireUpstreamTls(tls), proxyProtocol: proxyProtocol ?? '' }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 function wirePathRules(rules: PathRulesDocument): PathRules {

@@ -1,4 +1,5 @@
 import { parseIpAddress } from '@remora/core/ip-address';
+import { ipText } from '@remora/core/ip-text';
 import { crc32c } from './crc32c.ts';
 import type { ProxyAddresses } from './proxy-header.ts';
 import { proxySignature2 } from './read-proxy-header-2.ts';
@@ -20,7 +21,11 @@ function lineFor(addresses: ProxyAddresses | null): string {
   const family = addresses === null ? 0 : familyOf(addresses);
   if (addresses === null || family === 0) return 'PROXY UNKNOWN\r\n';
   const { sourceAddress, sourcePort, destinationAddress, destinationPort } = addresses;
-  const text = (address: string): string => (family === 6 && !address.includes(':') ? `::ffff:${address}` : address);
+  // As short as it can be said: the line may have 107 bytes.
+  const text = (address: string): string => {
+    const short = ipText(addressBytes(address, family), 0, family === 4 ? 4 : 16);
+    return family === 6 && !short.includes(':') ? `::ffff:${short}` : short;
+  };
   return `PROXY TCP${family} ${text(sourceAddress)} ${text(destinationAddress)} ${sourcePort} ${destinationPort}\r\n`;
 }
 

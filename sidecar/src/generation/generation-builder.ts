@@ -6,6 +6,7 @@ import type { RouteDefinition } from '@remora/snapshot/route-definition';
 import type { CallDestination, GatewayListener, InboundPort, Snapshot, UpstreamTls } from '@remora/snapshot/snapshot';
 import type { UpstreamSecurity } from '../tls/upstream-security.ts';
 import type { Cluster } from '../upstream/cluster.ts';
+import type { PortConnection } from '../upstream/port-connection.ts';
 import { connectionLimitsOf } from '../listener/connection-limits.ts';
 import { FixedResponse } from './fixed-response.ts';
 import type { Generation } from './generation.ts';
@@ -121,9 +122,9 @@ function* buildDestinationPort(
   const raw = transport !== 'http';
   const tcpPort = raw ? port.name : '';
   const cluster = inputs.clusterFor(definition.service);
-  const securityOf: SecurityOf = (name) => {
-    const tls = definition.ports.find((one) => one.name === name)?.tls ?? null;
-    return tls === null ? null : inputs.securityFor(tls);
+  const connectionOf: ConnectionOf = (name) => {
+    const { tls = null, proxyProtocol = 0 } = definition.ports.find((one) => one.name === name) ?? {};
+    return { raw, tls: tls === null ? null : inputs.securityFor(tls), proxyProtocol };
   };
   const side = snapshot.subject.kind === 'gateway' ? 'gateway' : 'outbound';
   const callerRoute = (route: RouteDefinition | null): CallerRoute => {
@@ -131,7 +132,7 @@ function* buildDestinationPort(
     const settings = route?.settings ?? definition.settings;
     return {
       caller: places.caller(side, definition.service, name, settings, snapshot.subject.name, tcpPort),
-      targets: subsetTargets(route, cluster, port.name, { raw, securityOf }),
+      targets: subsetTargets(route, cluster, port.name, connectionOf),
       place: places.provider('outbound', definition.service, name, { hash: `caller:${settings.hash}`, sections: settings.sections }, tcpPort),
     };
   };
@@ -145,15 +146,13 @@ function* buildDestinationPort(
   };
 }
 
-type SecurityOf = (portName: string) => UpstreamSecurity | null;
+type ConnectionOf = (portName: string) => PortConnection;
 
-function subsetTargets(
-  route: RouteDefinition | null, cluster: Cluster, portName: string, { raw, securityOf }: { readonly raw: boolean; readonly securityOf: SecurityOf },
-): readonly WeightedTarget[] {
+function subsetTargets(route: RouteDefinition | null, cluster: Cluster, portName: string, connectionOf: ConnectionOf): readonly WeightedTarget[] {
   if (route === null || route.action.kind !== 'forward' || route.action.targets.length === 0) {
-    return [{ target: new ResolvedTarget(cluster, portName, [], raw, securityOf(portName)), weight: 1 }];
+    return [{ target: new ResolvedTarget(cluster, portName, [], connectionOf(portName)), weight: 1 }];
   }
-  return route.action.targets.map(({ labels, weight, port }) => ({ target: new ResolvedTarget(cluster, port || portName, labels, raw, securityOf(port || portName)), weight }));
+  return route.action.targets.map(({ labels, weight, port }) => ({ target: new ResolvedTarget(cluster, port || portName, labels, connectionOf(port || portName)), weight }));
 }
 
 /** A Route that names no port is for requests. */
@@ -246,12 +245,13 @@ function gatewayTargets(inputs: GenerationInputs, route: RouteDefinition, destin
     if (destination === undefined) {
       throw routeFailure(route, '/to', 'unknown-destination', `${target.service}${target.port && ` port ${target.port}`} is not among the destinations`);
     }
-    const { port, raw, tls } = (destination.fallback.targets[0] as WeightedTarget).target;
+    const { port, how } = (destination.fallback.targets[0] as WeightedTarget).target;
+    const { raw } = how;
     if (raw !== (tcpListener !== '')) {
       throw routeFailure(route, '/to', 'wrong-protocol', `${target.service} port ${port} carries ${raw ? 'TCP' : 'requests'}, the listener does not`);
     }
     return {
-      target: new ResolvedTarget(destination.cluster, port, target.labels, raw, tls),
+      target: new ResolvedTarget(destination.cluster, port, target.labels, how),
       weight: target.weight,
       destination,
       overrides: callerOverrides(inputs, route, target.service, raw ? port : ''),

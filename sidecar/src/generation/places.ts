@@ -4,8 +4,8 @@ import type { EffectiveSettings } from '@remora/snapshot/effective-settings';
 import type { RouteRewrite } from '@remora/snapshot/route-definition';
 import type { GatewayListener, PathSpelling } from '@remora/snapshot/snapshot';
 import type { EncodedAnswer } from '../pipeline/answer-encoding.ts';
-import type { UpstreamSecurity } from '../tls/upstream-security.ts';
 import type { Cluster, Tier } from '../upstream/cluster.ts';
+import { plainPort, type PortConnection } from '../upstream/port-connection.ts';
 import type { ConnectionLimits } from '../listener/connection-limits.ts';
 import type { SeriesRow } from '../records/series-rows.ts';
 
@@ -155,27 +155,23 @@ export class ResolvedTarget implements Target {
   readonly port: string;
   readonly labels: readonly string[];
   readonly cluster: Cluster;
-  /** Reached by TCP connections whose bytes nobody looks into. */
-  readonly raw: boolean;
-  /** How endpoints that are no sidecars are connected; null: without TLS. */
-  readonly tls: UpstreamSecurity | null;
+  readonly how: PortConnection;
   #tiers: readonly Tier[] = [];
   #version = -1;
 
-  constructor(cluster: Cluster, port: string, labels: readonly string[], raw = false, tls: UpstreamSecurity | null = null) {
+  constructor(cluster: Cluster, port: string, labels: readonly string[], how: PortConnection = plainPort) {
     this.service = cluster.service;
     this.cluster = cluster;
     this.port = port;
     this.labels = labels;
-    this.raw = raw;
-    this.tls = tls;
+    this.how = how;
   }
 
   /** By the last set of endpoints that came. */
   get tiers(): readonly Tier[] {
     if (this.cluster.version !== this.#version) {
       this.#version = this.cluster.version;
-      this.#tiers = this.cluster.subset(this.port, this.labels, this.raw, this.tls);
+      this.#tiers = this.cluster.subset(this.port, this.labels, this.how);
     }
     return this.#tiers;
   }

@@ -137,7 +137,8 @@ export class Link {
     return link;
   }
 
-  static connect(address: { readonly host: string; readonly port: number }, context: LinkContext, owner: LinkOwner): Link {
+  /** `first`: sent before anything else, with what the owner sends at once. */
+  static connect(address: { readonly host: string; readonly port: number }, context: LinkContext, owner: LinkOwner, first: Uint8Array | null = null): Link {
     const holder: { link: Link | null } = { link: null };
     const socket = context.dial({
       host: address.host, port: address.port, noDelay: true, allowHalfOpen: true, onread: readInto(context.readBuffer, holder),
@@ -145,6 +146,7 @@ export class Link {
     const link = new Link(socket, context, owner);
     holder.link = link;
     socket.on('connect', () => {
+      if (first !== null) link.send(first, 0, first.length);
       link.#turn((connected) => connected.onConnected?.(''));
     });
     return link;
@@ -178,18 +180,43 @@ export class Link {
   /** Opens a connection with TLS; `onConnected` comes when the peer has shown that it is who it should be. */
   static connectTls(address: { readonly host: string; readonly port: number }, options: ClientTlsOptions, context: LinkContext, owner: LinkOwner): Link {
     const holder: { link: Link | null } = { link: null };
-    const socket = openClient(address, options, context.dialTls ?? tls.connect, readInto(context.readBuffer, holder));
+    const dialTls = context.dialTls ?? tls.connect;
+    if (options.header !== null) return Link.#connectBehind(options.header, address, { options, context, owner, dialTls });
+    const socket = openClient(address, options, dialTls, { onread: readInto(context.readBuffer, holder) });
     const link = new Link(socket, context, owner);
     link.#tls = socket;
     link.#inFlight = [];
     holder.link = link;
-    if (options.context === null) socket.destroy(Object.assign(new Error('no context'), { code: noContextFailure }));
-    socket.on('session', options.onSession);
-    socket.on('secureConnect', () => link.#secured(options));
-    socket.once('close', () => {
-      if (!link.#established) options.onEnd('failed');
+    link.#awaitSecured(socket, options);
+    return link;
+  }
+
+  /** TLS begins behind a header that goes in the clear. */
+  static #connectBehind(header: Uint8Array, address: { readonly host: string; readonly port: number }, { options, context, owner, dialTls }: Dialing): Link {
+    const raw = context.dial({ host: address.host, port: address.port, noDelay: true, allowHalfOpen: true });
+    const link = new Link(raw, context, owner);
+    const never = (): void => {
+      if (link.#tls === null) options.onEnd('failed');
+    };
+    raw.once('close', never);
+    raw.once('connect', () => {
+      raw.write(header);
+      const socket = openClient(address, options, dialTls, { socket: raw });
+      link.#useTls(socket);
+      // Sockets around others read by plain events.
+      socket.on('data', (bytes: TextBuffer) => link.#read(bytes, bytes.length));
+      link.#awaitSecured(socket, options);
     });
     return link;
+  }
+
+  #awaitSecured(socket: tls.TLSSocket, options: ClientTlsOptions): void {
+    if (options.context === null) socket.destroy(Object.assign(new Error('no context'), { code: noContextFailure }));
+    socket.on('session', options.onSession);
+    socket.on('secureConnect', () => this.#secured(options));
+    socket.once('close', () => {
+      if (!this.#established) options.onEnd('failed');
+    });
   }
 
   #secured({ required, onEnd }: ClientTlsOptions): void {
@@ -376,6 +403,13 @@ export class Link {
   static deliver(link: Link, bytes: TextBuffer, length: number): void {
     link.#read(bytes, length);
   }
+}
+
+interface Dialing {
+  readonly options: ClientTlsOptions;
+  readonly context: LinkContext;
+  readonly owner: LinkOwner;
+  readonly dialTls: (options: tls.ConnectionOptions) => tls.TLSSocket;
 }
 
 interface HandleOwner {

@@ -13,6 +13,8 @@ export interface ServerTlsOptions {
 
 /** How a connection to an upstream is secured. */
 export interface ClientTlsOptions {
+  /** Sent before TLS begins; null: nothing. */
+  readonly header: Uint8Array | null;
   /** null: it cannot be made; the connection fails at once. */
   readonly context: tls.SecureContext | null;
   /** SNI; '' sends none. */
@@ -75,18 +77,20 @@ export function verifyError(socket: tls.TLSSocket): string {
   return error === null || error === undefined ? '' : ((error as NodeJS.ErrnoException).code ?? 'UNKNOWN');
 }
 
-/** Opens a connection with TLS. Reads go where `onread` says. */
+/** Opens a connection with TLS, whose reads go where `onread` says, or goes on with TLS on `socket`. */
 export function openClient(
-  address: { readonly host: string; readonly port: number }, options: ClientTlsOptions, dial: (options: tls.ConnectionOptions) => tls.TLSSocket, onread: object,
+  address: { readonly host: string; readonly port: number }, options: ClientTlsOptions, dial: (options: tls.ConnectionOptions) => tls.TLSSocket,
+  way: { readonly onread: object } | { readonly socket: net.Socket },
 ): tls.TLSSocket {
   const { context, serverName, protocols, verifyChain, session } = options;
-  return dial({
-    host: address.host, port: address.port, noDelay: true, allowHalfOpen: true, onread,
+  const dialing = {
+    host: address.host, port: address.port, noDelay: true, allowHalfOpen: true, ...way,
     ...(context && { secureContext: context }), ...(serverName !== '' && { servername: serverName }), ...(protocols.length > 0 && { ALPNProtocols: [...protocols] }),
     rejectUnauthorized: verifyChain,
     checkServerIdentity: (_host: string, { raw }: tls.PeerCertificate) => peerError(options, raw),
     ...(session && { session }),
-  } as tls.ConnectionOptions);
+  };
+  return dial(dialing);
 }
 
 /** undefined: the peer is who it should be. */

@@ -169,7 +169,10 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
         return;
       case 'header': {
         const { addresses } = read.header;
-        if (addresses !== null) this.facts = { ...this.facts, peerAddress: addresses.sourceAddress, peerPort: addresses.sourcePort };
+        if (addresses !== null) this.facts = {
+          ...this.facts,
+          peerAddress: addresses.sourceAddress, peerPort: addresses.sourcePort, localAddress: addresses.destinationAddress, localPort: addresses.destinationPort,
+        };
         this.#engine.count(`proxyProtocol_version-${read.header.version}`);
         this.#held = null;
         if (this.#transport === 'tcp') this.#carry('', read.used < first.length ? asText(Buffer.from(first.subarray(read.used))) : null);

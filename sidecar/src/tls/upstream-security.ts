@@ -46,8 +46,8 @@ export class UpstreamSecurity {
     return this.#key;
   }
 
-  /** Opens a connection that must speak `protocol`, an ALPN name; '' offers all that are configured. */
-  connect(address: SecureAddress, protocol: string, links: LinkContext, owner: LinkOwner): Link {
+  /** Opens a connection that must speak `protocol`, an ALPN name; '' offers all that are configured. `header` goes before TLS. */
+  connect(address: SecureAddress, { protocol, header }: { readonly protocol: string; readonly header: Buffer | null }, links: LinkContext, owner: LinkOwner): Link {
     this.#refresh();
     const serverName = this.#serverName(address.host);
     const sessionKey = `${serverName}|${address.host}:${address.port}|${protocol}`;
@@ -55,6 +55,7 @@ export class UpstreamSecurity {
     // A resumed connection shows no certificate: what it stands for was shown at the full handshake, and ends when that ends.
     let validToMs = kept?.validToMs ?? 0;
     return Link.connectTls(address, {
+      header,
       context: this.#context,
       serverName: net.isIP(serverName) === 0 ? serverName : '',
       protocols: protocol === '' ? this.settings.alpn : [protocol],

@@ -1,4 +1,4 @@
-import type { PortProtocol } from '@remora/snapshot/snapshot';
+import type { InboundPort, PortProtocol } from '@remora/snapshot/snapshot';
 import { ResolvedTarget, transportOf } from '../generation/places.ts';
 import { Cluster } from './cluster.ts';
 import { cleartextHttp2, type UpstreamAddress } from './upstream-address.ts';
@@ -23,7 +23,7 @@ interface AppTarget {
 export class AppTargets {
   readonly #poolFor: (address: UpstreamAddress) => UpstreamPool;
   readonly #apps = new Map<string, Address>();
-  /** By port and protocol: as many as documents name. */
+  /** By port, protocol and PROXY protocol: as many as documents name. */
   readonly #targets = new Map<string, AppTarget>();
 
   constructor(poolFor: (address: UpstreamAddress) => UpstreamPool) {
@@ -35,12 +35,12 @@ export class AppTargets {
     for (const target of this.#targets.values()) this.#fill(target);
   }
 
-  target(portName: string, protocol: PortProtocol): ResolvedTarget {
-    const key = `${portName}\0${protocol}`;
+  target({ name: portName, protocol, proxyProtocol }: Pick<InboundPort, 'name' | 'protocol' | 'proxyProtocol'>): ResolvedTarget {
+    const key = `${portName}\0${protocol}\0${proxyProtocol}`;
     let target = this.#targets.get(key);
     if (target === undefined) {
       const raw = transportOf(protocol) !== 'http';
-      target = { portName, protocol, target: new ResolvedTarget(new Cluster('', this.#poolFor), portName, [], raw) };
+      target = { portName, protocol, target: new ResolvedTarget(new Cluster('', this.#poolFor), portName, [], { raw, tls: null, proxyProtocol }) };
       this.#targets.set(key, target);
       this.#fill(target);
     }

@@ -1,5 +1,5 @@
 import type { EndpointPort, EndpointSet } from '@remora/snapshot/decode-endpoints';
-import type { UpstreamSecurity } from '../tls/upstream-security.ts';
+import { plainPort, type PortConnection } from './port-connection.ts';
 import { addressKey, protocolOf, secureProtocolOf, type UpstreamAddress } from './upstream-address.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 
@@ -32,8 +32,8 @@ export class Cluster {
   readonly #poolFor: (address: UpstreamAddress) => UpstreamPool;
   #set: EndpointSet = { service: '', endpoints: [] };
   #subsets = new Map<string, readonly Tier[]>();
-  /** By port name: how it was secured when it was asked for last. */
-  readonly #secured = new Map<string, UpstreamSecurity>();
+  /** By port name, where it is no plain one: how it was connected when it was asked for last. */
+  readonly #connected = new Map<string, PortConnection>();
 
   constructor(service: string, poolFor: (address: UpstreamAddress) => UpstreamPool) {
     this.service = service;
@@ -73,45 +73,44 @@ export class Cluster {
   /** Every address of the set, as `addressKey` has it: what pools it needs. */
   addresses(): string[] {
     return this.#set.endpoints.flatMap(({ ports, source }) => [...ports].flatMap(([name, port]) => {
-      const tls = source === ofSidecars ? null : (this.#secured.get(name) ?? null);
-      return [addressKey(addressOf(port, false, tls)), addressKey(addressOf(port, true, tls))];
+      const how = this.#connected.get(name) ?? plainPort;
+      return [false, true].map((raw) => addressKey(addressOf(port, source, { ...how, raw })));
     }));
   }
 
-  /**
-   * Endpoints with all labels (`key=value`) that have the port. `raw`: reached by TCP connections whose bytes nobody looks into. `tls`: how
-   * endpoints that are no sidecars are secured.
-   */
-  subset(port: string, labels: readonly string[], raw = false, tls: UpstreamSecurity | null = null): readonly Tier[] {
-    if (tls === null) this.#secured.delete(port);
-    else this.#secured.set(port, tls);
-    const key = `${raw ? 'raw' : ''}\0${tls?.key ?? ''}\0${port}\0${labels.join('\0')}`;
+  /** Endpoints with all labels (`key=value`) that have the port. */
+  subset(port: string, labels: readonly string[], how: PortConnection = plainPort): readonly Tier[] {
+    const { raw, tls, proxyProtocol } = how;
+    if (tls === null && proxyProtocol === 0) this.#connected.delete(port);
+    else this.#connected.set(port, how);
+    const key = `${raw ? 'raw' : ''}\0${proxyProtocol}\0${tls?.key ?? ''}\0${port}\0${labels.join('\0')}`;
     let tiers = this.#subsets.get(key);
     if (tiers === undefined) {
-      tiers = this.#makeTiers(port, labels, raw, tls);
+      tiers = this.#makeTiers(port, labels, how);
       if (this.#subsets.size < subsetsMax) this.#subsets.set(key, tiers);
     }
     return tiers;
   }
 
-  #makeTiers(portName: string, labels: readonly string[], raw: boolean, tls: UpstreamSecurity | null): readonly Tier[] {
+  #makeTiers(portName: string, labels: readonly string[], how: PortConnection): readonly Tier[] {
     const tiers: Candidate[][] = [[], [], [], []];
     for (const endpoint of this.#set.endpoints) {
       const port = endpoint.ports.get(portName);
       if (port === undefined || !labels.every((label) => endpoint.labels.includes(label))) continue;
       const tier = endpoint.draining ? 3 : endpoint.suspect ? 2 : endpoint.backup ? 1 : 0;
-      tiers[tier]?.push({ id: endpoint.id, pool: this.#poolFor(addressOf(port, raw, endpoint.source === ofSidecars ? null : tls)), weight: Math.max(0, endpoint.weight) });
+      tiers[tier]?.push({ id: endpoint.id, pool: this.#poolFor(addressOf(port, endpoint.source, how)), weight: Math.max(0, endpoint.weight) });
     }
     return tiers.map(makeTier).filter(({ candidates }) => candidates.length > 0);
   }
 }
 
-function addressOf({ host, port, protocols }: EndpointPort, raw: boolean, tls: UpstreamSecurity | null): UpstreamAddress {
-  if (tls === null) return { host, port, protocol: raw ? 'tcp' : protocolOf(protocols) };
-  return { host, port, protocol: raw ? 'tcp' : secureProtocolOf(tls, protocols), tls };
+function addressOf({ host, port, protocols }: EndpointPort, source: string, { raw, tls, proxyProtocol }: PortConnection): UpstreamAddress {
+  if (source === ofSidecars) return { host, port, protocol: raw ? 'tcp' : protocolOf(protocols) };
+  const spoken = tls === null ? protocolOf(protocols) : secureProtocolOf(tls, protocols);
+  return { host, port, protocol: raw ? 'tcp' : spoken, ...(tls && { tls }), ...(proxyProtocol !== 0 && { proxyProtocol }) };
 }
 
-/** Source of the endpoints that sidecars announce: TLS of a port is between callers and apps without one. */
+/** Source of the endpoints that sidecars announce: TLS and PROXY protocol of a port are between callers and apps without one. */
 const ofSidecars = 'lease';
 
 /** Candidates of weight 0 are never chosen; where all are 0 they count as equal. */

@@ -58,10 +58,12 @@ export class Http1Pool extends UpstreamPool {
 
   /** A connection is gone, busy or idle. */
   removed(connection: ClientConnection): void {
-    if (this.#tunnels.delete(connection)) return;
-    this.#all.delete(connection);
-    this.notIdle(connection);
-    this.#openForNext();
+    if (!this.#tunnels.delete(connection)) {
+      this.#all.delete(connection);
+      this.notIdle(connection);
+      this.#openForNext();
+    }
+    this.closed(this);
   }
 
   /** A connection has switched protocols: it serves no calls any more. */
@@ -79,7 +81,18 @@ export class Http1Pool extends UpstreamPool {
   #open(): ClientConnection {
     const connection = this.#connect(this);
     this.#all.add(connection);
+    this.opened();
     return connection;
+  }
+
+  override get takes(): boolean {
+    return this.#idle.length > 0;
+  }
+
+  override closeIdle(): boolean {
+    const oldest = this.#idle.shift();
+    oldest?.close();
+    return oldest !== undefined;
   }
 
   override retire(): void {

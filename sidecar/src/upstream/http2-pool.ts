@@ -76,6 +76,7 @@ export class Http2Pool extends UpstreamPool {
     if (this.assumedStreams === 0 && this.#all.size > 0) return null;
     const connection = this.#connect(this);
     this.#all.add(connection);
+    this.opened();
     if (!connection.hasRoom) return null;
     this.#list(connection);
     return connection;
@@ -123,9 +124,24 @@ export class Http2Pool extends UpstreamPool {
   removed(connection: Http2ClientConnection): void {
     this.#all.delete(connection);
     this.unlist(connection);
-    if (this.#waiting.length === 0) return;
-    const another = this.#findRoom() ?? this.#openAnother();
-    if (another !== null) this.freed(another);
+    if (this.#waiting.length > 0) {
+      const another = this.#findRoom() ?? this.#openAnother();
+      if (another !== null) this.freed(another);
+    }
+    this.closed(this);
+  }
+
+  override get takes(): boolean {
+    return this.#findRoom() !== null;
+  }
+
+  override closeIdle(): boolean {
+    for (const connection of this.#all) {
+      if (connection.streams > 0 || !connection.hasRoom) continue;
+      connection.close();
+      return true;
+    }
+    return false;
   }
 
   override retire(): void {

@@ -1,4 +1,6 @@
+import type { ProxyProtocolVersion } from '@remora/snapshot/snapshot';
 import type { Attempt } from './attempt.ts';
+import { clientHeader } from './client-header.ts';
 import type { PoolLimits } from './pool-limits.ts';
 import { TcpUpstream } from './tcp-upstream.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
@@ -9,17 +11,21 @@ import { UpstreamPool, type PoolDescription } from './upstream-pool.ts';
 export class TcpPool extends UpstreamPool {
   readonly #limits: PoolLimits;
   readonly #thread: ThreadContext;
+  /** Of the PROXY protocol; 0: connections begin without a header. */
+  readonly #version: ProxyProtocolVersion;
   readonly #all = new Set<TcpUpstream>();
 
   constructor(address: UpstreamAddress, limits: PoolLimits, thread: ThreadContext) {
     super(address);
+    this.#version = address.proxyProtocol ?? 0;
     this.#limits = limits;
     this.#thread = thread;
   }
 
   override acquire(attempt: Attempt): boolean {
     if (this.#all.size >= this.#limits.connectionsMax) return false;
-    const connection = new TcpUpstream(this, this.#thread, attempt);
+    const header = this.#version === 0 ? null : clientHeader(this.#version, attempt.call.x);
+    const connection = new TcpUpstream(this, this.#thread, attempt, header);
     this.#all.add(connection);
     attempt.assigned(connection, false);
     return true;

@@ -14,11 +14,12 @@ export class TcpUpstream implements LinkOwner, UpstreamStream {
   readonly #link: Link;
   #attempt: Attempt | null;
 
-  constructor(pool: TcpPool, thread: ThreadContext, attempt: Attempt) {
+  /** `header`: what the connection begins with. */
+  constructor(pool: TcpPool, thread: ThreadContext, attempt: Attempt, header: Buffer | null) {
     this.#pool = pool;
     this.#thread = thread;
     this.#attempt = attempt;
-    this.#link = pool.openLink(thread.links, this);
+    this.#link = pool.openLink(thread.links, this, header);
   }
 
   onConnected(): void {

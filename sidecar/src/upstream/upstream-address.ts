@@ -7,14 +7,18 @@ export interface UpstreamAddress {
   readonly protocol: UpstreamProtocol;
   /** Absent: without TLS. */
   readonly tls?: UpstreamSecurity;
+  /** Connections begin with a PROXY protocol header of this version; absent: without one. */
+  readonly proxyProtocol?: 1 | 2;
+  /** The header of one client: connections are for its calls alone. Absent: those of all. */
+  readonly header?: Buffer;
 }
 
 /** `http2`: cleartext by prior knowledge (RFC 9113 section 3.3). `negotiated`: HTTP/1.1 or HTTP/2 as ALPN chooses. `tcp`: a connection for each call, whose bytes nobody looks into. */
 export type UpstreamProtocol = 'http1' | 'http2' | 'negotiated' | 'tcp';
 
 /** What tells pools apart. */
-export function addressKey({ host, port, protocol, tls }: UpstreamAddress): string {
-  return `${protocol}|${host}:${port}${tls === undefined ? '' : `|${tls.key}`}`;
+export function addressKey({ host, port, protocol, tls, proxyProtocol }: UpstreamAddress): string {
+  return `${protocol}|${host}:${port}${proxyProtocol === undefined ? '' : `|proxy v${proxyProtocol}`}${tls === undefined ? '' : `|${tls.key}`}`;
 }
 
 /** What an endpoint advertises where its side speaks HTTP/2 without TLS to whoever begins with its preface. */

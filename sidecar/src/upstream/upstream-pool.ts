@@ -1,3 +1,4 @@
+import { writeProxyHeader } from '@remora/http/first-bytes/write-proxy-header';
 import { Link, type LinkContext, type LinkOwner } from '../io/link.ts';
 import type { UpstreamSecurity } from '../tls/upstream-security.ts';
 import type { Attempt } from './attempt.ts';
@@ -12,10 +13,14 @@ export abstract class UpstreamPool {
   readonly port: number;
   readonly protocol: UpstreamProtocol;
   readonly #tls: UpstreamSecurity | null;
+  /** What each connection begins with; null: nothing. */
+  readonly #header: Buffer | null;
   /** `host:port`. */
   readonly address: string;
   /** Calls that have a connection or wait for one: the load that balancing compares. */
   active = 0;
+  /** Connections, idle and busy, with those of pools that report here. */
+  open = 0;
   /** Monotonic milliseconds until which balancing prefers others: after connect failures, 0.5 s doubling up to 8 s. */
   downUntil = 0;
   /** No endpoint names the address any more: idle connections go, busy ones close when done. */
@@ -25,11 +30,13 @@ export abstract class UpstreamPool {
   #failures = 0;
   #probing = false;
 
-  constructor({ host, port, protocol, tls }: UpstreamAddress) {
+  constructor({ host, port, protocol, tls, proxyProtocol, header }: UpstreamAddress) {
     this.host = host;
     this.port = port;
     this.protocol = protocol;
     this.#tls = tls ?? null;
+    // Without a client it is a connection of our own, and says so.
+    this.#header = header ?? (proxyProtocol === undefined ? null : writeProxyHeader({ version: proxyProtocol, addresses: null }));
     this.address = `${host}:${port}`;
   }
 
@@ -47,9 +54,30 @@ export abstract class UpstreamPool {
 
   abstract describe(now: number): PoolDescription;
 
-  /** A connection of the pool, with TLS where the address wants it. */
-  openLink(links: LinkContext, owner: LinkOwner): Link {
-    return this.#tls === null ? Link.connect(this, links, owner) : this.#tls.connect(this, alpnNames[this.protocol], links, owner);
+  /** Takes a call without opening a connection. */
+  get takes(): boolean {
+    return false;
+  }
+
+  /** Closes a connection that is idle; false: there is none. */
+  closeIdle(): boolean {
+    return false;
+  }
+
+  /** A connection of the pool, with TLS where the address wants it. `header` goes first: by default what the address says. */
+  openLink(links: LinkContext, owner: LinkOwner, header: Buffer | null = this.#header): Link {
+    return this.#tls === null ? Link.connect(this, links, owner, header) : this.#tls.connect(this, { protocol: alpnNames[this.protocol], header }, links, owner);
+  }
+
+  opened(): void {
+    this.open++;
+    this.reportsTo?.opened();
+  }
+
+  /** `of`: the pool whose connection it was. */
+  closed(of: UpstreamPool): void {
+    this.open--;
+    this.reportsTo?.closed(of);
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { ThreadContext } from '../io/thread-context.ts';
+import { ClientBoundPool } from './client-bound-pool.ts';
 import { ClientConnection } from './client-connection.ts';
 import { Http1Pool } from './http1-pool.ts';
 import { Http2ClientConnection } from './http2-client-connection.ts';
@@ -39,13 +40,18 @@ export class UpstreamPools {
       return new NegotiatingPool(address, { thread: this.#thread, limits: this.#limits, make: (protocol) => this.#make({ ...address, protocol }) });
     }
     if (address.protocol === 'tcp') return new TcpPool(address, this.#limits, this.#thread);
+    if (address.proxyProtocol === undefined) return this.#makeHttp(address, this.#limits);
+    return new ClientBoundPool(address, address.proxyProtocol, { limits: this.#limits, make: (header, limits) => this.#makeHttp({ ...address, header }, limits) });
+  }
+
+  #makeHttp(address: UpstreamAddress, limits: PoolLimits): UpstreamPool {
     if (address.protocol === 'http1') {
-      return new Http1Pool(address, this.#limits, (owner) => {
+      return new Http1Pool(address, limits, (owner) => {
         this.#count('connection-http1');
         return new ClientConnection(owner, this.#thread);
       });
     }
-    return new Http2Pool(address, this.#limits, {
+    return new Http2Pool(address, limits, {
       connect: (owner) => {
         this.#count('connection-http2');
         return new Http2ClientConnection(owner, this.#thread);

@@ -50,5 +50,5 @@ function listener(name: string): Resource {
 }
 
 function destination(service: string): Resource {
-  return { body: { $case: 'destination', value: { service, ports: [{ name: 'http', port: 80, protocol: 'http', tls: undefined }], settings: Buffer.alloc(0), pathRules: undefined } } };
+  return { body: { $case: 'destination', value: { service, ports: [{ name: 'http', port: 80, protocol: 'http', tls: undefined, proxyProtocol: '' }], settings: Buffer.alloc(0), pathRules: undefined } } };
 }

@@ -216,7 +216,11 @@ export interface Inbound {
   protocol: string;
   /** Provider-side settings where no Route matches. */
   settings: Buffer;
-  pathRules: PathRules | undefined;
+  pathRules:
+    | PathRules
+    | undefined;
+  /** v1 | v2: the app expects a PROXY protocol header of this version at the beginning of each connection. Empty: it does not. */
+  proxyProtocol: string;
 }
 
 export interface Listener {
@@ -273,7 +277,11 @@ export interface DestinationPort {
   port: number;
   protocol: string;
   /** How endpoints are connected that speak TLS themselves; absent: they do not. */
-  tls: UpstreamTls | undefined;
+  tls:
+    | UpstreamTls
+    | undefined;
+  /** v1 | v2: endpoints that are no sidecars expect a PROXY protocol header of this version. Empty: they do not. */
+  proxyProtocol: string;
 }
 
 /** TLS to what listens at an endpoint that is no sidecar. */
@@ -1348,7 +1356,7 @@ export const PathRules: MessageFns<PathRules> = {
 };
 
 function createBaseInbound(): Inbound {
-  return { portName: "", port: 0, protocol: "", settings: Buffer.alloc(0), pathRules: undefined };
+  return { portName: "", port: 0, protocol: "", settings: Buffer.alloc(0), pathRules: undefined, proxyProtocol: "" };
 }
 
 export const Inbound: MessageFns<Inbound> = {
@@ -1367,6 +1375,9 @@ export const Inbound: MessageFns<Inbound> = {
     }
     if (message.pathRules !== undefined) {
       PathRules.encode(message.pathRules, writer.uint32(42).fork()).join();
+    }
+    if (message.proxyProtocol !== "") {
+      writer.uint32(50).string(message.proxyProtocol);
     }
     return writer;
   },
@@ -1424,6 +1435,14 @@ export const Inbound: MessageFns<Inbound> = {
             message.pathRules = PathRules.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.proxyProtocol = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1451,6 +1470,11 @@ export const Inbound: MessageFns<Inbound> = {
         : isSet(object.path_rules)
         ? PathRules.fromJSON(object.path_rules)
         : undefined,
+      proxyProtocol: isSet(object.proxyProtocol)
+        ? globalThis.String(object.proxyProtocol)
+        : isSet(object.proxy_protocol)
+        ? globalThis.String(object.proxy_protocol)
+        : "",
     };
   },
 
@@ -1471,6 +1495,9 @@ export const Inbound: MessageFns<Inbound> = {
     if (message.pathRules !== undefined) {
       obj.pathRules = PathRules.toJSON(message.pathRules);
     }
+    if (message.proxyProtocol !== "") {
+      obj.proxyProtocol = message.proxyProtocol;
+    }
     return obj;
   },
 
@@ -1486,6 +1513,7 @@ export const Inbound: MessageFns<Inbound> = {
     message.pathRules = (object.pathRules !== undefined && object.pathRules !== null)
       ? PathRules.fromPartial(object.pathRules)
       : undefined;
+    message.proxyProtocol = object.proxyProtocol ?? "";
     return message;
   },
 };
@@ -2173,7 +2201,7 @@ export const Destination: MessageFns<Destination> = {
 };
 
 function createBaseDestinationPort(): DestinationPort {
-  return { name: "", port: 0, protocol: "", tls: undefined };
+  return { name: "", port: 0, protocol: "", tls: undefined, proxyProtocol: "" };
 }
 
 export const DestinationPort: MessageFns<DestinationPort> = {
@@ -2189,6 +2217,9 @@ export const DestinationPort: MessageFns<DestinationPort> = {
     }
     if (message.tls !== undefined) {
       UpstreamTls.encode(message.tls, writer.uint32(34).fork()).join();
+    }
+    if (message.proxyProtocol !== "") {
+      writer.uint32(42).string(message.proxyProtocol);
     }
     return writer;
   },
@@ -2238,6 +2269,14 @@ export const DestinationPort: MessageFns<DestinationPort> = {
             message.tls = UpstreamTls.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.proxyProtocol = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2256,6 +2295,11 @@ export const DestinationPort: MessageFns<DestinationPort> = {
       port: isSet(object.port) ? globalThis.Number(object.port) : 0,
       protocol: isSet(object.protocol) ? globalThis.String(object.protocol) : "",
       tls: isSet(object.tls) ? UpstreamTls.fromJSON(object.tls) : undefined,
+      proxyProtocol: isSet(object.proxyProtocol)
+        ? globalThis.String(object.proxyProtocol)
+        : isSet(object.proxy_protocol)
+        ? globalThis.String(object.proxy_protocol)
+        : "",
     };
   },
 
@@ -2273,6 +2317,9 @@ export const DestinationPort: MessageFns<DestinationPort> = {
     if (message.tls !== undefined) {
       obj.tls = UpstreamTls.toJSON(message.tls);
     }
+    if (message.proxyProtocol !== "") {
+      obj.proxyProtocol = message.proxyProtocol;
+    }
     return obj;
   },
 
@@ -2285,6 +2332,7 @@ export const DestinationPort: MessageFns<DestinationPort> = {
     message.port = object.port ?? 0;
     message.protocol = object.protocol ?? "";
     message.tls = (object.tls !== undefined && object.tls !== null) ? UpstreamTls.fromPartial(object.tls) : undefined;
+    message.proxyProtocol = object.proxyProtocol ?? "";
     return message;
   },
 };

@@ -1,0 +1,15 @@
+import type { ProxyProtocolVersion } from '@remora/snapshot/snapshot';
+import type { UpstreamSecurity } from '../tls/upstream-security.ts';
+
+/** How what listens behind a port is connected. Endpoints that sidecars announce are only told apart by `raw`: the rest is between callers and apps without one. */
+export interface PortConnection {
+  /** Reached by TCP connections whose bytes nobody looks into. */
+  readonly raw: boolean;
+  /** null: without TLS. */
+  readonly tls: UpstreamSecurity | null;
+  /** Version of the header that each connection begins with; 0: none. */
+  readonly proxyProtocol: ProxyProtocolVersion;
+}
+
+/** Requests, without TLS, without a header. */
+export const plainPort: PortConnection = Object.freeze({ raw: false, tls: null, proxyProtocol: 0 });
