@@ -5,7 +5,6 @@ import type { Random } from '@remora/core/random';
 import { formatVersion, type Version } from '@remora/core/version';
 import { reasons } from '@remora/errors/reason';
 import { HeadArena } from '@remora/http/head-arena';
-import { WindowBudget } from '@remora/http/http2/window-budget';
 import type { Call, Exchange, Answer, Sink } from '@remora/policy-kit/exchange';
 import type { LogFile, RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { decodeEndpointSet } from '@remora/snapshot/decode-endpoints';
@@ -69,8 +68,6 @@ export interface DataPlaneThreadOptions {
   readonly onOverload?: (stage: number) => void;
   /** Opens connections to upstreams; `net.connect` by default. */
   readonly dial?: (options: net.NetConnectOpts) => net.Socket;
-  /** Makes what listens; `net.createServer` by default. Its connections have no handles of the system. */
-  readonly makeServer?: typeof net.createServer;
   /** Of the connections to upstreams; what is left out is as `defaultPoolLimits` has it. */
   readonly poolLimits?: Partial<PoolLimits>;
   /** Present where several threads share memory. */
@@ -103,7 +100,6 @@ export class DataPlaneThread {
       wheels: new TimerWheels(options.clock, options.timers, () => turn.end()),
       links: { dial: options.dial ?? net.connect, turn, slabs: new OutputSlabs(), readBuffer: makeReadBuffer() },
       arena: new HeadArena(),
-      windows: new WindowBudget(windowGrowthMax, (event) => options.series.events.count(`http2_window-${event}`, 1)),
     };
     this.#pools = new UpstreamPools(this.#thread, (event) => options.series.events.count(`upstream_${event}`, 1), { ...defaultPoolLimits, ...options.poolLimits });
     this.#apps = new AppTargets((address) => this.#pools.at(address));
@@ -189,9 +185,8 @@ export class DataPlaneThread {
   }
 
   async #bind(spec: ListenerSpec): Promise<ListenerBinding> {
-    const { makeServer, reusePort } = this.#options;
-    this.#transplant ??= makeServer === undefined && await transplantWorks();
-    const binding = new ListenerBinding(this.engine, spec, { transplant: this.#transplant, reusePort, ...(makeServer && { makeServer }) });
+    this.#transplant ??= await transplantWorks();
+    const binding = new ListenerBinding(this.engine, spec, { transplant: this.#transplant, reusePort: this.#options.reusePort });
     try {
       await binding.listen(spec.port);
     } catch (error) {
@@ -312,7 +307,6 @@ export class DataPlaneThread {
       connections: this.engine.admission.connections,
       overload: { stage: this.engine.admission.overload.stage, cause: this.engine.admission.overload.cause },
       timers: this.#thread.wheels.size,
-      http2Windows: { extraBytes: this.#thread.windows.used, extraBytesPeak: this.#thread.windows.peak, extraBytesMax: this.#thread.windows.bytesMax },
       liveStates: this.#live.size,
       transplant: this.#transplant,
       listeners: [...this.#bindings.values()].map(({ spec, port, connections, handshakes, accepted, refused, draining }) =>
@@ -369,9 +363,6 @@ function prepareError(error: unknown): PrepareError {
 
 /** Before the deadline of a drain, tunnels are ended: they have this long for it. */
 const tunnelGoodbyeMs = 1500;
-
-/** What windows of HTTP/2 may grow by on one thread: four connections over the longest ways, or very many over usual ones. */
-const windowGrowthMax = 64 * 1024 * 1024;
 
 /** Longest piece of work between two looks at the sockets; collecting its garbage may take as long again. */
 const sliceMs = 4;
