@@ -139,6 +139,11 @@ class MemoryStore implements Store {
     }
   }
 
+  /** Nothing here is ever on a disk. */
+  flushRecords(): void {
+    this.#mustBeOpen();
+  }
+
   nextFence(): number {
     return (this.#fence += 1);
   }

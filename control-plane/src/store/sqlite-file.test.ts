@@ -181,6 +181,15 @@ describe('the database file', () => {
     expect(existsSync(`${path}.new`)).toBe(false);
   });
 
+  test('flushed records are on the disk when the call returns', async () => {
+    const store = await filled(1);
+    store.putRecords('tokens', new Map([['t1', { uses: 1 }]]));
+    store.flushRecords();
+    const reader = new DatabaseSync(path, { readOnly: true });
+    expect(reader.prepare("SELECT value FROM records WHERE namespace = 'tokens'").get()?.['value']).toBe('{"uses":1}');
+    reader.close();
+  });
+
   test('records that cannot be written are kept and tried again', async () => {
     const store = await filled(1);
     const other = new DatabaseSync(path);

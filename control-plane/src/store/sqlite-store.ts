@@ -238,6 +238,11 @@ export class SqliteStore implements Store {
     this.#book.put(namespace, records);
   }
 
+  flushRecords(): void {
+    this.#mustBeOpen();
+    this.#book.flush();
+  }
+
   nextFence(): number {
     if (this.#fence === this.#fenceEnd) {
       this.#fence = this.#transaction(() => this.#writer.takeFences(fenceBlock));

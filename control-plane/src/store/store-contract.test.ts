@@ -207,6 +207,13 @@ function storeContract(name: string, make: (clock: Clock, folder: string) => Sto
       expect(store.records('other').size).toBe(0);
     });
 
+    test('flushing records that wait, or none, changes nothing that is read', () => {
+      store.putRecords('tokens', new Map([['a', { uses: 1 }]]));
+      store.flushRecords();
+      store.flushRecords();
+      expect([...store.records('tokens')]).toEqual([['a', { uses: 1 }]]);
+    });
+
     test('fences grow', () => {
       const fences = Array.from({ length: 2_500 }, () => store.nextFence());
       expect(fences.every((fence, at) => at === 0 || fence > (fences[at - 1] ?? 0))).toBe(true);

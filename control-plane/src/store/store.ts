@@ -45,6 +45,8 @@ export interface Store {
   records(namespace: string): ReadonlyMap<string, JsonObject>;
   /** Written behind: durable within a second. null deletes. */
   putRecords(namespace: string, records: ReadonlyMap<string, JsonObject | null>): void;
+  /** Everything put so far is durable when it returns. Throws where the disk refuses; what waits stays for the next try. */
+  flushRecords(): void;
   /** A number that no earlier call in this store, before any restart, has answered. */
   nextFence(): number;
 
