@@ -11,6 +11,10 @@ export interface Http2Limits {
   readonly streamWindowBytes: number;
   /** The same for all streams of the connection together: what a peer can make us hold. At least 65,535 (RFC 9113 section 6.9.2). */
   readonly connectionWindowBytes: number;
+  /** What a stream's window may grow to while a long body comes over a long way. */
+  readonly streamWindowBytesMax: number;
+  /** What the connection's window may be beyond `connectionWindowBytes`, for streams whose windows have grown. All connections together: `WindowBudget`. */
+  readonly windowGrowthMax: number;
   /** SETTINGS_MAX_FRAME_SIZE: payload bytes of one frame, 16,384 to 16,777,215. Larger ones end the connection. */
   readonly frameBytesMax: number;
   /** SETTINGS_HEADER_TABLE_SIZE: what the peer's encoder may make us remember (RFC 7541 section 4.1). */
@@ -62,6 +66,8 @@ export const defaultHttp2Limits: Http2Limits = Object.freeze({
   streamsMax: 100,
   streamWindowBytes: 256 * 1024,
   connectionWindowBytes: 1024 * 1024,
+  streamWindowBytesMax: 16 * 1024 * 1024,
+  windowGrowthMax: 16 * 1024 * 1024,
   frameBytesMax: 16_384,
   decoderTableBytes: 4096,
   encoderTableBytesMax: 4096,

@@ -13,6 +13,7 @@ import type { SessionCounters } from './session-counters.ts';
 import { SessionClock } from './session-clock.ts';
 import { SessionCore } from './session-core.ts';
 import type { Http2Failure, SessionEvents, SessionOutput, StreamOwner } from './session-ports.ts';
+import type { WindowBudget } from './window-budget.ts';
 
 export interface Http2SessionOptions {
   readonly role: 'server' | 'client';
@@ -20,6 +21,8 @@ export interface Http2SessionOptions {
   readonly events: SessionEvents;
   readonly arena: HeadArena;
   readonly limits: Http2Limits;
+  /** Shared with other sessions; absent: windows stay as `limits` says. */
+  readonly windows?: WindowBudget;
   /** Monotonic milliseconds. */
   readonly now: () => number;
 }
@@ -43,7 +46,9 @@ export class Http2Session {
     this.#reader = new FrameReader(options.limits.frameBytesMax);
     this.#handler = new FrameHandler(this.#core);
     this.#clock = new SessionClock(this.#core);
-    this.#handler.onPong = (payload, at) => this.#clock.pong(payload, at);
+    this.#handler.onPong = (payload, at) => {
+      if (!this.#core.receiver.pong(payload, at)) this.#clock.pong(payload, at);
+    };
     this.#prefaceLeft = options.role === 'server' ? preface.length : 0;
   }
 

@@ -3,6 +3,7 @@ import { BodyQueue } from './body-queue.ts';
 import type { ErrorCode } from './error-code.ts';
 import type { SessionCore } from './session-core.ts';
 import type { StreamOwner } from './session-ports.ts';
+import type { StreamWindow } from './stream-window.ts';
 
 /** One stream of a session, as its owner sees it. After `StreamOwner.onClosed` every call is a no-op. */
 export class Http2Stream {
@@ -26,6 +27,8 @@ export class Http2Stream {
   unannounced = 0;
   /** Given to the consumer, who has not taken them yet. */
   owed = 0;
+  /** Null: of its usual size. */
+  window: StreamWindow | null = null;
   wanted = false;
   discarding = false;
   delivering = false;

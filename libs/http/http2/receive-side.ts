@@ -2,11 +2,14 @@ import type { MessageHead } from '../message-head.ts';
 import { BodyQueue } from './body-queue.ts';
 import { errorCode } from './error-code.ts';
 import type { Http2Stream } from './http2-stream.ts';
+import { RoundTrip, roundTripPing } from './round-trip.ts';
 import type { SessionCore } from './session-core.ts';
+import { StreamWindow } from './stream-window.ts';
 
 /**
  * Bodies that come in: flow control of the connection and its streams (RFC 9113 section 5.2). Credit is returned when the consumer has taken the
- * bytes; what comes for one that holds back waits here, bounded by the windows.
+ * bytes; what comes for one that holds back waits here, bounded by the windows. Where the session has a `WindowBudget`, windows of long bodies grow to
+ * what the way holds; the connection's grows by as much, so that no stream takes the room of others.
  */
 export class ReceiveSide {
   readonly #core: SessionCore;
@@ -15,10 +18,16 @@ export class ReceiveSide {
   /** Consumed, but not yet announced. */
   #unannounced = 0;
   #windowMax: number;
+  readonly #usual: number;
+  /** Of `#windowMax`: what no stream needs any more, kept as its bytes are consumed. */
+  #debt = 0;
+  /** Null: no long body has come yet. */
+  #roundTrip: RoundTrip | null = null;
 
   constructor(core: SessionCore) {
     this.#core = core;
-    this.#windowMax = Math.max(65_535, core.limits.connectionWindowBytes);
+    this.#usual = Math.max(65_535, core.limits.connectionWindowBytes);
+    this.#windowMax = this.#usual;
   }
 
   /** Opens the connection's window to its full size. */
@@ -123,7 +132,23 @@ export class ReceiveSide {
   forget(stream: Http2Stream): void {
     const bytes = this.#dropHeld(stream) + stream.owed;
     stream.owed = 0;
+    if (stream.window !== null) {
+      this.#debt += stream.window.extra;
+      stream.window = null;
+    }
     if (bytes > 0) this.#credit(null, bytes);
+  }
+
+  /** The connection is over, its streams are gone. */
+  closed(): void {
+    this.#core.windows?.give(this.#windowMax - this.#usual);
+    this.#windowMax = this.#usual;
+    this.#debt = 0;
+  }
+
+  /** An answer to a PING. False: not to one of these. */
+  pong(payload: Uint8Array, at: number): boolean {
+    return this.#roundTrip?.answered(payload, at, this.#core.now()) === true;
   }
 
   #dropHeld(stream: Http2Stream): number {
@@ -140,6 +165,9 @@ export class ReceiveSide {
     stream.held.push(bytes, at, to);
     counters.heldBytes += to - at;
     if (counters.heldBytes > counters.heldBytesPeak) counters.heldBytesPeak = counters.heldBytes;
+    if (stream.window !== null && stream.held.length > this.#core.limits.streamWindowBytes) {
+      this.#debt += stream.window.overfull(this.#core.now(), this.#roundTrip?.ms ?? Infinity);
+    }
   }
 
   #deliver(stream: Http2Stream, bytes: Uint8Array, at: number, to: number, end: boolean): void {
@@ -173,20 +201,86 @@ export class ReceiveSide {
   /** Announced in large steps: half a window each. */
   #credit(stream: Http2Stream | null, bytes: number): void {
     if (bytes === 0) return;
-    const { frames, limits } = this.#core;
-    this.#unannounced += bytes;
-    if (this.#unannounced >= this.#windowMax >> 1) {
-      frames.windowUpdate(0, this.#unannounced);
-      this.#window += this.#unannounced;
-      this.#unannounced = 0;
-    }
+    this.#creditConnection(bytes);
     if (stream === null || stream.receiveEnded || stream.closed) return;
-    stream.unannounced += bytes;
-    if (stream.unannounced >= limits.streamWindowBytes >> 1) {
-      frames.windowUpdate(stream.id, stream.unannounced);
-      stream.receiveWindow += stream.unannounced;
-      stream.unannounced = 0;
+    const { streamWindowBytes } = this.#core.limits;
+    const { window } = stream;
+    let returned = bytes;
+    if (window !== null) {
+      const kept = Math.min(window.debt, bytes);
+      window.debt -= kept;
+      returned -= kept;
+      if (stream.held === null || stream.held.length <= streamWindowBytes) window.eased();
     }
+    stream.unannounced += returned;
+    const full = window === null ? streamWindowBytes : window.bytes;
+    if (stream.unannounced >= full >> 1) this.#announce(stream);
+  }
+
+  #creditConnection(bytes: number): void {
+    let returned = bytes;
+    if (this.#debt > 0) {
+      const kept = Math.min(this.#debt, bytes);
+      this.#debt -= kept;
+      this.#windowMax -= kept;
+      this.#core.windows?.give(kept);
+      returned -= kept;
+    }
+    this.#unannounced += returned;
+    if (this.#unannounced >= this.#windowMax >> 1) this.#announceConnection();
+  }
+
+  #announceConnection(): void {
+    if (this.#unannounced === 0) return;
+    this.#core.frames.windowUpdate(0, this.#unannounced);
+    this.#window += this.#unannounced;
+    this.#unannounced = 0;
+  }
+
+  #announce(stream: Http2Stream): void {
+    const increment = stream.unannounced + this.#growth(stream);
+    this.#core.frames.windowUpdate(stream.id, increment);
+    stream.receiveWindow += increment;
+    stream.unannounced = 0;
+  }
+
+  // --- windows that grow ------------------------------------------------------------------------------------------
+
+  /** By how much the stream's window is more than it was. */
+  #growth(stream: Http2Stream): number {
+    const { windows, limits } = this.#core;
+    if (windows === null || stream.discarding) return 0;
+    const now = this.#core.now();
+    this.#measure(now);
+    if (stream.window === null) {
+      stream.window = new StreamWindow(limits.streamWindowBytes, now, stream.receivedBytes);
+      return 0;
+    }
+    const by = stream.window.wants(stream.receivedBytes, now, this.#roundTrip?.ms ?? Infinity, limits.streamWindowBytesMax);
+    if (by <= 0 || !this.#widen(by)) return 0;
+    stream.window.grow(by);
+    return by;
+  }
+
+  #measure(now: number): void {
+    this.#roundTrip ??= new RoundTrip();
+    if (!this.#roundTrip.asks(now)) return;
+    this.#core.counters.pingsOut++;
+    this.#core.frames.ping(roundTripPing, 0, false);
+    this.#core.wroteControl();
+  }
+
+  /** The connection's window grows with the stream's. False: it may not. */
+  #widen(by: number): boolean {
+    const { windows, limits } = this.#core;
+    const reused = Math.min(this.#debt, by);
+    const more = by - reused;
+    if (this.#windowMax + more > this.#usual + limits.windowGrowthMax || (more > 0 && windows?.take(more) !== true)) return false;
+    this.#debt -= reused;
+    this.#windowMax += more;
+    this.#unannounced += more;
+    if (more > 0) this.#announceConnection();
+    return true;
   }
 }
 

@@ -15,11 +15,13 @@ import { SendSide } from './send-side.ts';
 import { SessionCounters } from './session-counters.ts';
 import type { Http2Failure, SessionEvents, SessionOutput, StreamReset } from './session-ports.ts';
 import { TokenBudget } from './token-budget.ts';
+import type { WindowBudget } from './window-budget.ts';
 
 /** What the parts of one session share: its streams, its codecs, and how streams and the connection end. */
 export class SessionCore {
   readonly role: 'server' | 'client';
   readonly limits: Http2Limits;
+  readonly windows: WindowBudget | null;
   readonly output: SessionOutput;
   readonly events: SessionEvents;
   readonly arena: HeadArena;
@@ -60,6 +62,7 @@ export class SessionCore {
     const now = options.now();
     this.role = options.role;
     this.limits = limits;
+    this.windows = options.windows ?? null;
     this.output = options.output;
     this.events = options.events;
     this.arena = options.arena;
@@ -204,6 +207,7 @@ export class SessionCore {
 
   resetAll(reset: StreamReset): void {
     for (const stream of this.streams.values()) this.endAbnormally(stream, reset);
+    this.receiver.closed();
   }
 
   // --- time ---------------------------------------------------------------------------------------------------------

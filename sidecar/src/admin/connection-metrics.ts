@@ -28,6 +28,11 @@ export function readUpstreamHandshakes(events: ReadonlyMap<string, number>): Con
   return suffixed(events, 'upstreamTls_', 'outcome');
 }
 
+/** `http2_window-grown`, `http2_window-refused`. */
+export function readHttp2Windows(events: ReadonlyMap<string, number>): ConnectionSample[] {
+  return suffixed(events, 'http2_window-', 'event');
+}
+
 function suffixed(events: ReadonlyMap<string, number>, prefix: string, label: string): ConnectionSample[] {
   return [...events].flatMap(([name, value]) => (name.startsWith(prefix) ? [{ value, labels: { [label]: name.slice(prefix.length) } }] : []));
 }

@@ -5,7 +5,7 @@ import type { SeriesReading } from '../threads/data-plane.ts';
 import { boundSeries } from '../telemetry/series-bound.ts';
 import type { TelemetryStatus } from '../telemetry/telemetry-sender.ts';
 import type { CertificateStatus } from '../tls/certificate-files.ts';
-import { readConnections, readUpstreamConnections, readUpstreamEvents, readUpstreamHandshakes } from './connection-metrics.ts';
+import { readConnections, readHttp2Windows, readUpstreamConnections, readUpstreamEvents, readUpstreamHandshakes } from './connection-metrics.ts';
 import { edgeEventKinds, readContexts, readExpiry, readHandshakes, readHttp2Errors, readProblems, readProxyHeaders } from './tls-metrics.ts';
 
 export interface MetricSources {
@@ -87,6 +87,7 @@ export const metricTable: readonly MetricRow[] = [
   { name: 'remora_tls_contexts_total', type: 'counter', help: 'TLS contexts made for hosts of listeners.', read: (_series, s) => readContexts(s.policyEvents()) },
   { name: 'remora_proxy_protocol_headers_total', type: 'counter', help: 'PROXY protocol headers by outcome: `version-1`, `version-2`, or why the connection was closed.', read: (_series, s) => readProxyHeaders(s.policyEvents()) },
   { name: 'remora_http2_errors_total', type: 'counter', help: 'HTTP/2 of clients: what a `stream` was refused or reset for, or a `connection` ended, by reason; every limit has its own.', read: (_series, s) => readHttp2Errors(s.policyEvents()) },
+  { name: 'remora_http2_windows_total', type: 'counter', help: 'Windows of HTTP/2, of clients and upstreams, that `grown` to what a long way holds, or were `refused` to because the memory set aside for it is in use.', read: (_series, s) => readHttp2Windows(s.policyEvents()) },
   { name: 'remora_tls_certificate_expiry_seconds', type: 'gauge', help: 'Unix time at which a certificate in use ends; of several authorities the first.', read: (_series, s) => readExpiry(s.certificates()) },
   { name: 'remora_tls_certificate_problem', type: 'gauge', help: '1 while the files of a certificate cannot be used as they are, or what is used has expired.', read: (_series, s) => readProblems(s.certificates()) },
   { name: 'remora_refusals_seen_total', type: 'counter', help: 'Refusals that reached the ring for why.', read: single((s) => s.refusalCount()) },

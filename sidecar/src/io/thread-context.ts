@@ -1,6 +1,7 @@
 import type { Clock } from '@remora/core/clock';
 import type { Random } from '@remora/core/random';
 import type { HeadArena } from '@remora/http/head-arena';
+import type { WindowBudget } from '@remora/http/http2/window-budget';
 import type { LinkContext } from './link.ts';
 import type { TimerWheels } from './timer-wheel.ts';
 import type { Turn } from './turn.ts';
@@ -13,4 +14,6 @@ export interface ThreadContext {
   readonly wheels: TimerWheels;
   readonly links: LinkContext;
   readonly arena: HeadArena;
+  /** What windows of HTTP/2 may be beyond their usual size, those of clients and upstreams together. */
+  readonly windows: WindowBudget;
 }

@@ -52,8 +52,8 @@ export class Http2ServerConnection extends WheelNode implements ServerCodec, Ses
 
   attach(link: Link): void {
     this.#link = link;
-    const { arena, turn } = this.#engine.thread;
-    this.#session = new Http2Session({ role: 'server', output: link, events: this, arena, limits: sessionLimits(this.#limits), now: () => turn.now() });
+    const { arena, turn, windows } = this.#engine.thread;
+    this.#session = new Http2Session({ role: 'server', output: link, events: this, arena, limits: sessionLimits(this.#limits), windows, now: () => turn.now() });
     this.#idleSince = turn.now();
     this.#session.start();
     this.#arm();

@@ -5,6 +5,7 @@ import type { Random } from '@remora/core/random';
 import { formatVersion, type Version } from '@remora/core/version';
 import { reasons } from '@remora/errors/reason';
 import { HeadArena } from '@remora/http/head-arena';
+import { WindowBudget } from '@remora/http/http2/window-budget';
 import type { Call, Exchange, Answer, Sink } from '@remora/policy-kit/exchange';
 import type { LogFile, RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { decodeEndpointSet } from '@remora/snapshot/decode-endpoints';
@@ -100,6 +101,7 @@ export class DataPlaneThread {
       wheels: new TimerWheels(options.clock, options.timers, () => turn.end()),
       links: { dial: options.dial ?? net.connect, turn, slabs: new OutputSlabs(), readBuffer: makeReadBuffer() },
       arena: new HeadArena(),
+      windows: new WindowBudget(windowGrowthMax, (event) => options.series.events.count(`http2_window-${event}`, 1)),
     };
     this.#pools = new UpstreamPools(this.#thread, (event) => options.series.events.count(`upstream_${event}`, 1), { ...defaultPoolLimits, ...options.poolLimits });
     this.#apps = new AppTargets((address) => this.#pools.at(address));
@@ -307,6 +309,7 @@ export class DataPlaneThread {
       connections: this.engine.admission.connections,
       overload: { stage: this.engine.admission.overload.stage, cause: this.engine.admission.overload.cause },
       timers: this.#thread.wheels.size,
+      http2Windows: { extraBytes: this.#thread.windows.used, extraBytesPeak: this.#thread.windows.peak, extraBytesMax: this.#thread.windows.bytesMax },
       liveStates: this.#live.size,
       transplant: this.#transplant,
       listeners: [...this.#bindings.values()].map(({ spec, port, connections, handshakes, accepted, refused, draining }) =>
@@ -363,6 +366,9 @@ function prepareError(error: unknown): PrepareError {
 
 /** Before the deadline of a drain, tunnels are ended: they have this long for it. */
 const tunnelGoodbyeMs = 1500;
+
+/** What windows of HTTP/2 may grow by on one thread: four connections over the longest ways, or very many over usual ones. */
+const windowGrowthMax = 64 * 1024 * 1024;
 
 /** Longest piece of work between two looks at the sockets; collecting its garbage may take as long again. */
 const sliceMs = 4;

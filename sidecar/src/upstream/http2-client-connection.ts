@@ -56,7 +56,7 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
     this.#keepAlive = new KeepAlive(pool.limits, this.#openedAt);
     this.#link = pool.openLink(thread.links, this);
     this.#session = new Http2Session({
-      role: 'client', output: this.#link, events: this, arena: thread.arena, limits: sessionLimits(pool.limits), now: () => thread.turn.now(),
+      role: 'client', output: this.#link, events: this, arena: thread.arena, limits: sessionLimits(pool.limits), windows: thread.windows, now: () => thread.turn.now(),
     });
   }
 

@@ -6,6 +6,7 @@ import { defaultHttp2Limits, type Http2Limits } from '../http2-limits.ts';
 import { Http2Session } from '../http2-session.ts';
 import type { Http2Stream } from '../http2-stream.ts';
 import type { Http2Failure, SessionEvents, StreamOwner, StreamReset } from '../session-ports.ts';
+import type { WindowBudget } from '../window-budget.ts';
 import { MemoryOutput } from './memory-output.ts';
 
 /** One message stream as it was seen, and the switch that decides what the consumer takes. */
@@ -75,9 +76,10 @@ export class SessionEnd implements SessionEvents {
   /** Called for each request; answers whether it is accepted. */
   accept: (request: RecordedStream, end: boolean) => boolean = () => true;
 
-  constructor(role: 'server' | 'client', limits: Partial<Http2Limits> = {}) {
+  constructor(role: 'server' | 'client', limits: Partial<Http2Limits> = {}, windows?: WindowBudget) {
     this.session = new Http2Session({
       role, output: this.output, events: this, arena: new HeadArena(), limits: { ...defaultHttp2Limits, ...limits }, now: () => this.nowMs,
+      ...(windows && { windows }),
     });
   }
 
