@@ -73,12 +73,15 @@ const lazyBuiltins: Plugin = {
   },
 };
 
+/** Asked for by functions of grpc-js that nobody calls here (channelz, ORCA): 200 KB of text that each thread would keep. */
+const neverUsed = ['@grpc/proto-loader'];
+
 for (const target of targets) {
   const outfile = path.join(root, 'dist', `${target.name}.mjs`);
   rmSync(outfile, { force: true });
   await build({
     stdin: { contents: entryOf(target), resolveDir: root, sourcefile: `${target.name}.ts`, loader: 'ts' },
-    outfile, bundle: true, platform: 'node', format: 'esm', target: 'node26', minifySyntax: true, minifyWhitespace: true, legalComments: 'none', logLevel: 'warning',
+    outfile, bundle: true, platform: 'node', format: 'esm', target: 'node26', minifySyntax: true, minifyWhitespace: true, legalComments: 'none', logLevel: 'warning', external: neverUsed,
     // CommonJS packages ask for built-in modules by require.
     banner: { js: `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);` },
     plugins: [lazyBuiltins, oneFile],
