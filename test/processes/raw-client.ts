@@ -36,6 +36,11 @@ export class RawClient {
     return new RawClient(socket);
   }
 
+  /** On a connection that is open. */
+  static over(socket: Socket): RawClient {
+    return new RawClient(socket);
+  }
+
   get bytesReceived(): number {
     return this.#length;
   }

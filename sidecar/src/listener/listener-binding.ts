@@ -9,6 +9,8 @@ export interface BindingOptions {
   readonly transplant: boolean;
   /** SO_REUSEPORT: several threads listen on the same port. */
   readonly reusePort: boolean;
+  /** In place of `net.createServer`, where there is no network. */
+  readonly makeServer?: typeof net.createServer;
 }
 
 /** A listening socket and its connections. */
@@ -37,7 +39,7 @@ export class ListenerBinding {
   /** Rejects with the system's error where the port cannot be bound. */
   listen(port: number): Promise<number> {
     return new Promise((resolve, reject) => {
-      const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true });
+      const server = (this.#options.makeServer ?? net.createServer)({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true });
       this.#server = server;
       server.once('error', reject);
       server.on('connection', (socket) => this.#accept(socket));

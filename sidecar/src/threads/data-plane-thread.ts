@@ -69,6 +69,8 @@ export interface DataPlaneThreadOptions {
   readonly onOverload?: (stage: number) => void;
   /** Opens connections to upstreams; `net.connect` by default. */
   readonly dial?: (options: net.NetConnectOpts) => net.Socket;
+  /** Makes what listens; `net.createServer` by default. Its connections have no handles of the system. */
+  readonly makeServer?: typeof net.createServer;
   /** Of the connections to upstreams; what is left out is as `defaultPoolLimits` has it. */
   readonly poolLimits?: Partial<PoolLimits>;
   /** Present where several threads share memory. */
@@ -187,8 +189,9 @@ export class DataPlaneThread {
   }
 
   async #bind(spec: ListenerSpec): Promise<ListenerBinding> {
-    this.#transplant ??= await transplantWorks();
-    const binding = new ListenerBinding(this.engine, spec, { transplant: this.#transplant, reusePort: this.#options.reusePort });
+    const { makeServer, reusePort } = this.#options;
+    this.#transplant ??= makeServer === undefined && await transplantWorks();
+    const binding = new ListenerBinding(this.engine, spec, { transplant: this.#transplant, reusePort, ...(makeServer && { makeServer }) });
     try {
       await binding.listen(spec.port);
     } catch (error) {

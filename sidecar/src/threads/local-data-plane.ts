@@ -36,6 +36,8 @@ export interface LocalDataPlaneOptions {
   readonly poolLimits?: Partial<PoolLimits>;
   /** Opens connections to upstreams; `net.connect` by default. */
   readonly dial?: (options: net.NetConnectOpts) => net.Socket;
+  /** Makes what listens; `net.createServer` by default. */
+  readonly makeServer?: typeof net.createServer;
 }
 
 /** The data plane in the thread of its caller: the same engine without workers, for the simulator and tests. */
@@ -77,6 +79,7 @@ export class LocalDataPlane implements DataPlane {
       ...(options.memoryShare && { memoryShare: options.memoryShare }),
       ...(options.poolLimits && { poolLimits: options.poolLimits }),
       ...(options.dial && { dial: options.dial }),
+      ...(options.makeServer && { makeServer: options.makeServer }),
     });
     this.#sums.setSource(0, { values: new Float64Array(series.memory), names: series.names });
   }
