@@ -1,7 +1,9 @@
 import { ProxiesUnderTest, type Proxy, type ProxyOptions } from '../conformance/proxy-under-test.ts';
 import { untilReachable } from '../conformance/connect/reachable.ts';
+import { RawClient } from '../processes/raw-client.ts';
 import type { CorpusEntry, FuzzFinding, FuzzLayer } from './layer.ts';
 import { Outcomes } from './outcomes.ts';
+import { loopback, type Transport } from './transport.ts';
 import { Undisturbed } from './undisturbed.ts';
 import { Vitals } from './vitals.ts';
 import { Hearing } from './witness/hearing.ts';
@@ -27,16 +29,19 @@ export interface FuzzUpstream {
 }
 
 export interface GatewayUnderFuzz {
-  readonly port: number;
+  /** A connection to it. */
+  open(): Promise<RawClient>;
   readonly outcomes: Outcomes;
   readonly undisturbed: Undisturbed;
+  /** Cases cost so little that short ones are cut at every place. */
+  readonly exhaustive: boolean;
 }
 
 export interface GatewayTrialKind {
   readonly name: string;
   /** What its cases are, for the summary. */
   readonly noun: string;
-  readonly start: () => Promise<GatewayTrial>;
+  readonly start: (transport: Transport) => Promise<GatewayTrial>;
   readonly proxy?: Pick<ProxyOptions, 'hops' | 'protocol'>;
   /** Cases at once. */
   readonly parallel: number;
@@ -64,12 +69,12 @@ export class GatewayLayer implements FuzzLayer {
 
   async begin(): Promise<readonly string[]> {
     if (this.#kind.witnessed) this.#hearing = await Hearing.open();
-    this.#trial = await this.#kind.start();
+    this.#trial = await this.#kind.start(loopback);
     this.#proxies = await ProxiesUnderTest.start();
     this.#proxy = await this.#proxies.proxy({ ...this.#kind.proxy, upstreamPort: this.#trial.upstream.port, documents: patience });
     await untilReachable(this.#proxy.port, false);
     this.#vitals = await Vitals.take(this.#proxy);
-    this.#gateway = { port: this.#proxy.port, outcomes: this.#outcomes, undisturbed: new Undisturbed(this.#proxy.sidecars) };
+    this.#gateway = { open: () => RawClient.open(this.#proxy.port), outcomes: this.#outcomes, undisturbed: new Undisturbed(this.#proxy.sidecars), exhaustive: false };
     return this.#hearing?.missing ?? [];
   }
 
@@ -81,20 +86,11 @@ export class GatewayLayer implements FuzzLayer {
 
   async #one(seed: number): Promise<readonly FuzzFinding[]> {
     this.cases++;
-    return this.#guard(seed, () => this.#trial.judge(seed, this.#gateway));
+    return guarded(this.name, seed, () => this.#trial.judge(seed, this.#gateway));
   }
 
   replay(entry: CorpusEntry): Promise<readonly FuzzFinding[]> {
-    return this.#guard(entry.seed, () => this.#trial.replay(entry, this.#gateway));
-  }
-
-  /** A case that cannot be brought to an end is a finding. */
-  async #guard(seed: number, run: () => Promise<readonly FuzzFinding[]>): Promise<readonly FuzzFinding[]> {
-    try {
-      return await run();
-    } catch (error) {
-      return [{ entry: { layer: this.name, name: `seed-${seed}`, seed, bytes: '', setting: {} }, problem: error instanceof Error ? error.message : String(error) }];
-    }
+    return guarded(this.name, entry.seed, () => this.#trial.replay(entry, this.#gateway));
   }
 
   async #hear(all: boolean): Promise<FuzzFinding[]> {
@@ -115,6 +111,15 @@ export class GatewayLayer implements FuzzLayer {
     await this.#hearing?.close();
     const parts = [`${this.cases} ${this.#kind.noun} (${this.#outcomes.text})`, this.#hearing?.summary, this.#gateway.undisturbed.summary, this.#vitals.summary];
     return { findings, summary: parts.filter(Boolean).join('; ') };
+  }
+}
+
+/** A case that cannot be brought to an end is a finding. */
+export async function guarded(layer: string, seed: number, run: () => Promise<readonly FuzzFinding[]>): Promise<readonly FuzzFinding[]> {
+  try {
+    return await run();
+  } catch (error) {
+    return [{ entry: { layer, name: `seed-${seed}`, seed, bytes: '', setting: {} }, problem: error instanceof Error ? error.message : String(error) }];
   }
 }
 

@@ -15,20 +15,40 @@ import { Http2RequestTrial } from './http2/request-trial.ts';
 import { Http2ResponseTrial } from './http2/response-trial.ts';
 import { Http2SessionLayer } from './http2/session-layer.ts';
 import type { FuzzLayer } from './layer.ts';
+import { MemoryLayer } from './memory/memory-layer.ts';
 import { runLayer } from './run-layer.ts';
 
-const http1Requests = (name: string, hops: 1 | 2): FuzzLayer => new GatewayLayer({ name, noun: 'conversations', parallel: 24, witnessed: true, proxy: { hops }, start: () => Http1RequestTrial.start(name) });
-const http2Requests = (name: string, hops: 1 | 2): FuzzLayer => new GatewayLayer({ name, noun: 'connections', parallel: 16, witnessed: true, proxy: { hops }, start: () => Http2RequestTrial.start(name) });
+/** What is tried on a gateway: by processes and sockets, and in memory. */
+const trials = {
+  'http1-requests': { noun: 'conversations', parallel: 24, witnessed: true, start: Http1RequestTrial.start, protocol: 'http' },
+  'http1-responses': { noun: 'connections', parallel: 24, witnessed: false, start: Http1ResponseTrial.start, protocol: 'http' },
+  'http2-requests': { noun: 'connections', parallel: 16, witnessed: true, start: Http2RequestTrial.start, protocol: 'http' },
+  'http2-responses': { noun: 'requests', parallel: 24, witnessed: false, start: Http2ResponseTrial.start, protocol: 'http2' },
+} as const;
+
+function byProcesses(name: string, trial: keyof typeof trials, hops: 1 | 2): FuzzLayer {
+  const { start, protocol, ...kind } = trials[trial];
+  return new GatewayLayer({ ...kind, name, proxy: { hops, protocol }, start: (transport) => start(name, transport) });
+}
+
+function inMemory(name: string, trial: keyof typeof trials): FuzzLayer {
+  const { start, ...kind } = trials[trial];
+  return new MemoryLayer({ ...kind, name, start: (transport) => start(name, transport) });
+}
 
 const makers: Readonly<Record<string, () => FuzzLayer>> = {
   'http1-codec': () => new Http1CodecLayer(),
-  'http1-requests': () => http1Requests('http1-requests', 1),
-  'http1-requests-two-hops': () => http1Requests('http1-requests-two-hops', 2),
-  'http1-responses': () => new GatewayLayer({ name: 'http1-responses', noun: 'connections', parallel: 24, witnessed: false, start: () => Http1ResponseTrial.start() }),
+  'http1-requests-memory': () => inMemory('http1-requests-memory', 'http1-requests'),
+  'http1-requests': () => byProcesses('http1-requests', 'http1-requests', 1),
+  'http1-requests-two-hops': () => byProcesses('http1-requests-two-hops', 'http1-requests', 2),
+  'http1-responses-memory': () => inMemory('http1-responses-memory', 'http1-responses'),
+  'http1-responses': () => byProcesses('http1-responses', 'http1-responses', 1),
   'http2-sessions': () => new Http2SessionLayer(),
-  'http2-requests': () => http2Requests('http2-requests', 1),
-  'http2-requests-two-hops': () => http2Requests('http2-requests-two-hops', 2),
-  'http2-responses': () => new GatewayLayer({ name: 'http2-responses', noun: 'requests', parallel: 24, witnessed: false, proxy: { protocol: 'http2' }, start: () => Http2ResponseTrial.start() }),
+  'http2-requests-memory': () => inMemory('http2-requests-memory', 'http2-requests'),
+  'http2-requests': () => byProcesses('http2-requests', 'http2-requests', 1),
+  'http2-requests-two-hops': () => byProcesses('http2-requests-two-hops', 'http2-requests', 2),
+  'http2-responses-memory': () => inMemory('http2-responses-memory', 'http2-responses'),
+  'http2-responses': () => byProcesses('http2-responses', 'http2-responses', 1),
 };
 
 const { values } = parseArgs({ options: {

@@ -1,34 +1,29 @@
-import { once } from 'node:events';
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import type { Listening, Transport } from './transport.ts';
 
 /** An upstream that says bytes which were laid down, in segments of their own. What it reads of requests is up to `serve`. */
 export class ScriptedUpstream {
-  readonly port: number;
-  readonly #listener: Server;
+  #listening!: Listening;
   readonly #open = new Set<Socket>();
 
-  private constructor(listener: Server, serve: (socket: Socket) => void) {
-    this.#listener = listener;
-    this.port = (listener.address() as AddressInfo).port;
-    listener.on('connection', (socket) => {
-      this.#open.add(socket);
+  static async start(transport: Transport, serve: (socket: Socket) => void): Promise<ScriptedUpstream> {
+    const upstream = new ScriptedUpstream();
+    upstream.#listening = await transport.listen((socket) => {
+      upstream.#open.add(socket);
       socket.on('error', () => {});
-      socket.once('close', () => this.#open.delete(socket));
+      socket.once('close', () => upstream.#open.delete(socket));
       serve(socket);
     });
+    return upstream;
   }
 
-  static async start(serve: (socket: Socket) => void): Promise<ScriptedUpstream> {
-    const listener = createServer({ allowHalfOpen: true, noDelay: true });
-    listener.listen(0, '127.0.0.1');
-    await once(listener, 'listening');
-    return new ScriptedUpstream(listener, serve);
+  get port(): number {
+    return this.#listening.port;
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
     for (const socket of this.#open) socket.destroy();
-    this.#listener.close();
-    await once(this.#listener, 'close');
+    return this.#listening.close();
   }
 }
 

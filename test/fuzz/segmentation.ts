@@ -1,4 +1,4 @@
-import type { Choice } from './choice.ts';
+import { Choice } from './choice.ts';
 
 /** Places at which bytes are cut, in one of the ways that find faults: at one place, around line ends, in equal or random pieces, byte by byte. */
 export function chooseCuts(choice: Choice, bytes: Uint8Array): number[] {
@@ -21,6 +21,23 @@ export function chooseCuts(choice: Choice, bytes: Uint8Array): number[] {
       return Array.from({ length: choice.between(2, 12) }, () => choice.between(1, length - 1));
   }
 }
+
+/** Where these bytes are cut. */
+export type Cuts = (bytes: Uint8Array) => readonly number[];
+
+/** By choice; now and then not at all. */
+export function cutsBySeed(seed: number): Cuts {
+  const choice = new Choice(seed);
+  return (bytes) => (choice.once(4) ? [] : chooseCuts(choice, bytes));
+}
+
+/** In two, at every place of so many bytes. */
+export function everyCut(length: number): Cuts[] {
+  return Array.from({ length: Math.max(0, length - 1) }, (_, at) => () => [at + 1]);
+}
+
+/** Bytes that are cut at every place, where a case costs little. */
+export const everyCutMax = 220;
 
 export function cutAt(bytes: Uint8Array, places: readonly number[]): Uint8Array[] {
   const sorted = [...new Set(places)].filter((at) => at > 0 && at < bytes.length).sort((a, b) => a - b);

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer as createHttpServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http';
-import { createServer, type AddressInfo, type Server } from 'node:net';
+import type { Socket } from 'node:net';
+import type { Listening, Transport } from '../transport.ts';
 import { pairUp, type ReadRequest } from '../witness/account.ts';
 import type { CapturedStream } from '../witness/jury.ts';
 import { TappedSocket } from '../witness/tapped-socket.ts';
@@ -14,22 +15,19 @@ export interface SeenRequest extends ReadRequest {
 
 /** Answers each request by its token alone, so that a client knows what to expect, and keeps all that came, as bytes and as Node reads it. */
 export class EchoUpstream {
-  readonly port: number;
   /** Whole requests by the first half of their tokens. */
   readonly complete = new Map<string, SeenRequest[]>();
   /** Heads that came, whether the rest did or not: tokens by their first half. */
   readonly begun = new Map<string, string[]>();
   /** Of connections that have ended. */
   readonly streams: CapturedStream[] = [];
-  readonly #listener: Server;
+  #listening!: Listening;
   readonly #http: HttpServer;
   readonly #progress = new WeakMap<object, { begun: number; complete: number; broken: boolean }>();
   readonly #open = new Set<TappedSocket>();
 
-  private constructor(listener: Server, http: HttpServer) {
-    this.#listener = listener;
+  private constructor(http: HttpServer) {
     this.#http = http;
-    this.port = (listener.address() as AddressInfo).port;
     http.maxHeadersCount = 5000;
     http.on('request', (request, response) => this.#serve(request, response));
     http.on('checkExpectation', (request, response) => this.#serve(request, response));
@@ -38,24 +36,28 @@ export class EchoUpstream {
       if (progress) progress.broken = true;
       socket.destroy();
     });
-    listener.on('connection', (socket) => {
-      const tapped = new TappedSocket(socket);
-      const progress = { begun: 0, complete: 0, broken: false };
-      this.#progress.set(tapped, progress);
-      this.#open.add(tapped);
-      tapped.once('close', () => {
-        this.#open.delete(tapped);
-        if (tapped.received.length > 0) this.streams.push({ bytes: Buffer.concat(tapped.received), clean: progress.begun === progress.complete && !progress.broken });
-      });
-      http.emit('connection', tapped);
-    });
   }
 
-  static async start(): Promise<EchoUpstream> {
-    const listener = createServer({ allowHalfOpen: true, noDelay: true });
-    listener.listen(0, '127.0.0.1');
-    await once(listener, 'listening');
-    return new EchoUpstream(listener, createHttpServer({ maxHeaderSize: 1 << 20, keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0, connectionsCheckingInterval: 1 << 30 }));
+  static async start(transport: Transport): Promise<EchoUpstream> {
+    const upstream = new EchoUpstream(createHttpServer({ maxHeaderSize: 1 << 20, keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0, connectionsCheckingInterval: 1 << 30 }));
+    upstream.#listening = await transport.listen((socket) => upstream.#take(socket));
+    return upstream;
+  }
+
+  get port(): number {
+    return this.#listening.port;
+  }
+
+  #take(socket: Socket): void {
+    const tapped = new TappedSocket(socket);
+    const progress = { begun: 0, complete: 0, broken: false };
+    this.#progress.set(tapped, progress);
+    this.#open.add(tapped);
+    tapped.once('close', () => {
+      this.#open.delete(tapped);
+      if (tapped.received.length > 0) this.streams.push({ bytes: Buffer.concat(tapped.received), clean: progress.begun === progress.complete && !progress.broken });
+    });
+    this.#http.emit('connection', tapped);
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
@@ -90,8 +92,7 @@ export class EchoUpstream {
 
   async close(): Promise<void> {
     await this.drop();
-    this.#listener.close();
-    await once(this.#listener, 'close');
+    await this.#listening.close();
     this.#http.close();
   }
 }

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { play, ScriptedUpstream } from '../scripted-upstream.ts';
+import type { Transport } from '../transport.ts';
 import { tokenPattern } from './request-generator.ts';
 
 /** What to answer, in which pieces, and whether the connection ends then. */
@@ -17,9 +18,9 @@ export class HostileUpstream {
   readonly reused: string[] = [];
   #scripted!: ScriptedUpstream;
 
-  static async start(): Promise<HostileUpstream> {
+  static async start(transport: Transport): Promise<HostileUpstream> {
     const upstream = new HostileUpstream();
-    upstream.#scripted = await ScriptedUpstream.start((socket) => upstream.#serve(socket));
+    upstream.#scripted = await ScriptedUpstream.start(transport, (socket) => upstream.#serve(socket));
     return upstream;
   }
 

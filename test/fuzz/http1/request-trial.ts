@@ -1,9 +1,8 @@
-import { RawClient } from '../../processes/raw-client.ts';
-import { Choice } from '../choice.ts';
 import { clientPatienceMs, type GatewayTrial, type GatewayUnderFuzz } from '../gateway-layer.ts';
 import { caseName, type CorpusEntry, type FuzzFinding } from '../layer.ts';
-import { chooseCuts, cutAt } from '../segmentation.ts';
+import { cutAt, cutsBySeed, everyCut, everyCutMax, type Cuts } from '../segmentation.ts';
 import { TokenPrefixes } from '../token-prefixes.ts';
+import type { Transport } from '../transport.ts';
 import { readAnswers } from './answer-reader.ts';
 import { generateConversation, type Conversation } from './conversation.ts';
 import { EchoUpstream } from './echo-upstream.ts';
@@ -21,8 +20,8 @@ export class Http1RequestTrial implements GatewayTrial {
     this.upstream = upstream;
   }
 
-  static async start(layer: string): Promise<Http1RequestTrial> {
-    return new Http1RequestTrial(layer, await EchoUpstream.start());
+  static async start(layer: string, transport: Transport): Promise<Http1RequestTrial> {
+    return new Http1RequestTrial(layer, await EchoUpstream.start(transport));
   }
 
   judge(seed: number, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
@@ -48,31 +47,35 @@ export class Http1RequestTrial implements GatewayTrial {
 
   /** The same bytes under other tokens and cut in another way come to the same. */
   async #twice(conversation: Conversation, seed: number, gateway: GatewayUnderFuzz): Promise<string> {
-    const first = await this.#run(conversation, seed ^ 0x3779_b9, gateway);
+    const first = await this.#run(conversation, cutsBySeed(seed ^ 0x3779_b9), gateway);
     const problem = judgeOutcome(first);
     if (problem !== '') return problem;
-    const second = await this.#run(conversation, seed ^ 0x1a2b_3c4d, gateway);
-    const again = judgeOutcome(second);
-    if (again !== '') return `cut again: ${again}`;
-    const different = differentOutcome(first, second);
-    return different === '' ? '' : `depends on segments: ${different}`;
+    const further = gateway.exhaustive && conversation.text.length <= everyCutMax ? everyCut(conversation.text.length) : [cutsBySeed(seed ^ 0x1a2b_3c4d)];
+    for (const [nth, cuts] of further.entries()) {
+      const again = await this.#run(conversation, cuts, gateway);
+      const verdict = judgeOutcome(again);
+      if (verdict !== '') return `cut again (${nth}): ${verdict}`;
+      const different = differentOutcome(first, again);
+      if (different !== '') return `depends on segments (${nth}): ${different}`;
+    }
+    return '';
   }
 
   /** Each run has tokens of its own. */
-  async #run(conversation: Conversation, cutSeed: number, gateway: GatewayUnderFuzz): Promise<Outcome> {
+  async #run(conversation: Conversation, cuts: Cuts, gateway: GatewayUnderFuzz): Promise<Outcome> {
     const outcome = await gateway.undisturbed.run(() => {
       const prefix = this.#prefixes.next();
-      return this.#send({ ...conversation, prefix, text: conversation.text.replaceAll(conversation.prefix, prefix) }, new Choice(cutSeed), gateway.port);
+      return this.#send({ ...conversation, prefix, text: conversation.text.replaceAll(conversation.prefix, prefix) }, cuts, gateway);
     }, disturbanceOf);
     gateway.outcomes.countAnswers(outcome.read.answers, outcome.plan.requests.length);
     return outcome;
   }
 
-  async #send(conversation: Conversation, choice: Choice, port: number): Promise<Outcome> {
+  async #send(conversation: Conversation, cuts: Cuts, gateway: GatewayUnderFuzz): Promise<Outcome> {
     const bytes = Buffer.from(conversation.text, 'latin1');
     const plan = planOf(bytes);
-    const client = await RawClient.open(port);
-    await client.writePieces(choice.once(4) ? [bytes] : cutAt(bytes, chooseCuts(choice, bytes)));
+    const client = await gateway.open();
+    await client.writePieces(cutAt(bytes, cuts(bytes)));
     client.socket.end();
     const ended = await client.untilClosed(clientPatienceMs);
     const methods = plan.requests.map(({ method }) => method);

@@ -1,9 +1,9 @@
 import { MessageReader, type ReadMessage } from '@remora/http/message-reader';
-import { RawClient } from '../../processes/raw-client.ts';
 import { Choice } from '../choice.ts';
 import { clientPatienceMs, type GatewayTrial, type GatewayUnderFuzz } from '../gateway-layer.ts';
 import { caseName, type CorpusEntry, type FuzzFinding } from '../layer.ts';
-import { chooseCuts, cutAt } from '../segmentation.ts';
+import { chooseCuts, cutAt, everyCut, everyCutMax, type Cuts } from '../segmentation.ts';
+import type { Transport } from '../transport.ts';
 import type { Disturbance } from '../undisturbed.ts';
 import { headerOf, readAnswers, type ReadAnswer, type ReadAnswers } from './answer-reader.ts';
 import { isRefusal, isShed } from './exchange-verdict.ts';
@@ -15,14 +15,16 @@ import { generateResponse } from './response-generator.ts';
 /** Answers of HTTP/1.1 upstreams, good and hostile: a client gets the answer, a refusal, or a connection that breaks; never another's answer. */
 export class Http1ResponseTrial implements GatewayTrial {
   readonly upstream: HostileUpstream;
+  readonly #layer: string;
   #tokens = 0;
 
-  private constructor(upstream: HostileUpstream) {
+  private constructor(layer: string, upstream: HostileUpstream) {
+    this.#layer = layer;
     this.upstream = upstream;
   }
 
-  static async start(): Promise<Http1ResponseTrial> {
-    return new Http1ResponseTrial(await HostileUpstream.start());
+  static async start(layer: string, transport: Transport): Promise<Http1ResponseTrial> {
+    return new Http1ResponseTrial(layer, await HostileUpstream.start(transport));
   }
 
   judge(seed: number, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
@@ -39,15 +41,19 @@ export class Http1ResponseTrial implements GatewayTrial {
   }
 
   async #judge(texts: readonly string[], seed: number, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
-    const played = await gateway.undisturbed.run(() => this.#play(texts, seed, gateway.port), disturbanceOf);
-    gateway.outcomes.countAnswers(played.read.answers, played.scripted.length);
-    const problem = played.read.unreadable === '' ? this.#compare(played) : `the client cannot read the answer: ${JSON.stringify(played.read.unreadable)}`;
-    if (problem === '') return [];
-    return [{ entry: { layer: 'http1-responses', name: caseName(texts.join('')), seed, bytes: texts.join('\n---\n'), setting: { answers: texts } }, problem }];
+    const longest = Math.max(...texts.map((text) => text.length));
+    const ways: readonly (Cuts | null)[] = gateway.exhaustive && longest <= everyCutMax ? [null, ...everyCut(longest)] : [null];
+    for (const cuts of ways) {
+      const played = await gateway.undisturbed.run(() => this.#play(texts, seed, cuts, gateway), disturbanceOf);
+      gateway.outcomes.countAnswers(played.read.answers, played.scripted.length);
+      const problem = played.read.unreadable === '' ? this.#compare(played) : `the client cannot read the answer: ${JSON.stringify(played.read.unreadable)}`;
+      if (problem !== '') return [{ entry: { layer: this.#layer, name: caseName(texts.join('')), seed, bytes: texts.join('\n---\n'), setting: { answers: texts } }, problem }];
+    }
+    return [];
   }
 
   /** A pipeline of requests, each answered as its text says. Marks in the texts become tokens that nobody else has. */
-  async #play(texts: readonly string[], seed: number, port: number): Promise<Played> {
+  async #play(texts: readonly string[], seed: number, cuts: Cuts | null, gateway: GatewayUnderFuzz): Promise<Played> {
     const choice = new Choice(seed ^ 0x1234_567);
     const scripted = texts.map((text) => {
       const token = (++this.#tokens).toString(16).padStart(16, '0');
@@ -56,10 +62,10 @@ export class Http1ResponseTrial implements GatewayTrial {
       // What comes behind a whole answer comes with its end: later, nobody could tell it from the answer to the next request.
       const together = (meaning.kind === 'whole' && !meaning.clean) || choice.once(3);
       const spoils = meaning.kind !== 'whole' || !meaning.clean;
-      this.upstream.scripts.set(token, { pieces: together ? [bytes] : cutAt(bytes, chooseCuts(choice, bytes)), ends: spoils, spoils });
+      this.upstream.scripts.set(token, { pieces: together ? [bytes] : cutAt(bytes, cuts === null ? chooseCuts(choice, bytes) : cuts(bytes)), ends: spoils, spoils });
       return { token, bytes, meaning };
     });
-    const client = await RawClient.open(port);
+    const client = await gateway.open();
     client.write(scripted.map(({ token }) => `GET ${tokenPath(token)} HTTP/1.1\r\nHost: app\r\n\r\n`).join(''));
     client.socket.end();
     const ended = await client.untilClosed(clientPatienceMs);
@@ -74,10 +80,12 @@ export class Http1ResponseTrial implements GatewayTrial {
     if (strangers.length > 0) return `bytes of ${strangers[0]}, which is another client's`;
     const { reused } = this.upstream;
     if (reused.length > 0) return `a request was sent on a connection that was spoiled: ${reused.splice(0).join()}`;
+    const before = answers.at(-1);
     for (const [n, { token, meaning }] of scripted.entries()) {
       const answer = answers[n];
-      const before = answers.at(-1);
-      if (answer === undefined) return before !== undefined && (!before.complete || closes(before)) ? '' : `no answer to request ${n} (${token}), the connection ended ${ended === 'end' ? 'in an orderly way' : 'with a reset'}`;
+      // What breaks a body breaks the client's connection, and a reset takes along what the client has not read.
+      const swept = ended === 'reset' && scripted.slice(n).some(({ meaning: { kind } }) => kind === 'head');
+      if (answer === undefined) return swept || (before !== undefined && (!before.complete || closes(before))) ? '' : `no answer to request ${n} (${token}), the connection ended ${ended === 'end' ? 'in an orderly way' : 'with a reset'}`;
       const problem = judgeAnswer(meaning, answer, token);
       if (problem !== '') return `answer ${n}: ${problem}`;
     }

@@ -1,5 +1,5 @@
 import { HeaderBlockReader, fieldsOf } from '@remora/http/http2/testdata/header-block-reader';
-import { RawClient } from '../../processes/raw-client.ts';
+import type { RawClient } from '../../processes/raw-client.ts';
 
 /** What a client saw of one of its streams. */
 export interface SeenStream {
@@ -16,12 +16,8 @@ export interface SeenStream {
 export class FrameClient {
   readonly #client: RawClient;
 
-  private constructor(client: RawClient) {
+  constructor(client: RawClient) {
     this.#client = client;
-  }
-
-  static async open(port: number): Promise<FrameClient> {
-    return new FrameClient(await RawClient.open(port));
   }
 
   async send(pieces: readonly Uint8Array[]): Promise<void> {

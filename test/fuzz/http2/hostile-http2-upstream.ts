@@ -3,6 +3,7 @@ import { frame, prefaceBytes, settings, settingsAck, windowUpdate } from '@remor
 import { HeaderBlockReader } from '@remora/http/http2/testdata/header-block-reader';
 import { tokenPattern } from '../http1/request-generator.ts';
 import { play, ScriptedUpstream } from '../scripted-upstream.ts';
+import type { Transport } from '../transport.ts';
 
 /** Frames for the request with this token, on this stream. */
 export type FrameScript = (streamId: number, connection: HostileConnection) => readonly Uint8Array[];
@@ -17,9 +18,9 @@ export class HostileHttp2Upstream {
   readonly scripts = new Map<string, FrameScript>();
   #scripted!: ScriptedUpstream;
 
-  static async start(): Promise<HostileHttp2Upstream> {
+  static async start(transport: Transport): Promise<HostileHttp2Upstream> {
     const upstream = new HostileHttp2Upstream();
-    upstream.#scripted = await ScriptedUpstream.start((socket) => upstream.#serve(socket));
+    upstream.#scripted = await ScriptedUpstream.start(transport, (socket) => upstream.#serve(socket));
     return upstream;
   }
 

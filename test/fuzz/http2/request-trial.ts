@@ -1,12 +1,12 @@
 import { settings, windowUpdate } from '@remora/http/http2/testdata/frame-bytes';
-import { Choice } from '../choice.ts';
 import { clientPatienceMs, type GatewayTrial, type GatewayUnderFuzz } from '../gateway-layer.ts';
 import { digest, echoBody, EchoUpstream, type SeenRequest } from '../http1/echo-upstream.ts';
 import { isShed } from '../http1/exchange-verdict.ts';
 import { conserved } from '../http1/plan.ts';
 import { caseName, type CorpusEntry, type FuzzFinding } from '../layer.ts';
-import { chooseCuts, cutAt } from '../segmentation.ts';
+import { cutAt, cutsBySeed, everyCut, everyCutMax, type Cuts } from '../segmentation.ts';
 import { TokenPrefixes } from '../token-prefixes.ts';
+import type { Transport } from '../transport.ts';
 import type { Disturbance } from '../undisturbed.ts';
 import { FrameClient, type SeenStream } from './frame-client.ts';
 import { generateStreams, type StreamConversation, type StreamRequest } from './stream-generator.ts';
@@ -22,8 +22,8 @@ export class Http2RequestTrial implements GatewayTrial {
     this.upstream = upstream;
   }
 
-  static async start(layer: string): Promise<Http2RequestTrial> {
-    return new Http2RequestTrial(layer, await EchoUpstream.start());
+  static async start(layer: string, transport: Transport): Promise<Http2RequestTrial> {
+    return new Http2RequestTrial(layer, await EchoUpstream.start(transport));
   }
 
   replay(entry: CorpusEntry, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
@@ -32,32 +32,36 @@ export class Http2RequestTrial implements GatewayTrial {
 
   async judge(seed: number, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
     const { bytes, framesValid } = generateStreams(seed);
-    const problem = await this.#twice(seed, framesValid, gateway);
+    const problem = await this.#twice(seed, framesValid, bytes.length, gateway);
     return problem === '' ? [] : [{ entry: { layer: this.#layer, name: caseName(bytes), seed, bytes: bytes.toString('latin1'), setting: {} }, problem }];
   }
 
-  async #twice(seed: number, framesValid: boolean, gateway: GatewayUnderFuzz): Promise<string> {
-    const first = await this.#run(seed, seed ^ 0x1111, gateway);
-    if (first.problem !== '' || !framesValid) return first.problem;
-    const second = await this.#run(seed, seed ^ 0x2222, gateway);
-    if (second.problem !== '') return `cut again: ${second.problem}`;
-    return first.text === second.text ? '' : `depends on segments: ${first.text} | ${second.text}`;
+  async #twice(seed: number, framesValid: boolean, length: number, gateway: GatewayUnderFuzz): Promise<string> {
+    const first = await this.#run(seed, cutsBySeed(seed ^ 0x1111), gateway);
+    if (first.problem !== '') return first.problem;
+    const further = gateway.exhaustive && length <= everyCutMax ? everyCut(length) : [cutsBySeed(seed ^ 0x2222)];
+    for (const [nth, cuts] of framesValid ? further.entries() : []) {
+      const again = await this.#run(seed, cuts, gateway);
+      if (again.problem !== '') return `cut again (${nth}): ${again.problem}`;
+      if (first.text !== again.text) return `depends on segments (${nth}): ${first.text} | ${again.text}`;
+    }
+    return '';
   }
 
   /** Each run has tokens of its own. */
-  async #run(seed: number, cutSeed: number, gateway: GatewayUnderFuzz): Promise<{ readonly problem: string; readonly text: string }> {
+  async #run(seed: number, cuts: Cuts, gateway: GatewayUnderFuzz): Promise<{ readonly problem: string; readonly text: string }> {
     const { conversation, streams, goAway, complete } = await gateway.undisturbed.run(() => {
       const prefix = this.#prefixes.next();
-      return this.#send(generateStreams(seed, prefix), new Choice(cutSeed), gateway.port);
+      return this.#send(generateStreams(seed, prefix), cuts, gateway);
     }, disturbanceOf);
     for (const { streamId } of conversation.requests) gateway.outcomes.count(outcomeOf(streams.get(streamId), goAway));
     return { problem: judgeConnection(conversation, streams, goAway, complete), text: textOf(conversation.requests, streams) };
   }
 
-  async #send(conversation: StreamConversation, choice: Choice, port: number): Promise<Sent> {
+  async #send(conversation: StreamConversation, cuts: Cuts, gateway: GatewayUnderFuzz): Promise<Sent> {
     const { requests, framesValid, prefix, bytes } = conversation;
-    const client = await FrameClient.open(port);
-    await client.send(choice.once(4) ? [bytes] : cutAt(bytes, chooseCuts(choice, bytes)));
+    const client = new FrameClient(await gateway.open());
+    await client.send(cutAt(bytes, cuts(bytes)));
     if (framesValid) {
       await client.send([Buffer.concat([settings([4, 1_000_000]), windowUpdate(0, 1_000_000)])]);
       await client.untilResolved(requests.filter(({ cancelled }) => !cancelled).map(({ streamId }) => streamId), clientPatienceMs);

@@ -1,4 +1,3 @@
-import { RawClient } from '../../processes/raw-client.ts';
 import { Choice } from '../choice.ts';
 import { clientPatienceMs, type GatewayTrial, type GatewayUnderFuzz } from '../gateway-layer.ts';
 import { headerOf, readAnswers, type ReadAnswer, type ReadAnswers } from '../http1/answer-reader.ts';
@@ -6,6 +5,7 @@ import { isRefusal, isShed } from '../http1/exchange-verdict.ts';
 import { conserved } from '../http1/plan.ts';
 import { tokenPath } from '../http1/request-generator.ts';
 import { caseName, type CorpusEntry, type FuzzFinding } from '../layer.ts';
+import type { Transport } from '../transport.ts';
 import { HostileHttp2Upstream, type HostileConnection } from './hostile-http2-upstream.ts';
 import { generateResponseFrames, type FramedResponse } from './response-frames.ts';
 
@@ -15,14 +15,16 @@ import { generateResponseFrames, type FramedResponse } from './response-frames.t
  */
 export class Http2ResponseTrial implements GatewayTrial {
   readonly upstream: HostileHttp2Upstream;
+  readonly #layer: string;
   #tokens = 0;
 
-  private constructor(upstream: HostileHttp2Upstream) {
+  private constructor(layer: string, upstream: HostileHttp2Upstream) {
+    this.#layer = layer;
     this.upstream = upstream;
   }
 
-  static async start(): Promise<Http2ResponseTrial> {
-    return new Http2ResponseTrial(await HostileHttp2Upstream.start());
+  static async start(layer: string, transport: Transport): Promise<Http2ResponseTrial> {
+    return new Http2ResponseTrial(layer, await HostileHttp2Upstream.start(transport));
   }
 
   judge(seed: number, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
@@ -34,15 +36,15 @@ export class Http2ResponseTrial implements GatewayTrial {
   }
 
   async #judge(seed: number, chaos: boolean, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
-    const played = await gateway.undisturbed.run(() => this.#play(seed, chaos, gateway.port), ({ read: { answers } }) => ({ sheds: answers.filter(isShed).length, endsKeepAlive: false }));
+    const played = await gateway.undisturbed.run(() => this.#play(seed, chaos, gateway), ({ read: { answers } }) => ({ sheds: answers.filter(isShed).length, endsKeepAlive: false }));
     gateway.outcomes.countAnswers(played.read.answers, 1);
     const problem = this.#compare(played);
     if (problem === '') return [];
     const bytes = Buffer.concat(played.response?.frames ?? []).toString('latin1');
-    return [{ entry: { layer: 'http2-responses', name: caseName(`${seed} ${bytes}`), seed, bytes, setting: { chaos } }, problem }];
+    return [{ entry: { layer: this.#layer, name: caseName(`${seed} ${bytes}`), seed, bytes, setting: { chaos } }, problem }];
   }
 
-  async #play(seed: number, chaos: boolean, port: number): Promise<Played> {
+  async #play(seed: number, chaos: boolean, gateway: GatewayUnderFuzz): Promise<Played> {
     const token = (++this.#tokens).toString(16).padStart(16, '0');
     let response: FramedResponse | null = null;
     const connections: HostileConnection[] = [];
@@ -52,7 +54,7 @@ export class Http2ResponseTrial implements GatewayTrial {
       if (response.kind === 'connection') connection.broken = true;
       return response.frames;
     });
-    const client = await RawClient.open(port);
+    const client = await gateway.open();
     client.write(`GET ${tokenPath(token)} HTTP/1.1\r\nHost: app\r\n\r\n`);
     client.socket.end();
     const ended = await client.untilClosed(clientPatienceMs);
@@ -83,8 +85,8 @@ interface Played {
 function judgeAnswers(response: FramedResponse | null, answers: readonly ReadAnswer[], token: string, broken: boolean, ended: 'end' | 'reset'): string {
   if (answers.length > 1) return `${answers.length} answers to one request`;
   const [answer] = answers;
-  // Nothing has gone to the client: whatever the upstream did, there is something to tell.
-  if (answer === undefined) return `no answer, the connection ended ${ended === 'end' ? 'in an orderly way' : 'with a reset'}`;
+  // What breaks a body breaks the client's connection, and a reset takes along what the client has not read. Else there is something to tell.
+  if (answer === undefined) return ended === 'reset' && (response?.kind !== 'whole' || broken) ? '' : `no answer, the connection ended ${ended === 'end' ? 'in an orderly way' : 'with a reset'}`;
   if (isRefusal(answer) && answer.status === 504) return `waited for until ${headerOf(answer, 'x-remora-reason')}`;
   if (isRefusal(answer)) return response !== null && response.kind === 'whole' && !broken ? `a valid answer became ${answer.status} ${headerOf(answer, 'x-remora-reason')}` : '';
   if (response === null) return `nothing was answered, the client got ${answer.status}`;
