@@ -5,6 +5,7 @@ import type { ReasonCatalogue } from './reason-catalogue.ts';
 
 const codesMax = 32;
 const reasonsMax = 256;
+const grpcCodesMax = 18;
 
 /** A series as reported: sums since the sidecar's process started. */
 export function readCumulative(series: Series, reasons: ReasonCatalogue): TrafficCounts {
@@ -21,6 +22,7 @@ export function readCumulative(series: Series, reasons: ReasonCatalogue): Traffi
     counts.maxMs = latency.max;
   }
   for (const { status, count } of series.codes.slice(0, codesMax)) if (status >= 0 && status <= 999) counts.codes.set(status, Number(count));
+  for (const { status, count } of series.grpcCodes.slice(0, grpcCodesMax)) if (status < grpcCodesMax) counts.grpcCodes.set(status, Number(count));
   for (const { reason, kind, policy, shadow, count } of series.refusals.slice(0, reasonsMax)) {
     const id = reasons.idOf({ reason: reason.slice(0, 128), kind: kind.slice(0, 128), policy: policy.slice(0, 253), shadow });
     counts.reasons.set(id, (counts.reasons.get(id) ?? 0) + Number(count));
@@ -45,6 +47,7 @@ export function differenceOf(now: TrafficCounts, before: TrafficCounts | null): 
   for (let i = 0; i < bucketCount; i++) counts.latency[i] = grown(now.latency[i], base?.latency[i]);
   counts.maxMs = now.maxMs > (base?.maxMs ?? 0) ? now.maxMs : 0;
   for (const [status, count] of now.codes) addGrown(counts.codes, status, count, base?.codes.get(status));
+  for (const [code, count] of now.grpcCodes) addGrown(counts.grpcCodes, code, count, base?.grpcCodes.get(code));
   for (const [reason, count] of now.reasons) addGrown(counts.reasons, reason, count, base?.reasons.get(reason));
   return counts;
 }

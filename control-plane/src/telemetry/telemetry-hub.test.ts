@@ -19,7 +19,7 @@ function series(requests: number, change: Partial<Series> & { readonly ms?: numb
   for (let i = 0; i < requests; i++) observe(latency, ms);
   return {
     side: 'inbound', route: '', destination: '', requests: BigInt(requests), statusClasses: [0n, 0n, BigInt(requests - failed), 0n, 0n, BigInt(failed)],
-    codes: [{ status: 200, count: BigInt(requests - failed) }, { status: 503, count: BigInt(failed) }], bytesIn: 0n, bytesOut: 0n,
+    codes: [{ status: 200, count: BigInt(requests - failed) }, { status: 503, count: BigInt(failed) }], grpcCodes: [], bytesIn: 0n, bytesOut: 0n,
     latencyMs: toProtoHistogram(latency), refusals: [], retries: 0n, active: 0n, ...rest,
   };
 }
@@ -39,6 +39,15 @@ describe('telemetry', () => {
     hub.ingest(batch(3, [series(30, { failed: 3 })]), peer);
     hub.ingest(batch(2, [series(20)]), peer);
     expect(hub.summary({ service: 'orders' }).total).toMatchObject({ requests: 30, errors: 3, errorShare: 0.1, codes: { 200: 27, 503: 3 } });
+  });
+
+  test('counts gRPC calls by their code, also once they are history', () => {
+    const { hub, time } = fixture();
+    const calls = (ok: number, unavailable: number): Partial<Series> => ({ grpcCodes: [{ status: 0, count: BigInt(ok) }, { status: 14, count: BigInt(unavailable) }, { status: 17, count: 1n }, { status: 99, count: 5n }] });
+    hub.ingest(batch(1, [series(10, calls(8, 1))]), peer);
+    time.advance(60_000);
+    hub.ingest(batch(2, [series(30, calls(20, 9))]), peer);
+    expect(hub.top({ by: 'subject', windowMs: 600_000 })).toMatchObject([{ grpcCodes: { OK: 20, UNAVAILABLE: 9, other: 1 } }]);
   });
 
   test('takes nothing for new that an old process counted before this control plane knew it', () => {

@@ -69,6 +69,8 @@ export interface Traffic {
   /** Index 0: no status; 1 to 5: classes. */
   readonly statusClasses: readonly number[];
   readonly codes: Readonly<Record<string, number>>;
+  /** Calls of gRPC and gRPC-Web by the name of their code: `OK`, `UNAVAILABLE` …, `other`. */
+  readonly grpcCodes: Readonly<Record<string, number>>;
   readonly p50Ms: number;
   readonly p90Ms: number;
   readonly p99Ms: number;

@@ -13,6 +13,8 @@ export interface TrafficCounts {
   readonly latency: Float64Array;
   /** By status. */
   readonly codes: Map<number, number>;
+  /** By gRPC code; 17: codes that gRPC does not have. */
+  readonly grpcCodes: Map<number, number>;
   /** By number of a ReasonCatalogue. */
   readonly reasons: Map<number, number>;
 }
@@ -20,7 +22,7 @@ export interface TrafficCounts {
 export function createTrafficCounts(): TrafficCounts {
   return {
     requests: 0, classes: new Float64Array(6), bytesIn: 0, bytesOut: 0, retries: 0, sumMs: 0, maxMs: 0,
-    latency: new Float64Array(bucketCount), codes: new Map(), reasons: new Map(),
+    latency: new Float64Array(bucketCount), codes: new Map(), grpcCodes: new Map(), reasons: new Map(),
   };
 }
 
@@ -38,6 +40,7 @@ export function addTraffic(into: TrafficCounts, source: TrafficCounts, share = 1
     if (count > 0) into.latency[i] = (into.latency[i] ?? 0) + count * share;
   }
   for (const [status, count] of source.codes) into.codes.set(status, (into.codes.get(status) ?? 0) + count * share);
+  for (const [code, count] of source.grpcCodes) into.grpcCodes.set(code, (into.grpcCodes.get(code) ?? 0) + count * share);
   for (const [reason, count] of source.reasons) into.reasons.set(reason, (into.reasons.get(reason) ?? 0) + count * share);
 }
 

@@ -1,3 +1,4 @@
+import { grpcStatusName } from '@remora/http/grpc-status';
 import { quantileMs, upperBoundMs } from '@remora/telemetry/histogram';
 import type { RefusalCount, Traffic } from './telemetry-hub.ts';
 import type { ReasonCatalogue } from './reason-catalogue.ts';
@@ -10,6 +11,8 @@ export function trafficReport(counts: TrafficCounts, windowMs: number, active: n
   const maxMs = counts.maxMs > 0 ? counts.maxMs : highestBoundMs(counts.latency);
   const codes: Record<string, number> = {};
   for (const [status, count] of [...counts.codes].sort(([a], [b]) => a - b)) codes[status] = Math.round(count);
+  const grpcCodes: Record<string, number> = {};
+  for (const [code, count] of [...counts.grpcCodes].sort(([a], [b]) => a - b)) if (Math.round(count) > 0) grpcCodes[code > 16 ? 'other' : grpcStatusName(code)] = Math.round(count);
   return {
     requests,
     perSecond: windowMs > 0 ? round(counts.requests / (windowMs / 1_000)) : 0,
@@ -17,6 +20,7 @@ export function trafficReport(counts: TrafficCounts, windowMs: number, active: n
     errorShare: counts.requests > 0 ? round(errorsOf(counts) / counts.requests) : 0,
     statusClasses: [...counts.classes].map(Math.round),
     codes,
+    grpcCodes,
     p50Ms: round(quantileMs(counts.latency, 0.5, maxMs)),
     p90Ms: round(quantileMs(counts.latency, 0.9, maxMs)),
     p99Ms: round(quantileMs(counts.latency, 0.99, maxMs)),

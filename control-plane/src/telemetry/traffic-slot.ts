@@ -69,6 +69,7 @@ function writeRow(writer: VarintWriter, { series, span, counts }: TrafficRow): v
   body.put(Math.round(counts.maxMs * 1_000));
   writeBuckets(body, counts.latency);
   writePairs(body, counts.codes);
+  writePairs(body, counts.grpcCodes);
   writePairs(body, counts.reasons);
   const bytes = body.finish();
   writer.put(series);
@@ -111,6 +112,7 @@ function readRow(reader: VarintReader, series: number): TrafficRow {
     counts.latency[bucket] = reader.next();
   }
   readPairs(reader, counts.codes);
+  readPairs(reader, counts.grpcCodes);
   readPairs(reader, counts.reasons);
   return { series, span, counts };
 }

@@ -67,6 +67,7 @@ const columns: readonly Column[] = [
 function topText(answer: TopAnswer, session: Session, options: TopOptions): string {
   if (answer.items.length === 0) return `no requests in the last ${spanText(options.window)}\n`;
   const { style } = session;
+  const grpc = answer.items.some((row) => grpcText(row) !== '');
   const rows = answer.items.map((row) => [
     style.name(row.name),
     String(row.requests),
@@ -78,6 +79,16 @@ function topText(answer: TopAnswer, session: Session, options: TopOptions): stri
     bytesText(row.bytesIn),
     bytesText(row.bytesOut),
     String(row.active),
+    ...(grpc ? [grpcText(row)] : []),
   ]);
-  return renderTable(columns, rows, style.faint);
+  return renderTable(grpc ? [...columns, { title: 'GRPC' }] : columns, rows, style.faint);
 }
+
+/** The codes of its calls, the most frequent first. */
+function grpcText({ grpcCodes }: TopAnswer['items'][number]): string {
+  const codes = Object.entries(grpcCodes).sort(([, a], [, b]) => b - a);
+  const shown = codes.slice(0, grpcShown).map(([code, count]) => `${code} ${count}`).join(', ');
+  return codes.length > grpcShown ? `${shown} …` : shown;
+}
+
+const grpcShown = 4;

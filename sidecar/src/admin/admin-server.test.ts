@@ -73,7 +73,7 @@ describe('answers', () => {
     const counts = Array.from({ length: 200 }, () => 0);
     counts[0] = 2;
     fixture.dataPlane.series = [{
-      side: 'gateway', route: 'a"b', destination: 'orders', requests: 2, statusClasses: [0, 0, 2, 0, 0, 0], codes: new Map(), bytesIn: 0, bytesOut: 0,
+      side: 'gateway', route: 'a"b', destination: 'orders', requests: 2, statusClasses: [0, 0, 2, 0, 0, 0], codes: new Map(), grpcCodes: [1, ...Array<number>(13).fill(0), 6, 0, 0, 2], bytesIn: 0, bytesOut: 0,
       latency: { counts, sum: 0.02, max: 0.01 }, refusals: [{ reason: 'no-route', kind: '', policy: '', shadow: true, count: 4 }], retries: 1, active: 0,
       tunnels: { opened: 5, active: 2, messagesIn: 7, messagesOut: 8 },
     }];
@@ -81,6 +81,8 @@ describe('answers', () => {
     expect(text).toContain('remora_requests_total{side="gateway",route="a\\"b",destination="orders",class="2xx"} 2');
     expect(text).toContain('remora_tunnels_active{side="gateway",route="a\\"b",destination="orders"} 2');
     expect(text).toContain('remora_tunnel_messages_total{side="gateway",route="a\\"b",destination="orders",direction="out"} 8');
+    const calls = text.split('\n').filter((line) => line.startsWith('remora_grpc_calls_total{'));
+    expect(calls.map((line) => line.slice(line.indexOf('code=')))).toEqual(['code="OK"} 1', 'code="UNAVAILABLE"} 6', 'code="other"} 2']);
     expect(text).toContain('le="+Inf"} 2');
     expect(text).toContain('remora_refusals_total{side="gateway",route="a\\"b",destination="orders",reason="no-route",kind="",policy="",shadow="true"} 4');
     expect(text).toMatch(/# TYPE remora_request_duration_milliseconds histogram/);

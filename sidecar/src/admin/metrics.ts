@@ -1,4 +1,5 @@
 import { prometheusBoundsMs, toPrometheusBuckets } from '@remora/telemetry/histogram';
+import { grpcStatusName } from '@remora/http/grpc-status';
 import type { Metric } from 'prom-client';
 import type { ConfigStatus } from '../config/config-client.ts';
 import type { SeriesReading } from '../threads/data-plane.ts';
@@ -57,6 +58,7 @@ const single = (value: (sources: MetricSources) => number): Read => (_series, so
 /** Every metric of a sidecar; the page in docs and the dashboards go by these names. */
 export const metricTable: readonly MetricRow[] = [
   { name: 'remora_requests_total', type: 'counter', help: 'Requests by class of their status; none where no answer was sent. A switch of protocols is 1xx, a TCP connection that was made 2xx.', read: readClasses },
+  { name: 'remora_grpc_calls_total', type: 'counter', help: 'Calls of gRPC and gRPC-Web that ended with a code, by its name; `other` for codes that gRPC does not have. They are in `remora_requests_total` too.', read: readGrpcCodes },
   { name: 'remora_request_duration_milliseconds', type: 'histogram', help: 'From the request head to the end of the answer; of tunnels, to the switch or the connection.', read: readLatencies },
   { name: 'remora_refusals_total', type: 'counter', help: 'Requests that Remora refused or gave up on, by reason; shadow verdicts apart.', read: readRefusals },
   { name: 'remora_retries_total', type: 'counter', help: 'Attempts beyond the first.', read: perSeries((reading) => reading.retries) },
@@ -135,6 +137,13 @@ function readClasses(series: readonly SeriesReading[]): Sample[] {
   return series.flatMap((reading) => reading.statusClasses.flatMap((value, i) =>
     value === 0 && i !== 2 ? [] : [{ value, labels: { ...places(reading), class: i === 0 ? 'none' : `${i}xx` } }]));
 }
+
+function readGrpcCodes(series: readonly SeriesReading[]): Sample[] {
+  return series.flatMap((reading) => reading.grpcCodes.flatMap((value, code) =>
+    value === 0 ? [] : [{ value, labels: { ...places(reading), code: code > grpcCodeMax ? 'other' : grpcStatusName(code) } }]));
+}
+
+const grpcCodeMax = 16;
 
 function readMessages(series: readonly SeriesReading[]): Sample[] {
   return series.filter(({ tunnels }) => tunnels.opened > 0).flatMap((reading) => [

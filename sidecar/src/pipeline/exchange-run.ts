@@ -438,6 +438,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
   #count(): void {
     const retries = this.attempts > 1 ? this.attempts - 1 : 0;
     const live = this.#live;
+    if (this.grpcStatus >= 0) this.#row?.grpcEnded(this.grpcStatus);
     if (live === null) {
       this.#row?.ended(this.grpcStatus > 0 ? httpStatusOfGrpc(this.grpcStatus) : this.status, this.endedAt - this.startedAt, this.bytesIn, this.bytesOut, retries);
       return;

@@ -136,6 +136,11 @@ export class SeriesRow {
     this.#code(status);
   }
 
+  /** A call of gRPC or gRPC-Web ended with this code; beside `ended`. */
+  grpcEnded(code: number): void {
+    this.#add(grpcAt + (code <= grpcCodeMax ? code : grpcCodeMax + 1), 1);
+  }
+
   tunnelOpened(): void {
     this.#add(tunnelsAt, 1);
     this.#add(tunnelsActiveAt, 1);
@@ -177,6 +182,8 @@ export interface SeriesSum {
   requests: number;
   readonly statusClasses: number[];
   readonly codes: Map<number, number>;
+  /** By gRPC code; the last are codes that gRPC does not have. */
+  readonly grpcCodes: number[];
   bytesIn: number;
   bytesOut: number;
   retries: number;
@@ -192,7 +199,7 @@ export interface SeriesSum {
 
 export function emptySum(): SeriesSum {
   return {
-    requests: 0, statusClasses: [0, 0, 0, 0, 0, 0], codes: new Map(), bytesIn: 0, bytesOut: 0, retries: 0, active: 0, latencySum: 0, latencyMax: 0,
+    requests: 0, statusClasses: [0, 0, 0, 0, 0, 0], codes: new Map(), grpcCodes: Array.from({ length: grpcCount }, () => 0), bytesIn: 0, bytesOut: 0, retries: 0, active: 0, latencySum: 0, latencyMax: 0,
     buckets: Array.from({ length: bucketCount }, () => 0), tunnels: 0, tunnelsActive: 0, messagesIn: 0, messagesOut: 0,
   };
 }
@@ -215,6 +222,7 @@ export function addRow(values: Float64Array, index: number, sum: SeriesSum): voi
     const code = read(codesAt + 2 * i);
     sum.codes.set(code, (sum.codes.get(code) ?? 0) + count);
   }
+  for (let i = 0; i < grpcCount; i++) sum.grpcCodes[i] = (sum.grpcCodes[i] ?? 0) + read(grpcAt + i);
   for (let i = 0; i < bucketCount; i++) sum.buckets[i] = (sum.buckets[i] ?? 0) + read(bucketsAt + i);
   sum.tunnels += read(tunnelsAt);
   sum.tunnelsActive += read(tunnelsActiveAt);
@@ -243,7 +251,11 @@ const tunnelsAt = bucketsAt + bucketCount;
 const tunnelsActiveAt = tunnelsAt + 1;
 const messagesInAt = tunnelsAt + 2;
 const messagesOutAt = tunnelsAt + 3;
-const rowLength = tunnelsAt + 4;
+const grpcAt = tunnelsAt + 4;
+/** Codes that gRPC has, and one for all others. */
+const grpcCodeMax = 16;
+const grpcCount = grpcCodeMax + 2;
+const rowLength = grpcAt + grpcCount;
 
 const rowsBytes = rowsMax * rowLength * 8;
 

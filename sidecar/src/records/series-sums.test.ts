@@ -15,8 +15,11 @@ it('adds up the rows of all threads, and keeps those of the dead', () => {
     row.began();
     row.began();
     row.ended(200, 10, 100, 200, 1);
+    row.grpcEnded(0);
+    row.grpcEnded(16);
+    row.grpcEnded(999);
   }
-  const expected = { side: 'inbound', route: 'orders', requests: 2, statusClasses: [0, 0, 2, 0, 0, 0], bytesIn: 200, bytesOut: 400, retries: 2 };
+  const expected = { side: 'inbound', route: 'orders', requests: 2, statusClasses: [0, 0, 2, 0, 0, 0], bytesIn: 200, bytesOut: 400, retries: 2, grpcCodes: [2, ...Array<number>(15).fill(0), 2, 2] };
   const before = sums.read().find(({ route }) => route === 'orders');
   expect(before).toMatchObject({ ...expected, active: 2, latency: { sum: 20, max: 10 } });
   expect(before?.codes).toEqual(new Map([[200, 2]]));

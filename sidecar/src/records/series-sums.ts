@@ -96,6 +96,7 @@ export class SeriesSums {
       requests: sum.requests,
       statusClasses: sum.statusClasses,
       codes: sum.codes,
+      grpcCodes: sum.grpcCodes,
       bytesIn: sum.bytesIn,
       bytesOut: sum.bytesOut,
       latency: { counts: sum.buckets, sum: sum.latencySum, max: sum.latencyMax },
@@ -129,6 +130,7 @@ function addSource({ values, names }: SeriesSource, sums: Map<string, SeriesEntr
 function addSum(from: SeriesSum, to: SeriesSum): void {
   to.requests += from.requests;
   for (const [i, count] of from.statusClasses.entries()) to.statusClasses[i] = (to.statusClasses[i] ?? 0) + count;
+  for (const [code, count] of from.grpcCodes.entries()) to.grpcCodes[code] = (to.grpcCodes[code] ?? 0) + count;
   for (const [code, count] of from.codes) to.codes.set(code, (to.codes.get(code) ?? 0) + count);
   to.bytesIn += from.bytesIn;
   to.bytesOut += from.bytesOut;

@@ -26,12 +26,14 @@ function addUp(side: string, readings: readonly SeriesReading[]): SeriesReading 
   const latency = createHistogram();
   const statusClasses = [0, 0, 0, 0, 0, 0];
   const codes = new Map<number, number>();
+  const grpcCodes: number[] = [];
   const refusals = new Map<string, SeriesReading['refusals'][number]>();
   const sum = { requests: 0, bytesIn: 0, bytesOut: 0, retries: 0, active: 0 };
   const tunnels = { opened: 0, active: 0, messagesIn: 0, messagesOut: 0 };
   for (const reading of readings) {
     mergeHistogram(latency, reading.latency);
     for (const [i, count] of reading.statusClasses.entries()) statusClasses[i] = (statusClasses[i] ?? 0) + count;
+    for (const [code, count] of reading.grpcCodes.entries()) grpcCodes[code] = (grpcCodes[code] ?? 0) + count;
     for (const [code, count] of reading.codes) codes.set(code, (codes.get(code) ?? 0) + count);
     for (const each of reading.refusals) {
       const key = JSON.stringify([each.reason, each.kind, each.policy, each.shadow]);
@@ -49,7 +51,7 @@ function addUp(side: string, readings: readonly SeriesReading[]): SeriesReading 
   }
   const { counts } = latency;
   return {
-    side, route: overflowRoute, destination: '', ...sum, statusClasses, codes, refusals: [...refusals.values()],
+    side, route: overflowRoute, destination: '', ...sum, statusClasses, codes, grpcCodes, refusals: [...refusals.values()],
     latency: { counts: [...counts], sum: latency.sum, max: latency.max }, tunnels,
   };
 }

@@ -18,7 +18,7 @@ export function refusal(requestId: string, more: Partial<RefusalRecord> = {}): R
 
 function series(route: string, requests: number): SeriesReading {
   return {
-    side: 'inbound', route, destination: '', requests, statusClasses: [0, 0, requests, 0, 0, 0], codes: new Map([[200, requests]]), bytesIn: 1, bytesOut: 2,
+    side: 'inbound', route, destination: '', requests, statusClasses: [0, 0, requests, 0, 0, 0], codes: new Map([[200, requests]]), grpcCodes: [], bytesIn: 1, bytesOut: 2,
     latency: { counts: [0, requests], sum: requests, max: 1 }, refusals: [{ reason: 'x', kind: 'k', policy: 'p', shadow: false, count: 1 }], retries: 0, active: 1,
     tunnels: { opened: 0, active: 0, messagesIn: 0, messagesOut: 0 },
   };

@@ -14,6 +14,7 @@ export function toWireSeries(reading: SeriesReading): Series {
     requests: whole(reading.requests),
     statusClasses: reading.statusClasses.map(whole),
     codes: [...reading.codes].slice(0, codesMax).map(([status, count]) => ({ status, count: whole(count) })),
+    grpcCodes: reading.grpcCodes.flatMap((count, code) => (count > 0 ? [{ status: code, count: whole(count) }] : [])),
     bytesIn: whole(reading.bytesIn),
     bytesOut: whole(reading.bytesOut),
     latencyMs: toProtoHistogram(reading.latency),

@@ -130,6 +130,8 @@ export interface SeriesReading {
   /** Index 0: no status; 1 to 5: classes. */
   readonly statusClasses: readonly number[];
   readonly codes: ReadonlyMap<number, number>;
+  /** Calls of gRPC and gRPC-Web by their code, 0 to 16; index 17: codes that gRPC does not have. */
+  readonly grpcCodes: readonly number[];
   readonly bytesIn: number;
   readonly bytesOut: number;
   /** Bucket counts of the shared exponential layout (libs/telemetry/histogram.ts), and sum and maximum in ms. */

@@ -168,6 +168,7 @@ describe('gRPC', () => {
     // A gRPC error with HTTP 200 is an error in figures.
     const classes = rig.plane.readSeries()[0]?.statusClasses ?? [];
     expect([classes[2], (classes[4] ?? 0) + (classes[5] ?? 0)]).toEqual([0, 1]);
+    expect(rig.plane.readSeries()[0]?.grpcCodes.flatMap((count, index) => Array<number>(count).fill(index))).toEqual([code]);
   });
 
   it('a status after messages reaches the client behind them', async () => {

@@ -9,6 +9,7 @@ const trafficFields = {
   errorShare: z.number(),
   statusClasses: z.array(z.number()).describe('Index 0: no status; 1 to 5: classes'),
   codes: z.record(z.string(), z.number()),
+  grpcCodes: z.record(z.string(), z.number()).describe('Calls of gRPC and gRPC-Web by the name of their code: OK, UNAVAILABLE …, other'),
   p50Ms: z.number(), p90Ms: z.number(), p99Ms: z.number(), maxMs: z.number(),
   bytesIn: z.number(), bytesOut: z.number(),
   retries: z.number(),

@@ -63,6 +63,8 @@ export interface Series {
   retries: bigint;
   /** In progress now: not cumulative. */
   active: bigint;
+  /** Calls of gRPC and gRPC-Web by their code, 0 to 16; 17: codes that gRPC does not have. */
+  grpcCodes: CodeCount[];
 }
 
 export interface CodeCount {
@@ -492,6 +494,7 @@ function createBaseSeries(): Series {
     refusals: [],
     retries: 0n,
     active: 0n,
+    grpcCodes: [],
   };
 }
 
@@ -554,6 +557,9 @@ export const Series: MessageFns<Series> = {
         throw new globalThis.Error("value provided for field message.active of type uint64 too large");
       }
       writer.uint32(96).uint64(message.active);
+    }
+    for (const v of message.grpcCodes) {
+      CodeCount.encode(v!, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -677,6 +683,14 @@ export const Series: MessageFns<Series> = {
             message.active = reader.uint64() as bigint;
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.grpcCodes.push(CodeCount.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -717,6 +731,11 @@ export const Series: MessageFns<Series> = {
         : [],
       retries: isSet(object.retries) ? BigInt(object.retries) : 0n,
       active: isSet(object.active) ? BigInt(object.active) : 0n,
+      grpcCodes: globalThis.Array.isArray(object?.grpcCodes)
+        ? object.grpcCodes.map((e: any) => CodeCount.fromJSON(e))
+        : globalThis.Array.isArray(object?.grpc_codes)
+        ? object.grpc_codes.map((e: any) => CodeCount.fromJSON(e))
+        : [],
     };
   },
 
@@ -758,6 +777,9 @@ export const Series: MessageFns<Series> = {
     if (message.active !== 0n) {
       obj.active = message.active.toString();
     }
+    if (message.grpcCodes?.length) {
+      obj.grpcCodes = message.grpcCodes.map((e) => CodeCount.toJSON(e));
+    }
     return obj;
   },
 
@@ -780,6 +802,7 @@ export const Series: MessageFns<Series> = {
     message.refusals = object.refusals?.map((e) => ReasonCount.fromPartial(e)) || [];
     message.retries = (object.retries !== undefined && object.retries !== null) ? BigInt(object.retries) : 0n;
     message.active = (object.active !== undefined && object.active !== null) ? BigInt(object.active) : 0n;
+    message.grpcCodes = object.grpcCodes?.map((e) => CodeCount.fromPartial(e)) || [];
     return message;
   },
 };
