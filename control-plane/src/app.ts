@@ -2,6 +2,7 @@ import type { Clock, Timer, Timers } from '@remora/core/clock';
 import type { Random } from '@remora/core/random';
 import { formatVersion } from '@remora/core/version';
 import { claimedIdentity } from '@remora/identity/node-identity';
+import type { NodeIdentity } from '@remora/identity/node-identity';
 import { createModel } from '@remora/model/model';
 import type { Model } from '@remora/model/model';
 import { checkRegex } from '@remora/router/regex';
@@ -50,6 +51,8 @@ export interface ControlPlaneDeps {
   readonly soon: (run: () => void) => void;
   readonly log: ProcessLog;
   readonly retention: { readonly minAgeMs: number; readonly minEntries: number };
+  /** Who may speak for a sidecar; default: whoever says so. */
+  readonly nodeIdentity?: NodeIdentity;
 }
 
 /** How often history past retention is dropped, and when first: also a process that is restarted often does it. */
@@ -57,7 +60,7 @@ const compactEveryMs = 3_600_000;
 const compactFirstMs = 60_000;
 
 export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
-  const { store, clock, timers, random, soon, log } = deps;
+  const { store, clock, timers, random, soon, log, nodeIdentity = claimedIdentity } = deps;
   const alarm = (error: unknown): void => log.error('unexpected failure', { error: errorText(error) });
 
   // What documents mean.
@@ -65,9 +68,9 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   const planner = createPlanner({ kinds: authoringKinds, wireKinds, model });
   // Who is there. The registry comes first: the hub announces what it knows.
   const instances = createInstanceRegistry({ clock, timers, store, onStoreError: alarm });
-  const telemetry = createTelemetryHub({ clock, timers, identity: claimedIdentity });
+  const telemetry = createTelemetryHub({ clock, timers, identity: nodeIdentity });
   const hub = createPushHub({
-    clock, timers, random, soon, store, registry: instances, identity: claimedIdentity, onStoreError: alarm,
+    clock, timers, random, soon, store, registry: instances, identity: nodeIdentity, onStoreError: alarm,
     onBehind: (version) => log.warn('a sidecar knows a newer version than this store; was an old copy of the store put in place without `restore`?', { version: formatVersion(version) }),
   });
   const slices = createSlices({ clock, soon });

@@ -38,7 +38,7 @@ async function serve(argv: readonly string[], env: Environment): Promise<number>
   // Only what serves needs the server's libraries.
   const { startControlPlane } = await import('./running-control-plane.ts');
   const running = await startControlPlane(read.settings, { log: (line) => process.stderr.write(line) });
-  say({ event: 'listening', api: running.api, push: running.push });
+  say({ event: 'listening', api: running.api, push: running.push, ...(running.enrolment === '' ? {} : { enrolment: running.enrolment }) });
   await stopped;
   await running.stop();
   say({ event: 'stopped' });

@@ -9,7 +9,10 @@ import { createProcessLog } from './process-log.ts';
 import type { ProcessLog } from './process-log.ts';
 import { startGrpcPushServer } from './push/grpc-push-server.ts';
 import type { RunningGrpcPushServer } from './push/grpc-push-server.ts';
-import type { ControlPlaneSettings } from './settings/control-plane-settings.ts';
+import type { ControlPlaneIdentity } from './identity/control-plane-identity.ts';
+import type { RunningEnrolmentServer } from './identity/grpc-enrolment-server.ts';
+import type { Registry } from 'prom-client';
+import type { ControlPlaneSettings, IdentitySettings } from './settings/control-plane-settings.ts';
 import { databasePath } from './store/backup.ts';
 import { createMemoryStore } from './store/memory-store.ts';
 import { openSqliteStore } from './store/sqlite-store.ts';
@@ -21,30 +24,37 @@ import { createControlPlaneMetrics } from './telemetry/control-plane-metrics.ts'
 /** A control plane that listens. */
 export interface RunningControlPlane {
   readonly controlPlane: ControlPlane;
+  /** null: off. */
+  readonly identity: ControlPlaneIdentity | null;
   /** `127.0.0.1:8600`. */
   readonly api: string;
   readonly push: string;
+  /** '' without identity. */
+  readonly enrolment: string;
   stop(): Promise<void>;
 }
 
 /** Opens the store, loads the state, and listens on both ports. Throws where one of these fails; nothing is left open then. */
 export async function startControlPlane(settings: ControlPlaneSettings, output: { readonly log: (line: string) => void }): Promise<RunningControlPlane> {
   refuseBeyondLoopback(settings.apiHost);
-  refuseBeyondLoopback(settings.pushHost);
+  if (!settings.identity) refuseBeyondLoopback(settings.pushHost);
   const log = createProcessLog({ level: settings.logLevel, clock: systemClock, write: output.log });
   const store = openStore(settings, log);
+  const identity = await openIdentity(settings, store, log);
   const controlPlane = createControlPlane({
+    ...(identity && { nodeIdentity: identity.nodeIdentity }),
     store, log, clock: systemClock, timers: systemTimers, random: systemRandom, soon: setImmediate,
     retention: { minAgeMs: settings.retentionAgeMs, minEntries: settings.retentionRevisions },
   });
-  const closers: (() => Promise<void>)[] = [() => controlPlane.stop()];
+  const closers: (() => Promise<void>)[] = [() => controlPlane.stop(), async () => identity?.close()];
   const stop = async (): Promise<void> => {
     for (const close of closers.toReversed()) await close();
   };
   try {
     const metrics = createControlPlaneMetrics({ ...controlPlane, processMetrics: true });
     const apiMetrics = createApiMetrics(metrics.registry, { store, writePath: controlPlane.writePath, listeners: () => controlPlane.events.listeners() });
-    const routes = apiRoutes({ ...controlPlane, version: productVersion, metricsText: () => metrics.text() });
+    if (identity) await connectIdentity(identity, controlPlane, metrics.registry);
+    const routes = apiRoutes({ ...controlPlane, identity, version: productVersion, metricsText: () => metrics.text() });
     const api = createApiServer({ routes, observe: (seen) => apiMetrics.observe(seen), alarm: (error) => log.error('a request failed', { error: errorText(error) }) });
     closers.push(() => api.close());
     if (settings.otlpEndpoint !== '') {
@@ -55,18 +65,55 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
     // The API answers /livez and /readyz while the state is loaded.
     const apiPort = await api.listen({ host: settings.apiHost, port: settings.apiPort });
     await controlPlane.start();
-    const push = await listenForSidecars(controlPlane, settings);
+    const push = await listenForSidecars(controlPlane, settings, identity);
     closers.push(() => push.close());
-    return { controlPlane, api: hostPort(settings.apiHost, apiPort), push: hostPort(settings.pushHost, push.port), stop };
+    const enrolment = identity && settings.identity ? await listenForEnrolment(identity, settings.identity, log) : null;
+    if (enrolment) closers.push(() => enrolment.close());
+    return {
+      controlPlane, identity, stop, api: hostPort(settings.apiHost, apiPort), push: hostPort(settings.pushHost, push.port),
+      enrolment: enrolment && settings.identity ? hostPort(settings.identity.enrolmentHost, enrolment.port) : '',
+    };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function listenForSidecars({ hub, telemetry }: ControlPlane, { pushHost: host, pushPort: port }: ControlPlaneSettings): Promise<RunningGrpcPushServer> {
+async function listenForSidecars({ hub, telemetry }: ControlPlane, { pushHost: host, pushPort: port }: ControlPlaneSettings, identity: ControlPlaneIdentity | null): Promise<RunningGrpcPushServer> {
   try {
-    return await startGrpcPushServer({ hub, telemetry, host, port });
+    if (!identity) return await startGrpcPushServer({ hub, telemetry, host, port });
+    const { serverCredentials } = await import('./identity/server-credentials.ts');
+    return await startGrpcPushServer({ hub, telemetry, host, port, credentials: serverCredentials(identity.server, 'verified') });
+  } catch (error) {
+    throw new StartError('port', (error as Error).message, { cause: error });
+  }
+}
+
+/** null where the settings have none. What it needs is loaded only then. */
+async function openIdentity(settings: ControlPlaneSettings, store: Store, log: ProcessLog): Promise<ControlPlaneIdentity | null> {
+  if (!settings.identity) return null;
+  const { startIdentity } = await import('./identity/start-identity.ts');
+  try {
+    return startIdentity(settings.identity, { store, log, clock: systemClock, timers: systemTimers, random: systemRandom, soon: setImmediate, durable: settings.store === 'sqlite' });
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+/** The trust domain follows the Mesh document, as far as it may. */
+async function connectIdentity(identity: ControlPlaneIdentity, { writePath, store }: ControlPlane, registry: Registry): Promise<void> {
+  const [{ meshTrustDomain }, { createIdentityMetrics }] = await Promise.all([import('./identity/control-plane-identity.ts'), import('./identity/identity-metrics.ts')]);
+  createIdentityMetrics(registry, identity, systemClock);
+  writePath.onCommitted(({ changes }) => {
+    if (changes.some(({ key }) => key === 'Mesh/mesh')) identity.keeper.followMesh(meshTrustDomain(store));
+  });
+}
+
+async function listenForEnrolment(identity: ControlPlaneIdentity, { enrolmentHost: host, enrolmentPort: port }: IdentitySettings, log: ProcessLog): Promise<RunningEnrolmentServer> {
+  const { startEnrolmentServer } = await import('./identity/grpc-enrolment-server.ts');
+  try {
+    return await startEnrolmentServer({ enrolment: identity.enrolment, certificate: identity.server, host, port, alarm: (error) => log.error('an enrolment failed', { error: errorText(error) }) });
   } catch (error) {
     throw new StartError('port', (error as Error).message, { cause: error });
   }

@@ -1,5 +1,6 @@
 import type { Clock, Timers } from '@remora/core/clock';
 import type { Model } from '@remora/model/model';
+import type { ControlPlaneIdentity } from '../identity/control-plane-identity.ts';
 import type { Planner } from '../compile/planner.ts';
 import type { PushHub } from '../push/push-hub.ts';
 import type { Slices } from '../slices.ts';
@@ -20,6 +21,8 @@ export interface ApiPorts {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly slices: Slices;
+  /** null, or missing: every route of it answers that identity is off. */
+  readonly identity?: ControlPlaneIdentity | null;
   /** Product version, as status shows it. */
   readonly version: string;
 }

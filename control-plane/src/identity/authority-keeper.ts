@@ -84,7 +84,11 @@ export class AuthorityKeeper {
     this.#wantedTrustDomain = trustDomain ?? defaultTrustDomain;
     if (this.#wantedTrustDomain === this.#authority.trustDomain) return;
     if (this.#used) return this.#deps.log.error('the trust domain cannot be changed any more', { problem: this.problem });
-    this.#authority = this.#deps.readFiles ? this.#fromFiles() : this.#generate();
+    try {
+      this.#authority = this.#deps.readFiles ? this.#fromFiles() : this.#generate();
+    } catch (error) {
+      return this.#deps.log.error('the certificate authority cannot follow the trust domain of the Mesh document', { problem: (error as Error).message });
+    }
     this.#changed();
   }
 

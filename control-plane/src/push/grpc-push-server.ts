@@ -17,8 +17,8 @@ export interface GrpcPushServerOptions {
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
-  /** Without client certificates anybody who reaches the port can claim to be any sidecar: only loopback, unless this says so. */
-  readonly allowNonLoopback?: boolean;
+  /** TLS with client certificates. Without it anybody who reaches the port can claim to be any sidecar: only loopback then. */
+  readonly credentials?: ServerCredentials;
 }
 
 export interface RunningGrpcPushServer {
@@ -39,14 +39,14 @@ const options: ChannelOptions = {
 
 /** The push port over gRPC. Rejects where the address is refused or taken. */
 export async function startGrpcPushServer(spec: GrpcPushServerOptions): Promise<RunningGrpcPushServer> {
-  if (!isLoopback(spec.host) && spec.allowNonLoopback !== true) {
+  if (!isLoopback(spec.host) && spec.credentials === undefined) {
     throw new Error(`The push port may only listen on loopback while sidecars are not authenticated, not on ${spec.host}.`);
   }
   // What goes wrong is told by errors and counters; grpc-js would print it beside them.
   setLogVerbosity(logVerbosity.NONE);
   const server = new Server(options);
   server.addService(serviceDefinition, implement(spec));
-  const port = await bind(server, hostPort(spec.host, spec.port));
+  const port = await bind(server, hostPort(spec.host, spec.port), spec.credentials ?? ServerCredentials.createInsecure());
   return { host: spec.host, port, close: (graceMs = 1_000) => shutDown(server, hostPort(spec.host, port), graceMs) };
 }
 
@@ -160,9 +160,9 @@ function peerOf<A, B>(call: ServerDuplexStream<A, B>): PeerFacts {
   return { address: call.getPeer(), certificates: certificate ? [certificate.raw] : [] };
 }
 
-function bind(server: Server, address: string): Promise<number> {
+function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+    server.bindAsync(address, credentials, (error, port) => {
       if (error) reject(new Error(`The push port cannot listen on ${address}: ${error.message}`, { cause: error }));
       else resolve(port);
     });

@@ -15,6 +15,26 @@ export interface ControlPlaneSettings {
   /** OTLP over HTTP; '' for none. */
   readonly otlpEndpoint: string;
   readonly logLevel: LogLevel;
+  /** null: nobody on the push port is authenticated, and it listens on loopback only. */
+  readonly identity: IdentitySettings | null;
+}
+
+/** With `--identity mtls`. */
+export interface IdentitySettings {
+  readonly enrolmentHost: string;
+  /** 0 picks a free one. */
+  readonly enrolmentPort: number;
+  /** Text of the key that private keys are encrypted with in the store, from the environment; '' where there is none. Never logged. */
+  readonly encryptionKey: string;
+  /** File with that text; '' for none. */
+  readonly encryptionKeyFile: string;
+  /** `plain`: without a key, for a demo. */
+  readonly keyStorage: 'encrypted' | 'plain';
+  /** An authority of somebody else's making; both '' for one of our own. */
+  readonly authorityCertificateFile: string;
+  readonly authorityKeyFile: string;
+  /** How long after its certificate ended a sidecar can renew it. */
+  readonly recoveryMs: number;
 }
 
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;

@@ -15,7 +15,7 @@ describe('settings of the control plane', () => {
       ok: true,
       settings: {
         store: 'sqlite', dataDir: '/home/ana/.local/state/remora/control-plane', apiHost: '127.0.0.1', apiPort: 8600, pushHost: '127.0.0.1', pushPort: 8601,
-        retentionAgeMs: 2_592_000_000, retentionRevisions: 1_000, otlpEndpoint: '', logLevel: 'info',
+        retentionAgeMs: 2_592_000_000, retentionRevisions: 1_000, otlpEndpoint: '', logLevel: 'info', identity: null,
       },
     });
   });
@@ -54,6 +54,27 @@ describe('settings of the control plane', () => {
   ] as const)('a settings file: %s', (_name, read, message) => {
     const result = readSettings(['--settings', 's.json'], home, read);
     expect(result.ok ? '' : result.problems.map((problem) => problem.message).join()).toContain(message);
+  });
+
+  test('identity', () => {
+    const read = readSettings(['--identity', 'mtls', '--enrolment-port', '0', '--encryption-key-file', '/k'], home, noFile);
+    expect(read).toMatchObject({
+      ok: true,
+      settings: { identity: { enrolmentHost: '127.0.0.1', enrolmentPort: 0, encryptionKey: '', encryptionKeyFile: '/k', keyStorage: 'encrypted', authorityCertificateFile: '', authorityKeyFile: '', recoveryMs: 2_592_000_000 } },
+    });
+  });
+
+  test.each([
+    [['--key-storage', 'plain'], {}, '--key-storage', 'does nothing without --identity mtls'],
+    [['--identity', 'mtls', '--ca-key-file', '/k'], {}, '--ca-key-file', 'needs --ca-certificate-file beside it'],
+    [['--identity', 'mtls', '--encryption-key', 'planted'], {}, '--encryption-key', 'from the environment only (REMORA_CP_ENCRYPTION_KEY)'],
+    [['--identity', 'mtls', '--encryption-key-file', '/k'], { REMORA_CP_ENCRYPTION_KEY: 'planted' }, '--encryption-key-file', 'which one?'],
+    [['--identity', 'mtls', '--key-storage', 'plain'], { REMORA_CP_ENCRYPTION_KEY: 'planted' }, '--key-storage', 'which one?'],
+    [['--identity', 'tls'], {}, '--identity', 'expected one of off, mtls'],
+  ])('%s %s is refused', (argv, env, setting, message) => {
+    const read = readSettings(argv, { ...home, ...env }, noFile);
+    expect(read.ok ? [] : read.problems).toEqual([{ setting, message: expect.stringContaining(message) }]);
+    expect(JSON.stringify(read)).not.toContain('planted');
   });
 
   test('help and page name every setting; names are used once', () => {

@@ -37,8 +37,26 @@ export function readSettings(argv: readonly string[], env: Environment, readFile
     if ('value' in result) values.set(name, result.value);
     else problems.push({ setting: source?.setting ?? `--${name}`, message: `${JSON.stringify(text.slice(0, 100))}: expected ${result.expected}` });
   }
+  problems.push(...identityProblems(values, given));
   return problems.length > 0 ? { ok: false, problems } : { ok: true, settings: settingsOf(values) };
 }
+
+/** What does nothing without identity, or contradicts itself. */
+function identityProblems(values: ReadonlyMap<string, unknown>, given: ReadonlyMap<string, Given>): SettingProblem[] {
+  const problems: SettingProblem[] = [];
+  const fail = (name: string, message: string): void => void problems.push({ setting: given.get(name)?.setting ?? `--${name}`, message });
+  if (values.get('identity') === 'off') {
+    for (const name of identityNames) if (given.has(name)) fail(name, 'does nothing without --identity mtls');
+    return problems;
+  }
+  const [certificate, key] = [given.has('ca-certificate-file'), given.has('ca-key-file')];
+  if (certificate !== key) fail(certificate ? 'ca-certificate-file' : 'ca-key-file', `needs --ca-${certificate ? 'key' : 'certificate'}-file beside it`);
+  if (given.has('encryption-key') && given.has('encryption-key-file')) fail('encryption-key-file', 'there is a key in REMORA_CP_ENCRYPTION_KEY too: which one?');
+  if (values.get('key-storage') === 'plain' && (given.has('encryption-key') || given.has('encryption-key-file'))) fail('key-storage', 'plain, and there is an encryption key: which one?');
+  return problems;
+}
+
+const identityNames = ['enrolment-host', 'enrolment-port', 'encryption-key-file', 'key-storage', 'ca-certificate-file', 'ca-key-file', 'recovery-age'];
 
 function settingsOf(values: ReadonlyMap<string, unknown>): ControlPlaneSettings {
   // The table's parsers made them, so their types are known here.
@@ -55,6 +73,16 @@ function settingsOf(values: ReadonlyMap<string, unknown>): ControlPlaneSettings 
     retentionRevisions: number('retention-revisions'),
     otlpEndpoint: text('otlp-endpoint'),
     logLevel: text('log-level') as LogLevel,
+    identity: text('identity') === 'mtls' ? {
+      enrolmentHost: text('enrolment-host'),
+      enrolmentPort: number('enrolment-port'),
+      encryptionKey: text('encryption-key'),
+      encryptionKeyFile: text('encryption-key-file'),
+      keyStorage: text('key-storage') === 'plain' ? 'plain' : 'encrypted',
+      authorityCertificateFile: text('ca-certificate-file'),
+      authorityKeyFile: text('ca-key-file'),
+      recoveryMs: number('recovery-age'),
+    } : null,
   };
 }
 
@@ -69,6 +97,7 @@ function readArguments(argv: readonly string[], given: Map<string, Given>, probl
     }
     const text = match[2] ?? argv[++at];
     if (text === undefined) problems.push({ setting: word, message: 'has no value' });
+    else if (isEnvironmentOnly(name)) problems.push({ setting: `--${name}`, message: `is taken from the environment only (${environmentName(name)}): others can read arguments` });
     else if (given.has(name)) problems.push({ setting: word, message: 'is given twice' });
     else given.set(name, { setting: `--${name}`, text });
   }
@@ -99,7 +128,8 @@ function readSettingsFile(path: string, readFile: (path: string) => string, give
     return;
   }
   for (const [name, value] of Object.entries(content)) {
-    if (!isKnown(name) || name === 'settings') problems.push({ setting: `${path}: ${name}`, message: unknownText(name) });
+    if (isEnvironmentOnly(name)) problems.push({ setting: `${path}: ${name}`, message: `is taken from the environment only (${environmentName(name)})` });
+    else if (!isKnown(name) || name === 'settings') problems.push({ setting: `${path}: ${name}`, message: unknownText(name) });
     else if (typeof value !== 'string' && typeof value !== 'number') problems.push({ setting: `${path}: ${name}`, message: 'expected a text or a number' });
     else if (!given.has(name)) given.set(name, { setting: `${path}: ${name}`, text: String(value) });
   }
@@ -107,6 +137,10 @@ function readSettingsFile(path: string, readFile: (path: string) => string, give
 
 function isKnown(name: string): boolean {
   return settingTable.some((row) => row.name === name);
+}
+
+function isEnvironmentOnly(name: string): boolean {
+  return settingTable.some((row) => row.name === name && row.environmentOnly);
 }
 
 function unknownText(name: string): string {

@@ -9,6 +9,8 @@ export interface SettingRow {
   /** What holds without it, as it would be written; for `data-dir`, as text for people. */
   readonly defaultText: string;
   readonly help: string;
+  /** Not taken as an argument, which everybody on the host can read, nor from the settings file. */
+  readonly environmentOnly?: true;
   /** The value, or a sentence on what was expected. */
   readonly parse: (text: string) => { readonly value: unknown } | { readonly expected: string };
 }
@@ -36,12 +38,21 @@ export const settingTable: readonly SettingRow[] = [
   { name: 'data-dir', placeholder: 'DIR', defaultText: '$XDG_STATE_HOME/remora/control-plane', help: 'Folder of the database control-plane.db. One control plane at a time.', parse: text },
   { name: 'api-host', placeholder: 'ADDRESS', defaultText: '127.0.0.1', help: 'Address of the API. Loopback only, while it has no authentication.', parse: text },
   { name: 'api-port', placeholder: 'PORT', defaultText: '8600', help: 'Port of the API; 0 picks a free one.', parse: port },
-  { name: 'push-host', placeholder: 'ADDRESS', defaultText: '127.0.0.1', help: 'Address sidecars connect to. Loopback only, while they are not authenticated.', parse: text },
+  { name: 'push-host', placeholder: 'ADDRESS', defaultText: '127.0.0.1', help: 'Address sidecars connect to. Loopback only without --identity mtls.', parse: text },
   { name: 'push-port', placeholder: 'PORT', defaultText: '8601', help: 'Port sidecars connect to; 0 picks a free one.', parse: port },
   { name: 'retention-age', placeholder: 'DURATION', defaultText: '30d', help: 'History is kept at least this long.', parse: duration },
   { name: 'retention-revisions', placeholder: 'N', defaultText: '1000', help: 'History is kept for at least this many revisions, however old.', parse: count(1, 10_000_000) },
   { name: 'otlp-endpoint', placeholder: 'URL', defaultText: '', help: 'OTLP over HTTP: metrics go to URL/v1/metrics.', parse: url },
   { name: 'log-level', placeholder: 'LEVEL', defaultText: 'info', help: `Of the log on standard error: ${logLevels.join(', ')}.`, parse: oneOf(logLevels) },
+  { name: 'identity', placeholder: 'off|mtls', defaultText: 'off', help: 'mtls: sidecars have certificates of this control plane, and the push port takes nobody else. See docs/identity.md.', parse: oneOf(['off', 'mtls']) },
+  { name: 'enrolment-host', placeholder: 'ADDRESS', defaultText: '127.0.0.1', help: 'With identity: address where sidecars get their certificates.', parse: text },
+  { name: 'enrolment-port', placeholder: 'PORT', defaultText: '8602', help: 'With identity: port where sidecars get their certificates; 0 picks a free one.', parse: port },
+  { name: 'encryption-key', placeholder: 'KEY', defaultText: '', help: 'Encrypts private keys in the store: 32 bytes in base64 or hexadecimal. In the environment only.', parse: text, environmentOnly: true },
+  { name: 'encryption-key-file', placeholder: 'FILE', defaultText: '', help: 'File with that key.', parse: text },
+  { name: 'key-storage', placeholder: 'encrypted|plain', defaultText: 'encrypted', help: 'plain: private keys are kept without an encryption key, for a demo; whoever reads the store can be anybody.', parse: oneOf(['encrypted', 'plain']) },
+  { name: 'ca-certificate-file', placeholder: 'FILE', defaultText: '', help: 'PEM of another certificate authority: the certificate that signs first, then what leads to its root, with the root. Read again when it changes.', parse: text },
+  { name: 'ca-key-file', placeholder: 'FILE', defaultText: '', help: 'PEM of the key of --ca-certificate-file.', parse: text },
+  { name: 'recovery-age', placeholder: 'DURATION', defaultText: '30d', help: 'How long after its certificate ended a sidecar can still renew it.', parse: duration },
   { name: 'settings', placeholder: 'FILE', defaultText: '', help: 'JSON file with settings by name; arguments and environment are stronger.', parse: text },
 ];
 
@@ -51,7 +62,7 @@ export function environmentName(name: string): string {
 
 /** Text of `remora control-plane --help`. */
 export function settingsHelp(): string {
-  const rows = settingTable.map(({ name, placeholder, help, defaultText }) => `  --${name} ${placeholder}\n        ${help}${defaultText === '' ? '' : ` [${defaultText}]`}`);
+  const rows = settingTable.map(({ name, placeholder, help, defaultText, environmentOnly }) => `  ${environmentOnly ? `${environmentName(name)} (not --${name} )` : `--${name} ${placeholder}`}\n        ${help}${defaultText === '' ? '' : ` [${defaultText}]`}`);
   return [
     'Usage: remora control-plane [settings]',
     '       remora control-plane backup --data-dir DIR --to FILE',
@@ -79,7 +90,7 @@ export function settingsPage(): string {
     '',
     '| argument | environment | value | default | meaning |',
     '| --- | --- | --- | --- | --- |',
-    ...settingTable.map(({ name, placeholder, defaultText, help }) => `| \`--${name}\` | \`${environmentName(name)}\` | \`${cell(placeholder)}\` | ${cell(defaultText)} | ${cell(help)} |`),
+    ...settingTable.map(({ name, placeholder, defaultText, help, environmentOnly }) => `| ${environmentOnly ? 'none' : `\`--${name}\``} | \`${environmentName(name)}\` | \`${cell(placeholder)}\` | ${cell(defaultText)} | ${cell(help)} |`),
     '',
   ].join('\n');
 }
