@@ -30,7 +30,7 @@ import { makeRedirect, makeHttpsRedirect } from './redirects.ts';
 import type { RequestTracer } from './request-tracer.ts';
 import { rewriteRequest } from './rewrites.ts';
 import { overflowName, type SeriesRow, type SeriesRows } from '../records/series-rows.ts';
-import type { ServerPeer } from '../listener/server-peer.ts';
+import type { ServedProtocol, ServerPeer } from '../listener/server-peer.ts';
 import type { ServerStream } from '../listener/server-stream.ts';
 import type { ServerContexts } from '../tls/server-contexts.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
@@ -156,7 +156,7 @@ export class Engine {
     run.clientAddress = peer.facts.peerAddress;
     const place = this.#portOf(peer.binding)?.fallback.place ?? this.#noPlaces[spec.side];
     run.pin = pinFor(place, generation?.label ?? noLabel);
-    if (peer.protocol !== 'tcp' && peer.protocol !== 'tls') this.tracer?.arrive(run, peer.protocol === 'http2' ? '2' : '');
+    this.tracer?.arrive(run, tracedProtocol(peer.protocol));
     return run;
   }
 
@@ -216,7 +216,10 @@ export class Engine {
     if (destination === undefined) {
       run.pin = pinFor(generation.unknownPlace, generation.label);
       run.refuse(answerFor(reasons.unknownDestination, unknownDetail(generation, fixed)));
-    } else this.#callOut(run, generation, destination);
+      return;
+    }
+    if (run.trace !== null) this.tracer?.decide(run);
+    this.#callOut(run, generation, destination);
   }
 
   #startConnect(run: ExchangeRun, generation: Generation, peer: ServerPeer): void {
@@ -427,6 +430,12 @@ function hostRefusal(head: MessageHead, port: ProviderPort): Answer | null {
     if (pattern.startsWith('*.') ? host.length > pattern.length - 1 && host.endsWith(pattern.slice(1)) : pattern === host) return null;
   }
   return answerFor(reasons.noRoute, 'this listener does not serve that host');
+}
+
+/** As spans say it; '' where the head does. */
+function tracedProtocol(protocol: ServedProtocol | ''): string {
+  if (protocol === 'http2') return '2';
+  return protocol === 'tcp' || protocol === 'tls' ? protocol : '';
 }
 
 function unknownDetail(generation: Generation, authority: string): string {

@@ -26,6 +26,8 @@ export class AttemptSpan implements Sink, Source {
   #status = 0;
   #grpcStatus = -1;
   #ended = false;
+  /** Each side ends on its own, the attempt with its exchange. */
+  #tunnel = false;
 
   constructor(options: AttemptSpanOptions) {
     this.#options = options;
@@ -46,13 +48,14 @@ export class AttemptSpan implements Sink, Source {
 
   head(head: Head, end: boolean): void {
     this.#status = head.status;
+    this.#tunnel = head.protocol !== '';
     if (end) this.#readGrpcStatus(head);
     if (end) this.end('');
     this.#options.response.head(head, end);
   }
 
   data(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
-    if (end) this.end('');
+    if (end && !this.#tunnel) this.end('');
     return this.#options.response.data(bytes, at, to, end);
   }
 
@@ -106,6 +109,7 @@ export class AttemptSpan implements Sink, Source {
 
 /** Only HTTP/2 tells which requests it did not begin. */
 function protocolOf(call: Call): string {
+  if (call.head.method === 'CONNECT') return 'tcp';
   if (call.endpoint === '') return '';
   return call.refusable ? '2' : '1.1';
 }

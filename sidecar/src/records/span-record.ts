@@ -23,14 +23,14 @@ interface SpanBase {
   readonly authority: string;
   /** Without the query, which may hold secrets. */
   readonly path: string;
-  /** `1.0`, `1.1` or `2`; '' where it is not told. */
+  /** Version of HTTP: `1.0`, `1.1` or `2`, '' where it is not told. `tcp` or `tls`: a connection whose bytes nobody looks into; it has no request. */
   readonly protocol: string;
   readonly destination: string;
   /** Reason code where Remora answered or gave up; ''. */
   readonly reason: string;
 }
 
-/** An exchange: from the client's request head to the end of the answer. */
+/** An exchange: from the client's request head, or its connection, to the end of the answer, or of the tunnel. */
 export interface ServerSpan extends SpanBase {
   readonly kind: 'server';
   readonly bytesIn: number;

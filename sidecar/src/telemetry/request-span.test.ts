@@ -38,6 +38,22 @@ describe('a span by the semantic conventions', () => {
     expect(requestSpan({ ...client, attempt: 3 }, origin).attributes['http.request.resend_count']).toBe(2);
   });
 
+  test('of a TCP connection and an attempt to make it: nothing of HTTP', () => {
+    const connection = { method: 'CONNECT', scheme: '', authority: 'db.example', path: '', protocol: 'tls', durationMs: 60_000 };
+    const span = requestSpan({ ...server, ...connection, route: 'tcp/sql' }, origin);
+    expect(span.name).toBe('TCP tcp/sql');
+    expect(span.attributes).toEqual({
+      'network.transport': 'tcp', 'network.protocol.name': 'tls', 'server.address': 'db.example', 'client.address': '10.0.0.9', 'remora.received_bytes': 3, 'remora.sent_bytes': 5,
+      'remora.side': 'gateway', 'remora.route': 'tcp/sql', 'remora.destination': 'orders', 'remora.request_id': 'r-1', 'remora.attempts': 1, 'remora.config.version': '5.41',
+    });
+    const attempt = requestSpan({ ...client, ...connection, protocol: 'tcp', status: 0, reason: 'connect-failure' }, origin);
+    expect(attempt).toMatchObject({ name: 'TCP orders', status: { code: SpanStatusCode.ERROR } });
+    expect(attempt.attributes).toEqual({
+      'network.transport': 'tcp', 'error.type': 'connect-failure', 'server.address': '::1', 'server.port': 8080, 'remora.endpoint': 'orders-1', 'remora.side': 'gateway',
+      'remora.destination': 'orders', 'remora.reason': 'connect-failure',
+    });
+  });
+
   test('the first of a trace has no parent', () => {
     expect(requestSpan({ ...server, parentId: '' }, origin).parentSpanContext).toBeUndefined();
   });

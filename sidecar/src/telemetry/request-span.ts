@@ -36,7 +36,7 @@ export function hrTime(ms: number): HrTime {
 
 /** Method and what was asked for, of which there are few: the route, or the service that is called. */
 function nameOf(record: SpanRecord): string {
-  const method = knownMethods.has(record.method) ? record.method : 'HTTP';
+  const method = isConnection(record) ? 'TCP' : knownMethods.has(record.method) ? record.method : 'HTTP';
   const target = record.kind === 'server' && record.route !== '' ? record.route : record.destination;
   return target === '' ? method : `${method} ${target}`;
 }
@@ -49,19 +49,28 @@ function errorOf({ kind, status, grpcStatus, reason }: SpanRecord): string {
   return '';
 }
 
+/** A TCP connection: there is no request, and nothing of HTTP to tell. */
+function isConnection({ protocol }: SpanRecord): boolean {
+  return protocol === 'tcp' || protocol === 'tls';
+}
+
 function commonAttributes(record: SpanRecord, error: string): Attributes {
   const { method, status, protocol, grpcStatus, reason, destination, side } = record;
   const known = knownMethods.has(method);
+  const ours = {
+    ...(error !== '' && { 'error.type': error }),
+    'remora.side': side,
+    ...(destination !== '' && { 'remora.destination': destination }),
+    ...(reason !== '' && { 'remora.reason': reason }),
+  };
+  if (isConnection(record)) return { 'network.transport': 'tcp', ...(protocol === 'tls' && { 'network.protocol.name': 'tls' }), ...ours };
   return {
     'http.request.method': known ? method : '_OTHER',
     ...(!known && method !== '' && { 'http.request.method_original': method }),
     ...(status !== 0 && { 'http.response.status_code': status }),
     'network.protocol.name': 'http', ...(protocol !== '' && { 'network.protocol.version': protocol }),
-    ...(error !== '' && { 'error.type': error }),
     ...(grpcStatus >= 0 && grpcAttributes(record)),
-    'remora.side': side,
-    ...(destination !== '' && { 'remora.destination': destination }),
-    ...(reason !== '' && { 'remora.reason': reason }),
+    ...ours,
   };
 }
 
@@ -74,10 +83,11 @@ function serverAttributes(record: ServerSpan, error: string): Attributes {
   const { scheme, authority, path, clientAddress, bytesIn, bytesOut, route, requestId, attempts, policyKind, policyField, policy, configVersion } = record;
   return {
     ...commonAttributes(record, error),
-    'url.scheme': scheme, 'url.path': path,
+    ...(isConnection(record) ? { 'remora.received_bytes': bytesIn, 'remora.sent_bytes': bytesOut } : {
+      'url.scheme': scheme, 'url.path': path, 'http.request.body.size': bytesIn, 'http.response.body.size': bytesOut,
+    }),
     ...addressAttributes('server', authority),
     ...(clientAddress !== '' && { 'client.address': clientAddress }),
-    'http.request.body.size': bytesIn, 'http.response.body.size': bytesOut,
     ...(route !== '' && { 'remora.route': route }),
     ...(requestId !== '' && { 'remora.request_id': requestId }),
     'remora.attempts': attempts,
@@ -92,7 +102,7 @@ function clientAttributes(record: ClientSpan, error: string): Attributes {
   const { scheme, authority, path, address, endpoint, attempt } = record;
   return {
     ...commonAttributes(record, error),
-    'url.full': `${scheme}://${authority}${path}`,
+    ...(!isConnection(record) && { 'url.full': `${scheme}://${authority}${path}` }),
     ...addressAttributes('server', address),
     ...(endpoint !== '' && { 'remora.endpoint': endpoint }),
     ...(attempt > 1 && { 'http.request.resend_count': attempt - 1 }),
