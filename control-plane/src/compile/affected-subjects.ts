@@ -1,3 +1,4 @@
+import type { Steps } from '@remora/core/steps';
 import type { SubjectKey } from '@remora/core/subject';
 import { ownerOf } from '../resolve/document-state.ts';
 import type { DocumentState } from '../resolve/document-state.ts';
@@ -6,13 +7,17 @@ import type { PolicyRecord } from '../resolve/policy-index.ts';
 import { rankOf } from '../resolve/policy-index.ts';
 import type { DocumentKey } from '../store/store.ts';
 
+const keysPerStep = 256;
+
 /**
  * Subjects whose compilation the changed documents can touch, in the states before and after. May name more than really
  * change, never fewer. `all`: every subject of both states.
  */
-export function affectedSubjects(before: DocumentState, after: DocumentState, changed: Iterable<DocumentKey>): ReadonlySet<SubjectKey> | 'all' {
+export function* affectedSubjects(before: DocumentState, after: DocumentState, changed: Iterable<DocumentKey>): Steps<ReadonlySet<SubjectKey> | 'all'> {
   const affected = new Set<SubjectKey>();
+  let looked = 0;
   for (const key of changed) {
+    if (++looked % keysPerStep === 0) yield;
     const slash = key.indexOf('/');
     const kind = key.slice(0, slash);
     const name = key.slice(slash + 1);

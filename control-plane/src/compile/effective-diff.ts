@@ -39,36 +39,73 @@ export interface EffectiveDiff {
 
 const changesMax = 500;
 const placesShown = 20;
+/** From which on the ones that come last are forgotten. */
+const placesKept = 200;
+const spotsPerStep = 64;
+
+/** A change without its places: the same at all of them. */
+type FieldChange = Omit<EffectiveChange, 'places' | 'placeCount'>;
 
 /**
  * What the sidecars of the changed subjects will enforce otherwise, field by field. Places with the same change are one entry. Defaults that only come or
  * go with their section are counted, and listed with `all`.
  */
 export function* effectiveDiff(before: Planned, after: Planned, { all }: { readonly all: boolean }): Steps<EffectiveDiff> {
-  const found = new Map<string, { change: Omit<EffectiveChange, 'places' | 'placeCount'>; places: Set<string> }>();
-  const compared = new Map<string, readonly Omit<EffectiveChange, 'places' | 'placeCount'>[]>();
+  const compared = new Map<string, { readonly changes: readonly FieldChange[]; readonly places: FirstPlaces }>();
+  let spots = 0;
   for (const subject of [...after.changed].sort()) {
     yield;
     for (const [place, { side, spot }] of enforcedSpots(before.state, after.state, subject)) {
+      if (++spots % spotsPerStep === 0) yield;
       const [old, next] = [before.resolver.settings(side, spot), after.resolver.settings(side, spot)];
       if (old?.key === next?.key) continue;
       const pair = `${old?.key ?? ''} ${next?.key ?? ''}`;
-      let changes = compared.get(pair);
-      if (!changes) compared.set(pair, changes = [...compare(old, next)]);
-      for (const change of changes) {
-        const key = canonicalJson({ ...change });
-        const entry = found.get(key) ?? { change, places: new Set<string>() };
-        entry.places.add(place);
-        found.set(key, entry);
-      }
+      let entry = compared.get(pair);
+      if (!entry) compared.set(pair, entry = { changes: [...compare(old, next)], places: new FirstPlaces() });
+      entry.places.add(place);
     }
   }
-  const entries = [...found.values()].map(({ change, places }): EffectiveChange => {
-    const names = [...places].sort();
-    return { ...change, places: names.slice(0, placesShown), placeCount: names.length };
-  }).sort((a, b) => order(a.kind, b.kind) || order(a.pointer, b.pointer) || order(a.places[0] ?? '', b.places[0] ?? ''));
+  const found = new Map<string, { readonly change: FieldChange; readonly places: FirstPlaces }>();
+  for (const { changes, places } of compared.values()) {
+    yield;
+    for (const change of changes) {
+      const key = canonicalJson({ ...change });
+      const entry = found.get(key) ?? { change, places: new FirstPlaces() };
+      entry.places.addAll(places);
+      found.set(key, entry);
+    }
+  }
+  const entries = [...found.values()]
+    .map(({ change, places }): EffectiveChange => ({ ...change, places: places.first(), placeCount: places.count }))
+    .sort((a, b) => order(a.kind, b.kind) || order(a.pointer, b.pointer) || order(a.places[0] ?? '', b.places[0] ?? ''));
   const shown = all ? entries : entries.filter((entry) => !isMereDefault(entry));
   return { changes: shown.slice(0, changesMax), more: Math.max(0, shown.length - changesMax), defaults: entries.length - shown.length };
+}
+
+/** Counts places, no place twice, and keeps the ones that come first. */
+class FirstPlaces {
+  count = 0;
+  #names: string[] = [];
+
+  add(name: string): void {
+    this.count++;
+    this.#keep(name);
+  }
+
+  addAll(others: FirstPlaces): void {
+    this.count += others.count;
+    for (const name of others.#names) this.#keep(name);
+  }
+
+  /** Sorted. */
+  first(): readonly string[] {
+    return this.#names.sort().slice(0, placesShown);
+  }
+
+  #keep(name: string): void {
+    this.#names.push(name);
+    if (this.#names.length > placesKept) this.#names = this.#names.sort().slice(0, placesShown);
+  }
 }
 
 function isMereDefault({ winner, before, after }: EffectiveChange): boolean {
@@ -106,13 +143,13 @@ function routeText(route: string): string {
   return route === '' ? '' : ` route ${route}`;
 }
 
-function* compare(old: ResolvedSettings | null, next: ResolvedSettings | null): Generator<Omit<EffectiveChange, 'places' | 'placeCount'>> {
+function* compare(old: ResolvedSettings | null, next: ResolvedSettings | null): Generator<FieldChange> {
   for (const kind of new Set([...(old?.sections.keys() ?? []), ...(next?.sections.keys() ?? [])])) {
     yield* compareSections(kind, old?.sections.get(kind), next?.sections.get(kind));
   }
 }
 
-function* compareSections(kind: string, old: MergedSection | undefined, next: MergedSection | undefined): Generator<Omit<EffectiveChange, 'places' | 'placeCount'>> {
+function* compareSections(kind: string, old: MergedSection | undefined, next: MergedSection | undefined): Generator<FieldChange> {
   if (old === next) return;
   const mode = (section: MergedSection): string => (section.shadow ? 'shadow' : 'enforce');
   if (old !== undefined && next !== undefined && old.shadow !== next.shadow) {

@@ -8,7 +8,7 @@ import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import type { RuntimeKind, WireKind } from '@remora/policy-kit/runtime-kind';
 import type { EndpointSet } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import { DecodeCache } from '@remora/snapshot/decode-cache';
-import { decodeSnapshot } from '@remora/snapshot/decode';
+import { decodeSteps } from '@remora/snapshot/decode';
 import { checkGuards, summarize } from '@remora/snapshot/guards';
 import type { SnapshotSummary } from '@remora/snapshot/guards';
 import { changeState, emptyState } from '../resolve/document-state.ts';
@@ -92,7 +92,7 @@ export class IncrementalPlanner implements Planner {
     const read = yield* this.#readDocuments(documents, keys, excused, gathered);
     const before = previous?.state ?? emptyState(this.#parts.kinds);
     const state = yield* changeState(before, read);
-    const affected = keys.length === 0 ? new Set<SubjectKey>() : affectedSubjects(before, state, keys);
+    const affected = keys.length === 0 ? new Set<SubjectKey>() : yield* affectedSubjects(before, state, keys);
     const subjects = existing(state, affected);
     yield* checkDocuments({ before, state, keys, excused, kinds: this.#parts.kinds }, gathered);
     yield* checkSubjects(state, subjects, this.#resolver, gathered);
@@ -139,10 +139,10 @@ export class IncrementalPlanner implements Planner {
     for (const subject of subjects) {
       yield;
       const key = subjectKey(subject);
-      const made = this.#compiler.compile(state, subject);
+      const made = yield* this.#compiler.compile(state, subject);
       const known = before?.get(key);
       if (known?.hash === made.hash) continue;
-      const summary = this.#decode(made, gathered);
+      const summary = yield* this.#decode(made, gathered);
       if (summary === null) continue;
       all.set(key, made);
       summaries.set(key, summary);
@@ -160,12 +160,12 @@ export class IncrementalPlanner implements Planner {
   }
 
   /** Reads what would be pushed with the sidecar's own code. What that refuses is refused here, before it is committed. */
-  #decode(made: CompiledSubject, gathered: GatheredViolations): SnapshotSummary | null {
+  *#decode(made: CompiledSubject, gathered: GatheredViolations): Steps<SnapshotSummary | null> {
     const { subject, hash, manifest, resources } = made;
     for (const bytes of resources.values()) {
       if (bytes.length > resourceBytesMax) gathered.add({ pointer: '', code: 'too-large', message: `what is compiled from the policies of one place has ${bytes.length} bytes, at most ${resourceBytesMax} are possible` }, subjectKey(subject));
     }
-    const result = decodeSnapshot({ subject, version: { epoch: 0, index: 0 }, hash, manifest, resources }, this.#runtimeKinds, { cache: this.#decoded, hashesVerified: true });
+    const result = yield* decodeSteps({ subject, version: { epoch: 0, index: 0 }, hash, manifest, resources }, this.#runtimeKinds, { cache: this.#decoded, hashesVerified: true });
     if (result.ok) return summarize(result.snapshot);
     for (const { resource, kind, pointer, code, message, policies } of result.errors) {
       const policy = policies[0];

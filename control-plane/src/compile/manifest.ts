@@ -1,13 +1,16 @@
 import { contentHash } from '@remora/core/hash';
+import type { Steps } from '@remora/core/steps';
 import type { Subject } from '@remora/core/subject';
 import { EntryType, Manifest } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import type { Entry } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import type { CompiledSubject } from './compilation.ts';
+import { sortInSteps } from '../sort-in-steps.ts';
 import type { BuiltResource, ResourceStore } from './resource-store.ts';
 
 /** A page never has more entries, and never more bytes than a resource may have. */
 const pageEntriesMax = 4_096;
 const pageBytesMax = 192 * 1024;
+const entriesPerStep = 1_024;
 
 /** Bytes of an entry besides its name: hash, type, tags and lengths. */
 const entryOverheadBytes = 48;
@@ -34,12 +37,19 @@ export class ManifestBuilder {
     this.#settings.set(resource.hash, resource);
   }
 
-  finish(subject: Subject, format: number, destinations: readonly string[], store: ResourceStore): CompiledSubject {
+  *finish(subject: Subject, format: number, destinations: readonly string[], store: ResourceStore): Steps<CompiledSubject> {
     for (const resource of this.#settings.values()) this.#entries.push({ type: EntryType.ENTRY_TYPE_SETTINGS, name: '', resource });
-    const entries = this.#entries.sort((a, b) => a.type - b.type || order(a.name, b.name) || order(a.resource.hash, b.resource.hash));
+    const entries = yield* sortInSteps(this.#entries, (a, b) => a.type - b.type || order(a.name, b.name) || order(a.resource.hash, b.resource.hash));
     const resources = new Map<string, Uint8Array>();
-    for (const { resource } of entries) resources.set(resource.hash, resource.bytes);
-    const pages = paginate(withAddresses(entries)).map((page) => store.build({ $case: 'page', value: { entries: page } }));
+    for (const { resource } of entries) {
+      resources.set(resource.hash, resource.bytes);
+      if (resources.size % entriesPerStep === 0) yield;
+    }
+    const pages: BuiltResource[] = [];
+    for (const page of paginate(yield* withAddresses(entries))) {
+      pages.push(store.build({ $case: 'page', value: { entries: page } }));
+      if (page.length >= entriesPerStep) yield;
+    }
     for (const page of pages) resources.set(page.hash, page.bytes);
     const manifest = store.encoder.encode(Manifest, {
       subjectKind: subject.kind, subjectName: subject.name, format, pages: pages.map(({ hash }) => Buffer.from(hash, 'hex')), entryCount: entries.length,
@@ -51,13 +61,16 @@ export class ManifestBuilder {
 const addressBytes = 32;
 
 /** All addresses in one buffer: they live as long as it takes to encode the pages. */
-function withAddresses(parts: readonly NamedPart[]): Entry[] {
+function* withAddresses(parts: readonly NamedPart[]): Steps<Entry[]> {
   const addresses = Buffer.allocUnsafe(parts.length * addressBytes);
-  return parts.map(({ type, name, resource }, i) => {
-    const from = i * addressBytes;
+  const entries: Entry[] = [];
+  for (const { type, name, resource } of parts) {
+    const from = entries.length * addressBytes;
     addresses.write(resource.hash, from, addressBytes, 'hex');
-    return { type, name, hash: addresses.subarray(from, from + addressBytes) };
-  });
+    entries.push({ type, name, hash: addresses.subarray(from, from + addressBytes) });
+    if (entries.length % entriesPerStep === 0) yield;
+  }
+  return entries;
 }
 
 function paginate(entries: readonly Entry[]): Entry[][] {

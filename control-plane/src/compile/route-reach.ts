@@ -1,3 +1,4 @@
+import type { Steps } from '@remora/core/steps';
 import type { Violation } from '@remora/core/violation';
 import type { RouteDocument } from '@remora/model/route-schema';
 import { canonicalMatch } from '@remora/router/canonical-match';
@@ -23,18 +24,33 @@ interface Analysed extends OrderedRoute {
  */
 const comparisonsMax = 2_000_000;
 
+const routesPerStep = 256;
+const comparisonsPerStep = 2_048;
+
 const analysedRoutes = new WeakMap<RouteDocument, Analysed>();
 
 /**
  * Routes of one owner that can never be reached, and those that match the same with the same priority. With `changed`, only
  * pairs with one of these: the others were looked at before.
  */
-export function reachProblems(routes: readonly RouteDocument[], changed: ReadonlySet<string> | null = null): Violation[] {
-  const analysed = routes.map(analyse);
+export function* reachProblems(routes: readonly RouteDocument[], changed: ReadonlySet<string> | null = null): Steps<Violation[]> {
+  const analysed: Analysed[] = [];
+  for (const route of routes) {
+    analysed.push(analyse(route));
+    if (analysed.length % routesPerStep === 0) yield;
+  }
   const found: Violation[] = [];
-  const twins = twinsAmong(analysed, changed, found);
-  const search = new ReachSearch(analysed, changed);
+  const twins = yield* twinsAmong(analysed, changed, found);
+  const search = new ReachSearch(changed);
+  yield* search.add(analysed);
+  let looked = 0;
+  let yieldedAt = 0;
   for (const route of analysed) {
+    const work = search.comparisons + ++looked;
+    if (work - yieldedAt > comparisonsPerStep) {
+      yieldedAt = work;
+      yield;
+    }
     const wider = twins.has(route.name) ? undefined : search.wider(route);
     if (wider !== undefined) found.push(unreachable(route, wider));
     if (search.comparisons > comparisonsMax) break;
@@ -48,12 +64,18 @@ class ReachSearch {
   readonly #changed: ReadonlySet<string> | null;
   readonly #groups = new Map<string, Analysed[]>();
   /** Routes that stand before others only because of their priority. */
-  readonly #lifted: readonly Analysed[];
+  #lifted: readonly Analysed[] = [];
 
-  constructor(routes: readonly Analysed[], changed: ReadonlySet<string> | null) {
+  constructor(changed: ReadonlySet<string> | null) {
     this.#changed = changed;
+  }
+
+  /** All of them, once. */
+  *add(routes: readonly Analysed[]): Steps<void> {
     let lowest = Number.POSITIVE_INFINITY;
+    let added = 0;
     for (const route of routes) {
+      if (++added % routesPerStep === 0) yield;
       lowest = Math.min(lowest, route.priority);
       for (const name of route.groups) {
         const group = this.#groups.get(name);
@@ -98,11 +120,13 @@ function analyse(route: RouteDocument): Analysed {
 }
 
 /** The later by name is told. */
-function twinsAmong(routes: readonly Analysed[], changed: ReadonlySet<string> | null, found: Violation[]): ReadonlySet<string> {
+function* twinsAmong(routes: readonly Analysed[], changed: ReadonlySet<string> | null, found: Violation[]): Steps<ReadonlySet<string>> {
   const twins = new Set<string>();
   const wanted = changed === null ? null : new Set(routes.filter(({ name }) => changed.has(name)).map(({ canonical }) => canonical));
   const seen = new Map<string, Analysed[]>();
+  let looked = 0;
   for (const route of routes) {
+    if (++looked % routesPerStep === 0) yield;
     if (wanted !== null && !wanted.has(route.canonical)) continue;
     const others = seen.get(route.canonical) ?? [];
     const other = others.find((one) => one.priority === route.priority && sharesPort(one, route));

@@ -3,6 +3,7 @@ import { subjectKey } from '@remora/core/subject';
 import type { Subject, SubjectKey } from '@remora/core/subject';
 import { ownerOf, routesOf } from '../resolve/document-state.ts';
 import type { DocumentState } from '../resolve/document-state.ts';
+import type { RouteDocument } from '@remora/model/route-schema';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import type { Spot } from '../resolve/place-policies.ts';
 import type { SettingsResolver } from '../resolve/settings-resolver.ts';
@@ -28,29 +29,41 @@ export interface CheckedStep {
 export function* checkDocuments({ before, state, keys, excused, kinds }: CheckedStep, gathered: GatheredViolations): Steps<void> {
   const owners = new Set<SubjectKey>();
   const references = new ReferenceCheck(state, excused);
-  const everything = keys.some((key) => takesNamesAway(before, state, key));
+  let everything = false;
+  for (const key of keys) {
+    yield;
+    everything ||= takesNamesAway(before, state, key);
+  }
   for (const key of everything ? allKeys(state) : keys) {
     yield;
     for (const violation of references.problemsOf(key)) gathered.add(violation);
     for (const violation of tcpProblems(state, key, kinds)) gathered.add(violation);
   }
+  const changed = new Set<string>();
   for (const key of keys) {
     if (!key.startsWith('Route/')) continue;
+    yield;
+    const name = key.slice('Route/'.length);
+    changed.add(name);
     for (const one of [before, state]) {
-      const route = one.routeByName.get(key.slice('Route/'.length));
+      const route = one.routeByName.get(name);
       if (route) owners.add(ownerOf(route));
     }
   }
-  const changed = new Set(keys.filter((key) => key.startsWith('Route/')).map((key) => key.slice('Route/'.length)));
-  for (const owner of owners) {
-    yield;
-    const routes = routesOf(state, owner);
-    const tcp = routes.filter((route) => isTcpRoute(state, route));
-    const looked = before.routes.has(owner) ? changed : null;
-    // Connections and requests never compete for a Route.
-    const requests = tcp.length === 0 ? routes : routes.filter((route) => !tcp.includes(route));
-    for (const violation of [...reachProblems(requests, looked), ...reachProblems(tcp, looked)]) gathered.add(violation);
+  for (const owner of owners) yield* checkReach(state, owner, before.routes.has(owner) ? changed : null, gathered);
+}
+
+/** Connections and requests never compete for a Route. */
+function* checkReach(state: DocumentState, owner: SubjectKey, changed: ReadonlySet<string> | null, gathered: GatheredViolations): Steps<void> {
+  const tcp: RouteDocument[] = [];
+  const requests: RouteDocument[] = [];
+  const carriesTcp = tcpPortsOf(state, owner).tcp.length > 0;
+  for (const route of routesOf(state, owner)) {
+    if (carriesTcp && isTcpRoute(state, route)) tcp.push(route);
+    else requests.push(route);
+    if (carriesTcp) yield;
   }
+  for (const routes of [requests, tcp]) for (const violation of yield* reachProblems(routes, changed)) gathered.add(violation);
 }
 
 /** Deleting, or renaming a port or listener, or letting it carry something else, or giving a Route to another owner, may leave others with a name that is gone. */

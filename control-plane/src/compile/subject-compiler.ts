@@ -1,3 +1,4 @@
+import type { Steps } from '@remora/core/steps';
 import { subjectKey } from '@remora/core/subject';
 import type { Subject, SubjectKey } from '@remora/core/subject';
 import type { PathRulesDocument } from '@remora/model/path-rules-schema';
@@ -26,6 +27,7 @@ export interface CompilerParts {
 }
 
 const noBytes = Buffer.alloc(0);
+const routesPerStep = 32;
 
 /** Route resources by document, scope and settings. */
 type RouteCache = WeakMap<RouteDocument, Map<BuiltResource | null, BuiltResource>[]>;
@@ -39,7 +41,7 @@ export class SubjectCompiler {
     this.#parts = parts;
   }
 
-  compile(state: DocumentState, subject: Subject): CompiledSubject {
+  compile(state: DocumentState, subject: Subject): Steps<CompiledSubject> {
     return new SubjectCompilation(this.#parts, this.#routes, state, subject).run();
   }
 }
@@ -51,6 +53,8 @@ class SubjectCompilation {
   readonly #subject: Subject;
   readonly #key: SubjectKey;
   readonly #manifest = new ManifestBuilder();
+  /** Added since the last step. */
+  #routes = 0;
   /** Settings of the owner looked at last, where no Route with policies of its own matched: most of its Routes have the same. */
   #last: { readonly side: KindSide; readonly owner: SubjectKey; readonly callerRoute: string; readonly built: BuiltResource | null } | null = null;
 
@@ -62,13 +66,18 @@ class SubjectCompilation {
     this.#key = subjectKey(subject);
   }
 
-  run(): CompiledSubject {
+  *run(): Steps<CompiledSubject> {
     const destinations = this.#state.destinations.get(this.#key) ?? [];
     this.#fleet();
-    if (this.#subject.kind === 'service') this.#service();
-    else this.#gateway();
-    for (const destination of destinations) this.#destination(destination);
-    return this.#manifest.finish(this.#subject, this.#parts.format, destinations, this.#parts.resources);
+    yield* this.#subject.kind === 'service' ? this.#service() : this.#gateway();
+    for (const destination of destinations) yield* this.#destination(destination);
+    return yield* this.#manifest.finish(this.#subject, this.#parts.format, destinations, this.#parts.resources);
+  }
+
+  /** Whether the Routes since the last time were enough for one step. */
+  #isLong(): boolean {
+    this.#routes = (this.#routes + 1) % routesPerStep;
+    return this.#routes === 0;
   }
 
   #fleet(): void {
@@ -86,7 +95,7 @@ class SubjectCompilation {
     });
   }
 
-  #service(): void {
+  *#service(): Steps<void> {
     const service = this.#state.services.get(this.#subject.name);
     if (!service) return;
     const settings = hashOf(this.#settings('provider', { owner: this.#key }));
@@ -96,10 +105,11 @@ class SubjectCompilation {
     }
     for (const route of routesOf(this.#state, this.#key)) {
       this.#route(route, Scope.SCOPE_INBOUND, this.#settings('provider', { owner: this.#key, route: route.name }), []);
+      if (this.#isLong()) yield;
     }
   }
 
-  #gateway(): void {
+  *#gateway(): Steps<void> {
     const gateway = this.#state.gateways.get(this.#subject.name);
     if (!gateway) return;
     const settings = hashOf(this.#settings('provider', { owner: this.#key }));
@@ -116,6 +126,7 @@ class SubjectCompilation {
     }
     for (const route of routesOf(this.#state, this.#key)) {
       this.#route(route, Scope.SCOPE_GATEWAY, this.#settings('provider', { owner: this.#key, route: route.name }), this.#overrides(route));
+      if (this.#isLong()) yield;
     }
   }
 
@@ -134,7 +145,7 @@ class SubjectCompilation {
     });
   }
 
-  #destination(name: string): void {
+  *#destination(name: string): Steps<void> {
     const service = this.#state.services.get(name);
     if (!service) return;
     const owner: SubjectKey = `service/${name}`;
@@ -142,7 +153,10 @@ class SubjectCompilation {
       $case: 'destination',
       value: { service: name, ports: destinationPorts(service), settings: hashOf(this.#callerSettings(owner, '', '')), pathRules: this.#pathRules(service.pathRules) },
     });
-    for (const route of routesOf(this.#state, owner)) this.#route(route, Scope.SCOPE_OUTBOUND, this.#callerSettings(owner, route.name, ''), []);
+    for (const route of routesOf(this.#state, owner)) {
+      this.#route(route, Scope.SCOPE_OUTBOUND, this.#callerSettings(owner, route.name, ''), []);
+      if (this.#isLong()) yield;
+    }
   }
 
   #callerSettings(owner: SubjectKey, route: string, callerRoute: string): BuiltResource | null {

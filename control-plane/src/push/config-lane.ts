@@ -1,6 +1,6 @@
 import { compareVersions, formatVersion, noVersion, type Version } from '@remora/core/version';
 import { Lane } from '@remora/proto/gen/remora/push/v1/push';
-import type { Content } from './content.ts';
+import type { BaseContent, Content } from './content.ts';
 import type { DeltaPlan, DeltaPlans } from './delta-plans.ts';
 import { encodeMessage, wireVersion, type ControlBody, type EncodedMessages } from './encoded-messages.ts';
 import type { PushLimits } from './push-limits.ts';
@@ -49,7 +49,7 @@ export class ConfigLane {
   /** Manifest hash in force, by the sidecar's own word; '' for nothing. */
   appliedHash = '';
   /** What is in force, where the control plane still knows it: the base of deltas. */
-  appliedContent: Content | null = null;
+  appliedContent: BaseContent | null = null;
   persisted = false;
   hold: Hold | null = null;
   #target: ConfigTarget | null = null;
@@ -66,7 +66,7 @@ export class ConfigLane {
   }
 
   /** What Hello or a heartbeat says is in force. */
-  believe(applied: { readonly version: Version; readonly hash: string; readonly persisted: boolean }, content: Content | null): void {
+  believe(applied: { readonly version: Version; readonly hash: string; readonly persisted: boolean }, content: BaseContent | null): void {
     this.appliedVersion = applied.version;
     this.appliedHash = applied.hash;
     this.persisted = applied.persisted;
@@ -229,18 +229,18 @@ export class ConfigLane {
   }
 
   /** Most updates: one message instead of a handful, which is what a push to thousands costs. */
-  #wholeUpdate(target: ConfigTarget, base: Content | null, plan: DeltaPlan): Uint8Array {
+  #wholeUpdate(target: ConfigTarget, base: BaseContent | null, plan: DeltaPlan): Uint8Array {
     return this.#messages.whole(keyOf(target, base), () => ({
       begin: encodeMessage(beginBody(target, base, plan)), commit: this.#commitMessage(target.version), hashes: plan.hashes, resources: target.content.resources,
     }));
   }
 
-  #beginMessage(target: ConfigTarget, base: Content | null, plan: DeltaPlan): Uint8Array {
+  #beginMessage(target: ConfigTarget, base: BaseContent | null, plan: DeltaPlan): Uint8Array {
     return this.#messages.shared(`begin ${keyOf(target, base)}`, () => beginBody(target, base, plan));
   }
 }
 
-function beginBody({ version, content, grants, fallback }: ConfigTarget, base: Content | null, plan: DeltaPlan): ControlBody {
+function beginBody({ version, content, grants, fallback }: ConfigTarget, base: BaseContent | null, plan: DeltaPlan): ControlBody {
   const { manifest } = content;
   return {
     $case: 'begin',
@@ -252,7 +252,7 @@ function beginBody({ version, content, grants, fallback }: ConfigTarget, base: C
   };
 }
 
-function keyOf({ version, content, grants, fallback }: ConfigTarget, base: Content | null): string {
+function keyOf({ version, content, grants, fallback }: ConfigTarget, base: BaseContent | null): string {
   return `${formatVersion(version)} ${content.hash} ${base?.hash ?? ''} ${grants.join()} ${fallback}`;
 }
 

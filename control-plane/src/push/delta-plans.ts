@@ -1,4 +1,4 @@
-import type { Content } from './content.ts';
+import type { BaseContent, Content } from './content.ts';
 
 /** What has to be sent to get from one content to another. */
 export interface DeltaPlan {
@@ -14,7 +14,7 @@ export class DeltaPlans {
   readonly #plans = new Map<string, DeltaPlan>();
 
   /** `base` null: everything. */
-  between(base: Content | null, target: Content): DeltaPlan {
+  between(base: BaseContent | null, target: Content): DeltaPlan {
     const key = `${base?.hash ?? ''}>${target.hash}`;
     const known = this.#plans.get(key);
     if (known) return known;
@@ -28,7 +28,7 @@ export class DeltaPlans {
   }
 }
 
-function planOf(base: Content | null, target: Content): DeltaPlan {
+function planOf(base: BaseContent | null, target: Content): DeltaPlan {
   const hashes: string[] = [];
   let bytes = 0;
   for (const [hash, resource] of target.resources) {

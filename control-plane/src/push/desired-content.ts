@@ -2,7 +2,7 @@ import type { SubjectKey } from '@remora/core/subject';
 import { compareVersions, noVersion, type Version } from '@remora/core/version';
 import type { CompiledSubject } from '../compile/compilation.ts';
 import type { Grant, LogEntry } from '../store/store.ts';
-import { loadContent, type Content } from './content.ts';
+import { loadBase, loadContent, type BaseContent, type Content } from './content.ts';
 import type { PublishedUpdate } from './push-hub.ts';
 
 /** What a subject's sidecars should enforce, and since which place in the log. */
@@ -15,6 +15,7 @@ export interface Desired {
 /** What the hub needs of the store to know older content and older grants. */
 export interface ContentHistory {
   blob(hash: string): Uint8Array | null;
+  references(manifest: string): readonly string[] | null;
   entries(page: { readonly limit: number; readonly changesMax: number }): readonly LogEntry[];
   manifestAt(index: number, subject: string): string | null;
 }
@@ -35,6 +36,8 @@ export class DesiredContent {
   readonly #history: ContentHistory;
   readonly #desired = new Map<SubjectKey, Desired>();
   readonly #recent = new Map<SubjectKey, Content[]>();
+  /** What was asked for last and is not recent: the sidecars of a subject that were away for long mostly have the same. */
+  readonly #bases = new Map<SubjectKey, BaseContent>();
   #grants: KnownGrant[] = [];
   #version: Version = noVersion;
   #published = false;
@@ -83,6 +86,7 @@ export class DesiredContent {
     for (const key of this.#desired.keys()) {
       if (update.compilation.subjects.has(key)) continue;
       this.#desired.delete(key);
+      this.#bases.delete(key);
       changed.add(key);
     }
     this.#takeGrants(update, changed.size > 0 ? new Set(changed) : guarded, changed);
@@ -107,6 +111,18 @@ export class DesiredContent {
     if (recent) return recent;
     const loaded = loadContent(hash, (address) => this.#history.blob(address));
     if (loaded) this.#remember(subject, loaded);
+    return loaded;
+  }
+
+  /** What a sidecar has, by its hash: enough to send it what it lacks. */
+  base(subject: SubjectKey, hash: string): BaseContent | null {
+    if (hash === '') return null;
+    const recent = this.#recent.get(subject)?.find((content) => content.hash === hash);
+    if (recent) return recent;
+    const before = this.#bases.get(subject);
+    if (before?.hash === hash) return before;
+    const loaded = loadBase(hash, this.#history) ?? this.known(subject, hash);
+    if (loaded) this.#bases.set(subject, loaded);
     return loaded;
   }
 

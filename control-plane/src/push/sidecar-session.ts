@@ -4,7 +4,7 @@ import { compareVersions } from '@remora/core/version';
 import { observe } from '@remora/telemetry/histogram';
 import { Lane, type Ack, type Applied, type Nack, type NeedHashes, type SidecarHeartbeat } from '@remora/proto/gen/remora/push/v1/push';
 import { ConfigLane, type ConfigTarget } from './config-lane.ts';
-import type { Content } from './content.ts';
+import type { BaseContent, Content } from './content.ts';
 import { encodeMessage, fromWireVersion, safeNumber, type ControlBody } from './encoded-messages.ts';
 import { DestinationList, viewOfSets } from './endpoint-views.ts';
 import type { HubContext } from './hub-context.ts';
@@ -82,7 +82,7 @@ export class SidecarSession {
   /** Computes what both lanes should bring. Call after every change of the desired content, of grants or of what is applied. */
   retarget(): void {
     const { content, metrics } = this.#context;
-    this.config.appliedContent ??= content.known(this.subject, this.config.appliedHash);
+    this.config.appliedContent ??= content.base(this.subject, this.config.appliedHash);
     const target = this.#target();
     if (this.config.aim(target)) metrics.abortsTotal++;
     this.#retargetState(target?.content ?? null);
@@ -200,7 +200,7 @@ export class SidecarSession {
   }
 
   /** What is in force keeps its endpoints until something else is in force, refused or not. */
-  #retargetState(next: Content | null): void {
+  #retargetState(next: BaseContent | null): void {
     const { views } = this.#context;
     const { appliedContent, appliedHash } = this.config;
     this.state.paused = next === null && appliedContent === null;

@@ -8,6 +8,7 @@ import type { PolicyDocument } from '@remora/model/policy-schema';
 import type { RouteDocument } from '@remora/model/route-schema';
 import type { ServiceDocument } from '@remora/model/service-schema';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
+import { mergeInSteps, sortInSteps } from '../sort-in-steps.ts';
 import type { DocumentKey } from '../store/store.ts';
 import { PolicyIndex } from './policy-index.ts';
 
@@ -45,10 +46,16 @@ export function routesOf(state: DocumentState, owner: SubjectKey): readonly Rout
 /** Keys to their new document; undefined: deleted. Documents are valid by themselves. */
 export function* changeState(state: DocumentState, changes: ReadonlyMap<DocumentKey, MeshModelDocument | undefined>): Steps<DocumentState> {
   const builder = new StateBuilder(state);
-  for (const [key, document] of changes) builder.change(key, document);
+  let looked = 0;
+  for (const [key, document] of changes) {
+    builder.change(key, document);
+    if (++looked % changesPerStep === 0) yield;
+  }
   yield;
-  return builder.finish();
+  return yield* builder.finish();
 }
+
+const changesPerStep = 256;
 
 class StateBuilder {
   readonly #before: DocumentState;
@@ -106,8 +113,9 @@ class StateBuilder {
     return changes;
   }
 
-  finish(): DocumentState {
-    const routes = this.#finishRoutes();
+  *finish(): Steps<DocumentState> {
+    const routes = yield* this.#finishRoutes();
+    yield;
     const { destinations, callers } = this.#finishCalls(routes);
     return {
       mesh: this.#mesh, services: this.#services, gateways: this.#gateways, routeByName: this.#routeByName ?? this.#before.routeByName,
@@ -115,12 +123,12 @@ class StateBuilder {
     };
   }
 
-  #finishRoutes(): ReadonlyMap<SubjectKey, readonly RouteDocument[]> {
+  *#finishRoutes(): Steps<ReadonlyMap<SubjectKey, readonly RouteDocument[]>> {
     if (this.#routeChanges.size === 0) return this.#before.routes;
     const routes = new Map(this.#before.routes);
     for (const [owner, { gone, come }] of this.#routeChanges) {
       const kept = (routes.get(owner) ?? []).filter(({ name }) => !gone.has(name));
-      const list = [...kept, ...come].sort((a, b) => (a.name < b.name ? -1 : 1));
+      const list = yield* mergeInSteps(kept, yield* sortInSteps(come, byName), byName);
       if (list.length === 0) routes.delete(owner);
       else routes.set(owner, list);
     }
@@ -165,6 +173,10 @@ class StateBuilder {
     for (const route of routes.get(caller) ?? []) for (const { service } of route.to ?? []) if (service !== undefined) services.add(service);
     return [...services].sort();
   }
+}
+
+function byName(a: RouteDocument, b: RouteDocument): number {
+  return a.name < b.name ? -1 : 1;
 }
 
 function replace<T>(map: Map<string, T>, name: string, value: T | undefined): void {

@@ -120,6 +120,10 @@ class MemoryStore implements Store {
     return this.#manifests.get(subject)?.findLast((manifest) => manifest.index <= index)?.hash || null;
   }
 
+  references(manifest: string): readonly string[] | null {
+    return this.#references.get(manifest) ?? null;
+  }
+
   manifestHistory(subject: string, limit: number): readonly { readonly index: number; readonly hash: string }[] {
     return (this.#manifests.get(subject) ?? []).toReversed().slice(0, limit);
   }

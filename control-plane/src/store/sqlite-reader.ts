@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { Version } from '@remora/core/version';
+import { unpackHashes } from './compaction.ts';
 import type { DocumentChange, DocumentKey, EntryPage, Grant, LogEntry, StoredDocument } from './store.ts';
 
 type Row = Record<string, SQLOutputValue>;
@@ -21,6 +22,7 @@ export function createSqliteReader(db: DatabaseSync) {
   const versionBefore = db.prepare('SELECT document, owner FROM document_versions WHERE key = ? AND idx < ? ORDER BY idx DESC LIMIT 1');
   const lastVersion = db.prepare('SELECT max(idx) AS idx FROM document_versions WHERE key = ? AND idx <= ?');
   const keyUsed = db.prepare('SELECT idx, fingerprint FROM idempotency WHERE key = ? AND at_ms >= ?');
+  const referencesOf = db.prepare('SELECT hashes FROM manifest_references WHERE hash = ?');
   const blobOf = db.prepare('SELECT bytes FROM blobs WHERE hash = ?');
   const manifestOf = db.prepare('SELECT hash FROM manifests WHERE subject = ? AND idx <= ? ORDER BY idx DESC LIMIT 1');
   const manifestsOf = db.prepare('SELECT idx, hash FROM manifests WHERE subject = ? ORDER BY idx DESC LIMIT ?');
@@ -90,6 +92,10 @@ export function createSqliteReader(db: DatabaseSync) {
     },
     blob: (hash: string): Uint8Array | null => (blobOf.get(hash)?.['bytes'] as Uint8Array | undefined) ?? null,
     manifestAt: (index: number, subject: string): string | null => String(manifestOf.get(subject, index)?.['hash'] ?? '') || null,
+    references(manifest: string): readonly string[] | null {
+      const hashes = referencesOf.get(manifest)?.['hashes'];
+      return hashes === undefined ? null : unpackHashes(hashes as Uint8Array);
+    },
     manifestHistory: (subject: string, limit: number) => manifestsOf.all(subject, limit).map((row) => ({ index: Number(row['idx']), hash: String(row['hash']) })),
     records(namespace: string): Map<string, JsonObject> {
       return new Map(recordsOf.all(namespace).map((row) => [String(row['key']), JSON.parse(String(row['value'])) as JsonObject]));

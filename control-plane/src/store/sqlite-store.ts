@@ -15,13 +15,14 @@ import type { RecordBook } from './record-book.ts';
 import { createSqliteReader } from './sqlite-reader.ts';
 import type { SqliteReader } from './sqlite-reader.ts';
 import { createSqliteWriter } from './sqlite-writer.ts';
-import type { SqliteWriter } from './sqlite-writer.ts';
+import type { EntryKeys, SqliteWriter } from './sqlite-writer.ts';
 import { openDatabase, syncFolder } from './sqlite-file.ts';
 import type { OpenDatabase } from './sqlite-file.ts';
 import { createSlices } from '../slices.ts';
 import type { Slices } from '../slices.ts';
+import { sortInSteps } from '../sort-in-steps.ts';
 import { StoreError, asStoreError } from './store-error.ts';
-import type { AppendInput, AppendResult, CompiledRecord, DocumentKey, EntryPage, LogEntry, Store, StoredDocument } from './store.ts';
+import type { AppendInput, AppendResult, CompiledRecord, DocumentChange, DocumentKey, EntryPage, LogEntry, Store, StoredDocument } from './store.ts';
 
 export interface SqliteStoreOptions {
   /** The database file; `.lock`, `-wal` and `-shm` appear beside it. */
@@ -115,20 +116,22 @@ export class SqliteStore implements Store {
     const version: Version = { epoch: this.#head.epoch, index: this.#head.index + 1 };
     const entry = asEntry(input, version, atMs);
     const staged = input.changes.length + (compiled?.blobs.size ?? 0) > stagedFrom;
-    if (staged) await this.#slices.run(this.#stage(entry, compiled));
+    const keys = staged ? await this.#slices.run(this.#stage(entry, compiled)) : null;
+    const documents = applyChanges(this.#documents, entry);
+    if (staged) await this.#slices.pause();
     this.#transaction(() => {
       if (!staged) {
         if (this.#leftovers) this.#writer.dropVersionsAfter(this.#head.index);
         this.#writer.putVersions(version.index, entry.changes);
         if (compiled) this.#putBlobs(compiled.blobs);
       }
-      this.#writer.putEntry(entry, atMs);
+      this.#writer.putEntry(entry, atMs, keys);
       if (compiled) this.#putCompiled(version.index, compiled);
       if (key !== undefined) this.#writer.putIdempotencyKey({ key, fingerprint, index: version.index, atMs });
     });
     this.#leftovers = false;
     this.#head = version;
-    this.#documents = applyChanges(this.#documents, entry);
+    this.#documents = documents;
     return { kind: 'appended', entry };
   }
 
@@ -137,7 +140,7 @@ export class SqliteStore implements Store {
    * behind the head, which nobody reads and the next entry or start removes. None of it has to be on the disk before that
    * commit, which flushes everything before it.
    */
-  *#stage(entry: LogEntry, compiled: CompiledRecord | undefined): Steps<void> {
+  *#stage(entry: LogEntry, compiled: CompiledRecord | undefined): Steps<EntryKeys> {
     const { index } = entry.version;
     this.#leftovers = true;
     this.#unflushed(() => this.#writer.dropVersionsAfter(this.#head.index));
@@ -150,6 +153,9 @@ export class SqliteStore implements Store {
       this.#unflushed(() => this.#putBlobs(blobs.slice(at, at + rowsPerStep)));
       yield;
     }
+    const sorted = yield* sortInSteps(entry.changes, (a, b) => (a.key < b.key ? -1 : 1));
+    const keysOf = (wanted: (change: DocumentChange) => boolean): string => JSON.stringify(sorted.flatMap((change) => (wanted(change) ? change.key : [])));
+    return { written: keysOf(({ after }) => after !== null), removed: keysOf(({ after }) => after === null) };
   }
 
   #putBlobs(blobs: Iterable<readonly [string, Uint8Array]>): void {
@@ -223,6 +229,10 @@ export class SqliteStore implements Store {
 
   manifestAt(index: number, subject: string): string | null {
     return this.#guarded(() => this.#reader.manifestAt(index, subject));
+  }
+
+  references(manifest: string): readonly string[] | null {
+    return this.#guarded(() => this.#reader.references(manifest));
   }
 
   manifestHistory(subject: string, limit: number): readonly { readonly index: number; readonly hash: string }[] {

@@ -4,6 +4,12 @@ import { packHashes } from './compaction.ts';
 import type { RecordBatch } from './record-book.ts';
 import type { CompiledRecord, DocumentChange, LogEntry } from './store.ts';
 
+/** Keys of the documents that a large entry writes and removes: JSON lists, sorted. In one statement they take half the time, in which nothing else can run. */
+export interface EntryKeys {
+  readonly written: string;
+  readonly removed: string;
+}
+
 /** Every change the store makes to its file, as prepared statements. The caller holds the transaction. */
 export type SqliteWriter = ReturnType<typeof createSqliteWriter>;
 
@@ -13,6 +19,8 @@ export function createSqliteWriter(db: DatabaseSync) {
   const addVersion = db.prepare('INSERT INTO document_versions (key, idx, document, owner) VALUES (?, ?, ?, ?)');
   const dropVersions = db.prepare('DELETE FROM document_versions WHERE idx > ?');
   const setCurrent = db.prepare('INSERT INTO documents (key, written_at) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET written_at = excluded.written_at');
+  const setCurrents = db.prepare('INSERT INTO documents (key, written_at) SELECT value, ? FROM json_each(?) WHERE true ON CONFLICT (key) DO UPDATE SET written_at = excluded.written_at');
+  const removeCurrents = db.prepare('DELETE FROM documents WHERE key IN (SELECT value FROM json_each(?))');
   const removeCurrent = db.prepare('DELETE FROM documents WHERE key = ?');
   const addKey = db.prepare('INSERT INTO idempotency (key, idx, fingerprint, at_ms) VALUES (:key, :index, :fingerprint, :atMs) ON CONFLICT (key) DO UPDATE SET idx = excluded.idx, fingerprint = excluded.fingerprint, at_ms = excluded.at_ms');
   const dropOldKeys = db.prepare('DELETE FROM idempotency WHERE at_ms < ?');
@@ -32,13 +40,18 @@ export function createSqliteWriter(db: DatabaseSync) {
     putVersions(index: number, changes: readonly DocumentChange[]): void {
       for (const { key, after, ownerAfter } of changes) addVersion.run(key, index, after && canonicalJson(after), ownerAfter);
     },
-    /** An entry whose versions are there: from now on it is the newest. */
-    putEntry(entry: LogEntry, atMs: number): void {
+    /** An entry whose versions are there: from now on it is the newest. `keys`: its keys, where they were prepared. */
+    putEntry(entry: LogEntry, atMs: number, keys: EntryKeys | null = null): void {
       const { version, author, message, kind, of, grants } = entry;
       addEntry.run(version.index, version.epoch, atMs, author, message, kind, of ?? null, JSON.stringify(grants));
-      for (const { key, after } of entry.changes) {
-        if (after === null) removeCurrent.run(key);
-        else setCurrent.run(key, version.index);
+      if (keys) {
+        removeCurrents.run(keys.removed);
+        setCurrents.run(version.index, keys.written);
+      } else {
+        for (const { key, after } of entry.changes) {
+          if (after === null) removeCurrent.run(key);
+          else setCurrent.run(key, version.index);
+        }
       }
       setMeta.run('head', version.index);
     },

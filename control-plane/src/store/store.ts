@@ -38,6 +38,8 @@ export interface Store {
   putManifests(index: number, manifests: ReadonlyMap<string, string>, references?: ReadonlyMap<string, readonly string[]>): void;
   /** The manifest of a subject as of an entry. */
   manifestAt(index: number, subject: string): string | null;
+  /** Hashes of everything that a manifest reaches; null where the manifest is not kept. */
+  references(manifest: string): readonly string[] | null;
   /** Entries from which the subject has had another manifest, newest first; '' where it went. */
   manifestHistory(subject: string, limit: number): readonly { readonly index: number; readonly hash: string }[];
 

@@ -1,6 +1,7 @@
 import { canonicalJson } from '@remora/core/canonical-json';
 import { contentHash } from '@remora/core/hash';
 import type { Steps } from '@remora/core/steps';
+import { sortInSteps } from '../sort-in-steps.ts';
 import type { Planned } from '../compile/planner.ts';
 import type { DocumentChange } from '../store/store.ts';
 
@@ -11,7 +12,7 @@ import type { DocumentChange } from '../store/store.ts';
 export function* planHash(changes: readonly DocumentChange[], planned: Planned): Steps<string> {
   const subjects = [...planned.changed].sort().map((key) => [key, planned.compilation.subjects.get(key)?.hash ?? '']);
   let documents = '';
-  for (const { key, before, after, ownerBefore, ownerAfter } of [...changes].sort((a, b) => (a.key < b.key ? -1 : 1))) {
+  for (const { key, before, after, ownerBefore, ownerAfter } of yield* sortInSteps(changes, (a, b) => (a.key < b.key ? -1 : 1))) {
     documents += contentHash(canonicalJson({ key, before, after, ownerBefore, ownerAfter }));
     yield;
   }

@@ -152,7 +152,7 @@ class SerialWritePath implements WritePath {
       checkPlan(request, draft);
       if (request.dryRun) return { ...outcomeOf('dry-run', draft, request, null), effective: await this.#effective(draft, request.allFields === true) };
       checkGuards(request, draft);
-      const input = this.#appendInput(request, draft);
+      const input = await this.#ports.slices.run(this.#appendInput(request, draft));
       if (!input) return outcomeOf('unchanged', draft, request, null);
       const result = await this.#ports.store.append(input);
       switch (result.kind) {
@@ -197,7 +197,7 @@ class SerialWritePath implements WritePath {
   }
 
   /** null: nothing to write. */
-  #appendInput(request: WriteRequest, draft: Draft): AppendInput | null {
+  *#appendInput(request: WriteRequest, draft: Draft): Steps<AppendInput | null> {
     const force = request.force ?? [];
     const { intent } = request;
     const still = draft.changes.length === 0;
@@ -213,7 +213,7 @@ class SerialWritePath implements WritePath {
       changes: draft.changes,
       grants,
       ...(request.idempotency ? { idempotencyKey: request.idempotency.key, idempotencyFingerprint: request.idempotency.fingerprint } : {}),
-      compiled: compiledRecord(before, draft.planned.compilation, draft.planned.changed),
+      compiled: yield* compiledRecord(before, draft.planned.compilation, draft.planned.changed),
     };
   }
 
@@ -256,7 +256,7 @@ class SerialWritePath implements WritePath {
     if (changed.size === 0) return;
     const result = await store.append({
       expectedHead: this.#head, author: 'control-plane', message: 'compiled anew by this build', kind: 'format', changes: [], grants: [],
-      compiled: compiledRecord(null, planned.compilation, changed),
+      compiled: await this.#ports.slices.run(compiledRecord(null, planned.compilation, changed)),
     });
     if (result.kind === 'appended') this.#head = result.entry.version;
   }
