@@ -12,7 +12,7 @@ import { unreachableTcp } from './config/unreachable-tcp.ts';
 import type { BoundListener, DataPlane, RefusalRecord, RequestQuestion } from './threads/data-plane.ts';
 import { joinHostPort } from './settings/build-settings.ts';
 import type { SidecarSettings } from './settings/sidecar-settings.ts';
-import type { SidecarEnvironment } from './sidecar-environment.ts';
+import type { Connectors, SidecarEnvironment } from './sidecar-environment.ts';
 import { answerQuery } from './telemetry/query-answers.ts';
 import { noTracer } from './telemetry/operation-tracer.ts';
 import type { OtlpExport } from './telemetry/otlp-export.ts';
@@ -37,6 +37,7 @@ export class Sidecar {
   #admin: AdminServer | null = null;
   #sender: TelemetrySender | null = null;
   #otlp: OtlpExport | null = null;
+  #connectors: Connectors | null = null;
   #advertisedNames = '';
   #unreachable = '';
   /** Why contact was lost, as it was said last; '' in contact. */
@@ -173,8 +174,10 @@ export class Sidecar {
 
   async #connect(): Promise<void> {
     const { loadConnectors, clock, timers, random, nodeId } = this.#environment;
-    const { control, telemetry } = await loadConnectors();
-    if (this.#draining) return;
+    const connectors = await loadConnectors();
+    if (this.#draining) return connectors.close?.();
+    this.#connectors = connectors;
+    const { control, telemetry } = connectors;
     this.#advertisedNames = this.#namesAdvertised(this.#client.applied);
     // Telemetry has a connection of its own, so that it never delays an acknowledgement.
     this.#sender = new TelemetrySender({
@@ -308,6 +311,7 @@ export class Sidecar {
     this.#sender?.stop();
     await this.#otlp?.stop();
     await this.#client.close();
+    this.#connectors?.close?.();
     await this.#admin?.close();
     await this.#dataPlane.close();
     this.#ended.resolve();

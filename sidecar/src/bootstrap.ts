@@ -12,9 +12,9 @@ import { readNodeId } from './config/node-id.ts';
 import { runtimeKinds } from './kinds.ts';
 import { processFacts } from './process-facts.ts';
 import { readSettings, type SettingProblem } from './settings/read-settings.ts';
-import type { SidecarSettings } from './settings/sidecar-settings.ts';
+import type { IdentitySettings, SidecarSettings } from './settings/sidecar-settings.ts';
 import { settingsHelp } from './settings/table.ts';
-import type { SidecarEnvironment } from './sidecar-environment.ts';
+import type { Connectors, SidecarEnvironment } from './sidecar-environment.ts';
 import { createLog } from './telemetry/log.ts';
 import { programVersion } from './version.ts';
 
@@ -114,8 +114,9 @@ async function productionEnvironment(settings: SidecarSettings, log: SidecarEnvi
       });
     },
     loadConnectors: async () => {
-      const [{ GrpcConnector }, { grpcTelemetryConnector }] = await Promise.all([import('./config/grpc-control-stream.ts'), import('./telemetry/grpc-telemetry-stream.ts')]);
-      return { control: new GrpcConnector(), telemetry: grpcTelemetryConnector };
+      if (settings.identity) return connectWithIdentity(settings, settings.identity, nodeId, log);
+      const [{ GrpcConnector }, { GrpcTelemetryConnector }] = await Promise.all([import('./config/grpc-control-stream.ts'), import('./telemetry/grpc-telemetry-stream.ts')]);
+      return { control: new GrpcConnector(), telemetry: new GrpcTelemetryConnector() };
     },
     probeApp: tcpProbe,
     processFacts,
@@ -123,6 +124,19 @@ async function productionEnvironment(settings: SidecarSettings, log: SidecarEnvi
     log,
     announce: (event) => void process.stdout.write(`${JSON.stringify(event)}\n`),
   };
+}
+
+/** What identity needs is loaded only where it is used. Does not wait for a certificate. */
+async function connectWithIdentity({ subject, dataDir }: SidecarSettings, { token, enrolment }: IdentitySettings, nodeId: string, log: SidecarEnvironment['log']): Promise<Connectors> {
+  const [{ IdentityKeeper }, { FileIdentityDisk }, { grpcEnrolment }, { identityConnectors }] = await Promise.all([
+    import('./identity/identity-keeper.ts'), import('./identity/file-identity-disk.ts'), import('./identity/grpc-enrolment.ts'), import('./identity/identity-connectors.ts'),
+  ]);
+  const keeper = new IdentityKeeper({
+    subject, nodeId, token, log, clock: systemClock, timers: systemTimers, random: systemRandom,
+    disk: new FileIdentityDisk(dataDir), enrolment: grpcEnrolment({ addresses: enrolment, clock: systemClock }),
+  });
+  void keeper.start();
+  return identityConnectors(keeper, systemClock);
 }
 
 /** The first address of this machine that others can use; loopback where there is none. */

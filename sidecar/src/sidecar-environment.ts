@@ -36,4 +36,6 @@ export interface SidecarEnvironment {
 export interface Connectors {
   readonly control: ControlConnector;
   readonly telemetry: TelemetryConnector;
+  /** Ends what was begun for them. */
+  close?(): void;
 }

@@ -6,7 +6,7 @@ import type { Batch, BatchAck } from '@remora/proto/gen/remora/telemetry/v1/tele
 import { buildIdentity } from '@remora/snapshot/build';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { RecordingDataPlane } from '../threads/recording-data-plane.ts';
-import { grpcTelemetryConnector } from '../telemetry/grpc-telemetry-stream.ts';
+import { GrpcTelemetryConnector } from '../telemetry/grpc-telemetry-stream.ts';
 import { TelemetrySender } from '../telemetry/telemetry-sender.ts';
 import { ConfigClient } from './config-client.ts';
 import { GrpcConnector } from './grpc-control-stream.ts';
@@ -122,7 +122,7 @@ describe('over gRPC on loopback', () => {
 
   test('telemetry goes on a connection of its own, which also answers questions', async () => {
     const sender = new TelemetrySender({
-      connector: grpcTelemetryConnector, address: () => script.address, node: { nodeId: 'edge-1', incarnation: 7, subject: edge }, readSeries: () => [],
+      connector: new GrpcTelemetryConnector(), address: () => script.address, node: { nodeId: 'edge-1', incarnation: 7, subject: edge }, readSeries: () => [],
       answer: (query) => (query.question?.$case === 'why' ? Promise.resolve('{"a":1}') : Promise.reject(new Error('not that'))),
       intervalMs: 50, clock: systemClock, timers: systemTimers, random: seededRandom(1),
     });

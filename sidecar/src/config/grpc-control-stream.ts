@@ -1,4 +1,4 @@
-import { credentials, status, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
+import { credentials, status, type ChannelCredentials, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
 import { PushClient, type ControlMessage, type SidecarMessage } from '@remora/proto/gen/remora/push/v1/push';
 import type { ControlConnector, ControlStream, ControlStreamHandlers } from './control-stream.ts';
 
@@ -15,17 +15,24 @@ export const channelOptions = {
   'grpc.max_send_message_length': 4_194_304,
   'grpc.enable_retries': 0,
   'grpc.use_local_subchannel_pool': 1,
+  // What TLS calls a control plane, which is known by its certificate and not by its address; an address would be no server name.
+  'grpc.ssl_target_name_override': 'control-plane',
   // Reconnecting is the link's business: a channel lives for one stream.
   'grpc.initial_reconnect_backoff_ms': 60_000,
   'grpc.max_reconnect_backoff_ms': 60_000,
 } as const;
 
-/** Streams over grpc-js. Without TLS until identity is built; the settings allow that on loopback only. */
+/** Streams over grpc-js. `security` is asked for each; without it there is no TLS, which the settings allow on loopback only. */
 export class GrpcConnector implements ControlConnector {
   readonly #open = new Set<GrpcStream>();
+  readonly #security: () => ChannelCredentials;
+
+  constructor(security: () => ChannelCredentials = () => credentials.createInsecure()) {
+    this.#security = security;
+  }
 
   connect(address: string, handlers: ControlStreamHandlers): ControlStream {
-    const stream = new GrpcStream(address, handlers, () => this.#open.delete(stream));
+    const stream = new GrpcStream(address, this.#security(), handlers, () => this.#open.delete(stream));
     this.#open.add(stream);
     return stream;
   }
@@ -41,9 +48,9 @@ class GrpcStream implements ControlStream {
   readonly #onGone: () => void;
   #over = false;
 
-  constructor(address: string, handlers: ControlStreamHandlers, onGone: () => void) {
+  constructor(address: string, security: ChannelCredentials, handlers: ControlStreamHandlers, onGone: () => void) {
     this.#onGone = onGone;
-    this.#client = new PushClient(address, credentials.createInsecure(), channelOptions);
+    this.#client = new PushClient(address, security, channelOptions);
     this.#call = this.#client.sync();
     const end = (cause: string): void => {
       if (this.#over) return;

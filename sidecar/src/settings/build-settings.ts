@@ -1,23 +1,25 @@
 import { join } from 'node:path';
 import type { Subject } from '@remora/core/subject';
+import { parseJoinToken, type JoinToken } from '@remora/identity/join-token';
 import type { LogLevel } from '../telemetry/log.ts';
 import type { Named } from './parsers.ts';
-import type { SettingProblem, SettingValues } from './read-settings.ts';
-import type { HostPort, SidecarSettings } from './sidecar-settings.ts';
+import type { SettingProblem, SettingSources, SettingValues } from './read-settings.ts';
+import type { HostPort, IdentitySettings, SidecarSettings } from './sidecar-settings.ts';
 
-const defaults = { controlPlanePort: 8601, inboundPort: 15_006, outboundPort: 15_001, adminPort: 15_000 };
+const defaults = { controlPlanePort: 8601, enrolmentPort: 8602, inboundPort: 15_006, outboundPort: 15_001, adminPort: 15_000 };
 
 /** Puts defaults in and checks the settings against each other. Not to be used where there are problems. */
 export function buildSettings(
   values: ReadonlyMap<string, SettingValues>,
-  env: Readonly<Record<string, string | undefined>>,
+  { env, readFile }: Pick<SettingSources, 'env' | 'readFile'>,
   problems: SettingProblem[],
 ): SidecarSettings {
   const read = new Reader(values, problems);
   const subject = readSubject(read);
   const controlPlanes = read.hostPorts('control-plane');
   const addresses = controlPlanes.length > 0 ? controlPlanes : [{ host: '127.0.0.1', port: defaults.controlPlanePort }];
-  checkControlPlanes(addresses, read);
+  const identity = readIdentity(read, addresses, readFile);
+  if (!identity) checkControlPlanes(addresses, read);
   const local = addresses.every(({ host }) => isLoopback(host));
   const listenHost = read.hostPort('listen-host')?.host ?? (local ? '127.0.0.1' : '0.0.0.0');
   const sides = readSides(read, subject, listenHost);
@@ -51,6 +53,7 @@ export function buildSettings(
     telemetryIntervalMs,
     ...readOtlp(read),
     logLevel: (read.text('log-level') as LogLevel | undefined) ?? 'info',
+    identity,
   };
 }
 
@@ -74,6 +77,10 @@ class Reader {
 
   text(name: string): string | undefined {
     return this.texts(name)[0];
+  }
+
+  join(): JoinToken | undefined {
+    return this.#all('join-token')[0] as JoinToken | undefined;
   }
 
   hostPorts(name: string): readonly HostPort[] {
@@ -136,11 +143,42 @@ function readSubject(read: Reader): Subject {
   return { kind: 'service', name: '' };
 }
 
+/** A file that is not there is no mistake: the token was used, and taken away. Where the certificate is missing too, the log says so. */
+function readIdentity(read: Reader, controlPlanes: readonly HostPort[], readFile: SettingSources['readFile']): IdentitySettings | null {
+  const file = read.text('join-token-file');
+  const given = read.join();
+  if (read.has('join-token') && file !== undefined) read.fail('join-token-file', 'there is a join-token too: which one?');
+  const chosen = read.text('identity') ?? (read.has('join-token') || file !== undefined ? 'mtls' : 'off');
+  if (chosen === 'off') {
+    for (const name of ['join-token', 'join-token-file', 'enrolment']) if (read.has(name)) read.fail(name, 'does nothing without --identity mtls');
+    return null;
+  }
+  const addresses = read.hostPorts('enrolment');
+  return {
+    token: given ?? (file === undefined ? null : readTokenFile(read, file, readFile)),
+    enrolment: addresses.length > 0 ? addresses : controlPlanes.map(({ host }) => ({ host, port: defaults.enrolmentPort })),
+  };
+}
+
+function readTokenFile(read: Reader, file: string, readFile: SettingSources['readFile']): JoinToken | null {
+  let text: string;
+  try {
+    text = readFile(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') read.fail('join-token-file', `${file} cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`);
+    return null;
+  }
+  const token = parseJoinToken(text);
+  if (typeof token !== 'string') return token;
+  read.fail('join-token-file', `${file} ${token}`);
+  return null;
+}
+
 function checkControlPlanes(addresses: readonly HostPort[], read: Reader): void {
   if (read.flag('control-plane-insecure')) return;
   for (const { host } of addresses) {
     if (isLoopback(host)) continue;
-    read.fail('control-plane', `${host} is not loopback, and the connection is not authenticated yet. --control-plane-insecure allows it`);
+    read.fail('control-plane', `${host} is not loopback, and without identity nobody authenticates the connection: give a join token (--join-token-file), or allow it with --control-plane-insecure`);
   }
 }
 

@@ -1,4 +1,5 @@
 import { parseDurationMs, parseRatio } from '@remora/core/units';
+import { parseJoinToken, type JoinToken } from '@remora/identity/join-token';
 import type { HostPort } from './sidecar-settings.ts';
 
 /** A value, or what would have been accepted. */
@@ -57,6 +58,11 @@ export function parseOneOf<T extends string>(accepted: readonly T[]): Parser<T> 
     return found === undefined ? bad(`one of ${accepted.join(', ')}`) : good(found);
   };
 }
+
+export const parseJoin: Parser<JoinToken> = (text) => {
+  const token = parseJoinToken(text);
+  return typeof token === 'string' ? bad(`a join token; what is given ${token}`) : good(token);
+};
 
 /** `HOST:PORT`; an IPv6 host stands in brackets. */
 export const parseHostPort: Parser<HostPort> = (text) => {

@@ -11,7 +11,7 @@ function read(argv: string, env: Record<string, string> = {}, files: Record<stri
     env: { HOME: '/home/u', ...env },
     readFile: (file) => {
       const text = files[file];
-      if (text === undefined) throw new Error(`ENOENT: ${file}`);
+      if (text === undefined) throw Object.assign(new Error(`ENOENT: ${file}`), { code: 'ENOENT' });
       return text;
     },
   });
@@ -35,7 +35,7 @@ describe('defaults', () => {
       apps: new Map([['', { host: '127.0.0.1', port: 8080 }]]), inbounds: new Map([['', { host: '127.0.0.1', port: 15006 }]]),
       outbound: { host: '127.0.0.1', port: 15001 }, outboundFor: new Map(), listeners: new Map(), listenHost: '127.0.0.1', advertise: new Map(),
       admin: { host: '127.0.0.1', port: 15000 }, adminAllowRemote: false, dataDir: '/home/u/.local/state/remora/service-orders', workers: 1, withoutKinds: [], memoryLimitBytes: 0,
-      onNoSnapshot: 'wait', startTimeoutMs: 30_000, drainDelayMs: 5_000, drainTimeoutMs: 30_000, telemetryIntervalMs: 10_000, otlpEndpoint: '', otlpSpans: 'requests', otlpSampling: 1, logLevel: 'info',
+      onNoSnapshot: 'wait', startTimeoutMs: 30_000, drainDelayMs: 5_000, drainTimeoutMs: 30_000, telemetryIntervalMs: 10_000, otlpEndpoint: '', otlpSpans: 'requests', otlpSampling: 1, logLevel: 'info', identity: null,
     });
   });
 
@@ -47,6 +47,33 @@ describe('defaults', () => {
   test('bind every address once a control plane is elsewhere', () => {
     const settings = good('--service orders --app 127.0.0.1:80 --control-plane cp.example:8601 --control-plane-insecure');
     expect(settings).toMatchObject({ listenHost: '0.0.0.0', inbounds: new Map([['', { host: '0.0.0.0', port: 15006 }]]), outbound: { host: '127.0.0.1' }, admin: { host: '127.0.0.1' } });
+  });
+});
+
+describe('identity', () => {
+  const token = `rmj1.k3x9q2m7ab01.${'S'.repeat(43)}.${'p'.repeat(43)}.shop.example`;
+  const parsed = { id: 'k3x9q2m7ab01', secret: 'S'.repeat(43), pin: 'p'.repeat(43), trustDomain: 'shop.example' };
+
+  test.each<[string, Record<string, string>, Record<string, string>, SidecarSettings['identity']]>([
+    ['--service a', {}, {}, null],
+    ['--service a', { REMORA_JOIN_TOKEN: token }, {}, { token: parsed, enrolment: [{ host: '127.0.0.1', port: 8602 }] }],
+    ['--service a --control-plane cp.example:9 --join-token-file /t', {}, { '/t': `${token}\n` }, { token: parsed, enrolment: [{ host: 'cp.example', port: 8602 }] }],
+    ['--service a --join-token-file /gone --enrolment cp:1', {}, {}, { token: null, enrolment: [{ host: 'cp', port: 1 }] }],
+    ['--service a --identity mtls', {}, {}, { token: null, enrolment: [{ host: '127.0.0.1', port: 8602 }] }],
+  ])('%s', (argv, env, files, identity) => {
+    expect(good(argv, env, files).identity).toEqual(identity);
+  });
+
+  test.each<[string, Record<string, string>, string]>([
+    ['--service a --identity off', { REMORA_JOIN_TOKEN: token }, 'REMORA_JOIN_TOKEN does nothing without --identity mtls'],
+    ['--service a --enrolment cp:1', {}, '--enrolment does nothing without --identity mtls'],
+    ['--service a --join-token-file /t', { REMORA_JOIN_TOKEN: token }, '--join-token-file there is a join-token too: which one?'],
+    ['--service a', { REMORA_JOIN_TOKEN: token.slice(0, 60) }, 'REMORA_JOIN_TOKEN cannot be used: expected a join token; what is given is no whole join token: was a part of it lost when it was copied?'],
+    ['--service a --join-token-file /t', {}, '--join-token-file /t is no join token: those begin with rmj1.'],
+  ])('%s is refused, and no secret is shown', (argv, env, problem) => {
+    const said = problems(argv, env, { '/t': 'SSSSSS' });
+    expect(said).toEqual([problem]);
+    expect(said.join()).not.toContain('SSSS');
   });
 });
 
@@ -94,7 +121,7 @@ describe('problems', () => {
     ['--service', '--service needs a value: NAME'],
     ['--gateway a --app 127.0.0.1:1', '--app is for services; a Gateway has listeners'],
     ['--service a --listener x=1', '--listener is for Gateways; use --inbound'],
-    ['--service a --control-plane 10.0.0.1:8601', '--control-plane 10.0.0.1 is not loopback, and the connection is not authenticated yet. --control-plane-insecure allows it'],
+    ['--service a --control-plane 10.0.0.1:8601', '--control-plane 10.0.0.1 is not loopback, and without identity nobody authenticates the connection: give a join token (--join-token-file), or allow it with --control-plane-insecure'],
     ['--service a --admin-port 0.0.0.0:15000', '--admin-port binds 0.0.0.0, which is not loopback; the admin interface has no authentication. --admin-allow-remote allows it'],
     ['--service a --inbound http=1', '--inbound port http has no --app: what does it forward to?'],
     ['--service a --app x=127.0.0.1:1 --app y=127.0.0.1:2 --inbound x=3', '--app port y has no --inbound: where does it listen?'],

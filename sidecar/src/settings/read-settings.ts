@@ -49,7 +49,7 @@ export function readSettings(sources: SettingSources): SettingsResult {
     const raw = fromArguments.get(row.name) ?? fromEnvironment.get(row.name) ?? fromFile.get(row.name);
     if (raw) values.set(row.name, parseValues(row, raw, problems));
   }
-  const settings = buildSettings(values, sources.env, problems);
+  const settings = buildSettings(values, sources, problems);
   return problems.length > 0 ? { kind: 'invalid', problems } : { kind: 'run', settings };
 }
 
@@ -143,6 +143,7 @@ function parseValues(row: SettingRow, raw: RawValues, problems: SettingProblem[]
   for (const text of raw.texts) {
     const parsed = row.parse(text);
     if (parsed.ok) values.push(parsed.value);
+    else if (row.secret) problems.push({ setting: raw.source, message: `cannot be used: expected ${parsed.expected}` });
     else problems.push({ setting: raw.source, message: `is ${JSON.stringify(text.slice(0, 200))}, expected ${parsed.expected}` });
   }
   return { source: raw.source, values };

@@ -1,4 +1,5 @@
 import type { Subject } from '@remora/core/subject';
+import type { JoinToken } from '@remora/identity/join-token';
 import type { LogLevel } from '../telemetry/log.ts';
 
 /** Everything that is fixed when a sidecar starts. Times in milliseconds. See table.ts for what each means. */
@@ -37,6 +38,15 @@ export interface SidecarSettings {
   /** 0 to 1. */
   readonly otlpSampling: number;
   readonly logLevel: LogLevel;
+  /** null: nobody on the connection to the control plane is authenticated. */
+  readonly identity: IdentitySettings | null;
+}
+
+export interface IdentitySettings {
+  /** null: the certificate is on the disk. */
+  readonly token: JoinToken | null;
+  /** Where certificates come from: tried in turn. */
+  readonly enrolment: readonly HostPort[];
 }
 
 export interface HostPort {

@@ -1,6 +1,6 @@
 import { logLevels } from '../telemetry/log.ts';
 import {
-  parseAddress, parseBinding, parseDestination, parseDuration, parseFlag, parseHostPort, parseInteger, parseLabel, parseName, parseNamed, parseOneOf, parseShare, parseText, parseUrl, type Parser,
+  parseAddress, parseBinding, parseDestination, parseDuration, parseFlag, parseHostPort, parseInteger, parseJoin, parseLabel, parseName, parseNamed, parseOneOf, parseShare, parseText, parseUrl, type Parser,
 } from './parsers.ts';
 
 /** One setting. The table is the only source: parsing, `--help` and the page in docs are made from it. */
@@ -14,6 +14,8 @@ export interface SettingRow {
   readonly defaultText: string;
   readonly help: string;
   readonly parse: Parser<unknown>;
+  /** Its values are never shown, not even wrong ones. */
+  readonly secret?: true;
 }
 
 function row(name: string, placeholder: string, parse: Parser<unknown>, defaultText: string, help: string): SettingRow {
@@ -26,7 +28,11 @@ export const settingTable: readonly SettingRow[] = [
   row('service', 'NAME', parseName, '', 'Service that this sidecar runs beside. Exactly one of service and gateway.'),
   row('gateway', 'NAME', parseName, '', 'Gateway that this sidecar runs.'),
   row('control-plane', 'HOST:PORT …', parseHostPort, '127.0.0.1:8601', 'Push address of a control plane. Several are tried in turn.'),
-  row('control-plane-insecure', '', parseFlag, 'false', 'Allows a control plane that is not on loopback, although the connection is not authenticated yet.'),
+  row('control-plane-insecure', '', parseFlag, 'false', 'Allows a control plane that is not on loopback without identity, whose connection nobody authenticates.'),
+  row('identity', 'off|mtls', parseOneOf(['off', 'mtls']), 'mtls with a join token, off without', 'mtls: has a certificate of the control plane, and talks to it by mutual TLS only. See docs/identity.md.'),
+  { ...row('join-token', 'TOKEN', parseJoin, '', 'Brings the first certificate: `remora token create` makes it. In the environment or a file, not as an argument, which others can read.'), secret: true },
+  row('join-token-file', 'FILE', parseText, '', 'File with the join token. It may be missing once there is a certificate in data-dir.'),
+  row('enrolment', 'HOST:PORT …', parseHostPort, 'port 8602 of each control plane', 'Where certificates come from. Several are tried in turn.'),
   row('node-id', 'NAME', parseName, 'kept in data-dir', 'Name of this instance, unique in the mesh.'),
   row('label', 'KEY=VALUE …', parseLabel, '', 'Label of this instance, such as version=v2: Routes choose by it.'),
   row('locality', 'TEXT', parseText, '', 'Where this instance is, from wide to narrow: region/zone.'),

@@ -1,13 +1,21 @@
-import { credentials, status, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
+import { credentials, status, type ChannelCredentials, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
 import { PushClient, type Query, type QueryReply } from '@remora/proto/gen/remora/push/v1/push';
 import type { Batch, BatchAck } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
 import { channelOptions } from '../config/grpc-control-stream.ts';
 import type { TelemetryConnector, TelemetryStream, TelemetryStreamHandlers } from './telemetry-stream.ts';
 
 /** Report and Queries over one channel of its own. */
-export const grpcTelemetryConnector: TelemetryConnector = {
-  connect: (address, handlers) => new GrpcTelemetryStream(address, handlers),
-};
+export class GrpcTelemetryConnector implements TelemetryConnector {
+  readonly #security: () => ChannelCredentials;
+
+  constructor(security: () => ChannelCredentials = () => credentials.createInsecure()) {
+    this.#security = security;
+  }
+
+  connect(address: string, handlers: TelemetryStreamHandlers): TelemetryStream {
+    return new GrpcTelemetryStream(address, this.#security(), handlers);
+  }
+}
 
 class GrpcTelemetryStream implements TelemetryStream {
   readonly #client: PushClient;
@@ -15,8 +23,8 @@ class GrpcTelemetryStream implements TelemetryStream {
   readonly #queries: ClientDuplexStream<QueryReply, Query>;
   #over = false;
 
-  constructor(address: string, handlers: TelemetryStreamHandlers) {
-    this.#client = new PushClient(address, credentials.createInsecure(), channelOptions);
+  constructor(address: string, security: ChannelCredentials, handlers: TelemetryStreamHandlers) {
+    this.#client = new PushClient(address, security, channelOptions);
     this.#report = this.#client.report();
     this.#queries = this.#client.queries();
     const end = (cause: string): void => {

@@ -1,0 +1,59 @@
+import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto';
+import { subjectKey, type Subject } from '@remora/core/subject';
+import { readCertificate } from '@remora/identity/pem';
+import { formatSpiffeId, subjectSpiffeId } from '@remora/identity/spiffe-id';
+import { verifyChain } from '@remora/identity/verify-chain';
+
+/** Who this sidecar is, and how it proves it: checked against itself. */
+export interface HeldIdentity {
+  readonly trustDomain: string;
+  readonly spiffeId: string;
+  readonly key: KeyObject;
+  /** Leaf first, without roots. */
+  readonly chain: readonly X509Certificate[];
+  readonly roots: readonly X509Certificate[];
+  readonly fromMs: number;
+  readonly endsMs: number;
+  /** Until then the certificate can be renewed, although it ended. */
+  readonly recoverUntilMs: number;
+}
+
+/** The same as bytes: on the disk, and as it comes from the control plane. */
+export interface IdentityParts {
+  /** PKCS #8, DER. */
+  readonly key: Uint8Array;
+  /** DER. */
+  readonly chain: readonly Uint8Array[];
+  readonly roots: readonly Uint8Array[];
+  readonly trustDomain: string;
+  readonly recoverUntilMs: number;
+}
+
+/**
+ * Checks that the parts belong together and are this instance's: the key is the certificate's, the chain leads to one of the
+ * roots, service and instance are ours. One that has ended is good here: it can be renewed. A sentence says what is wrong.
+ */
+export function holdIdentity(parts: IdentityParts, own: { readonly subject: Subject; readonly nodeId: string; readonly nowMs: number }): HeldIdentity | string {
+  const chain = parts.chain.map((raw) => readCertificate(raw)).filter((one) => one !== null);
+  const roots = parts.roots.map((raw) => readCertificate(raw)).filter((one) => one !== null);
+  const [leaf, ...intermediates] = chain;
+  const key = readKey(parts.key);
+  if (!leaf || key === null || chain.length !== parts.chain.length || roots.length !== parts.roots.length) return 'it cannot be read';
+  if (!leaf.checkPrivateKey(key)) return 'the key is not that of the certificate';
+  const endsMs = leaf.validToDate.getTime();
+  // Where it has ended, it is judged as of its last moment.
+  const checked = verifyChain({ leaf, intermediates, bundle: { trustDomain: parts.trustDomain, roots }, nowMs: Math.min(own.nowMs, endsMs - 1), purpose: 'client' });
+  if (!checked.ok) return checked.problem;
+  const spiffeId = formatSpiffeId(subjectSpiffeId(parts.trustDomain, own.subject));
+  if (formatSpiffeId(checked.id) !== spiffeId) return `it is for ${checked.id.path.slice(1)}, and this sidecar runs for ${subjectKey(own.subject)}`;
+  if (checked.commonName !== own.nodeId) return `it is for the instance ${checked.commonName}, and this is ${own.nodeId}`;
+  return { trustDomain: parts.trustDomain, spiffeId, key, chain, roots, fromMs: leaf.validFromDate.getTime(), endsMs, recoverUntilMs: parts.recoverUntilMs };
+}
+
+function readKey(der: Uint8Array): KeyObject | null {
+  try {
+    return createPrivateKey({ key: Buffer.from(der), format: 'der', type: 'pkcs8' });
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,210 @@
+import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import type { Clock, Timer, Timers } from '@remora/core/clock';
+import type { Random } from '@remora/core/random';
+import type { Subject } from '@remora/core/subject';
+import { createCertificateRequest } from '@remora/identity/certificate-request';
+import { certificatePin, type JoinToken } from '@remora/identity/join-token';
+import { renewalTimeMs } from '@remora/identity/renewal-time';
+import { signRenewal } from '@remora/identity/renewal-proof';
+import { formatSpiffeId, subjectSpiffeId } from '@remora/identity/spiffe-id';
+import { Backoff } from '../config/backoff.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { EnrolmentOutcome, EnrolmentPort } from './enrolment-port.ts';
+import { holdIdentity, type HeldIdentity, type IdentityParts } from './held-identity.ts';
+import type { IdentityDisk, StoredIdentity } from './identity-disk.ts';
+
+export interface IdentityKeeperDeps {
+  readonly subject: Subject;
+  readonly nodeId: string;
+  /** null: only what is on the disk. */
+  readonly token: JoinToken | null;
+  readonly disk: IdentityDisk;
+  readonly enrolment: EnrolmentPort;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export interface IdentityStatus {
+  readonly spiffeId: string;
+  /** Unix ms; 0 where there is no certificate. */
+  readonly endsMs: number;
+  /** What stands in the way; '' where nothing does. */
+  readonly problem: string;
+  /** Whether the disk has what is held. */
+  readonly persisted: boolean;
+}
+
+/** The wall clock is looked at at least this often: it may step, and a machine may sleep. */
+const lookEveryMs = 60_000;
+/** Tries after failures: soon at first, a minute apart later; a refusal waits longer, for only people can change it. */
+const backoffMs = { baseMs: 500, capMs: 60_000 } as const;
+const refusedCapMs = 10 * 60_000;
+
+/**
+ * Keeps this instance's certificate: from the disk, for a join token, renewed at half its life. Never gives up, and nothing on
+ * the request path waits for it. A machine that slept past the end of its certificate renews it as always, as long as the
+ * control plane allows (`recoverUntilMs`); later it joins anew, where it has a token.
+ */
+export class IdentityKeeper {
+  readonly #deps: IdentityKeeperDeps;
+  readonly #backoff: Backoff;
+  readonly #listeners = new Set<(held: HeldIdentity) => void>();
+  #stored: StoredIdentity = { held: null, joining: null };
+  #held: HeldIdentity | null = null;
+  #renewAtMs = 0;
+  #problem = 'not asked for yet';
+  #persisted = true;
+  #timer: Timer | null = null;
+  #closed = false;
+
+  constructor(deps: IdentityKeeperDeps) {
+    this.#deps = deps;
+    this.#backoff = new Backoff({ random: deps.random, ...backoffMs });
+  }
+
+  /** Good at this moment, or null. */
+  get current(): HeldIdentity | null {
+    return this.#held && this.#held.endsMs > this.#deps.clock.wallMs() ? this.#held : null;
+  }
+
+  get status(): IdentityStatus {
+    const { subject } = this.#deps;
+    const trustDomain = this.#held?.trustDomain ?? this.#deps.token?.trustDomain ?? '';
+    return { spiffeId: trustDomain === '' ? '' : formatSpiffeId(subjectSpiffeId(trustDomain, subject)), endsMs: this.#held?.endsMs ?? 0, problem: this.#problem, persisted: this.#persisted };
+  }
+
+  /** Told of each certificate that is good, the one from the disk too; answers how to stop. */
+  onChange(listener: (held: HeldIdentity) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Reads the disk, then looks after what is there for as long as the process lives. */
+  async start(): Promise<void> {
+    const { disk, log, token, clock } = this.#deps;
+    const { stored, problem } = await disk.load();
+    this.#stored = stored;
+    if (problem !== '') log.error('the identity on the disk cannot be used', { cause: problem });
+    if (stored.held) {
+      const held = holdIdentity(stored.held, { ...this.#deps, nowMs: clock.wallMs() });
+      if (typeof held === 'string') log.error('the identity on the disk cannot be used', { cause: held });
+      else if (token && token.trustDomain !== held.trustDomain) log.info('the join token is for another trust domain than the identity on the disk', { token: token.trustDomain, disk: held.trustDomain });
+      else this.#hold(held);
+    }
+    await this.#look();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+    this.#listeners.clear();
+  }
+
+  async #look(): Promise<void> {
+    if (this.#closed) return;
+    const nowMs = this.#deps.clock.wallMs();
+    const due = this.#held === null || nowMs >= this.#renewAtMs;
+    const waitMs = due ? await this.#tryNow() : Math.min(this.#renewAtMs - nowMs, lookEveryMs);
+    if (this.#closed) return;
+    this.#timer = this.#deps.timers.after(waitMs, () => void this.#look());
+  }
+
+  /** Answers how long to wait then. */
+  async #tryNow(): Promise<number> {
+    const outcome = await this.#obtain();
+    if (outcome.kind === 'issued') {
+      this.#backoff.reset();
+      return lookEveryMs;
+    }
+    const cause = outcome.kind === 'refused' ? `${outcome.code}: ${outcome.message}` : outcome.cause;
+    const { log } = this.#deps;
+    // Once for each cause: what is tried again says nothing new.
+    log[this.#problem === cause ? 'debug' : this.current ? 'warn' : 'error']('no certificate from the control plane', { cause, usable: this.current !== null });
+    this.#problem = cause;
+    const waitMs = this.#backoff.next();
+    const final = outcome.kind === 'refused' && !outcome.retry;
+    return final ? refusedCapMs * (0.5 + 0.5 * this.#deps.random.next()) : waitMs;
+  }
+
+  /** Renews where there is something to renew; joins where there is not, or where renewing was refused. */
+  async #obtain(): Promise<EnrolmentOutcome> {
+    const { token, clock } = this.#deps;
+    const held = this.#held;
+    const renewed = held && clock.wallMs() < held.recoverUntilMs ? await this.#renew(held) : null;
+    if (renewed && (renewed.kind !== 'refused' || renewed.retry || token === null)) return renewed;
+    if (token === null) return { kind: 'refused', code: 'no-token', message: held ? 'the certificate ended too long ago to be renewed, and there is no join token' : 'there is no certificate on the disk, and no join token', retry: false };
+    const joined = await this.#join(token);
+    return joined.kind === 'issued' ? joined : (renewed ?? joined);
+  }
+
+  async #renew(held: HeldIdentity): Promise<EnrolmentOutcome> {
+    const { enrolment, nodeId } = this.#deps;
+    const key = newKey();
+    const request = createCertificateRequest({ key, spiffeId: held.spiffeId, nodeId });
+    return this.#take(await enrolment.renew({ ...held, request, proof: signRenewal(request, held.key) }), key, null);
+  }
+
+  async #join(token: JoinToken): Promise<EnrolmentOutcome> {
+    const { enrolment, subject, nodeId } = this.#deps;
+    const key = await this.#joiningKey();
+    const request = createCertificateRequest({ key, spiffeId: formatSpiffeId(subjectSpiffeId(token.trustDomain, subject)), nodeId });
+    return this.#take(await enrolment.join({ token, nodeId, subject, request }), key, token.pin);
+  }
+
+  /** Believes nothing that does not hold together. */
+  async #take(outcome: EnrolmentOutcome, key: KeyObject, pin: string | null): Promise<EnrolmentOutcome> {
+    if (outcome.kind !== 'issued') return outcome;
+    const { clock, log } = this.#deps;
+    const parts: IdentityParts = { key: exportKey(key), chain: outcome.chain, roots: outcome.roots, trustDomain: outcome.trustDomain, recoverUntilMs: outcome.recoverUntilMs };
+    const held = holdIdentity(parts, { ...this.#deps, nowMs: clock.wallMs() });
+    const problem = typeof held === 'string' ? held : pin !== null && !held.roots.some(({ raw }) => certificatePin(raw) === pin) ? 'the root that the join token names is not among the roots' : held.endsMs <= clock.wallMs() ? 'it has ended already; is a clock wrong?' : null;
+    if (problem !== null || typeof held === 'string') return { kind: 'refused', code: 'bad-certificate', message: `what the control plane issued cannot be used: ${problem ?? ''}`, retry: true };
+    await this.#keep({ held: parts, joining: null });
+    log.info('has a new certificate', { id: held.spiffeId, ends: new Date(held.endsMs).toISOString() });
+    this.#hold(held);
+    return outcome;
+  }
+
+  #hold(held: HeldIdentity): void {
+    this.#held = held;
+    this.#renewAtMs = renewalTimeMs({ fromMs: held.fromMs, toMs: held.endsMs }, this.#deps.random);
+    this.#problem = '';
+    if (this.current) for (const listener of this.#listeners) listener(held);
+  }
+
+  async #joiningKey(): Promise<KeyObject> {
+    const { joining } = this.#stored;
+    if (joining !== null) {
+      try {
+        return createPrivateKey({ key: Buffer.from(joining), format: 'der', type: 'pkcs8' });
+      } catch {
+        this.#deps.log.warn('the key of an earlier join cannot be read; a new one is made');
+      }
+    }
+    const key = newKey();
+    await this.#keep({ held: this.#stored.held, joining: exportKey(key) });
+    return key;
+  }
+
+  /** A disk that does not take it stands in nobody's way: what is held serves as long as the process lives. */
+  async #keep(stored: StoredIdentity): Promise<void> {
+    this.#stored = stored;
+    try {
+      await this.#deps.disk.write(stored);
+      this.#persisted = true;
+    } catch (error) {
+      this.#persisted = false;
+      this.#deps.log.error('the identity cannot be kept on the disk', { cause: error instanceof Error ? error.message : 'unknown error' });
+    }
+  }
+}
+
+function newKey(): KeyObject {
+  return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+}
+
+function exportKey(key: KeyObject): Buffer {
+  return key.export({ type: 'pkcs8', format: 'der' });
+}
