@@ -3,7 +3,8 @@ import { httpStatusOfGrpc } from '@remora/http/grpc-status';
 import type { MessageHead } from '@remora/http/message-head';
 import { Exchange, WAIT, type Answer, type EdgeFilter, type Sink, type Source, type Target, type Verdict } from '@remora/policy-kit/exchange';
 import { BodyJoint } from './body-joint.ts';
-import { grpcEnding, grpcStatusIn } from './grpc-answer.ts';
+import { grpcEnding, grpcStatusIn, grpcWebEnding, grpcWebMeterFor } from './grpc-answer.ts';
+import type { GrpcWebMeter } from './grpc-web-meter.ts';
 import { answerFor, limitAnswer } from './answers.ts';
 import { isConnection } from './connection-head.ts';
 import type { Engine } from './engine.ts';
@@ -49,6 +50,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
   #row: SeriesRow | null = null;
   #call: UpstreamCall | null = null;
   #live: Tunnel | null = null;
+  #web: GrpcWebMeter | null = null;
   #generation = 0;
 
   constructor(engine: Engine, stream: ServerStream, head: MessageHead) {
@@ -221,6 +223,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     this.answeredAt = this.#engine.thread.turn.now();
     this.tunnel = head.protocol !== '';
     const failure = this.#runResponseHooks(head);
+    this.#web = grpcWebMeterFor(this.head, head);
     if (failure === null && this.#sendHead(head, end)) {
       if (this.tunnel) this.#openTunnel(head.protocol);
       return;
@@ -234,10 +237,16 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     const stream = this.#stream;
     if (this.#ended || stream === null || !this.#headSent) return true;
     this.bytesOut += to - at;
+    if (this.#web !== null) this.#followWeb(this.#web, bytes, at, to);
     if (this.#live !== null) return this.#live.carry(this.#live.out, bytes, at, to, end);
     const more = stream.sendData(bytes, at, to, end);
     if (end) this.#complete();
     return more;
+  }
+
+  #followWeb(web: GrpcWebMeter, bytes: Uint8Array, at: number, to: number): void {
+    web.feed(bytes, at, to);
+    if (web.status >= 0) this.grpcStatus = web.status;
   }
 
   onTrailers(head: MessageHead): void {
@@ -273,12 +282,15 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     this.#sendAnswer(shown);
   }
 
-  /** A gRPC response that has begun ends with the status of what went wrong, in trailers. */
+  /** A gRPC response that has begun ends with the status of what went wrong, in trailers; gRPC-Web has a frame for them. */
   #endAsGrpc(answer: Answer): boolean {
-    const trailers = grpcEnding(this.head, this.responseHead, answer, this.connection.trusted);
-    if (trailers === null) return false;
+    const { trusted } = this.connection;
+    const trailers = grpcEnding(this.head, this.responseHead, answer, trusted);
+    const frame = this.#web === null ? null : grpcWebEnding(this.head, this.#web, answer, trusted);
+    if (trailers === null && frame === null) return false;
     this.refusal ??= answer;
-    this.onTrailers(trailers);
+    if (trailers !== null) this.onTrailers(trailers);
+    else if (frame !== null) this.onData(frame, 0, frame.length, true);
     return true;
   }
 

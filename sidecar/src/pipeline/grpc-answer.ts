@@ -3,7 +3,9 @@ import { encodeGrpcMessage, grpcStatusOfHttp, parseGrpcStatus } from '@remora/ht
 import type { Head } from '@remora/http/head';
 import { headerId } from '@remora/http/header-ids';
 import { MessageHead } from '@remora/http/message-head';
+import type { Reason } from '@remora/errors/reason';
 import type { Answer } from '@remora/policy-kit/exchange';
+import { GrpcWebMeter, trailersFlag } from './grpc-web-meter.ts';
 
 /**
  * The content type of an answer made here where the request is gRPC or gRPC-Web, so that refusals are gRPC statuses; '' where it is neither. A client of
@@ -37,14 +39,36 @@ export function grpcEnding(request: MessageHead, response: Head | null, answer: 
 
 function putStatusFields(head: MessageHead, { status, reason, detail }: Answer, trusted: boolean): void {
   head.set(grpcStatusHeader, String(grpcStatusOfHttp(status)));
-  const inside = trusted && detail !== '' ? `: ${detail.slice(0, detailMax)}` : '';
-  head.set(grpcMessageHeader, encodeGrpcMessage(`${reason.title}${inside}`));
+  head.set(grpcMessageHeader, messageOf(reason, detail, trusted));
 }
 
 /** What a response head, or its trailers, say of a call of gRPC or gRPC-Web; -1: nothing. */
 export function grpcStatusIn(fields: Head, response: Head | null): number {
   if (!fields.has(grpcStatusHeader) || response === null || !response.has(contentTypeHeader)) return -1;
   return response.valueAt(contentTypeHeader, 0).startsWith('application/grpc') ? parseGrpcStatus(fields.valueAt(grpcStatusHeader, 0)) : -1;
+}
+
+/** Follows the body of a gRPC-Web response, which has its status in itself; null for any other, and for one whose length is told, which cannot end early. */
+export function grpcWebMeterFor(request: Head, response: Head): GrpcWebMeter | null {
+  if (response.bodyLength >= 0 || request.bodyLength === 0 || !response.has(contentTypeHeader)) return null;
+  const type = response.valueAt(contentTypeHeader, 0);
+  return type.startsWith('application/grpc-web') ? new GrpcWebMeter(type.startsWith('application/grpc-web-text')) : null;
+}
+
+/**
+ * The same as `grpcEnding` for gRPC-Web: a frame with the trailers as the last of the body. Null where the response has to be broken off: within a message
+ * it would be read as a part of that.
+ */
+export function grpcWebEnding(request: MessageHead, meter: GrpcWebMeter, { status, reason, detail }: Answer, trusted: boolean): Uint8Array | null {
+  if (!meter.atBoundary || request.minorVersion !== 1 || status === 0) return null;
+  const fields = Buffer.from(`grpc-status: ${grpcStatusOfHttp(status)}\r\ngrpc-message: ${messageOf(reason, detail, trusted)}\r\n`, 'latin1');
+  const frame = Buffer.concat([Buffer.from([trailersFlag, 0, 0, 0, 0]), fields]);
+  frame.writeUInt32BE(fields.length, 1);
+  return meter.text ? Buffer.from(frame.toString('base64'), 'latin1') : frame;
+}
+
+function messageOf(reason: Reason, detail: string, trusted: boolean): string {
+  return encodeGrpcMessage(trusted && detail !== '' ? `${reason.title}: ${detail.slice(0, detailMax)}` : reason.title);
 }
 
 function isGrpc(head: Head): boolean {
