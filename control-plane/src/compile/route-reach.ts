@@ -122,9 +122,13 @@ function analyse(route: RouteDocument): Analysed {
 /** The later by name is told. */
 function* twinsAmong(routes: readonly Analysed[], changed: ReadonlySet<string> | null, found: Violation[]): Steps<ReadonlySet<string>> {
   const twins = new Set<string>();
-  const wanted = changed === null ? null : new Set(routes.filter(({ name }) => changed.has(name)).map(({ canonical }) => canonical));
-  const seen = new Map<string, Analysed[]>();
   let looked = 0;
+  const wanted = changed === null ? null : new Set<string>();
+  for (const { name, canonical } of wanted === null ? [] : routes) {
+    if (++looked % routesPerStep === 0) yield;
+    if (changed?.has(name)) wanted?.add(canonical);
+  }
+  const seen = new Map<string, Analysed[]>();
   for (const route of routes) {
     if (++looked % routesPerStep === 0) yield;
     if (wanted !== null && !wanted.has(route.canonical)) continue;

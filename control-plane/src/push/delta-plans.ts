@@ -1,3 +1,4 @@
+import { AgingMap } from '@remora/core/aging-map';
 import type { BaseContent, Content } from './content.ts';
 
 /** What has to be sent to get from one content to another. */
@@ -7,11 +8,12 @@ export interface DeltaPlan {
   readonly bytes: number;
 }
 
-const plansMax = 1_024;
+/** Of each of two generations. */
+const plansMax = 512;
 
-/** Plans are computed once for all streams on the same way; the last 1,024 are kept. */
+/** Plans are computed once for all streams on the same way; the last 512 to 1,024 that were asked for are kept. */
 export class DeltaPlans {
-  readonly #plans = new Map<string, DeltaPlan>();
+  readonly #plans = new AgingMap<DeltaPlan>(plansMax);
 
   /** `base` null: everything. */
   between(base: BaseContent | null, target: Content): DeltaPlan {
@@ -19,11 +21,7 @@ export class DeltaPlans {
     const known = this.#plans.get(key);
     if (known) return known;
     const plan = planOf(base, target);
-    if (this.#plans.size >= plansMax) {
-      const oldest = this.#plans.keys().next();
-      if (!oldest.done) this.#plans.delete(oldest.value);
-    }
-    this.#plans.set(key, plan);
+    this.#plans.put(key, plan);
     return plan;
   }
 }

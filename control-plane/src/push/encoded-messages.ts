@@ -47,10 +47,15 @@ const smallBytesMax = 256 * 1024;
 /** What an entry costs besides its bytes: key, object, place in the map. */
 const entryBytes = 512;
 
-/** Messages by key, the newest ones up to a number of bytes. */
+/**
+ * Messages by key, the newest ones up to a number of bytes: two generations of half of it each. One by one they would leave holes at the front of a
+ * map, over which every search for the oldest has to go.
+ */
 class KeptMessages {
-  readonly #kept = new Map<string, Uint8Array>();
   readonly #bytesMax: number;
+  #young = new Map<string, Uint8Array>();
+  #old = new Map<string, Uint8Array>();
+  /** Of the young ones. */
   #bytes = 0;
 
   constructor(bytesMax: number) {
@@ -58,17 +63,17 @@ class KeptMessages {
   }
 
   get(key: string): Uint8Array | undefined {
-    return this.#kept.get(key);
+    return this.#young.get(key) ?? this.#old.get(key);
   }
 
   keep(key: string, message: Uint8Array): Uint8Array {
-    this.#kept.set(key, message);
-    this.#bytes += message.length + entryBytes;
-    for (const [oldKey, old] of this.#kept) {
-      if (this.#bytes <= this.#bytesMax || oldKey === key) break;
-      this.#kept.delete(oldKey);
-      this.#bytes -= old.length + entryBytes;
+    if (this.#bytes > this.#bytesMax / 2) {
+      this.#old = this.#young;
+      this.#young = new Map();
+      this.#bytes = 0;
     }
+    this.#young.set(key, message);
+    this.#bytes += message.length + entryBytes;
     return message;
   }
 }
