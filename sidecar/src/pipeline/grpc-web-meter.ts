@@ -95,4 +95,5 @@ const pieceMax = 4096;
 const decoded = Buffer.alloc(pieceMax);
 /** By character; -1: padding, and what is none. */
 const base64Values = new Int8Array(256).fill(-1);
-for (const [value, char] of [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'].entries()) base64Values[char.charCodeAt(0)] = value;
+const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+for (let i = 0; i < alphabet.length; i++) base64Values[alphabet.charCodeAt(i)] = i;
