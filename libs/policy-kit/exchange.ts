@@ -107,7 +107,7 @@ export interface ConnectionFacts {
   /** Address of the socket's peer. */
   readonly peerAddress: string;
   readonly peerPort: number;
-  /** Where the client connected to: of the socket, or what a PROXY protocol header says. */
+  /** Where the client connected to: of the socket, or what a PROXY protocol header says; the address is '' where nobody needs it. */
   readonly localAddress: string;
   readonly localPort: number;
   readonly tls: boolean;

@@ -58,8 +58,14 @@ export function* buildGeneration(inputs: GenerationInputs): Generator<void, Gene
     byAuthority,
     tcpByAuthority,
     unknownPlace: places.provider('outbound', snapshot.subject.name, '', { hash: '', sections: [] }),
+    tellsClients: tellsClients(snapshot),
     liveKeys: keys,
   };
+}
+
+function tellsClients({ inbounds, destinations }: Snapshot): boolean {
+  const ports = [...inbounds.values(), ...[...destinations.values()].flatMap((destination) => destination.ports)];
+  return ports.some(({ proxyProtocol }) => proxyProtocol !== 0);
 }
 
 class RoutesByOwner {

@@ -4,6 +4,8 @@ import type { X509Certificate } from 'node:crypto';
 import { allocateText, type TextBuffer } from '@remora/http/byte-text';
 import { copyBytes } from '@remora/http/received-head';
 import type { OutputSlab, OutputSlabs } from './output-slabs.ts';
+import { plainIpAddress } from './plain-ip-address.ts';
+import { readIntoBuffer } from './read-into-buffer.ts';
 import {
   noContextFailure, openClient, protocolFailure, verifyError, wrapServer, type ClientTlsOptions, type ServerTlsOptions,
 } from './tls-socket.ts';
@@ -159,10 +161,15 @@ export class Link {
   secure(first: Uint8Array, options: ServerTlsOptions): void {
     const socket = wrapServer(this.#raw, first, options);
     this.#useTls(socket);
-    // Plain events: reading past the stream's buffer, or into memory of ours, saved nothing that could be measured.
-    socket.on('data', (bytes: TextBuffer) => this.#read(bytes, bytes.length));
+    this.#readTls(socket);
     socket.once('secure', () => this.#turn((owner) => owner.onSecured?.()));
     socket.resume();
+  }
+
+  #readTls(socket: tls.TLSSocket): void {
+    const { readBuffer } = this.#context;
+    if (readIntoBuffer(socket, readBuffer, (length) => this.#read(readBuffer, length))) return;
+    socket.on('data', (bytes: TextBuffer) => this.#read(bytes, bytes.length));
   }
 
   #useTls(socket: tls.TLSSocket): void {
@@ -203,8 +210,7 @@ export class Link {
       raw.write(header);
       const socket = openClient(address, options, dialTls, { socket: raw });
       link.#useTls(socket);
-      // Sockets around others read by plain events.
-      socket.on('data', (bytes: TextBuffer) => link.#read(bytes, bytes.length));
+      link.#readTls(socket);
       link.#awaitSecured(socket, options);
     });
     return link;
@@ -254,6 +260,10 @@ export class Link {
 
   get remotePort(): number {
     return this.#socket.remotePort ?? 0;
+  }
+
+  get localAddress(): string {
+    return plainIpAddress(this.#raw.localAddress ?? this.#socket.localAddress ?? '');
   }
 
   get localPort(): number {

@@ -110,6 +110,10 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
     this.#engine.thread.wheels.arm(this, delayMs);
   }
 
+  get localAddress(): string {
+    return this.#link.localAddress;
+  }
+
   /** Exchanges under way. */
   get busy(): number {
     return this.#codec?.busy ?? 0;

@@ -3,6 +3,7 @@ import type { ConnectionFacts } from '@remora/policy-kit/exchange';
 import type { ListenerSpec } from '../threads/data-plane.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import { Link } from '../io/link.ts';
+import { plainIpAddress } from '../io/plain-ip-address.ts';
 import { AcceptedConnection } from './accepted-connection.ts';
 
 export interface BindingOptions {
@@ -118,18 +119,13 @@ export class ListenerBinding {
 
 function peerOf(socket: net.Socket, localPort: number): ConnectionFacts {
   return {
-    peerAddress: plainAddress(socket.remoteAddress ?? ''),
+    peerAddress: plainIpAddress(socket.remoteAddress ?? ''),
     peerPort: socket.remotePort ?? 0,
-    localAddress: plainAddress(socket.localAddress ?? ''),
+    localAddress: '',
     localPort,
     tls: false,
     serverName: '',
     principal: '',
     trusted: false,
   };
-}
-
-/** IPv4 addresses of dual-stack sockets without their prefix. */
-function plainAddress(address: string): string {
-  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
 }

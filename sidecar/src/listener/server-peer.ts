@@ -8,6 +8,8 @@ export interface ServerPeer {
   /** '' until the first bytes have told. */
   readonly protocol: ServedProtocol | '';
   facts: ConnectionFacts;
+  /** Where the client connected to: asked of the system. */
+  readonly localAddress: string;
   /** What `facts` were made by: they follow the current snapshot. */
   factsOf: object | null;
   /** What the listener asked of the connection when it was made (edge-terms.ts). */

@@ -164,6 +164,7 @@ export class Engine {
     peer.factsOf = generation ?? this;
     const trusted = peer.binding.spec.side === 'outbound' || (generation?.trusted.find(peer.facts.peerAddress) ?? -1) >= 0;
     if (trusted !== peer.facts.trusted) peer.facts = { ...peer.facts, trusted };
+    if (generation?.tellsClients === true && peer.facts.localAddress === '') peer.facts = { ...peer.facts, localAddress: peer.localAddress };
     // A listener that wants TLS or client certificates by now takes nothing on connections made without (exchange.md section 6).
     peer.outdated = !termsHold(peer.terms, edgeTerms(this.edgeOf(peer.binding)));
   }
