@@ -6,6 +6,7 @@ import { docsRoutes } from './routes/docs-routes.ts';
 import { eventRoutes } from './routes/event-routes.ts';
 import { explainRoutes } from './routes/explain-routes.ts';
 import { healthRoutes } from './routes/health-routes.ts';
+import { identityRoutes } from './routes/identity-routes.ts';
 import { policyStatusRoute } from './routes/policy-status-route.ts';
 import { revisionRoutes } from './routes/revision-routes.ts';
 import { schemaRoutes } from './routes/schema-routes.ts';
@@ -21,6 +22,7 @@ export function apiRoutes(ports: ApiPorts & { readonly metricsText: () => Promis
     ...applyRoutes(ports),
     ...revisionRoutes(ports),
     ...sidecarRoutes(ports),
+    ...identityRoutes(ports),
     ...explainRoutes(ports),
     ...whyRoutes(ports),
     ...telemetryRoutes(ports),

@@ -30,6 +30,8 @@ export const apiProblems = {
   'body-too-large': [413, 'The body is larger than allowed'],
   'unsupported-media-type': [415, 'The body has a type that is not read here'],
   'too-many-listeners': [503, 'Too many listeners are connected'],
+  'identity-off': [409, 'Identity is off'],
+  'too-many-tokens': [409, 'There are too many join tokens'],
   'not-ready': [503, 'The control plane is not ready'],
   offline: [503, 'The sidecar is not connected'],
   'sidecar-timeout': [504, 'The sidecar did not answer in time'],

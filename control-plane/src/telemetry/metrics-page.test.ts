@@ -3,6 +3,9 @@ import { expectGolden } from '@remora/testing/golden';
 import { expect, test } from 'vitest';
 import { createApiMetrics } from '../api/api-metrics.ts';
 import { startApi } from '../api/testdata/api-fixture.ts';
+import { systemClock } from '@remora/core/clock';
+import { createIdentityMetrics } from '../identity/identity-metrics.ts';
+import { startIdentity } from '../identity/testdata/identity-fixture.ts';
 import { createControlPlaneMetrics } from './control-plane-metrics.ts';
 
 /** What a metric's labels say. */
@@ -13,15 +16,20 @@ const labels: Readonly<Record<string, string>> = {
   remora_push_nacks_total: '`lane`; `class`: invalid, guard, resync, transient',
   remora_push_rejections_total: '`code`: bad-hello, identity, older-incarnation, too-many-sidecars, replaced, unknown-service, unknown-gateway, shed',
   remora_sidecars: '`phase`: in-sync, pending, refused, offline, orphaned, draining',
+  remora_identity_issued_total: '`how`: join, renew, recover',
+  remora_identity_refused_total: '`reason`: as in [identity.md](identity.md)',
+  remora_identity_peers_refused_total: '`reason`: as in [identity.md](identity.md)',
   remora_cp_api_requests_total: '`method`, `route`, `status`',
   remora_cp_api_request_seconds: '`method`',
 };
 
 test('the page of metrics in docs is made from the registry that /metrics answers from', async () => {
   const api = await startApi();
+  const identity = startIdentity();
   try {
     const { controlPlane } = api;
     const metrics = createControlPlaneMetrics({ ...controlPlane, processMetrics: true });
+    createIdentityMetrics(metrics.registry, identity.identity, systemClock);
     createApiMetrics(metrics.registry, { ...controlPlane, listeners: () => controlPlane.events.listeners() });
     const text = await metrics.text();
     const rows = [...text.matchAll(/^# HELP (\S+) (.*)\n# TYPE \S+ (\S+)$/gm)].map(([, name = '', help = '', type = '']) => ({ name, help, type }));
@@ -31,6 +39,7 @@ test('the page of metrics in docs is made from the registry that /metrics answer
     expect(Object.keys(labels).filter((name) => !own.some((row) => row.name === name))).toEqual([]);
     expectGolden(path.resolve(import.meta.dirname, '../../../docs/metrics-control-plane.md'), page(own));
   } finally {
+    identity.identity.close();
     await api.close();
   }
 });

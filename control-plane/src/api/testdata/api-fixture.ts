@@ -3,6 +3,7 @@ import { seededRandom } from '@remora/core/random';
 import { createControlPlane } from '../../app.ts';
 import type { ControlPlane } from '../../app.ts';
 import { createProcessLog } from '../../process-log.ts';
+import type { ControlPlaneIdentity } from '../../identity/control-plane-identity.ts';
 import { createMemoryStore } from '../../store/memory-store.ts';
 import type { Store } from '../../store/store.ts';
 import type { ApiRoute } from '../api-route.ts';
@@ -35,7 +36,7 @@ export interface FixtureAnswer {
 // oxlint-disable-next-line typescript/no-explicit-any -- tests compare answers of every shape; the shapes themselves are checked here.
 export type FixtureBody = any;
 
-export async function startApi(options: { readonly store?: Store; readonly start?: boolean } = {}): Promise<ApiFixture> {
+export async function startApi(options: { readonly store?: Store; readonly start?: boolean; readonly identity?: ControlPlaneIdentity } = {}): Promise<ApiFixture> {
   const alarms: unknown[] = [];
   const store = options.store ?? createMemoryStore({ clock: systemClock });
   const controlPlane = createControlPlane({
@@ -44,7 +45,7 @@ export async function startApi(options: { readonly store?: Store; readonly start
     retention: { minAgeMs: 1, minEntries: 1_000 },
   });
   if (options.start !== false) await controlPlane.start();
-  const routes = apiRoutes({ ...controlPlane, version: '0.0.0', metricsText: async () => 'up 1\n' });
+  const routes = apiRoutes({ ...controlPlane, identity: options.identity ?? null, version: '0.0.0', metricsText: async () => 'up 1\n' });
   const server = createApiServer({ routes, alarm: (error) => alarms.push(error) });
   await server.instance.ready();
 
