@@ -87,6 +87,46 @@ describe('tunnels', () => {
     }, (end) => end.text === 'ready\n');
   }
 
+  test('an app that knows proxies calls a database by CONNECT, where the Mesh lets it, and nothing else', async () => {
+    const db = await app(database);
+    const controlPlane = await fixture.controlPlane();
+    await controlPlane.apply(`
+{kind: Service, name: db, ports: {sql: {port: 5432, protocol: tcp}, http: {port: 80}}, endpoints: [{address: 127.0.0.1, ports: {sql: ${db.port}}}]}
+---
+{kind: Service, name: web, ports: {http: {port: 80}}, dependsOn: [db]}
+`);
+    const web = await fixture.app('web');
+    const caller = await fixture.sidecar(['--service', 'web', '--control-plane', controlPlane.push, '--app', `127.0.0.1:${web.port}`, '--inbound', '0', '--outbound', '0']);
+    await untilInSync(controlPlane.api, 1);
+    const outbound = await until('the outbound port', async () => (await listenersOf(caller.ports['admin'] ?? 0))['outbound'] ?? 0, (port) => port > 0);
+    expect(await connectStatus(outbound, 'db:5432')).toBe(403);
+    await controlPlane.apply('{kind: Mesh, name: mesh, connect: declared}', '?wait=applied&timeout=10s');
+    const tunnel = await until('a tunnel', () => connected(outbound, 'db:5432'), (end) => end.text.startsWith('HTTP/1.1 200 '));
+    await tunnel.untilText('ready\n');
+    for (const [authority, status] of [[`127.0.0.1:${db.port}`, 502], ['localhost:5432', 502], ['db:80', 403], ['db:5433', 403]] as const) {
+      expect([authority, await connectStatus(outbound, authority)]).toEqual([authority, status]);
+    }
+    expect(db.connections).toHaveLength(1);
+    await controlPlane.apply('{kind: Mesh, name: mesh, connect: refuse}', '?wait=applied&timeout=10s');
+    expect(await connectStatus(outbound, 'db:5432')).toBe(403);
+    tunnel.send('select 1\n');
+    await tunnel.untilText('SELECT 1\n');
+    const metrics = await until('the refusals are counted', async () => (await fetch(`http://127.0.0.1:${caller.ports['admin']}/metrics`)).text(),
+      (text) => /remora_refusals_total\{side="outbound",[^}]*reason="connect-port"[^}]*\} 2/.test(text));
+    expect(metrics).toContain('remora_tunnels_active{side="outbound",route="tcp/sql",destination="db"} 1');
+  });
+
+  async function connected(port: number, authority: string): Promise<WireEnd> {
+    const end = await client(port);
+    end.send(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`);
+    await Promise.race([end.untilText('\r\n\r\n'), end.untilClosed()]);
+    return end;
+  }
+
+  async function connectStatus(port: number, authority: string): Promise<number> {
+    return Number((await connected(port, authority)).text.slice(9, 12));
+  }
+
   test('a WebSocket outlives edits, and gets its Close frame when its gateway is told to stop', async () => {
     const chat = await app(async (end) => {
       await end.untilText('\r\n\r\n');
