@@ -32,8 +32,12 @@ export type WriteQuery = z.output<typeof writeQuery>;
 /** Names in one answer; the counts beside them are whole. */
 const namesMax = 1_000;
 
+const largeBodyBytes = 1024 * 1024;
+
 /** Reads and validates the documents of a body. Throws with everything that is wrong. */
-export function readBody(ports: ApiPorts, call: ApiCall): Promise<readonly ValidDocument[]> {
+export async function readBody(ports: ApiPorts, call: ApiCall): Promise<readonly ValidDocument[]> {
+  // Putting a large one together took its time already.
+  if (call.body.length > largeBodyBytes) await ports.slices.pause();
   return ports.slices.run(readInSteps(ports, call));
 }
 
