@@ -15,6 +15,7 @@ export class HeadReader {
   used = 0;
 
   readonly #kind: HeadKind;
+  readonly #spare: SpareScanner;
   readonly #arena: HeadArena;
   #limits: HeadLimits;
   /** After `scanTooLarge`: whether it was the number of fields rather than their bytes. */
@@ -23,6 +24,7 @@ export class HeadReader {
 
   constructor(kind: HeadKind, arena: HeadArena, limits: HeadLimits) {
     this.#kind = kind;
+    this.#spare = spares[kind];
     this.#arena = arena;
     this.#limits = limits;
   }
@@ -52,15 +54,15 @@ export class HeadReader {
   /** Takes what belongs to the head from `bytes[at, to)`. */
   read(bytes: Uint8Array, at: number, to: number): ScanVerdict {
     if (this.#partial !== null) return this.#readOn(this.#partial, bytes, at, to);
-    const scanner = spare[this.#kind] ?? new HeadScanner(this.#kind);
+    const spare = this.#spare;
+    const scanner = (spare.scanner ??= new HeadScanner(this.#kind));
     scanner.reset();
     const verdict = scanner.scan(bytes, at, to, this.#limits);
     if (verdict === scanIncomplete) {
-      spare[this.#kind] = null;
+      spare.scanner = null;
       this.#partial = new PartialHead(scanner, bytes, at, to);
       return verdict;
     }
-    spare[this.#kind] = scanner;
     return verdict === scanComplete ? this.#finish(scanner, bytes, at, at + scanner.length) : this.#notRead(scanner, verdict);
   }
 
@@ -74,7 +76,7 @@ export class HeadReader {
     const verdict = scanner.scan(partial.bytes, 0, partial.length, this.#limits);
     if (verdict === scanIncomplete) return verdict;
     this.#partial = null;
-    spare[this.#kind] = scanner;
+    this.#spare.scanner = scanner;
     return verdict === scanComplete ? this.#finish(scanner, partial.bytes, 0, at + scanner.length - before) : this.#notRead(scanner, verdict);
   }
 
@@ -136,4 +138,8 @@ class PartialHead {
 const partialBytes = 512;
 const shortLine = 256;
 /** One idle scanner of each kind per thread: a scanner is busy only within a call, or belongs to an incomplete head. */
-const spare: Record<HeadKind, HeadScanner | null> = { request: null, response: null, trailers: null };
+const spares: Readonly<Record<HeadKind, SpareScanner>> = { request: { scanner: null }, response: { scanner: null }, trailers: { scanner: null } };
+
+interface SpareScanner {
+  scanner: HeadScanner | null;
+}

@@ -6,6 +6,7 @@ import { copyBytes } from '@remora/http/received-head';
 import type { OutputSlab, OutputSlabs } from './output-slabs.ts';
 import { plainIpAddress } from './plain-ip-address.ts';
 import { readIntoBuffer } from './read-into-buffer.ts';
+import { readFromHandle, writeError, writeQueued, writeRefused, writeTaken, writeToHandle, type HandleUser } from './socket-handle.ts';
 import {
   noContextFailure, openClient, protocolFailure, verifyError, wrapServer, type ClientTlsOptions, type ServerTlsOptions,
 } from './tls-socket.ts';
@@ -58,7 +59,7 @@ export function makeReadBuffer(): TextBuffer {
  * A socket as the codecs see it; the only file that touches `node:net` sockets. Output is gathered during a turn and written once.
  * Reads arrive in one shared buffer.
  */
-export class Link {
+export class Link implements HandleUser {
   owner: LinkOwner;
   /** More is queued than the kernel takes: the codec holds back its producers until `onDrain`. */
   congested = false;
@@ -76,6 +77,8 @@ export class Link {
   #established = false;
   /** TLS only: slabs with regions that are not written yet, in order (exchange.md section 2). */
   #inFlight: OutputSlab[] | null = null;
+  /** Bytes written past the socket's stream that the kernel has not taken. */
+  #queued = 0;
   readonly #onWritten = (): void => {
     const slab = this.#inFlight?.shift();
     if (slab !== undefined) this.#context.slabs.written(slab, true);
@@ -133,6 +136,7 @@ export class Link {
     const taken = new net.Socket({ handle, allowHalfOpen: true, onread: readInto(context.readBuffer, holder) } as net.SocketConstructorOpts);
     const link = new Link(taken, context, owner);
     holder.link = link;
+    readFromHandle(taken, link);
     // Without its handle the accepted socket only takes itself off the server's count.
     socket.destroy();
     taken.resume();
@@ -272,7 +276,7 @@ export class Link {
 
   /** Bytes that the kernel has not taken yet. */
   get unsent(): number {
-    return this.closed ? 0 : this.#socket.writableLength;
+    return this.closed ? 0 : this.#socket.writableLength + this.#queued;
   }
 
   get paused(): boolean {
@@ -333,13 +337,46 @@ export class Link {
     }
     const piece = slab.bytes.subarray(this.#outFrom, this.#outEnd);
     if (this.#inFlight === null) {
-      if (!this.#socket.write(piece)) this.congested = true;
-      this.#context.slabs.written(slab, this.#socket.writableLength === 0);
+      this.#context.slabs.written(slab, this.#writePlain(piece));
       return;
     }
     // What TLS has not encrypted yet is read from the slab later: it stays as it is until the write is done.
     this.#inFlight.push(slab);
     if (!this.#socket.write(piece, this.#onWritten)) this.congested = true;
+  }
+
+  /** Whether the kernel has all of it, or never will. */
+  #writePlain(piece: Uint8Array): boolean {
+    const socket = this.#socket;
+    const outcome = writeToHandle(socket, piece, this);
+    if (outcome === writeTaken) return true;
+    if (outcome === writeQueued) {
+      this.#queued += piece.length;
+      if (this.#queued >= socket.writableHighWaterMark) this.congested = true;
+      return false;
+    }
+    if (outcome === writeRefused) {
+      if (!socket.write(piece)) this.congested = true;
+      return socket.writableLength === 0;
+    }
+    socket.destroy(writeError(outcome));
+    return true;
+  }
+
+  /** For `writeToHandle`. */
+  onHandleWritten(bytes: number, status: number): void {
+    this.#queued -= bytes;
+    if (this.closed || this.#socket.destroyed) return;
+    if (status < 0) this.#socket.destroy(writeError(status));
+    else if (this.congested && this.#queued === 0) {
+      this.congested = false;
+      this.#turn((owner) => owner.onDrain());
+    }
+  }
+
+  /** For `readFromHandle`. */
+  onHandleRead(length: number): void {
+    this.#read(this.#context.readBuffer, length);
   }
 
   #markDirty(): void {

@@ -15,6 +15,8 @@ export function monotonicOriginMs(): number {
  * shared memory would mean something else in each.
  */
 export function threadClock(originMs: number): Clock {
-  const shiftMs = machineMs() - performance.now() - originMs;
-  return { wallMs: () => systemClock.wallMs(), monotonicMs: () => performance.now() + shiftMs };
+  // The global is a getter, which costs more than the look at the clock.
+  const clock = performance;
+  const shiftMs = machineMs() - clock.now() - originMs;
+  return { wallMs: () => systemClock.wallMs(), monotonicMs: () => clock.now() + shiftMs };
 }

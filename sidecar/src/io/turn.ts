@@ -27,13 +27,14 @@ export class Turn {
       output.flush();
     }
     this.#outputCount = 0;
+    this.#now = -1;
   };
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Monotonic milliseconds, read once a turn. */
+  /** Monotonic milliseconds, read once a turn; for the turns behind one that wrote, once a round of the loop. */
   now(): number {
     if (this.#now < 0) this.#now = this.#clock.monotonicMs();
     return this.#now;
@@ -66,7 +67,7 @@ export class Turn {
       } while (this.#laterCount > 0);
     } finally {
       this.#ending = false;
-      this.#now = -1;
+      if (!this.#flushing) this.#now = -1;
     }
   }
 }
