@@ -166,6 +166,7 @@ function plainHeaders(headers: Dispatcher.ResponseData['headers']): Record<strin
 /** Codes of problems that say more than their status. */
 const exitCodesByProblem: Readonly<Record<string, ExitCode>> = {
   guard: exitCodes.refused,
+  'identity-off': exitCodes.refused,
   referred: exitCodes.refused,
   'unknown-guard': exitCodes.usage,
   'bad-parameter': exitCodes.usage,

@@ -1,4 +1,5 @@
 import type { policyStatusShape } from '@remora/control-plane/api/shapes/policy-status-shape';
+import type { authorityShape, joinTokenShape, newJoinTokenShape, nodeCertificateShape } from '@remora/control-plane/api/shapes/identity-shape';
 import type { documentDiffShape, enforcementShape, fieldChangeShape, refusalShape, revisionListShape, revisionDiffShape, revisionShape } from '@remora/control-plane/api/shapes/revision-shape';
 import type { sidecarHistoryShape, sidecarShape, snapshotShape } from '@remora/control-plane/api/shapes/sidecar-shape';
 import type { storedDocumentShape, writeAnswerShape } from '@remora/control-plane/api/shapes/write-shape';
@@ -19,6 +20,10 @@ export type DocumentAnswer = (typeof storedDocumentShape)['_output'];
 export type SidecarAnswer = (typeof sidecarShape)['_output'];
 export type SnapshotAnswer = (typeof snapshotShape)['_output'];
 export type SidecarHistoryAnswer = (typeof sidecarHistoryShape)['_output'];
+export type JoinTokenAnswer = (typeof joinTokenShape)['_output'];
+export type NewJoinTokenAnswer = (typeof newJoinTokenShape)['_output'];
+export type AuthorityAnswer = (typeof authorityShape)['_output'];
+export type NodeCertificateAnswer = (typeof nodeCertificateShape)['_output'];
 export type TopAnswer = (typeof topShape)['_output'];
 export type WhyAnswer = (typeof whyShape)['_output'];
 export type ExplainAnswer = (typeof explanationShape)['_output'];

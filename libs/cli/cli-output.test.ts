@@ -3,7 +3,7 @@ import { expectGolden } from '@remora/testing/golden';
 import { describe, expect, test } from 'vitest';
 import { goldenOf, runScripted } from './cli-fixture.ts';
 import type { CliRunOptions, Script } from './cli-fixture.ts';
-import { enforced, explanation, offlineSidecar, otherwise, pendingOne, refusedByOne, refusedSidecar, revision, sidecar, whyAnswer, whyHops, written } from './testdata/answers.ts';
+import { authority, enforced, explanation, joinToken, nodeCertificate, offlineSidecar, otherwise, pendingOne, refusedByOne, refusedSidecar, revision, sidecar, whyAnswer, whyHops, written } from './testdata/answers.ts';
 
 interface Case extends CliRunOptions {
   readonly name: string;
@@ -61,6 +61,21 @@ const cases: readonly Case[] = [
   { name: 'apply-owner-and-prune', args: ['apply', '-f', 'good.yaml', '--owner', 'a', '--prune', 'b'] },
   { name: 'apply-no-file', args: ['apply'] },
   { name: 'apply-bad-timeout', args: ['apply', '-f', 'good.yaml', '--timeout', 'soon'] },
+  {
+    name: 'token-create', args: ['token', 'create', '--service', 'orders', '--ttl', '30m', '--uses', '2'],
+    script: { 'POST /v1/identity/tokens': { status: 201, body: { token: 'rmj1.k3x9q2m7ab01.SECRET.PIN.shop.example', status: { ...joinToken, uses: 2 } } } },
+  },
+  { name: 'token-list', args: ['token', 'list'], script: { 'GET /v1/identity/tokens?limit=500': { body: { items: [joinToken, { ...joinToken, id: 'b2b2b2b2b2b2', state: 'revoked', used: 1, expiresAt: '2026-11-22T11:00:00.000Z' }], next: null, total: 2 } } } },
+  { name: 'token-revoke', args: ['token', 'revoke', 'k3x9q2m7ab01'], script: { 'DELETE /v1/identity/tokens/k3x9q2m7ab01': { body: { ...joinToken, state: 'revoked' } } } },
+  { name: 'token-nothing', args: ['token', 'revoke'] },
+  { name: 'token-wrong-word', args: ['token', 'crate'] },
+  { name: 'token-identity-off', args: ['token', 'list'], script: { 'GET /v1/identity/tokens?limit=500': { status: 409, body: { type: 'urn:remora:problem:identity-off', title: 'Identity is off', status: 409, code: 'identity-off', detail: 'identity is off: this control plane was not started with --identity mtls' } } } },
+  { name: 'ca-show', args: ['ca', 'show'], script: { 'GET /v1/identity/ca': { body: authority } } },
+  { name: 'ca-show-pem', args: ['ca', 'show', '--pem'], script: { 'GET /v1/identity/ca': { body: authority } } },
+  {
+    name: 'ca-certificates', args: ['ca', 'certificates'],
+    script: { 'GET /v1/identity/certificates?limit=500': { body: { items: [nodeCertificate, { ...nodeCertificate, nodeId: 'orders-2', how: 'recover', ends: '2026-11-22T11:00:00.000Z' }], next: null, total: 2 } } },
+  },
   { name: 'unreachable', args: ['history', '--server', 'http://127.0.0.1:1'] },
   { name: 'unreachable-json', args: ['history', '--server', 'http://127.0.0.1:1', '-o', 'json'] },
   { name: 'bad-server', args: ['history', '--server', 'ftp://example'] },

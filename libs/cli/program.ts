@@ -10,6 +10,7 @@ import { processTerminal } from './terminal.ts';
 import type { Terminal } from './terminal.ts';
 import { addApply } from './commands/apply.ts';
 import { addBackup } from './commands/backup.ts';
+import { addCa } from './commands/ca.ts';
 import { addCompletion } from './commands/completion.ts';
 import { addControlPlane } from './commands/control-plane.ts';
 import { addDelete } from './commands/delete.ts';
@@ -25,6 +26,7 @@ import { addRevert } from './commands/revert.ts';
 import { addRun } from './commands/run.ts';
 import { addSidecar } from './commands/sidecar.ts';
 import { addSidecars } from './commands/sidecars.ts';
+import { addToken } from './commands/token.ts';
 import { addTop } from './commands/top.ts';
 import { addValidate } from './commands/validate.ts';
 import { addWhy } from './commands/why.ts';
@@ -39,6 +41,8 @@ const commands: readonly ((program: Command, run: Runner, terminal: Terminal) =>
   addExplain, addWhy, addHistory, addRevert, addRestoreTo,
   // the fleet
   addSidecars, addInspect, addTop, addEvents,
+  // who is who
+  addToken, addCa,
   // the store
   addBackup, addRestore,
   addCompletion,

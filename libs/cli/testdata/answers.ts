@@ -1,4 +1,4 @@
-import type { EnforcementAnswer, ExplainAnswer, RefusalAnswer, RevisionAnswer, SidecarAnswer, WhyAnswer, WriteAnswer } from '../api-shapes.ts';
+import type { AuthorityAnswer, EnforcementAnswer, ExplainAnswer, JoinTokenAnswer, NodeCertificateAnswer, RefusalAnswer, RevisionAnswer, SidecarAnswer, WhyAnswer, WriteAnswer } from '../api-shapes.ts';
 
 /** Answers of a control plane, for scripts. Typed by the API's own shapes, so that they cannot drift from it. */
 
@@ -112,4 +112,20 @@ export const whyHops: WhyAnswer = {
     })),
   ],
   silent: [],
+};
+
+export const joinToken: JoinTokenAnswer = { id: 'k3x9q2m7ab01', subject: 'service/orders', state: 'good', createdAt: '2026-11-22T11:55:00.000Z', expiresAt: '2026-11-22T12:30:00.000Z', author: 'ana', uses: 1, used: 0 };
+
+const root: AuthorityAnswer['issuer'] = {
+  subject: 'CN=Remora shop.example', issuer: 'CN=Remora shop.example', serial: '4F', fingerprint: 'AA:BB', pin: 'qrs', from: '2026-11-01T00:00:00.000Z', ends: '2036-11-01T00:00:00.000Z',
+  pem: '-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n',
+};
+
+export const authority: AuthorityAnswer = {
+  trustDomain: 'shop.example', source: 'generated', encrypted: false, issuer: root, roots: [root], ends: root.ends, nodes: 2,
+  problem: 'the Mesh document names the trust domain other.example; certificates were issued in shop.example, which stays',
+};
+
+export const nodeCertificate: NodeCertificateAnswer = {
+  nodeId: 'orders-1', subject: 'service/orders', how: 'join', serial: '4F01', issuedAt: '2026-11-22T11:00:00.000Z', ends: '2026-11-25T11:00:00.000Z', recoverUntil: '2026-12-25T11:00:00.000Z', token: 'k3x9q2m7ab01',
 };
