@@ -47,6 +47,8 @@ export function* loadDocumentsInSteps(files: readonly InputFile[]): Steps<LoadRe
       break;
     }
     const text = decodeText(file, result);
+    // Of tens of megabytes.
+    yield;
     if (text !== null) yield* loadText(file.name, text, result);
   }
   return { documents: result.documents, violations: result.violations };
@@ -151,7 +153,9 @@ function invalidLine(bytes: Uint8Array): number {
 }
 
 function* loadText(file: string, text: string, result: Loading): Steps<void> {
-  for (const piece of split(file, text)) {
+  const hasDirectives = /^%/m.test(text);
+  yield;
+  for (const piece of hasDirectives ? [new Piece(file, text, 1)] : split(file, text)) {
     if (result.full) return;
     loadPiece(piece, result);
     yield;
@@ -163,10 +167,6 @@ function* loadText(file: string, text: string, result: Loading): Steps<void> {
  * cost of one document's errors and trees to that document. A stream with directives is left whole.
  */
 function* split(file: string, text: string): Generator<Piece> {
-  if (/^%/m.test(text)) {
-    yield new Piece(file, text, 1);
-    return;
-  }
   let start = 0;
   let firstLine = 1;
   for (const marker of text.matchAll(/^---(?=[ \t\r\n]|$)/gm)) {
