@@ -18,7 +18,6 @@ export class ReceiveSide {
   /** Consumed, but not yet announced. */
   #unannounced = 0;
   #windowMax: number;
-  readonly #usual: number;
   /** Of `#windowMax`: what no stream needs any more, kept as its bytes are consumed. */
   #debt = 0;
   /** Null: no long body has come yet. */
@@ -26,8 +25,12 @@ export class ReceiveSide {
 
   constructor(core: SessionCore) {
     this.#core = core;
-    this.#usual = Math.max(65_535, core.limits.connectionWindowBytes);
     this.#windowMax = this.#usual;
+  }
+
+  /** The connection's window without what grew: not a field, for there are many idle connections. */
+  get #usual(): number {
+    return Math.max(65_535, this.#core.limits.connectionWindowBytes);
   }
 
   /** Opens the connection's window to its full size. */
