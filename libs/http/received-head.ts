@@ -37,7 +37,8 @@ export function takeResponseHead(scanner: HeadScanner, bytes: Uint8Array, from: 
   removeFalseAnnouncements(head);
   // RFC 9112 section 4: the space before an empty reason phrase is not optional for who sends.
   head.startIntact = scanner.minorVersion === 1 && scanner.startEnd - scanner.startAt > shortestStatusLine;
-  if (scanner.status === 101 && (scanner.connection & connectionUpgrade) !== 0) head.protocol = upgradeProtocol(scanner, bytes, from, 'GET');
+  // HTTP/1.0 knows no switch (RFC 9110 section 7.8).
+  if (scanner.status === 101 && scanner.minorVersion === 1 && (scanner.connection & connectionUpgrade) !== 0) head.protocol = upgradeProtocol(scanner, bytes, from, 'GET');
   return scanComplete;
 }
 

@@ -104,6 +104,9 @@ describe('a 101', () => {
     ['for another protocol than asked for', upgradeRequest(), switchingAnswer('', 'tcp')],
     ['without Upgrade', upgradeRequest(), 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n'],
     ['without Connection', upgradeRequest(), 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n'],
+    ['of HTTP/1.0', upgradeRequest(), switchingAnswer().replace('HTTP/1.1', 'HTTP/1.0')],
+    ['for another key', upgradeRequest(), switchingAnswer().replace('Accept: ', 'Accept: x')],
+    ['for no key', upgradeRequest(), switchingAnswer().replace(/Sec-WebSocket-Accept: .*\r\n/, '')],
   ])('%s switches nothing: 502, and the connection to the upstream is closed', async (_what, ask, answer) => {
     const { rig, up } = await ends.rig(async (end) => {
       await end.untilText('\r\n\r\n');

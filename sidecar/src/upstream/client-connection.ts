@@ -48,8 +48,10 @@ export class ClientConnection extends WheelNode implements LinkOwner, UpstreamSt
   #wanted = true;
   /** What the request asks to switch to; '' where it does not. */
   #protocol = '';
-  /** The Sec-WebSocket-Accept that the upstream must answer a key with that was made here; '' where the client made it. */
+  /** The Sec-WebSocket-Accept that the upstream must answer; '' where no WebSocket was asked for. */
   #accept = '';
+  /** The key was made here, so the client need not be told. */
+  #keyMade = false;
 
   constructor(pool: Http1Pool, thread: ThreadContext) {
     super();
@@ -90,7 +92,8 @@ export class ClientConnection extends WheelNode implements LinkOwner, UpstreamSt
   /** False where the head cannot be written: nothing was sent. */
   sendHead(head: MessageHead, end: boolean): boolean {
     this.#protocol = head.protocol;
-    this.#accept = head.protocol === 'websocket' ? addWebSocketKey(head) : '';
+    this.#keyMade = head.protocol === 'websocket' && addWebSocketKey(head);
+    this.#accept = head.protocol === 'websocket' ? webSocketAccept(head.valueAt(keyHeader, 0)) : '';
     const out = this.#link.reserve(headSizeMax(head));
     const at = writeRequestHead(head, out, this.#link.outAt);
     if (at < 0) return false;
@@ -196,10 +199,11 @@ export class ClientConnection extends WheelNode implements LinkOwner, UpstreamSt
     return -1;
   }
 
+  /** Whoever has not read the key may take what follows for requests: it is no WebSocket, whatever the client makes of it. */
   #takesAccept(head: MessageHead): boolean {
     if (this.#accept === '') return true;
     const agreed = head.count(acceptHeader) === 1 && head.valueAt(acceptHeader, 0) === this.#accept;
-    head.remove(acceptHeader);
+    if (this.#keyMade) head.remove(acceptHeader);
     return agreed;
   }
 
@@ -325,12 +329,11 @@ function peerIdleMs(seconds: number): number {
   return Math.max(250, seconds * 1000 - 1000);
 }
 
-/** A client that came over HTTP/2 has sent no key. Answers what the upstream must say to one made here; '' where the client made it. */
-function addWebSocketKey(head: MessageHead): string {
-  if (head.has(keyHeader)) return '';
-  const key = makeWebSocketKey();
-  head.putText(keyHeader, key);
-  return webSocketAccept(key);
+/** A client that came over HTTP/2 has sent no key. False: the client made it. */
+function addWebSocketKey(head: MessageHead): boolean {
+  if (head.has(keyHeader)) return false;
+  head.putText(keyHeader, makeWebSocketKey());
+  return true;
 }
 
 /** `asked` may be a list; names and versions compare without case (RFC 9110 section 7.8). */
