@@ -17,6 +17,7 @@ import { Http2SessionLayer } from './http2/session-layer.ts';
 import type { FuzzLayer } from './layer.ts';
 import { MemoryLayer } from './memory/memory-layer.ts';
 import { runLayer } from './run-layer.ts';
+import { UpgradeTrial } from './upgrades/upgrade-trial.ts';
 
 /** What is tried on a gateway: by processes and sockets, and in memory. */
 const trials = {
@@ -24,6 +25,8 @@ const trials = {
   'http1-responses': { noun: 'connections', parallel: 24, witnessed: false, start: Http1ResponseTrial.start, protocol: 'http' },
   'http2-requests': { noun: 'connections', parallel: 16, witnessed: true, start: Http2RequestTrial.start, protocol: 'http' },
   'http2-responses': { noun: 'requests', parallel: 24, witnessed: false, start: Http2ResponseTrial.start, protocol: 'http2' },
+  upgrades: { noun: 'conversations', parallel: 12, witnessed: false, start: UpgradeTrial.start, protocol: 'http' },
+  'upgrades-to-http2': { noun: 'conversations', parallel: 12, witnessed: false, start: UpgradeTrial.start, protocol: 'http2' },
 } as const;
 
 function byProcesses(name: string, trial: keyof typeof trials, hops: 1 | 2): FuzzLayer {
@@ -49,6 +52,10 @@ const makers: Readonly<Record<string, () => FuzzLayer>> = {
   'http2-requests-two-hops': () => byProcesses('http2-requests-two-hops', 'http2-requests', 2),
   'http2-responses-memory': () => inMemory('http2-responses-memory', 'http2-responses'),
   'http2-responses': () => byProcesses('http2-responses', 'http2-responses', 1),
+  'upgrades-memory': () => inMemory('upgrades-memory', 'upgrades'),
+  upgrades: () => byProcesses('upgrades', 'upgrades', 1),
+  'upgrades-to-http2-memory': () => inMemory('upgrades-to-http2-memory', 'upgrades-to-http2'),
+  'upgrades-to-http2': () => byProcesses('upgrades-to-http2', 'upgrades-to-http2', 1),
 };
 
 const { values } = parseArgs({ options: {

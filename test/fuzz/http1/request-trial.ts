@@ -20,7 +20,7 @@ export class Http1RequestTrial implements GatewayTrial {
     this.upstream = upstream;
   }
 
-  static async start(layer: string, transport: Transport): Promise<Http1RequestTrial> {
+  static async start(this: void, layer: string, transport: Transport): Promise<Http1RequestTrial> {
     return new Http1RequestTrial(layer, await EchoUpstream.start(transport));
   }
 

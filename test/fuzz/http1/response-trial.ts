@@ -23,7 +23,7 @@ export class Http1ResponseTrial implements GatewayTrial {
     this.upstream = upstream;
   }
 
-  static async start(layer: string, transport: Transport): Promise<Http1ResponseTrial> {
+  static async start(this: void, layer: string, transport: Transport): Promise<Http1ResponseTrial> {
     return new Http1ResponseTrial(layer, await HostileUpstream.start(transport));
   }
 

@@ -22,7 +22,7 @@ export class Http2RequestTrial implements GatewayTrial {
     this.upstream = upstream;
   }
 
-  static async start(layer: string, transport: Transport): Promise<Http2RequestTrial> {
+  static async start(this: void, layer: string, transport: Transport): Promise<Http2RequestTrial> {
     return new Http2RequestTrial(layer, await EchoUpstream.start(transport));
   }
 

@@ -23,7 +23,7 @@ export class Http2ResponseTrial implements GatewayTrial {
     this.upstream = upstream;
   }
 
-  static async start(layer: string, transport: Transport): Promise<Http2ResponseTrial> {
+  static async start(this: void, layer: string, transport: Transport): Promise<Http2ResponseTrial> {
     return new Http2ResponseTrial(layer, await HostileHttp2Upstream.start(transport));
   }
 
