@@ -85,6 +85,7 @@ export function createControlPlaneIdentity(deps: ControlPlaneIdentityDeps): Cont
       const { id, secret } = tokens.create(spec);
       const status = tokens.find(id);
       if (!root || !status) throw new Error('invariant: there is a root, and the token that was just made');
+      log.info('made a join token', { id, subject: status.subject, uses: status.uses, expires: new Date(status.expiresMs).toISOString(), author: status.author });
       return { token: formatJoinToken({ id, secret, pin: certificatePin(root.raw), trustDomain }), status };
     },
     authorityStatus() {

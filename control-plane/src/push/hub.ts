@@ -259,6 +259,7 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     });
     this.#unanswered.delete(nodeId);
     connection.session = session;
+    connection.nextIdentityCheckAtMs = this.nowMs() + this.#limits.identityCheckEveryMs;
     this.#byNode.set(nodeId, connection);
     const siblings = this.#bySubject.get(session.subject) ?? new Set();
     this.#bySubject.set(session.subject, siblings.add(connection));
@@ -386,10 +387,20 @@ export class Hub implements RunningPushHub, ConnectionOwner {
   }
 
   #beat(connection: SyncConnection): void {
-    if (connection.over || !connection.session) return;
+    if (connection.over || !connection.session || !this.#isStillBelieved(connection, connection.session)) return;
     connection.nextBeatAtMs = this.nowMs() + this.#limits.heartbeatEveryMs - sweepEveryMs / 2;
     if (connection.stream.bufferedBytes >= this.#limits.highWaterBytes) return;
     connection.session.say({ $case: 'heartbeat', value: { clockMs: BigInt(this.#deps.clock.wallMs()) } });
+  }
+
+  /** Certificates end, and roots go, while streams live on: who they were once is not who they are. */
+  #isStillBelieved(connection: SyncConnection, { facts: { nodeId, subject } }: SidecarSession): boolean {
+    const now = this.nowMs();
+    if (now < connection.nextIdentityCheckAtMs) return true;
+    connection.nextIdentityCheckAtMs = now + this.#limits.identityCheckEveryMs;
+    const verdict = this.#deps.identity.verify(connection.stream.peer, { nodeId, subject });
+    if (!verdict.ok) this.#reject(connection, 'identity', verdict.reason, 1_000);
+    return verdict.ok;
   }
 
   #reject(connection: SyncConnection, code: string, message: string, retryAfterMs: number): void {

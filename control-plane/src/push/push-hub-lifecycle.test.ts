@@ -156,6 +156,18 @@ describe('admission', () => {
     expect(fixture.connect({ nodeId: 'web-3', subject: web }).log).toEqual(['rejected too-many-sidecars']);
   });
 
+  test('goes by identity for as long as a stream lives', () => {
+    let ended = false;
+    const identity: NodeIdentity = { name: 'mtls', authenticated: true, verify: () => (ended ? { ok: false, reason: 'the certificate expired' } : { ok: true }) };
+    const { fixture, sidecar, hub } = started({ identity, limits: { identityCheckEveryMs: 20_000 } });
+    fixture.live(60_000, sidecar);
+    expect(hub.sidecar('web-1')?.connected).toBe(true);
+    ended = true;
+    fixture.live(26_000, sidecar);
+    expect(hub.sidecar('web-1')?.connected).toBe(false);
+    expect(sidecar.log.at(-1)).toBe('rejected identity');
+  });
+
   test('goes by identity', () => {
     const identity: NodeIdentity = { name: 'mtls', authenticated: true, verify: (_, { nodeId }) => (nodeId === 'evil' ? { ok: false, reason: 'no' } : { ok: true }) };
     const { fixture, hub } = started({ identity });

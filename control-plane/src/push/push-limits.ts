@@ -9,6 +9,8 @@ export interface PushLimits {
   readonly helloTimeoutMs: number;
   readonly heartbeatEveryMs: number;
   readonly silenceMs: number;
+  /** How often a stream's certificate is looked at again: one that ended meanwhile ends the stream. */
+  readonly identityCheckEveryMs: number;
   readonly ackTimeoutMs: number;
   /** Queued bytes per stream above which the hub waits before it sends more. */
   readonly highWaterBytes: number;
@@ -39,6 +41,7 @@ export const defaultPushLimits: PushLimits = {
   helloTimeoutMs: 10_000,
   heartbeatEveryMs: 5_000,
   silenceMs: 15_000,
+  identityCheckEveryMs: 300_000,
   ackTimeoutMs: 60_000,
   highWaterBytes: 64 * 1024,
   stateMessageBytes: 2 * 1024 * 1024,

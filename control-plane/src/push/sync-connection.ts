@@ -19,6 +19,7 @@ export class SyncConnection implements SidecarStreamHandler {
   session: SidecarSession | null = null;
   lastHeardMs: number;
   nextBeatAtMs = 0;
+  nextIdentityCheckAtMs = 0;
   /** When the peer last took something, or there was nothing to take. */
   lastTakenMs: number;
   over = false;

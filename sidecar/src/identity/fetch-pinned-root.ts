@@ -19,7 +19,8 @@ export function fetchPinnedRoot(address: { readonly host: string; readonly port:
       reject(new Error(cause));
     };
     socket.setTimeout(timeoutMs, () => fail(`no answer within ${timeoutMs / 1_000} s`));
-    socket.on('error', (error) => fail(error.message));
+    // OpenSSL's own texts have lines and places in its source; the reason is what is worth reading.
+    socket.on('error', (error: Error & { readonly reason?: string }) => fail(error.reason === undefined ? error.message : `no TLS: ${error.reason}`));
     socket.on('close', () => fail('the connection was closed'));
     socket.on('secureConnect', () => {
       const raw = peerChain(socket.getPeerCertificate(true)).find((each) => certificatePin(each) === pin);

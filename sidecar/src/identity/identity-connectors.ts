@@ -5,6 +5,7 @@ import type { ControlConnector, ControlStream, ControlStreamHandlers } from '../
 import { GrpcConnector } from '../config/grpc-control-stream.ts';
 import type { Connectors } from '../sidecar-environment.ts';
 import { GrpcTelemetryConnector } from '../telemetry/grpc-telemetry-stream.ts';
+import type { TelemetryConnector } from '../telemetry/telemetry-stream.ts';
 import type { IdentityKeeper } from './identity-keeper.ts';
 import { pushCredentials } from './push-credentials.ts';
 
@@ -20,8 +21,37 @@ export function identityConnectors(keeper: IdentityKeeper, clock: Pick<Clock, 'w
   };
   return {
     control: new IdentityConnector(keeper, new GrpcConnector(current)),
-    telemetry: new GrpcTelemetryConnector(current),
+    telemetry: renewing(keeper, new GrpcTelemetryConnector(current)),
     close: () => keeper.close(),
+  };
+}
+
+/** Telemetry begins after the control stream, so there is a certificate; with each next one it is opened anew. */
+function renewing(keeper: IdentityKeeper, inner: TelemetryConnector): TelemetryConnector {
+  return {
+    connect(address, handlers) {
+      const stream = inner.connect(address, {
+        onAck: (sequence) => handlers.onAck(sequence),
+        onQuery: (query) => handlers.onQuery(query),
+        onEnd: (cause) => {
+          stop();
+          handlers.onEnd(cause);
+        },
+      });
+      const stop = keeper.onChange(() => {
+        stop();
+        stream.close();
+        handlers.onEnd('the certificate was renewed');
+      });
+      return {
+        sendBatch: (batch) => stream.sendBatch(batch),
+        sendReply: (reply) => stream.sendReply(reply),
+        close() {
+          stop();
+          stream.close();
+        },
+      };
+    },
   };
 }
 
