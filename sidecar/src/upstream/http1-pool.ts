@@ -40,7 +40,7 @@ export class Http1Pool extends UpstreamPool {
 
   /** A connection has finished a call and can serve the next; false: it must close. */
   release(connection: ClientConnection): boolean {
-    const next = this.#waiting.shift();
+    const next = this.#waiting.length === 0 ? undefined : this.#waiting.shift();
     if (next !== undefined) {
       connection.begin(next);
       return true;
