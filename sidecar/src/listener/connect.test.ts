@@ -1,4 +1,5 @@
 import http2 from 'node:http2';
+import net from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { JsonObject } from '@remora/core/canonical-json';
 import { timeoutAuthoring } from '@remora/policy-timeout/compile';
@@ -21,8 +22,8 @@ interface Started {
 }
 
 /** A sidecar of `shop`, which may call `db` (TCP on 5432, requests on 80) and `web` (requests on 8080). */
-async function start(up: WireUpstream | null, { connect = 'declared', timeouts = {}, spec = {} }: { connect?: string; timeouts?: JsonObject; spec?: Partial<ListenerSpec> } = {}): Promise<Started> {
-  const plane = new LocalDataPlane({ nodeId: 'n-1', kinds: runtimeKinds });
+async function start(up: WireUpstream | null, { connect = 'declared', timeouts = {}, spec = {}, dial = net.connect }: { connect?: string; timeouts?: JsonObject; spec?: Partial<ListenerSpec>; dial?: (options: net.NetConnectOpts) => net.Socket } = {}): Promise<Started> {
+  const plane = new LocalDataPlane({ nodeId: 'n-1', kinds: runtimeKinds, dial });
   ends.later(() => plane.close());
   const refusals: RefusalRecord[] = [];
   plane.onRefusal((refusal) => refusals.push(refusal));
@@ -177,6 +178,24 @@ describe.each(['http1', 'http2'] as const)('CONNECT over %s', (protocol) => {
     expect(await ask(protocol, port, 'db:5432', 'early')).toMatchObject({ status: 503, reason: 'connect-failure' });
     const { port: empty } = await start(null);
     expect(await ask(protocol, empty, 'db:5432', 'early')).toMatchObject({ status: 503, reason: 'no-healthy-upstream' });
+  });
+
+  it('whose client is gone before there was an instance leaves nothing behind', async () => {
+    const up = await ends.upstream(() => {});
+    // Never connected: nobody answers.
+    const { plane, port } = await start(up, { dial: () => new net.Socket() });
+    const pools = async (): Promise<readonly { readonly active: number; readonly open: number }[]> => {
+      const { threads } = await plane.describe() as { readonly threads: readonly { readonly pools: readonly { readonly active: number; readonly open: number }[] }[] };
+      return threads[0]?.pools ?? [];
+    };
+    const gone = protocol === 'http1' ? await ends.client(port) : http2.connect(`http://127.0.0.1:${port}`).on('error', () => {});
+    if ('request' in gone) gone.request({ ':method': 'CONNECT', ':authority': 'db:5432' }, { endStream: false }).on('error', () => {}).write('early');
+    else gone.send('CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\nearly');
+    await vi.waitFor(async () => expect(await pools()).toMatchObject([{ active: 1 }]));
+    if ('request' in gone) gone.destroy();
+    else gone.reset();
+    await vi.waitFor(async () => expect((await pools()).filter(({ active, open }) => active + open > 0)).toEqual([]));
+    expect(plane.readSeries()).toMatchObject([{ requests: 1, active: 0, tunnels: { opened: 0 } }]);
   });
 
   it.each([['tunnelIdle', 'stream-idle'], ['maxStream', 'max-stream-duration']])('ends by timeout.%s, as any tunnel', async (field, reason) => {
