@@ -47,6 +47,11 @@ export function grpcStatusName(code: number): string {
   return names[code] ?? String(code);
 }
 
+/** The same for series of figures, which must be few: `other` for what gRPC has no name for. */
+export function grpcCodeLabel(code: number): string {
+  return names[code] ?? 'other';
+}
+
 /** The number that a `grpc-status` field holds; UNKNOWN where it holds none (gRPC over HTTP/2, `Status`). */
 export function parseGrpcStatus(text: string): number {
   if (text.length === 0 || text.length > 3) return unknown;

@@ -21,6 +21,7 @@ test('the Prometheus page shows what the hub counts, each time it is read', asyn
   for (const ms of [10, 20, 300]) observe(metrics.propagationMs, ms);
   const traffic = createTrafficCounts();
   traffic.classes.set([0, 0, 8, 0, 2, 0]);
+  traffic.grpcCodes.set(14, 3).set(17, 1);
   traffic.reasons.set(reasons.idOf({ reason: 'rate-limited', kind: 'rateLimit', policy: 'trial', shadow: true }), 4);
   for (let nth = 0; nth < 2; nth++) totals.add({ subject: 'gateway/edge', side: 'gateway' }, traffic);
   const lines = (await page.text()).split('\n');
@@ -37,6 +38,8 @@ test('the Prometheus page shows what the hub counts, each time it is read', asyn
     'remora_push_propagation_seconds_sum 0.33',
     'remora_fleet_requests_total{subject="gateway/edge",side="gateway",class="2xx"} 16',
     'remora_fleet_requests_total{subject="gateway/edge",side="gateway",class="4xx"} 4',
+    'remora_fleet_grpc_calls_total{subject="gateway/edge",side="gateway",code="UNAVAILABLE"} 6',
+    'remora_fleet_grpc_calls_total{subject="gateway/edge",side="gateway",code="other"} 2',
     'remora_fleet_refusals_total{reason="rate-limited",kind="rateLimit",policy="trial",shadow="true"} 8',
     'remora_fleet_request_seconds_count{side="gateway"} 0',
     'remora_push_propagation_seconds_count 3',

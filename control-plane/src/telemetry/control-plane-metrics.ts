@@ -1,3 +1,4 @@
+import { grpcCodeLabel } from '@remora/http/grpc-status';
 import { toPrometheusBuckets, prometheusBoundsMs, type Histogram } from '@remora/telemetry/histogram';
 import { collectDefaultMetrics, Counter, Gauge, Registry, type Metric } from 'prom-client';
 import type { RunningInstanceRegistry } from '../instances/create-instance-registry.ts';
@@ -91,6 +92,14 @@ function fleetMetrics(registry: Registry, totals: FleetTotals): void {
     },
   });
   requests.reset();
+  const calls = new Counter({
+    name: 'remora_fleet_grpc_calls_total', help: 'Calls of gRPC and gRPC-Web that sidecars reported, by code; they are in `remora_fleet_requests_total` too.', labelNames: ['subject', 'side', 'code'], registers: [registry],
+    collect() {
+      this.reset();
+      for (const { subject, side, grpcCodes } of totals.subjects()) for (const [code, count] of grpcCodes) this.inc({ subject, side, code: grpcCodeLabel(code) }, count);
+    },
+  });
+  calls.reset();
   const refusals = new Counter({
     name: 'remora_fleet_refusals_total', help: 'Refusals that sidecars reported; shadow: verdicts of sections in shadow, whose requests passed.',
     labelNames: ['reason', 'kind', 'policy', 'shadow'], registers: [registry],

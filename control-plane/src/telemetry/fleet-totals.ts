@@ -8,6 +8,8 @@ export interface SubjectTotals {
   readonly side: string;
   /** Index 0: no status; 1 to 5: classes. */
   readonly classes: Float64Array;
+  /** Calls of gRPC and gRPC-Web by code; 17: codes that gRPC does not have. Empty where there were none. */
+  readonly grpcCodes: Map<number, number>;
 }
 
 export interface RefusalTotals extends ReasonIdentity {
@@ -31,8 +33,9 @@ export class FleetTotals {
   /** Counts of one series that are new. */
   add({ subject, side }: { readonly subject: string; readonly side: string }, counts: TrafficCounts): void {
     const known = sides.includes(side) ? side : 'other';
-    const { classes } = this.#totalsOf(subject, known);
+    const { classes, grpcCodes } = this.#totalsOf(subject, known);
     for (let i = 0; i < classes.length; i++) classes[i] = (classes[i] ?? 0) + (counts.classes[i] ?? 0);
+    for (const [code, count] of counts.grpcCodes) grpcCodes.set(code, (grpcCodes.get(code) ?? 0) + count);
     this.#addLatency(known, counts);
     for (const [reason, count] of counts.reasons) this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + count);
   }
@@ -55,7 +58,7 @@ export class FleetTotals {
     const known = this.#subjects.get(key);
     if (known) return known;
     if (this.#subjects.size >= subjectsMax && subject !== overflow) return this.#totalsOf(overflow, side);
-    const made: SubjectTotals = { subject, side, classes: new Float64Array(6) };
+    const made: SubjectTotals = { subject, side, classes: new Float64Array(6), grpcCodes: new Map() };
     this.#subjects.set(key, made);
     return made;
   }

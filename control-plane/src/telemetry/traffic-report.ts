@@ -1,4 +1,4 @@
-import { grpcStatusName } from '@remora/http/grpc-status';
+import { grpcCodeLabel } from '@remora/http/grpc-status';
 import { quantileMs, upperBoundMs } from '@remora/telemetry/histogram';
 import type { RefusalCount, Traffic } from './telemetry-hub.ts';
 import type { ReasonCatalogue } from './reason-catalogue.ts';
@@ -12,7 +12,7 @@ export function trafficReport(counts: TrafficCounts, windowMs: number, active: n
   const codes: Record<string, number> = {};
   for (const [status, count] of [...counts.codes].sort(([a], [b]) => a - b)) codes[status] = Math.round(count);
   const grpcCodes: Record<string, number> = {};
-  for (const [code, count] of [...counts.grpcCodes].sort(([a], [b]) => a - b)) if (Math.round(count) > 0) grpcCodes[code > 16 ? 'other' : grpcStatusName(code)] = Math.round(count);
+  for (const [code, count] of [...counts.grpcCodes].sort(([a], [b]) => a - b)) if (Math.round(count) > 0) grpcCodes[grpcCodeLabel(code)] = Math.round(count);
   return {
     requests,
     perSecond: windowMs > 0 ? round(counts.requests / (windowMs / 1_000)) : 0,

@@ -1,5 +1,5 @@
 import { prometheusBoundsMs, toPrometheusBuckets } from '@remora/telemetry/histogram';
-import { grpcStatusName } from '@remora/http/grpc-status';
+import { grpcCodeLabel } from '@remora/http/grpc-status';
 import type { Metric } from 'prom-client';
 import type { ConfigStatus } from '../config/config-client.ts';
 import type { SeriesReading } from '../threads/data-plane.ts';
@@ -140,10 +140,8 @@ function readClasses(series: readonly SeriesReading[]): Sample[] {
 
 function readGrpcCodes(series: readonly SeriesReading[]): Sample[] {
   return series.flatMap((reading) => reading.grpcCodes.flatMap((value, code) =>
-    value === 0 ? [] : [{ value, labels: { ...places(reading), code: code > grpcCodeMax ? 'other' : grpcStatusName(code) } }]));
+    value === 0 ? [] : [{ value, labels: { ...places(reading), code: grpcCodeLabel(code) } }]));
 }
-
-const grpcCodeMax = 16;
 
 function readMessages(series: readonly SeriesReading[]): Sample[] {
   return series.filter(({ tunnels }) => tunnels.opened > 0).flatMap((reading) => [
