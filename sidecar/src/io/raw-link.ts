@@ -29,6 +29,8 @@ export class RawLink extends WheelNode implements LinkOwner, Deferred {
   #readEnded = false;
   #endTold = false;
   #writeEnded = false;
+  /** The connection has closed behind the end of both sides, and the consumer has not taken everything: it lives on until it has. */
+  #closedEarly = false;
   #aborted = false;
   /** What the kernel had not taken when that was looked at last. */
   #unsent = 0;
@@ -101,6 +103,7 @@ export class RawLink extends WheelNode implements LinkOwner, Deferred {
     this.#endTold = true;
     this.#superviseEnd();
     this.#consumer?.take(noBytes, 0, 0, true);
+    this.#settle();
   }
 
   /** Both sides have ended; the peer may still have to read what is queued, and is not waited for for ever. */
@@ -127,13 +130,26 @@ export class RawLink extends WheelNode implements LinkOwner, Deferred {
     this.#consumer?.writable();
   }
 
-  onClosed(): void {
+  onClosed(failed: boolean): void {
     this.#thread.wheels.cancel(this);
+    // Both sides have ended, and the consumer holds us back: what came last is still to be delivered.
+    if (!failed && this.#consumer !== null && this.#readEnded && this.#writeEnded && !this.#endTold) this.#closedEarly = true;
+    else this.#gone();
+  }
+
+  #gone(): void {
     const consumer = this.#consumer;
     this.#consumer = null;
     this.#held = null;
     consumer?.lost();
     this.#onGone();
+  }
+
+  /** After the last word of, or to, a consumer whose connection has closed before. */
+  #settle(): void {
+    if (!this.#closedEarly) return;
+    this.#closedEarly = false;
+    this.#gone();
   }
 
   // --- the end ----------------------------------------------------------------------------------------------------
@@ -142,6 +158,7 @@ export class RawLink extends WheelNode implements LinkOwner, Deferred {
   drop(): void {
     this.#consumer = null;
     this.#held = null;
+    this.#settle();
     if (!this.#endTold || !this.#writeEnded) this.abort();
   }
 
@@ -149,6 +166,7 @@ export class RawLink extends WheelNode implements LinkOwner, Deferred {
   abort(): void {
     this.#consumer = null;
     this.#held = null;
+    this.#settle();
     if (this.#aborted) return;
     this.#aborted = true;
     this.#link.abort();
@@ -158,6 +176,7 @@ export class RawLink extends WheelNode implements LinkOwner, Deferred {
   close(): void {
     this.#consumer = null;
     this.#held = null;
+    this.#settle();
     this.#link.destroy();
   }
 
