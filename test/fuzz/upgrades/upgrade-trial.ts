@@ -73,7 +73,7 @@ export class UpgradeTrial implements GatewayTrial {
     const { text } = client;
     client.destroy();
     if (/^HTTP\/1\.1 503 .*x-remora-reason: overload/s.test(text)) return '';
-    return /^HTTP\/1\.1 200 /.test(text) && text.includes(`${prefix}cccccccc`) && text.endsWith('\r\n\r\nok') ? '' : `a clean request afterwards got ${JSON.stringify(text.slice(0, 300))}`;
+    return text.startsWith('HTTP/1.1 200 ') && text.includes(`${prefix}cccccccc`) && text.endsWith('\r\n\r\nok') ? '' : `a clean request afterwards got ${JSON.stringify(text.slice(0, 300))}`;
   }
 }
 
