@@ -10,6 +10,8 @@ export interface RunningControlPlane {
   readonly process: ChildProcess;
   readonly api: string;
   readonly push: string;
+  /** '' without identity. */
+  readonly enrolment: string;
   readonly folder: string;
   /** Applies YAML documents; answers the parsed body. Throws on a refusal, with its text. */
   apply(yaml: string, query?: string): Promise<Record<string, unknown>>;
@@ -67,7 +69,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const { child, line } = await untilEvent((onLine) => startPinned(options.core ?? null, command, { onLine, channel: options.channel ?? false }), 'listening');
   const api = addressOf(line['api']);
   return {
-    process: child, api: `http://${api}`, push: addressOf(line['push']), folder,
+    process: child, api: `http://${api}`, push: addressOf(line['push']), enrolment: addressOf(line['enrolment'] ?? ''), folder,
     async apply(yaml, query = '') {
       const response = await fetch(`http://${api}/v1/apply${query}`, { method: 'POST', headers: { 'content-type': 'application/yaml' }, body: yaml });
       const text = await response.text();
