@@ -3,14 +3,15 @@ import path from 'node:path';
 import { programPath } from '@remora/testing/requirement';
 import { toolsFolder } from '@remora/testing/tools-folder';
 
-/** Programs beside Remora that conformance and fuzzing run. All but nginx are built and installed by `tools/install.sh`. */
-export type ToolName = 'h2spec' | 'h2specd' | 'connectconformance' | 'referenceclient' | 'referenceserver' | 'go-witness' | 'h11-witness' | 'nginx';
+/** Programs beside Remora that conformance and fuzzing run. All but nginx and HAProxy are built and installed by `tools/install.sh`. */
+export type ToolName = 'h2spec' | 'h2specd' | 'connectconformance' | 'referenceclient' | 'referenceserver' | 'go-witness' | 'h11-witness' | 'nginx' | 'haproxy';
 
 /** The file that must be there for the tool to run; null where it is not. */
 export function toolPath(name: ToolName): string | null {
   switch (name) {
     case 'nginx':
-      return programPath('nginx');
+    case 'haproxy':
+      return programPath(name);
     case 'go-witness':
       return usable(path.join(toolsFolder, 'bin/witness'), constants.X_OK);
     case 'h11-witness':
@@ -32,7 +33,7 @@ export function requireTool(name: ToolName): string {
 }
 
 export function howToInstall(name: ToolName): string {
-  return name === 'nginx' ? 'apt-get install nginx' : 'bash test/conformance/tools/install.sh';
+  return name === 'nginx' || name === 'haproxy' ? `apt-get install ${name}` : 'bash test/conformance/tools/install.sh';
 }
 
 function usable(file: string, mode: number): string | null {

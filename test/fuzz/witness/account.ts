@@ -21,6 +21,8 @@ export interface Witness {
   readonly name: string;
   /** Headers that this parser keeps to itself, and so cannot testify to. */
   readonly silentOn: ReadonlySet<string>;
+  /** Says nothing of streams that end within a message. */
+  readonly wholeOnly: boolean;
   /** Valid requests that this parser refuses or ends with by a policy of its own: it says nothing of what follows them. */
   mayRefuse(request: ReadRequest): boolean;
   read(streams: readonly Uint8Array[]): Promise<readonly Account[]>;

@@ -1,8 +1,10 @@
 import { toolPath } from '../../conformance/tools.ts';
 import { difference, type Account, type Witness } from './account.ts';
-import { NginxWitness } from './nginx-witness.ts';
+import { haproxy } from './haproxy-witness.ts';
+import { nginx } from './nginx-witness.ts';
 import { NodeWitness } from './node-witness.ts';
 import { ProcessWitness } from './process-witness.ts';
+import { ProxyWitness } from './proxy-witness.ts';
 
 /** Bytes that reached an upstream on one connection. */
 export interface CapturedStream {
@@ -28,7 +30,7 @@ export class Jury {
     const witnesses: Witness[] = [new NodeWitness()];
     const missing: string[] = [];
     for (const [tool, start] of [
-      ['go-witness', () => ProcessWitness.go()], ['h11-witness', () => ProcessWitness.h11()], ['nginx', () => NginxWitness.start()],
+      ['go-witness', () => ProcessWitness.go()], ['h11-witness', () => ProcessWitness.h11()], ['nginx', () => ProxyWitness.start(nginx)], ['haproxy', () => ProxyWitness.start(haproxy)],
     ] as const) {
       if (toolPath(tool) === null) missing.push(tool);
       else witnesses.push(await start());
@@ -50,8 +52,7 @@ export class Jury {
       this.requests += accounts[i]?.requests.length ?? 0;
     }
     for (const witness of second === undefined ? [] : [second, ...rest]) {
-      // nginx testifies to streams that end where a message ends only: it forgets what it has of clients that leave.
-      const heard = [...streams.keys()].filter((i) => verdicts[i] === '' && ((streams[i] as CapturedStream).clean || !(witness instanceof NginxWitness)));
+      const heard = [...streams.keys()].filter((i) => verdicts[i] === '' && ((streams[i] as CapturedStream).clean || !witness.wholeOnly));
       const testimonies = await witness.read(heard.map((i) => (streams[i] as CapturedStream).bytes));
       for (const [n, i] of heard.entries()) {
         const found = compare(accounts[i] as Account, testimonies[n] as Account, witness, (streams[i] as CapturedStream).clean);

@@ -6,6 +6,7 @@ import { HttpDuplex } from './http-duplex.ts';
 export class NodeWitness implements Witness {
   readonly name = 'node:http';
   readonly silentOn: ReadonlySet<string> = new Set();
+  readonly wholeOnly = false;
   readonly #server: Server;
   readonly #reading = new WeakMap<object, (request: ReadRequest) => void>();
   readonly #complaints = new WeakMap<object, string>();

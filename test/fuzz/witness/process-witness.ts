@@ -15,6 +15,7 @@ interface Line {
 export class ProcessWitness implements Witness {
   readonly name: string;
   readonly silentOn: ReadonlySet<string> = new Set();
+  readonly wholeOnly = false;
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
   readonly #waiting: { readonly resolve: (line: Line) => void; readonly reject: (error: Error) => void }[] = [];
   /** Says of a refusal whether it only means that the input ended within a message. */
