@@ -41,6 +41,8 @@ const lookEveryMs = 60_000;
 /** Tries after failures: soon at first, a minute apart later; a refusal waits longer, for only people can change it. */
 const backoffMs = { baseMs: 500, capMs: 60_000 } as const;
 const refusedCapMs = 10 * 60_000;
+/** How often a token of another authority is tried before the certificate on the disk is all there is. */
+const joinFirstTries = 10;
 
 /**
  * Keeps this instance's certificate: from the disk, for a join token, renewed at half its life. Never gives up, and nothing on
@@ -56,6 +58,8 @@ export class IdentityKeeper {
   #renewAtMs = 0;
   #problem = 'not asked for yet';
   #persisted = true;
+  /** Tries left to join although there is a certificate: the token is of another authority. */
+  #joinFirst = 0;
   #timer: Timer | null = null;
   #closed = false;
 
@@ -90,8 +94,11 @@ export class IdentityKeeper {
     if (stored.held) {
       const held = holdIdentity(stored.held, { ...this.#deps, nowMs: clock.wallMs() });
       if (typeof held === 'string') log.error('the identity on the disk cannot be used', { cause: held });
-      else if (token && token.trustDomain !== held.trustDomain) log.info('the join token is for another trust domain than the identity on the disk', { token: token.trustDomain, disk: held.trustDomain });
       else this.#hold(held);
+      if (token && this.#held && !namesRootOf(token, this.#held)) {
+        log.info('the join token names another authority than that of the identity on the disk; it is tried first');
+        this.#joinFirst = joinFirstTries;
+      }
     }
     await this.#look();
   }
@@ -105,7 +112,7 @@ export class IdentityKeeper {
   async #look(): Promise<void> {
     if (this.#closed) return;
     const nowMs = this.#deps.clock.wallMs();
-    const due = this.#held === null || nowMs >= this.#renewAtMs;
+    const due = this.#held === null || nowMs >= this.#renewAtMs || this.#joinFirst > 0;
     const waitMs = due ? await this.#tryNow() : Math.min(this.#renewAtMs - nowMs, lookEveryMs);
     if (this.#closed) return;
     this.#timer = this.#deps.timers.after(waitMs, () => void this.#look());
@@ -132,6 +139,12 @@ export class IdentityKeeper {
   async #obtain(): Promise<EnrolmentOutcome> {
     const { token, clock } = this.#deps;
     const held = this.#held;
+    if (token !== null && this.#joinFirst > 0) {
+      const joined = await this.#join(token);
+      // A token that is over, or of an authority that is gone, must not cost the certificate that is there.
+      this.#joinFirst = joined.kind === 'unreachable' || (joined.kind === 'refused' && joined.retry) ? this.#joinFirst - 1 : 0;
+      if (joined.kind === 'issued' || (this.current && clock.wallMs() < this.#renewAtMs)) return joined;
+    }
     const renewed = held && clock.wallMs() < held.recoverUntilMs ? await this.#renew(held) : null;
     if (renewed && (renewed.kind !== 'refused' || renewed.retry || token === null)) return renewed;
     if (token === null) return { kind: 'refused', code: 'no-token', message: held ? 'the certificate ended too long ago to be renewed, and there is no join token' : 'there is no certificate on the disk, and no join token', retry: false };
@@ -199,6 +212,10 @@ export class IdentityKeeper {
       this.#deps.log.error('the identity cannot be kept on the disk', { cause: error instanceof Error ? error.message : 'unknown error' });
     }
   }
+}
+
+function namesRootOf({ trustDomain, pin }: JoinToken, held: HeldIdentity): boolean {
+  return trustDomain === held.trustDomain && held.roots.some(({ raw }) => certificatePin(raw) === pin);
 }
 
 function newKey(): KeyObject {
