@@ -151,16 +151,18 @@ describe('certificates', () => {
   });
 });
 
-it('certificates that change again and again under load drop nothing', async () => {
+it('certificates that change again and again under load drop nothing', { timeout: 120_000 }, async () => {
   const rig = await start();
   const pairs = [shop, authority.issue({ commonName: 'renewed', dns: ['shop.test'] })];
   const outcomes = new Map<string, number>();
+  let visits = 0;
   let going = true;
   const client = async (): Promise<void> => {
     while (going) {
       const { error, text, shown } = await visit(rig.port, { servername: 'shop.test' });
       const outcome = error === '' && text.endsWith('hello') ? shown : error;
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+      visits++;
     }
   };
   const clients = Array.from({ length: 4 }, client);
@@ -169,8 +171,9 @@ it('certificates that change again and again under load drop nothing', async () 
     rig.files.set('/0.crt', pair.cert);
     rig.files.set('/0.key', pair.key);
     await rig.hand();
-    const before = (outcomes.get('shop.test') ?? 0) + (outcomes.get('renewed') ?? 0);
-    await vi.waitFor(() => expect((outcomes.get('shop.test') ?? 0) + (outcomes.get('renewed') ?? 0)).toBeGreaterThan(before + 4), { timeout: 10_000 });
+    // Each client has made a connection that began behind the change, or it has failed: what matters is told at the end.
+    const before = visits;
+    await vi.waitFor(() => expect(visits).toBeGreaterThan(before + 4), { timeout: 60_000 });
   }
   going = false;
   await Promise.all(clients);

@@ -177,6 +177,13 @@ describe.each(versions)('a port with proxyProtocol: %s', (version) => {
   });
 });
 
+it('a version that does not exist is refused again, by field', async () => {
+  const plane = new LocalDataPlane({ nodeId: 'edge-1', kinds: runtimeKinds });
+  closers.push(() => plane.close());
+  const builder = new CandidateBuilder({ kind: 'gateway', name: 'edge' }).destination({ service: 'app', ports: [{ name: 'main', port: 8080, protocol: 'http', proxyProtocol: 'v3' }] });
+  expect(await plane.prepare(builder.build())).toMatchObject({ ok: false, errors: [{ pointer: '/ports/main/proxyProtocol', code: 'invalid-value' }] });
+});
+
 it('instances with a sidecar get no header: their sidecar makes it', async () => {
   const app = await server('http1');
   const { port } = await gateway(app, { version: 'v2', endpoint: { source: 'lease' } });
