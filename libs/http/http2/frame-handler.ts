@@ -218,7 +218,7 @@ export class FrameHandler {
     if (!core.spendControl()) return;
     core.gotGoAway = true;
     if (core.role === 'client') {
-      for (const stream of core.streams.values()) {
+      for (const stream of core.streams.list()) {
         if (stream.id > lastStreamId) core.endAbnormally(stream, { code, by: 'go-away', unprocessed: true, reason: 'peer-go-away' });
       }
     }

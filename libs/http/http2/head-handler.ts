@@ -58,7 +58,7 @@ export class HeadHandler {
   #open(streamId: number, head: MessageHead | null, endStream: boolean): void {
     const core = this.#core;
     const stream = new Http2Stream(core, streamId, core.now());
-    core.streams.set(streamId, stream);
+    core.streams.add(stream);
     core.counters.streamsOpened++;
     if (endStream) {
       stream.receiveEnded = true;

@@ -178,7 +178,7 @@ export class Http2Session {
     const stream = new Http2Stream(core, core.lastId, core.now());
     stream.owner = owner;
     stream.wanted = true;
-    core.streams.set(stream.id, stream);
+    core.streams.add(stream);
     core.counters.streamsOpened++;
     return stream;
   }

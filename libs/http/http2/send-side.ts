@@ -80,7 +80,7 @@ export class SendSide {
 
   /** The peer's SETTINGS_INITIAL_WINDOW_SIZE changed by `delta` (RFC 9113 section 6.9.2). */
   shift(delta: number): boolean {
-    for (const stream of this.#core.streams.values()) {
+    for (const stream of this.#core.streams.list()) {
       stream.sendWindow += delta;
       if (stream.sendWindow > windowMax) return false;
     }
@@ -113,7 +113,7 @@ export class SendSide {
   stalled(before: number): { readonly streams: readonly Http2Stream[]; readonly nextAt: number } {
     const streams: Http2Stream[] = [];
     let nextAt = Infinity;
-    for (const stream of this.#core.streams.values()) {
+    for (const stream of this.#core.streams.list()) {
       if (stream.nextWaiting === null) continue;
       if (stream.stalledAt <= before) streams.push(stream);
       else nextAt = Math.min(nextAt, stream.stalledAt);

@@ -14,6 +14,7 @@ import { ResetMemory } from './reset-memory.ts';
 import { SendSide } from './send-side.ts';
 import { SessionCounters } from './session-counters.ts';
 import type { Http2Failure, SessionEvents, SessionOutput, StreamReset } from './session-ports.ts';
+import { StreamTable } from './stream-table.ts';
 import { TokenBudget } from './token-budget.ts';
 import type { WindowBudget } from './window-budget.ts';
 
@@ -33,7 +34,7 @@ export class SessionCore {
   readonly peer = new PeerSettings();
   readonly sender: SendSide;
   readonly receiver: ReceiveSide;
-  readonly streams = new Map<number, Http2Stream>();
+  readonly streams = new StreamTable();
   readonly resets = new ResetMemory();
   headLimits: HeadLimits;
   failure: Http2Failure | null = null;
@@ -206,7 +207,7 @@ export class SessionCore {
   }
 
   resetAll(reset: StreamReset): void {
-    for (const stream of this.streams.values()) this.endAbnormally(stream, reset);
+    for (const stream of this.streams.list()) this.endAbnormally(stream, reset);
     this.receiver.closed();
   }
 
