@@ -282,6 +282,8 @@ export class Engine {
       run.refuse(refusal);
       return;
     }
+    // `http_proxy=http://user:password@…`: for the proxy, and that is this side (RFC 9110 section 11.7.2).
+    if (fixed === '' && run.head.has(proxyAuthorizationHeader)) run.head.remove(proxyAuthorizationHeader);
     if (run.trace !== null) this.tracer?.decide(run);
     this.#callOut(run, generation, destination);
   }
@@ -480,4 +482,5 @@ const deadlineGraceMs = 100;
 const deadlineHeader = headerId('x-remora-deadline');
 const grpcTimeoutHeader = headerId('grpc-timeout');
 const requestIdHeader = headerId('x-request-id');
+const proxyAuthorizationHeader = headerId('proxy-authorization');
 const forwardedForHeader = headerId('x-forwarded-for');
