@@ -68,9 +68,10 @@ describe('hostile input', () => {
     ['an alias cycle', 'a: &a {b: *a}', ['invalid-yaml']],
     ['a merge key, which YAML 1.2 does not have', 'base: &b {x: 1}\nkind: Service\n<<: *b', []],
   ])('%s: refused at once, without effort', (_what, bytes, expected) => {
-    const began = performance.now();
+    const began = process.cpuUsage();
     expect(codes(bytes)).toEqual(expected);
-    expect(performance.now() - began).toBeLessThan(3_000);
+    const { user, system } = process.cpuUsage(began);
+    expect((user + system) / 1000).toBeLessThan(3_000);
   });
 
   test('more than the input may have', () => {
