@@ -8,9 +8,9 @@ import type { UpstreamSecurity } from '../tls/upstream-security.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { PortConnection } from '../upstream/port-connection.ts';
 import { connectionLimitsOf } from '../listener/connection-limits.ts';
-import { FixedResponse } from './fixed-response.ts';
 import type { Generation } from './generation.ts';
 import { BuildError, type PlaceBuilder } from './place-builder.ts';
+import { ownAction, rewriteOf, RouteOnDemand, type PlaceMaker } from './provider-route.ts';
 import {
   ResolvedTarget, transportOf, type CallerPlace, type CallerRoute, type Destination, type GatewayTarget, type ProviderAction, type ProviderPort,
   type ProviderRoute, type RewritePlan, type SnapshotLabel, type Transport, type WeightedTarget,
@@ -177,13 +177,8 @@ function* buildInbound(inputs: GenerationInputs, port: InboundPort, all: RoutesB
   const caller = places.appCaller(service, port.protocol === 'http2' || port.protocol === 'grpc');
   const asItCame: ProviderAction = { kind: 'app', rewrite: null, caller, target: app };
   const toApp = (rewrite: RewritePlan | null): ProviderAction => (rewrite === null ? asItCame : { kind: 'app', rewrite, caller, target: app });
-  const table = yield* buildTable(
-    all.of('inbound', service).filter((route) => appliesTo(route, port.name, transport)),
-    (route): ProviderRoute => ({
-      place: places.provider('inbound', service, route.name, route.settings, tcpPort),
-      action: ownAction(route) ?? toApp(rewriteOf(route)),
-    }),
-  );
+  const routes = new ProviderRoutes(places, { side: 'inbound', owner: service, tcpPort }, (route) => toApp(rewriteOf(route)));
+  const table = yield* buildTable(all.of('inbound', service).filter((route) => appliesTo(route, port.name, transport)), (route) => routes.make(route));
   return {
     name: port.name,
     transport,
@@ -207,10 +202,8 @@ function* buildListener(
   const httpsPort = [...snapshot.listeners.values()].find(({ protocol }) => protocol === 'https')?.port ?? 0;
   const routes = listener.redirectToHttps ? [] : all.of('gateway', gateway).filter((route) => appliesTo(route, listener.name, transport));
   const targets = new SharedTargets((route) => gatewayTargets(inputs, route, destinations, tcpPort));
-  const table = yield* buildTable(routes, (route): ProviderRoute => ({
-    place: places.provider('gateway', gateway, route.name, route.settings, tcpPort),
-    action: ownAction(route) ?? { kind: 'forward', rewrite: rewriteOf(route), targets: targets.of(route) },
-  }));
+  const made = new ProviderRoutes(places, { side: 'gateway', owner: gateway, tcpPort }, (route) => ({ kind: 'forward', rewrite: rewriteOf(route), targets: targets.of(route) }));
+  const table = yield* buildTable(routes, (route) => made.make(route));
   return {
     name: listener.name,
     transport,
@@ -275,23 +268,43 @@ function callerOverrides({ places, snapshot }: GenerationInputs, route: RouteDef
 
 // --- parts ----------------------------------------------------------------------------------------------------------
 
-/** What is answered here; null where the request goes on. */
-function ownAction({ action, match }: RouteDefinition): ProviderAction | null {
-  switch (action.kind) {
-    case 'forward':
-      return null;
-    case 'redirect':
-      return {
-        kind: 'redirect', status: action.status, scheme: action.scheme, host: action.host, port: action.port, keepQuery: action.keepQuery,
-        rewrite: action.rewrite === null ? null : { rewrite: action.rewrite, prefix: match.path?.kind === 'prefix' ? match.path.value : '' },
-      };
-    case 'respond':
-      return new FixedResponse(action);
+/** Makes the Routes of one own port; `onward` says where those that forward go. */
+class ProviderRoutes {
+  readonly #places: PlaceBuilder;
+  readonly #port: OwnPort;
+  readonly #onward: (route: RouteDefinition) => ProviderAction;
+  /** By hash of the settings; null where their filters belong to the place. */
+  readonly #makers = new Map<string, PlaceMaker | null>();
+
+  constructor(places: PlaceBuilder, port: OwnPort, onward: (route: RouteDefinition) => ProviderAction) {
+    this.#places = places;
+    this.#port = port;
+    this.#onward = onward;
+  }
+
+  make(route: RouteDefinition): ProviderRoute {
+    const { side, owner, tcpPort } = this.#port;
+    const onward = route.action.kind === 'forward' ? this.#onward(route) : null;
+    const maker = this.#makerFor(route);
+    if (maker !== null) return new RouteOnDemand(route, maker, onward);
+    return { place: this.#places.provider(side, owner, route.name, route.settings, tcpPort), action: onward ?? ownAction(route) };
+  }
+
+  #makerFor({ name, settings }: RouteDefinition): PlaceMaker | null {
+    const known = this.#makers.get(settings.hash);
+    if (known !== undefined) return known;
+    const { side, owner, tcpPort } = this.#port;
+    const maker = this.#places.maker(side, owner, name, settings, tcpPort);
+    this.#makers.set(settings.hash, maker);
+    return maker;
   }
 }
 
-function rewriteOf({ rewrite, match }: RouteDefinition): RewritePlan | null {
-  return rewrite === null ? null : { rewrite, prefix: match.path?.kind === 'prefix' ? match.path.value : '' };
+interface OwnPort {
+  readonly side: 'inbound' | 'gateway';
+  readonly owner: string;
+  /** Name of the port or listener where it carries TCP; '' for requests. */
+  readonly tcpPort: string;
 }
 
 function* buildTable<T>(routes: readonly RouteDefinition[], make: (route: RouteDefinition) => T): Generator<void, RouteTable<T>> {

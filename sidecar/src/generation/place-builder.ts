@@ -8,6 +8,7 @@ import type { PrepareError } from '../threads/data-plane.ts';
 import { PlaceFilterContext, SlotCounter, type FilterHost } from '../pipeline/filter-context.ts';
 import type { LiveStates } from './live-state.ts';
 import type { CallerPlace, Place } from './places.ts';
+import { PlaceMaker, type SharedFilters } from './provider-route.ts';
 
 /** A section that cannot be built; becomes an error of `prepare`. */
 export class BuildError extends Error {
@@ -36,7 +37,7 @@ export class PlaceBuilder {
   // What two generations in a row did not use goes: they hold what these two have, and no more.
   readonly #places = new AgingMap<Place>(Infinity);
   readonly #callers = new AgingMap<CallerPlace>(Infinity);
-  readonly #filters = new AgingMap<Filters>(Infinity);
+  readonly #filters = new AgingMap<SharedFilters>(Infinity);
   readonly #dispatches = new AgingMap<Dispatch>(Infinity);
   /** Live state that the generation being built uses. */
   #keys = new Set<string>();
@@ -59,6 +60,17 @@ export class PlaceBuilder {
     return this.#kept(this.#places, cacheKey(scope, route, settings), settings, () => this.#makePlace({ side, owner, route: shownRoute, scope, settings, tcp: tcpPort !== '' }));
   }
 
+  /**
+   * Makes the places of Routes with these settings, where their filters are the same in all of them; null where each place has its own. Builds those
+   * of this Route: what cannot be built is said now.
+   */
+  maker(side: Side, owner: string, route: string, settings: EffectiveSettings, tcpPort: string): PlaceMaker | null {
+    const key = shareKey(side, tcpPort !== '', settings);
+    if (this.#filters.get(key) === undefined) this.provider(side, owner, route, settings, tcpPort);
+    const filters = this.#filters.get(key);
+    return filters === undefined ? null : new PlaceMaker(side, owner, settings, filters);
+  }
+
   caller(side: Side, service: string, route: string, settings: EffectiveSettings, owner: string, tcpPort = ''): CallerPlace {
     const scope = tcpPort === '' ? `${side}/${owner}/to/${service}/${route}` : `${side}/${owner}/to/${service}:${tcpPort}/${route}`;
     return this.#kept(this.#callers, cacheKey(scope, route, settings), settings, () => this.#makeCaller({ side, route, scope, settings, tcp: tcpPort !== '' }));
@@ -76,15 +88,15 @@ export class PlaceBuilder {
 
   #makePlace(place: PlaceToBuild): Place {
     const { side, owner, route, settings, tcp } = place;
-    const shareKey = `${side}\0${String(tcp)}\0${settings.hash}`;
-    const known = this.#filters.get(shareKey);
+    const key = shareKey(side, tcp, settings);
+    const known = this.#filters.get(key);
     const own = new OwnedParts();
     const filters = known ?? this.#makeFilters(place, own);
-    if (known === undefined && !own.any) this.#filters.put(shareKey, filters);
+    if (known === undefined && !own.any) this.#filters.put(key, filters);
     return { side, route, owner, filters: filters.list, slotCount: filters.slotCount, settings, series: null, pin: null, liveKeys: own.keys() };
   }
 
-  #makeFilters({ side, scope, settings, tcp }: PlaceToBuild, own: OwnedParts): Filters {
+  #makeFilters({ side, scope, settings, tcp }: PlaceToBuild, own: OwnedParts): SharedFilters {
     const slots = new SlotCounter();
     const list: EdgeFilter[] = [];
     for (const section of settings.sections) {
@@ -98,11 +110,11 @@ export class PlaceBuilder {
 
   #makeCaller(place: CallerToBuild): CallerPlace {
     const { side, route, settings, tcp } = place;
-    const shareKey = `${side}\0${String(tcp)}\0${settings.hash}`;
-    const known = this.#dispatches.get(shareKey);
+    const key = shareKey(side, tcp, settings);
+    const known = this.#dispatches.get(key);
     const own = new OwnedParts();
     const dispatch = known ?? this.#makeDispatch(place, own);
-    if (known === undefined && !own.any) this.#dispatches.put(shareKey, dispatch);
+    if (known === undefined && !own.any) this.#dispatches.put(key, dispatch);
     return { route, dispatch, settings, liveKeys: own.keys() };
   }
 
@@ -149,12 +161,6 @@ interface BuiltPlace {
   readonly liveKeys: readonly string[];
 }
 
-/** The filters of a place, and how many slots they have in an exchange. */
-interface Filters {
-  readonly list: readonly EdgeFilter[];
-  readonly slotCount: number;
-}
-
 /** What the filters of one place have for themselves: live state, or anything named by the place. */
 class OwnedParts {
   readonly live = new Set<string>();
@@ -170,6 +176,11 @@ class OwnedParts {
 }
 
 const noKeys: readonly string[] = Object.freeze([]);
+
+/** What is the same for these settings wherever they hold. */
+function shareKey(side: Side, tcp: boolean, settings: EffectiveSettings): string {
+  return `${side}\0${String(tcp)}\0${settings.hash}`;
+}
 
 /** A route has one setting in a place; places without one stand for several ports, which may differ. */
 function cacheKey(scope: string, route: string, settings: EffectiveSettings): string {
