@@ -18,7 +18,7 @@ import { noTracer } from './telemetry/operation-tracer.ts';
 import type { OtlpExport } from './telemetry/otlp-export.ts';
 import { RefusalRing } from './telemetry/refusal-ring.ts';
 import { TelemetrySender } from './telemetry/telemetry-sender.ts';
-import { CertificateFiles } from './tls/certificate-files.ts';
+import { CertificateFiles, type CertificateStatus } from './tls/certificate-files.ts';
 
 /** One running sidecar: the composition root. What starts in which order, and why there, is in `start`. */
 export class Sidecar {
@@ -101,7 +101,7 @@ export class Sidecar {
       listeners: () => this.listeners,
       telemetry: () => this.#sender?.status ?? null,
       listenerProblem: () => this.#gateway.problem,
-      certificates: () => this.#certificates.status,
+      certificates: () => this.#certificateStatus,
       appReady: () => this.#readiness.ready,
       draining: () => this.#draining !== null,
     });
@@ -217,10 +217,16 @@ export class Sidecar {
       refusalCount: () => this.#refusals.total,
       policyEvents: () => this.#dataPlane.readPolicyEvents(),
       threadDeaths: () => this.#threadDeaths,
-      certificates: () => this.#certificates.status,
+      certificates: () => this.#certificateStatus,
       spans: () => this.#spanCounts,
       overloadStage: () => this.#dataPlane.overloadStage(),
     };
+  }
+
+  /** Those of documents, and this sidecar's own. */
+  get #certificateStatus(): readonly CertificateStatus[] {
+    const own = this.#connectors?.certificate?.();
+    return own ? [own, ...this.#certificates.status] : this.#certificates.status;
   }
 
   get #spanCounts(): SpanCounts | null {

@@ -7,6 +7,7 @@ import type { ControlConnector } from './config/control-stream.ts';
 import type { SnapshotDisk } from './config/snapshot-disk.ts';
 import type { DataPlane } from './threads/data-plane.ts';
 import type { Log } from './telemetry/log.ts';
+import type { CertificateStatus } from './tls/certificate-files.ts';
 import type { TelemetryConnector } from './telemetry/telemetry-stream.ts';
 
 /** What a sidecar needs from outside: production gives the real ones (bootstrap.ts), tests and the simulator theirs. */
@@ -36,6 +37,8 @@ export interface SidecarEnvironment {
 export interface Connectors {
   readonly control: ControlConnector;
   readonly telemetry: TelemetryConnector;
+  /** This sidecar's own certificate, where it has identity. */
+  certificate?(): CertificateStatus;
   /** Ends what was begun for them. */
   close?(): void;
 }

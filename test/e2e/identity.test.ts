@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { stop } from '../processes/child.ts';
 import type { RunningControlPlane, RunningSidecar } from '../processes/remora.ts';
 import { until } from '../processes/until.ts';
-import { Fixture, sidecarsOf, twoServices, untilInSync } from './fixture.ts';
+import { Fixture, sidecarsOf, statusOf, twoServices, untilInSync } from './fixture.ts';
 
 /** Real processes that know each other by certificates only: join, kill, start again, and what a stranger gets. */
 describe('identity', () => {
@@ -57,6 +57,8 @@ describe('identity', () => {
     expect(await sidecarsOf(first.api)).toMatchObject([{ authenticated: true }, { authenticated: true }]);
     await until('orders answers', async () => answer(web), (text) => text === 'orders');
     expect(statSync(path.join(orders.folder, 'identity.json')).mode & 0o777).toBe(0o600);
+
+    expect(await statusOf(orders)).toMatchObject({ certificates: [{ resource: 'identity', names: ['spiffe://shop.example/service/orders'], problem: null }] });
 
     first.process.kill('SIGKILL');
     await once(first.process, 'exit');

@@ -6,7 +6,8 @@ import { GrpcConnector } from '../config/grpc-control-stream.ts';
 import type { Connectors } from '../sidecar-environment.ts';
 import { GrpcTelemetryConnector } from '../telemetry/grpc-telemetry-stream.ts';
 import type { TelemetryConnector } from '../telemetry/telemetry-stream.ts';
-import type { IdentityKeeper } from './identity-keeper.ts';
+import type { CertificateStatus } from '../tls/certificate-files.ts';
+import type { IdentityKeeper, IdentityStatus } from './identity-keeper.ts';
 import { pushCredentials } from './push-credentials.ts';
 
 /** Messages that wait for a certificate: Hello and some heartbeats. Beyond, the stream ends and is opened anew. */
@@ -22,8 +23,16 @@ export function identityConnectors(keeper: IdentityKeeper, clock: Pick<Clock, 'w
   return {
     control: new IdentityConnector(keeper, new GrpcConnector(current)),
     telemetry: renewing(keeper, new GrpcTelemetryConnector(current)),
+    certificate: () => certificateStatus(keeper.status),
     close: () => keeper.close(),
   };
+}
+
+/** As certificates of documents are told of: by metrics and the admin interface. */
+function certificateStatus({ spiffeId, endsMs, fingerprint, sinceMs, problem, persisted }: IdentityStatus): CertificateStatus {
+  const facts = endsMs === 0 ? null : { notAfterMs: endsMs, names: [spiffeId], keyType: 'ec', fingerprint };
+  const trouble = problem === '' && !persisted ? 'it cannot be kept on the disk' : problem;
+  return { resource: 'identity', pointer: '', file: 'identity.json', facts, problem: trouble === '' ? null : trouble, loadedAtMs: sinceMs };
 }
 
 /** Telemetry begins after the control stream, so there is a certificate; with each next one it is opened anew. */

@@ -30,6 +30,10 @@ export interface IdentityStatus {
   readonly spiffeId: string;
   /** Unix ms; 0 where there is no certificate. */
   readonly endsMs: number;
+  /** SHA-256 of the certificate; '' where there is none. */
+  readonly fingerprint: string;
+  /** Since when it is held, by this process; 0 where there is none. */
+  readonly sinceMs: number;
   /** What stands in the way; '' where nothing does. */
   readonly problem: string;
   /** Whether the disk has what is held. */
@@ -56,6 +60,7 @@ export class IdentityKeeper {
   #stored: StoredIdentity = { held: null, joining: null };
   #held: HeldIdentity | null = null;
   #renewAtMs = 0;
+  #sinceMs = 0;
   #problem = 'not asked for yet';
   #persisted = true;
   /** Tries left to join although there is a certificate: the token is of another authority. */
@@ -76,7 +81,7 @@ export class IdentityKeeper {
   get status(): IdentityStatus {
     const { subject } = this.#deps;
     const trustDomain = this.#held?.trustDomain ?? this.#deps.token?.trustDomain ?? '';
-    return { spiffeId: trustDomain === '' ? '' : formatSpiffeId(subjectSpiffeId(trustDomain, subject)), endsMs: this.#held?.endsMs ?? 0, problem: this.#problem, persisted: this.#persisted };
+    return { spiffeId: trustDomain === '' ? '' : formatSpiffeId(subjectSpiffeId(trustDomain, subject)), endsMs: this.#held?.endsMs ?? 0, fingerprint: this.#held?.chain[0]?.fingerprint256 ?? '', sinceMs: this.#sinceMs, problem: this.#problem, persisted: this.#persisted };
   }
 
   /** Told of each certificate that is good, the one from the disk too; answers how to stop. */
@@ -182,6 +187,7 @@ export class IdentityKeeper {
 
   #hold(held: HeldIdentity): void {
     this.#held = held;
+    this.#sinceMs = this.#deps.clock.wallMs();
     this.#renewAtMs = renewalTimeMs({ fromMs: held.fromMs, toMs: held.endsMs }, this.#deps.random);
     this.#problem = '';
     if (this.current) for (const listener of this.#listeners) listener(held);
