@@ -156,6 +156,21 @@ describe('TLS to an upstream', () => {
     expect(seen.at(-1)).toMatchObject({ serverName: 'b.test', reused: false });
   });
 
+  it('resumes no session of another endpoint, whatever name both are asked for', async () => {
+    const { port, seen } = await server(authority.issue({ dns: ['app.test'] }));
+    const upstreamTls = { serverName: 'app.test', caFiles: ['/ca.pem'] };
+    const rig = await rigFor(port, upstreamTls);
+    const closing = 'GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n';
+    await expect.poll(async () => {
+      await visit(rig.port, {}, closing);
+      return seen.at(-1)?.reused;
+    }, { timeout: 15_000 }).toBe(true);
+    const calls = seen.length;
+    await rig.use({ certificates: [edge], upstreamPort: port, upstreamHost: 'localhost', upstreamTls });
+    expect((await visit(rig.port, {}, closing)).text).toContain('from upstream');
+    expect(seen.slice(calls)).toMatchObject([{ serverName: 'app.test', reused: false }]);
+  });
+
   it('what speaks no TLS, and what says nothing, are told apart from what is not there', async () => {
     const plain = net.createServer((socket) => {
       socket.on('error', () => {});
