@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 /** Tests beside the code. What needs the whole repository or real processes is in `vitest.whole.config.ts`. */
@@ -7,10 +8,11 @@ export default defineConfig({
     exclude: ['**/node_modules/**'],
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     retry: 0,
     // A busy machine is slow, not wrong.
+    setupFiles: [path.join(import.meta.dirname, 'test/run/patience.ts')],
     expect: { poll: { timeout: 15_000, interval: 20 } },
     passWithNoTests: false,
   },

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 /** Tests of the repository as a whole, of real processes over real sockets, and of the simulator. */
@@ -12,6 +13,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     retry: 0,
     // A busy machine is slow, not wrong.
+    setupFiles: [path.join(import.meta.dirname, 'test/run/patience.ts')],
     expect: { poll: { timeout: 15_000, interval: 20 } },
     passWithNoTests: false,
   },
