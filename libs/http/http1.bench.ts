@@ -1,18 +1,13 @@
 import { allocateText, type TextBuffer } from './byte-text.ts';
 import { canonicalPath } from './canonical-path.ts';
 import { ChunkedDecoder, chunkedData } from './chunked-decoder.ts';
+import { measureCosts, type CodecCase } from './codec-cost.ts';
 import { HeadArena } from './head-arena.ts';
 import { HeadReader } from './head-reader.ts';
 import { scanComplete, type HeadKind } from './head-scanner.ts';
 import { makeField } from './header-ids.ts';
 import { headSizeMax, noConnectionLine, writeRequestHead, writeResponseHead } from './head-writer.ts';
 import type { MessageHead } from './message-head.ts';
-
-/** Cost of the codec alone, in nanoseconds: `node libs/http/http1.bench.ts`. Best of several rounds, as the machine has other work too. */
-export interface CodecCost {
-  readonly what: string;
-  readonly ns: number;
-}
 
 const small = Buffer.from('GET /api/users/123 HTTP/1.1\r\nHost: 127.0.0.1:9205\r\n\r\n');
 const browser = Buffer.from(
@@ -51,7 +46,8 @@ const readSmall = readerOf('request', small);
 const readBrowser = readerOf('request', browser);
 const readAnswer = readerOf('response', answer);
 
-const cases: readonly (readonly [what: string, run: () => unknown])[] = [
+/** Cost of the codec alone, in nanoseconds: `node libs/http/http1.bench.ts`. */
+export const cases: readonly CodecCase[] = [
   ['request of 2 lines: read', readSmall],
   ['request of 2 lines: read, one field added, written', forward(readSmall)],
   ['request of 12 fields: read', readBrowser],
@@ -71,16 +67,4 @@ const cases: readonly (readonly [what: string, run: () => unknown])[] = [
   ['a path with escapes: canonical', () => canonicalPath('/%61pi/users/%c3%a9/x%20y', rules)],
 ];
 
-export function bench(rounds = 7, times = 100_000): CodecCost[] {
-  return cases.map(([what, run]) => {
-    let ns = Infinity;
-    for (let round = 0; round < rounds; round++) {
-      const began = process.hrtime.bigint();
-      for (let i = 0; i < times; i++) run();
-      ns = Math.min(ns, Number(process.hrtime.bigint() - began) / times);
-    }
-    return { what, ns: Math.round(ns) };
-  });
-}
-
-if (import.meta.main) for (const { what, ns } of bench()) console.log(`${String(ns).padStart(6)} ns  ${what}`);
+if (import.meta.main) for (const { what, ns } of measureCosts(cases)) console.log(`${String(ns).padStart(6)} ns  ${what}`);

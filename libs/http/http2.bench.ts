@@ -1,4 +1,5 @@
 import { allocateText, asText, type TextBuffer } from './byte-text.ts';
+import { measureCosts, type CodecCase } from './codec-cost.ts';
 import { HeadArena } from './head-arena.ts';
 import { buildRequestHead, buildResponseHead } from './head-builder.ts';
 import { makeField } from './header-ids.ts';
@@ -10,12 +11,6 @@ import { Http2Session } from './http2/http2-session.ts';
 import type { Http2Stream } from './http2/http2-stream.ts';
 import type { SessionEvents, SessionOutput, StreamOwner } from './http2/session-ports.ts';
 import type { MessageHead } from './message-head.ts';
-
-/** Cost of HTTP/2 alone, in nanoseconds: `node libs/http/http2.bench.ts`. Best of several rounds, as the machine has other work too. */
-export interface Http2Cost {
-  readonly what: string;
-  readonly ns: number;
-}
 
 const arena = new HeadArena();
 const out = allocateText(65_536);
@@ -163,7 +158,8 @@ class BenchEvents implements SessionEvents, StreamOwner {
   onClosed(): void {}
 }
 
-const cases: readonly (readonly [what: string, run: () => unknown])[] = [
+/** Cost of HTTP/2 alone, in nanoseconds: `node libs/http/http2.bench.ts`. */
+export const cases: readonly CodecCase[] = [
   ['small request: decoded', decodeCase(small, 'request')],
   ['small request: encoded', encodeCase(small)],
   ['small request: decoded, one field added, encoded', forwardCase(small)],
@@ -176,16 +172,4 @@ const cases: readonly (readonly [what: string, run: () => unknown])[] = [
   ['request of 12 fields and its answer between two sessions, all of it', roundTrip(browser)],
 ];
 
-export function bench(rounds = 7, times = 100_000): Http2Cost[] {
-  return cases.map(([what, run]) => {
-    let ns = Infinity;
-    for (let round = 0; round < rounds; round++) {
-      const began = process.hrtime.bigint();
-      for (let i = 0; i < times; i++) run();
-      ns = Math.min(ns, Number(process.hrtime.bigint() - began) / times);
-    }
-    return { what, ns: Math.round(ns) };
-  });
-}
-
-if (import.meta.main) for (const { what, ns } of bench()) console.log(`${String(ns).padStart(6)} ns  ${what}`);
+if (import.meta.main) for (const { what, ns } of measureCosts(cases)) console.log(`${String(ns).padStart(6)} ns  ${what}`);

@@ -1,7 +1,6 @@
 import { NetworkSet } from '@remora/core/network-set';
 import { reasons } from '@remora/errors/reason';
 import { canonicalPath, type PathSpellingRules } from '@remora/http/canonical-path';
-import { parseGrpcTimeoutMs } from '@remora/http/grpc-timeout';
 import { headerId, makeField } from '@remora/http/header-ids';
 import { MessageHead } from '@remora/http/message-head';
 import type { Answer } from '@remora/policy-kit/exchange';
@@ -12,6 +11,7 @@ import { dateField, type EncodedAnswer } from './answer-encoding.ts';
 import { answerFor, encodeFor, filterFailure, refusalRecord } from './answers.ts';
 import { chooseTarget } from './weighted-choice.ts';
 import { connectDestination } from './connect-request.ts';
+import { inboundGraceMs, readDeadline, readGrpcTimeout } from './caller-deadlines.ts';
 import { clientAddress } from './client-address.ts';
 import { defaultConnectionLimits, type ConnectionLimits } from '../listener/connection-limits.ts';
 import type { RefusalRecord } from '../threads/data-plane.ts';
@@ -191,8 +191,8 @@ export class Engine {
       return;
     }
     if (spec.side === 'gateway') this.#takeFromOutside(run, peer);
-    else if (head.has(deadlineHeader)) readDeadline(run, spec.side === 'inbound' ? inboundGraceMs : 0);
-    if (head.has(grpcTimeoutHeader)) readGrpcTimeout(run);
+    else readDeadline(run, spec.side === 'inbound' ? inboundGraceMs : 0);
+    readGrpcTimeout(run);
     if (run.connection.trusted && head.has(forwardedForHeader)) run.clientAddress = clientAddress(head, run.clientAddress, generation.trusted);
     if (!this.#hops[spec.side].pass(head)) {
       run.refuse(answerFor(reasons.loop, 'it came back here again and again: some address on its way leads here'));
@@ -241,7 +241,7 @@ export class Engine {
     if (!trusted) {
       removeOutsideHeaders(head);
       head.remove(requestIdHeader);
-    } else if (head.has(deadlineHeader)) readDeadline(run, 0);
+    } else readDeadline(run, 0);
     peer.forwarded ??= forwardedFields(peerAddress, tls);
     addForwardedFields(head, peer.forwarded, trusted);
   }
@@ -447,25 +447,6 @@ function unknownDetail(generation: Generation, authority: string): string {
   return `${authority || 'no host'} is not among the declared destinations${pass}`;
 }
 
-/** Milliseconds that the caller still waits, and so many more. It only ever shortens what is set here. */
-function readDeadline(run: ExchangeRun, graceMs: number): void {
-  const text = run.head.valueAt(deadlineHeader, 0);
-  const ms = text.length > 0 && text.length <= 10 ? Number(text) : NaN;
-  if (Number.isInteger(ms) && ms >= 0) run.answerBy = Math.min(run.answerBy, run.startedAt + ms + graceMs);
-}
-
-/**
- * The deadline of a gRPC call covers its whole life (gRPC over HTTP/2, `Timeout`). Every attempt tells the next hop what is left of it; what is not
- * well-formed goes on as it came, for the callee to refuse. Client and callee know the deadline themselves and have the first word: it is enforced
- * here a moment later.
- */
-function readGrpcTimeout(run: ExchangeRun): void {
-  const ms = parseGrpcTimeoutMs(run.head.valueAt(grpcTimeoutHeader, 0));
-  if (ms === null) return;
-  run.grpcDeadlineAt = run.startedAt + ms;
-  run.deadlineAt = Math.min(run.deadlineAt, run.grpcDeadlineAt + deadlineGraceMs);
-}
-
 export function emptyPlace(side: Place['side']): Place {
   return { side, route: '', owner: '', filters: [], slotCount: 0, settings: { hash: '', sections: [] }, series: null, pin: null, liveKeys: [] };
 }
@@ -473,14 +454,6 @@ export function emptyPlace(side: Place['side']): Place {
 const retrySoon = Object.freeze([makeField('retry-after', '1')]);
 export const noNetworks = new NetworkSet();
 const noLabel = Object.freeze({ version: '', hash: '' });
-/**
- * The caller's own sidecar knows whose limit it is, and breaks the connection off when it gives up: it should be the one to answer.
- * The deadline is enforced here for callers that are gone without a word.
- */
-const inboundGraceMs = 100;
-const deadlineGraceMs = 100;
-const deadlineHeader = headerId('x-remora-deadline');
-const grpcTimeoutHeader = headerId('grpc-timeout');
 const requestIdHeader = headerId('x-request-id');
 const proxyAuthorizationHeader = headerId('proxy-authorization');
 const forwardedForHeader = headerId('x-forwarded-for');

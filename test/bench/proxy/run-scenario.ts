@@ -33,7 +33,7 @@ export async function runScenario(scenario: Scenario, { bundled, rounds, seconds
   const samples = new Map<string, Sample[]>();
   try {
     const contestants = await scenario.start(stage);
-    for (const contestant of contestants) await measure(scenario, contestant, warmUpSeconds);
+    for (const contestant of contestants) await (scenario.warmUp?.(contestant, loadCore) ?? scenario.load(contestant, warmUpSeconds, loadCore));
     for (let round = 0; round < rounds; round++) {
       for (const contestant of contestants) {
         const list = samples.get(contestant.name) ?? [];

@@ -51,4 +51,6 @@ export interface Scenario {
   /** Starts backend and contestants; ours is named `remora`. Peers that are not installed are left out. */
   start(stage: Stage): Promise<readonly Contestant[]>;
   load(contestant: Contestant, seconds: number, core: number): Promise<Load>;
+  /** Before the first round; `load` itself for two seconds where there is none. */
+  warmUp?(contestant: Contestant, core: number): Promise<Load>;
 }
