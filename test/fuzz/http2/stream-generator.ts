@@ -152,7 +152,7 @@ function interleave(choice: Choice, queues: readonly Buffer[][]): Buffer[] {
 /** Bytes behind the preface are changed, put in, taken away, or a whole frame that has no place there comes. */
 function spoil(choice: Choice, bytes: Buffer): Buffer {
   const at = choice.between(prefaceBytes.length, bytes.length - 1);
-  switch (choice.below(5)) {
+  switch (choice.below(6)) {
     case 0: {
       const changed = Buffer.from(bytes);
       changed[at] = choice.below(256);
@@ -164,9 +164,28 @@ function spoil(choice: Choice, bytes: Buffer): Buffer {
       return Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + choice.between(1, 20))]);
     case 3:
       return bytes.subarray(0, at);
+    case 4:
+      return Buffer.concat([bytes, ...flood(choice)]);
     default:
       return Buffer.concat([bytes, frame(choice.below(12), choice.below(256), choice.pick([0, 1, 2, 3, 99]), Buffer.alloc(choice.pick([0, 4, 5, 8, 20])))]);
   }
+}
+
+/** Frames that cost who reads them more than who sends them (security.md 2.2 to 2.4). */
+function flood(choice: Choice): Buffer[] {
+  const times = choice.pick([100, 1000, 5000]);
+  const fresh = (nth: number): number => 1001 + nth * 2;
+  return choice.pick<() => Buffer[]>([
+    () => new Array<Buffer>(times).fill(ping),
+    () => new Array<Buffer>(times).fill(settings([4, 1000])),
+    () => new Array<Buffer>(times).fill(windowUpdate(0, 1)),
+    () => new Array<Buffer>(times).fill(frame(2, 0, 1, Buffer.from([0, 0, 0, 0, 5]))),
+    () => [frame(1, 0, fresh(0), Buffer.alloc(0)), ...new Array<Buffer>(times).fill(frame(9, 0, fresh(0), Buffer.from([0x82])))],
+    () => [frame(1, endHeaders | endStream, fresh(0), Buffer.alloc(Math.min(times, 4000), 0x82))],
+    () => Array.from({ length: times }, (_, nth) => Buffer.concat([frame(1, endHeaders, fresh(nth), encodeBlock(choice, [[':method', 'POST'], [':scheme', 'http'], [':path', '/'], [':authority', 'app']])), reset(fresh(nth))])),
+    () => [frame(1, endHeaders, fresh(0), encodeBlock(choice, [[':method', 'POST'], [':scheme', 'http'], [':path', '/'], [':authority', 'app']])), ...new Array<Buffer>(times).fill(data(fresh(0), ''))],
+    () => [frame(1, endHeaders, fresh(0), encodeBlock(choice, [[':method', 'POST'], [':scheme', 'http'], [':path', '/'], [':authority', 'app']])), ...new Array<Buffer>(times).fill(data(fresh(0), 'x'))],
+  ])();
 }
 
 const endStream = 1;

@@ -53,7 +53,8 @@ export class MemoryNetwork implements Transport {
     if (accept === undefined) near.arrive('reset');
     else {
       near.arrive('connected');
-      process.nextTick(accept, far);
+      // At once: nothing may happen to it before somebody listens.
+      accept(far);
     }
     return asSocket(near);
   };

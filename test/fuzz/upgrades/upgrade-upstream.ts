@@ -117,6 +117,8 @@ export class UpgradeUpstream implements FuzzUpstream {
   }
 
   #stream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    // Node tells of streams, too, whose connection has gone in the same turn.
+    if (stream.destroyed) return;
     stream.on('error', () => {});
     const token = tokenPattern.exec(String(headers[':path']))?.[1] ?? '';
     const visit = this.#note(token);
