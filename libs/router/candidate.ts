@@ -4,13 +4,11 @@ import type { Regex } from './regex.ts';
 
 /**
  * One route for one of its hosts, in the order of the table: the lowest `rank` wins. Candidates of the same path are a chain in
- * that order; with 10^5 routes a list for each path would be most of the memory.
+ * that order; with 10^5 routes a list for each path would be most of the memory. It is its own hit where the path captures nothing.
  */
-export interface RouteCandidate<T> {
+export interface RouteCandidate<T> extends RouteHit<T> {
   rank: number;
   readonly conditions: readonly Condition[];
-  /** Answered as it is where the path captures nothing. */
-  readonly hit: RouteHit<T>;
   /** What captures the path's variables. */
   readonly template: PathTemplate | null;
   readonly regex: Regex | null;

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { canonicalMatch } from './canonical-match.ts';
 import { anyMatch, type PathMatch, type RouteMatch, type ValueMatch } from './match.ts';
 import { compareKeys, orderKey } from './route-order.ts';
-import { compileRouteTable, undecided, type RouteEntry } from './route-table.ts';
+import { compileRouteTable, undecided, type RouteEntry, type RouteHit } from './route-table.ts';
 import { shadows } from './shadows.ts';
 
 /** The rules of `match.ts` word for word, one route after the other, over plain lists: what the table must agree with. */
@@ -105,6 +105,11 @@ function headOf(request: Request, port = ''): Head {
   return buildRequestHead({ method: request.method, authority: request.host + port, target: query === '' ? request.path : `${request.path}?${query}`, headers: request.headers });
 }
 
+/** A hit without what the table keeps beside it. */
+function saidBy(hit: RouteHit<string> | typeof undecided | null): unknown {
+  return hit === null || hit === undecided ? hit : [hit.value, hit.pathNames, hit.pathValues];
+}
+
 describe('compileRouteTable', () => {
   test('answers what the rules say', () => {
     fc.assert(fc.property(routesArbitrary, fc.array(requestArbitrary, { minLength: 1, maxLength: 8 }), (routes, requests) => {
@@ -121,7 +126,7 @@ describe('compileRouteTable', () => {
     fc.assert(fc.property(routesArbitrary, requestArbitrary, (routes, request) => {
       const hit = compileRouteTable(routes).match(headOf(request));
       const other = compileRouteTable([...routes].reverse()).match(headOf(request));
-      expect(other).toEqual(hit);
+      expect(saidBy(other)).toEqual(saidBy(hit));
     }), { numRuns: 200 });
   });
 });

@@ -88,10 +88,10 @@ function addPlaces<T>(entry: RouteEntry<T>, places: Place<T>[]): void {
   const names = template?.names ?? regex?.groupNames ?? none;
   const compiled = compileConditions(entry.name, entry.match);
   const conditions = compiled.length === 0 ? noConditions : compiled;
-  const hit = { value: entry.value, pathNames: names.length === 0 ? none : Object.freeze([...names]), pathValues: none };
+  const pathNames = names.length === 0 ? none : Object.freeze([...names]);
   const toIndex = pathToIndex(entry.match);
   for (const host of entry.match.hosts.length === 0 ? anyHost : entry.match.hosts) {
-    places.push({ host, key: orderKey(entry, host), path: toIndex, candidate: { rank: 0, conditions, hit, template, regex, next: null } });
+    places.push({ host, key: orderKey(entry, host), path: toIndex, candidate: { value: entry.value, pathNames, pathValues: none, rank: 0, conditions, template, regex, next: null } });
   }
 }
 
@@ -203,12 +203,12 @@ class Table<T> implements RouteTable<T> {
     const best = search.best as RouteCandidate<T> | null;
     if (best === null) return null;
     search.best = null;
-    return best.hit.pathNames.length === 0 ? best.hit : capture(best, head.path);
+    return best.pathNames.length === 0 ? best : capture(best, head.path);
   }
 }
 
 function capture<T>(best: RouteCandidate<T>, path: string): RouteHit<T> {
-  const { value, pathNames } = best.hit;
+  const { value, pathNames } = best;
   const pathValues = best.template !== null ? captureTemplate(best.template, path) : (best.regex?.capture(path) ?? none);
   return { value, pathNames, pathValues };
 }
