@@ -1,4 +1,5 @@
 import { ChannelCredentials, status, type ServiceError } from '@grpc/grpc-js';
+import { connect as plainConnect, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 import { certificatePin, parseJoinToken } from '@remora/identity/join-token';
 import { certificatePem } from '@remora/identity/pem';
@@ -22,6 +23,13 @@ function channel(roots: readonly Uint8Array[], own?: Workload): ChannelCredentia
   const check = { checkServerIdentity: () => undefined };
   if (!own?.held) return ChannelCredentials.createSsl(pem(roots), null, null, check);
   return ChannelCredentials.createSsl(pem(roots), Buffer.from(own.key.export({ type: 'pkcs8', format: 'pem' })), pem(own.held.chain), check);
+}
+
+/** Writes, ends, and waits until it is over, however. */
+function closed(socket: Socket, bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve) => {
+    socket.on('error', () => {}).on('close', () => resolve()).resume().end(bytes);
+  });
 }
 
 const channelOptions = { 'grpc.ssl_target_name_override': name, 'grpc.use_local_subchannel_pool': 1, 'grpc.initial_reconnect_backoff_ms': 60_000 };
@@ -127,6 +135,19 @@ describe('identity over gRPC', () => {
     const roots = running.identity?.keeper.authority.roots.map(({ raw }) => raw) ?? [];
     expect(await hello(channel(roots), { nodeId: 'x', subject: orders })).toBe('UNAVAILABLE');
     expect(await hello(ChannelCredentials.createInsecure(), { nodeId: 'x', subject: orders })).toBe('UNAVAILABLE');
+  });
+
+  test('rubbish on both ports, with TLS and without, harms nobody', async () => {
+    const rubbish = [Buffer.from('GET / HTTP/1.1\r\n\r\n'), Buffer.alloc(70_000, 0x16), Buffer.from('1603010200010001fc0303', 'hex'), Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')];
+    for (const address of [running.push, running.enrolment]) {
+      const [host = '', port = ''] = address.split(':');
+      for (const bytes of rubbish) {
+        await closed(plainConnect({ host, port: Number(port) }), bytes);
+        await closed(tlsConnect({ host, port: Number(port), rejectUnauthorized: false, ALPNProtocols: ['h2'] }), bytes);
+      }
+    }
+    expect(await join(new Workload(orders, 'after-rubbish'), tokenFor(orders))).toBe('issued');
+    expect(lines.filter((line) => line.includes('"level":"error"'))).toEqual([]);
   });
 
   test('wrong questions are answered by a code; nothing of a token is ever logged', async () => {
