@@ -175,16 +175,17 @@ function spoil(choice: Choice, bytes: Buffer): Buffer {
 function flood(choice: Choice): Buffer[] {
   const times = choice.pick([100, 1000, 5000]);
   const fresh = (nth: number): number => 1001 + nth * 2;
+  const many = (one: Buffer): Buffer[] => Array.from({ length: times }, () => one);
   return choice.pick<() => Buffer[]>([
-    () => new Array<Buffer>(times).fill(ping),
-    () => new Array<Buffer>(times).fill(settings([4, 1000])),
-    () => new Array<Buffer>(times).fill(windowUpdate(0, 1)),
-    () => new Array<Buffer>(times).fill(frame(2, 0, 1, Buffer.from([0, 0, 0, 0, 5]))),
-    () => [frame(1, 0, fresh(0), Buffer.alloc(0)), ...new Array<Buffer>(times).fill(frame(9, 0, fresh(0), Buffer.from([0x82])))],
+    () => many(ping),
+    () => many(settings([4, 1000])),
+    () => many(windowUpdate(0, 1)),
+    () => many(frame(2, 0, 1, Buffer.from([0, 0, 0, 0, 5]))),
+    () => [frame(1, 0, fresh(0), Buffer.alloc(0)), ...many(frame(9, 0, fresh(0), Buffer.from([0x82])))],
     () => [frame(1, endHeaders | endStream, fresh(0), Buffer.alloc(Math.min(times, 4000), 0x82))],
     () => Array.from({ length: times }, (_, nth) => Buffer.concat([frame(1, endHeaders, fresh(nth), encodeBlock(choice, [[':method', 'POST'], [':scheme', 'http'], [':path', '/'], [':authority', 'app']])), reset(fresh(nth))])),
-    () => [frame(1, endHeaders, fresh(0), encodeBlock(choice, [[':method', 'POST'], [':scheme', 'http'], [':path', '/'], [':authority', 'app']])), ...new Array<Buffer>(times).fill(data(fresh(0), ''))],
-    () => [frame(1, endHeaders, fresh(0), encodeBlock(choice, [[':method', 'POST'], [':scheme', 'http'], [':path', '/'], [':authority', 'app']])), ...new Array<Buffer>(times).fill(data(fresh(0), 'x'))],
+    () => [frame(1, endHeaders, fresh(0), encodeBlock(choice, [[':method', 'POST'], [':scheme', 'http'], [':path', '/'], [':authority', 'app']])), ...many(data(fresh(0), ''))],
+    () => [frame(1, endHeaders, fresh(0), encodeBlock(choice, [[':method', 'POST'], [':scheme', 'http'], [':path', '/'], [':authority', 'app']])), ...many(data(fresh(0), 'x'))],
   ])();
 }
 
