@@ -1,4 +1,5 @@
 import { isGrpcContentType } from '@remora/http/grpc-content-type';
+import { trailersAccepted } from '@remora/http/head-scanner';
 import { encodeGrpcMessage, grpcStatusOfHttp, parseGrpcStatus } from '@remora/http/grpc-status';
 import type { Head } from '@remora/http/head';
 import { headerId } from '@remora/http/header-ids';
@@ -49,8 +50,9 @@ export function grpcStatusIn(fields: Head, response: Head | null): number {
 }
 
 /** Follows the body of a gRPC-Web response, which has its status in itself; null for any other, and for one whose length is told, which cannot end early. */
-export function grpcWebMeterFor(request: Head, response: Head): GrpcWebMeter | null {
-  if (response.bodyLength >= 0 || request.bodyLength === 0 || !response.has(contentTypeHeader)) return null;
+export function grpcWebMeterFor(request: MessageHead, response: Head): GrpcWebMeter | null {
+  // Most answers have a length; calls of gRPC itself say that they take trailers, which those of gRPC-Web cannot.
+  if (response.bodyLength >= 0 || request.bodyLength === 0 || (request.connection & trailersAccepted) !== 0 || !response.has(contentTypeHeader)) return null;
   const type = response.valueAt(contentTypeHeader, 0);
   return type.startsWith('application/grpc-web') ? new GrpcWebMeter(type.startsWith('application/grpc-web-text')) : null;
 }

@@ -1,3 +1,4 @@
+import http2 from 'node:http2';
 import fc from 'fast-check';
 import { reasons } from '@remora/errors/reason';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -78,6 +79,19 @@ describe('a gRPC-Web answer that has begun and hits a limit', () => {
     expect(body.subarray(8)).toEqual(trailers(`grpc-status: 4\r\ngrpc-message: ${reasons.streamIdle.title}\r\n`));
     await expect.poll(() => rig.plane.readSeries()[0]?.grpcCodes[4]).toBe(1);
     expect(rig.refusals).toMatchObject([{ reason: 'stream-idle' }]);
+  });
+
+  it('ends in the same way over HTTP/2', async () => {
+    const message = frame(0, Buffer.from('one'));
+    const rig = await start('application/grpc-web', message);
+    const session = http2.connect(`http://127.0.0.1:${rig.port}`).on('error', () => {});
+    ends.later(() => session.destroy());
+    const stream = session.request({ ':method': 'POST', ':path': '/a.B/C', 'content-type': 'application/grpc-web' });
+    stream.end(Buffer.alloc(5));
+    const parts: Buffer[] = [];
+    for await (const part of stream) parts.push(part as Buffer);
+    expect(Buffer.concat(parts)).toEqual(Buffer.concat([message, trailers(`grpc-status: 4\r\ngrpc-message: ${reasons.streamIdle.title}\r\n`)]));
+    expect(stream.rstCode).toBe(0);
   });
 
   it('is broken off within a message, where it would be read as a part of that', async () => {
