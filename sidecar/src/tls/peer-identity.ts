@@ -1,4 +1,5 @@
 import type { X509Certificate } from 'node:crypto';
+import { parseSpiffeId } from '@remora/identity/spiffe-id';
 import { certificateNames } from './certificate-names.ts';
 
 export type PeerIdentity =
@@ -20,16 +21,12 @@ export function peerIdentity(certificate: X509Certificate, nowMs: number): PeerI
   if (spiffe.length === 0) return { ok: true, principal: '' };
   const [id] = names.uris;
   if (names.uris.length !== 1 || id === undefined) return refused('client-certificate-names', 'a certificate with a SPIFFE id has exactly one URI name');
-  if (!isSpiffeId(id)) return refused('client-certificate-names', 'its SPIFFE id is not canonical');
+  const parsed = parseSpiffeId(id);
+  if (!parsed.ok || parsed.id.path === '') return refused('client-certificate-names', 'its SPIFFE id is not canonical');
   if (certificate.ca) return refused('client-certificate-authority', 'the certificate of an authority is nobody\'s own');
   return { ok: true, principal: id };
 }
 
 function refused(code: string, problem: string): PeerIdentity {
   return { ok: false, code, problem };
-}
-
-/** The SPIFFE ID standard, section 2: lower-case trust domain, segments without `.`, `..`, percent signs; no port, query, fragment. */
-export function isSpiffeId(text: string): boolean {
-  return text.length <= 2048 && /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)+$/.test(text);
 }
