@@ -1,7 +1,9 @@
 import type { JsonObject } from '@remora/core/canonical-json';
+import type { Steps } from '@remora/core/steps';
 import type { SubjectKey } from '@remora/core/subject';
 import { createPlanner } from '@remora/control-plane/compile/planner';
 import type { Planned, Planner } from '@remora/control-plane/compile/planner';
+import { effectiveDiff } from '@remora/control-plane/compile/effective-diff';
 import { authoringKinds, wireKinds } from '@remora/control-plane/kinds';
 import type { DocumentKey, StoredDocument } from '@remora/control-plane/store/store';
 import type { Bench, BenchRow } from './bench-document.ts';
@@ -28,6 +30,9 @@ export const run: Bench = async ({ quick, flags }) => {
   rows.push({ what: 'one edit that touches every subject', value: round(median(all.ms)), unit: 'ms', bar: '', ok: null, note: `changes ${all.changedMax} subjects` });
   const noop = timeEdits(planner, planned, edits, () => servicePolicy(0, 0));
   rows.push({ what: 'subjects changed by an edit that means the same', value: noop.changedMax, unit: '', bar: '0', ok: noop.changedMax === 0 });
+  const many = quick ? 20_000 : 100_000;
+  const step = Math.max(...longestSteps(many));
+  rows.push({ what: `longest step of planning ${many.toLocaleString('en')} routes of one gateway, new and all changed`, value: round(step), unit: 'ms', bar: '≤ 100 ms', ok: step <= 100 });
   rows.push(...await timeWriteToPush([...documents.values()].map(({ document }) => document), { edits, documentOf: (edit) => servicePolicy(7, edit).document, service: 'service-7', bundled: flags['bundled'] !== undefined }));
   return { bench: 'compile', machine: describeMachine(), rows };
 };
@@ -98,6 +103,32 @@ function timeEdits(planner: Planner, start: Planned, count: number, editOf: (edi
     changedMax = Math.max(changedMax, changed.size);
   }
   return { ms, changedMax };
+}
+
+/** Others wait for the longest: once all are new, once all are changed, then what that changes is told. */
+function longestSteps(routes: number): number[] {
+  const planner = createPlanner({ kinds: authoringKinds, wireKinds });
+  const documentsOf = (status: number): Documents => {
+    const all = [stored({ kind: 'Gateway', name: 'edge', listeners: { plain: { port: 8000 } } })];
+    for (let i = 0; i < routes; i++) all.push(stored({ kind: 'Route', name: `r${i}`, gateway: 'edge', match: { path: { prefix: `/api/${i % 1_000}/thing/${i}` } }, respond: { status } }));
+    return new Map(all.map((one) => [one.key, one]));
+  };
+  const [before, after] = [documentsOf(204), documentsOf(200)];
+  const first = longestStep(planner.planInSteps(null, before, []));
+  if (!first.value.ok) throw new Error(JSON.stringify(first.value.violations.slice(0, 3)));
+  const second = longestStep(planner.planInSteps(first.value.planned, after, after.keys()));
+  if (!second.value.ok) throw new Error(JSON.stringify(second.value.violations.slice(0, 3)));
+  return [first.ms, second.ms, longestStep(effectiveDiff(first.value.planned, second.value.planned, { all: true })).ms];
+}
+
+function longestStep<T>(steps: Steps<T>): { readonly value: T; readonly ms: number } {
+  let ms = 0;
+  for (;;) {
+    const began = performance.now();
+    const step = steps.next();
+    ms = Math.max(ms, performance.now() - began);
+    if (step.done === true) return { value: step.value, ms };
+  }
 }
 
 async function repeat<T>(times: number, make: () => T): Promise<T[]> {

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import path from 'node:path';
-import { stop } from '../processes/child.ts';
+import { cpuMs, stop } from '../processes/child.ts';
 import { startControlPlane, type RunningControlPlane } from '../processes/remora.ts';
 import type { Bench, BenchRow } from './bench-document.ts';
 import { describeMachine } from './machine.ts';
@@ -9,7 +9,8 @@ import { askMemory, type MemoryReport } from './memory-report.ts';
 
 const services = 1_000;
 /** As the unit file and the image have it. */
-const deployedFlags = ['--max-semi-space-size=4'];
+const deployedFlags = ['--max-semi-space-size=4', '--heap-growing-percent=40'];
+const deployedEnvironment = { MALLOC_ARENA_MAX: '1' };
 
 /**
  * A whole control plane on one core (SQLite, 1,000 services), and sidecars as real gRPC streams in another process on the
@@ -23,7 +24,7 @@ export const run: Bench = async ({ quick, flags }) => {
 };
 
 async function withSidecars(count: number, edits: number, bundled: boolean): Promise<BenchRow[]> {
-  const controlPlane = await startControlPlane({ core: 0, bundled, channel: true, nodeFlags: [...deployedFlags, '--import', path.join(import.meta.dirname, 'memory-probe.ts')] });
+  const controlPlane = await startControlPlane({ core: 0, bundled, channel: true, env: deployedEnvironment, nodeFlags: [...deployedFlags, '--import', path.join(import.meta.dirname, 'memory-probe.ts')] });
   const clients = startClients();
   const name = count.toLocaleString('en');
   let running = controlPlane;
@@ -35,7 +36,10 @@ async function withSidecars(count: number, edits: number, bundled: boolean): Pro
     const connected = await clients.ask('connect', { address: controlPlane.push, sidecars: count, services });
     const rows: BenchRow[] = [{ what: `${name} sidecars connect at once, nothing applied yet: all in sync`, value: seconds(connected['ms']), unit: 's', bar: '', ok: null }];
     const connectedMemory = await askMemory(controlPlane.process);
+    const cpuBefore = cpuMs(controlPlane.process.pid ?? 0);
     rows.push(...await editAll(controlPlane, clients, { name, edits, barMs: count > 1_000 ? 1_000 : 250 }));
+    const cpu = (cpuMs(controlPlane.process.pid ?? 0) - cpuBefore) * 1_000 / edits / count;
+    rows.push({ what: `CPU of the control plane per edit and sidecar, all threads, ${name} connected`, value: round(cpu), unit: 'µs', bar: '', ok: null });
     rows.push(...memoryRows({ count, name, before, connected: connectedMemory, edited: await askMemory(controlPlane.process) }));
     rows.push(...await editOne(controlPlane, clients, name));
     const restarted = await restart(controlPlane, clients, name, bundled);
@@ -113,7 +117,7 @@ async function restart(controlPlane: RunningControlPlane, clients: Clients, name
   await clients.ask('drop');
   await clients.ask('reset');
   const started = performance.now();
-  const next = await startControlPlane({ core: 0, bundled, nodeFlags: deployedFlags, folder: controlPlane.folder, apiPort: portOf(controlPlane.api), pushPort: portOf(controlPlane.push) });
+  const next = await startControlPlane({ core: 0, bundled, env: deployedEnvironment, nodeFlags: deployedFlags, folder: controlPlane.folder, apiPort: portOf(controlPlane.api), pushPort: portOf(controlPlane.push) });
   const startMs = performance.now() - started;
   const connected = await clients.ask('connect', { address: next.push });
   const { byService } = await clients.ask('counts') as { byService: Record<string, { bytesMax: number }> };

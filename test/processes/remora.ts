@@ -60,13 +60,14 @@ export interface ControlPlaneOptions {
   readonly pushPort?: number;
   /** Flags for Node itself. */
   readonly nodeFlags?: readonly string[];
+  readonly env?: Record<string, string>;
 }
 
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<RunningControlPlane> {
   const folder = options.folder ?? mkdtempSync(path.join(tmpdir(), 'remora-bench-'));
   const ports = ['--api-port', String(options.apiPort ?? 0), '--push-port', String(options.pushPort ?? 0)];
   const command = [...program('control-plane', options.bundled ?? false, options.nodeFlags), '--data-dir', folder, ...ports, ...(options.flags ?? [])];
-  const { child, line } = await untilEvent((onLine) => startPinned(options.core ?? null, command, { onLine, channel: options.channel ?? false }), 'listening');
+  const { child, line } = await untilEvent((onLine) => startPinned(options.core ?? null, command, { onLine, channel: options.channel ?? false, env: options.env ?? {} }), 'listening');
   const api = addressOf(line['api']);
   return {
     process: child, api: `http://${api}`, push: addressOf(line['push']), enrolment: addressOf(line['enrolment'] ?? ''), folder,
