@@ -1,7 +1,8 @@
 import { createPublicKey, generateKeyPairSync, type X509Certificate } from 'node:crypto';
-import { rootProfile, svidProfile } from '@remora/identity/certificate-profile';
+import { rootProfile, svidProfile, type CertificateProfile } from '@remora/identity/certificate-profile';
 import { issueCertificate } from '@remora/identity/issue-certificate';
 import { certificatePin, type JoinToken } from '@remora/identity/join-token';
+import { certificatePem } from '@remora/identity/pem';
 import { readCertificateRequest } from '@remora/identity/read-certificate-request';
 import { isRenewalProof } from '@remora/identity/renewal-proof';
 import { subjectOfSpiffeId, parseSpiffeId } from '@remora/identity/spiffe-id';
@@ -31,6 +32,13 @@ export class MemoryEnrolment implements EnrolmentPort {
     this.#clock = clock;
     this.root = issueCertificate(rootProfile({ trustDomain: this.trustDomain, nowMs: clock.wallMs() }), createPublicKey(this.#key).export({ type: 'spki', format: 'der' }), { certificate: null, key: this.#key });
     this.token = { id: 'aaaaaaaaaaaa', secret: 'PLANTED'.padEnd(43, 'x'), pin: certificatePin(this.root.raw), trustDomain: this.trustDomain };
+  }
+
+  /** PEM of a server: of the control plane, or of whoever the profile says. */
+  server(profile: CertificateProfile): { readonly key: Buffer; readonly chain: Buffer; readonly root: Buffer } {
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const leaf = issueCertificate(profile, publicKey.export({ type: 'spki', format: 'der' }), { certificate: this.root, key: this.#key });
+    return { key: Buffer.from(privateKey.export({ type: 'pkcs8', format: 'pem' })), chain: Buffer.from(certificatePem(leaf.raw)), root: Buffer.from(certificatePem(this.root.raw)) };
   }
 
   async join({ nodeId, request }: Parameters<EnrolmentPort['join']>[0]): Promise<EnrolmentOutcome> {
