@@ -1,61 +1,37 @@
 import { Choice } from '../choice.ts';
-import { caseName, type CorpusEntry, type FuzzFinding, type FuzzLayer } from '../layer.ts';
+import { InProcessLayer } from '../in-process-layer.ts';
+import { caseName, type CorpusEntry, type FuzzFinding } from '../layer.ts';
 import { chooseCuts } from '../segmentation.ts';
 import { shrink } from '../shrink.ts';
-import { Hearing } from '../witness/hearing.ts';
 import { runCodecCase, type CodecCase } from './codec-case.ts';
 import { generateConversation } from './conversation.ts';
 import { generateResponse } from './response-generator.ts';
 
-/** The readers and writers of `libs/http` alone, in this process; a share of what they would forward goes before the witnesses. */
-export class Http1CodecLayer implements FuzzLayer {
+/** The readers and writers of `libs/http` alone. */
+export class Http1CodecLayer extends InProcessLayer {
   readonly name = 'http1-codec';
-  cases = 0;
-  #hearing!: Hearing;
+  protected readonly noun = 'cases';
+  protected readonly casesPerRound = 200;
 
-  async begin(): Promise<readonly string[]> {
-    this.#hearing = await Hearing.open();
-    return this.#hearing.missing;
-  }
-
-  async round(seed: number): Promise<readonly FuzzFinding[]> {
-    const findings: FuzzFinding[] = [];
-    for (let nth = 0; nth < casesPerRound; nth++) {
-      const finding = this.#one((seed + nth) >>> 0);
-      if (finding !== null) findings.push(finding);
-    }
-    if (this.#hearing.due) findings.push(...await this.#hearing.judge());
-    return findings;
-  }
-
-  async replay(entry: CorpusEntry): Promise<readonly FuzzFinding[]> {
+  protected again(entry: CorpusEntry): readonly FuzzFinding[] {
     const { problem, forwarded } = runCodecCase(caseOf(entry));
-    const findings = problem === '' ? [] : [{ entry, problem }];
-    if (forwarded.length > 0) this.#hearing.add({ bytes: forwarded, clean: true }, entry);
-    return [...findings, ...await this.#hearing.judge()];
+    if (forwarded.length > 0) this.hearing.add({ bytes: forwarded, clean: true }, entry);
+    return problem === '' ? [] : [{ entry, problem }];
   }
 
-  async end(): Promise<{ readonly findings: readonly FuzzFinding[]; readonly summary: string }> {
-    const findings = await this.#hearing.judge();
-    await this.#hearing.close();
-    return { findings, summary: `${this.cases} cases; ${this.#hearing.summary}` };
-  }
-
-  #one(seed: number): FuzzFinding | null {
-    this.cases++;
+  protected one(seed: number): readonly FuzzFinding[] {
     const one = generateCase(seed);
     const { problem, forwarded } = runCodecCase(one);
     if (problem !== '') {
       const small = shrink(one.bytes, (bytes) => runCodecCase(recut(one, bytes)).problem !== '');
       const reduced = recut(one, small);
-      return { entry: entryOf(reduced, seed), problem: runCodecCase(reduced).problem };
+      return [{ entry: entryOf(reduced, seed), problem: runCodecCase(reduced).problem }];
     }
-    if (forwarded.length > 0 && seed % judgedShare === 0) this.#hearing.add({ bytes: forwarded, clean: true }, entryOf(one, seed));
-    return null;
+    if (forwarded.length > 0 && seed % judgedShare === 0) this.hearing.add({ bytes: forwarded, clean: true }, entryOf(one, seed));
+    return [];
   }
 }
 
-const casesPerRound = 200;
 /** Witnesses cost more than our readers: one case in so many goes before them. */
 const judgedShare = 8;
 

@@ -1,8 +1,8 @@
-import { clientPatienceMs, type GatewayTrial, type GatewayUnderFuzz } from '../gateway-layer.ts';
+import { clientPatienceMs, type GatewayUnderFuzz } from '../gateway-layer.ts';
 import { caseName, type CorpusEntry, type FuzzFinding } from '../layer.ts';
 import { cutAt, cutsBySeed, everyCut, everyCutMax, type Cuts } from '../segmentation.ts';
-import { TokenPrefixes } from '../token-prefixes.ts';
 import type { Transport } from '../transport.ts';
+import { UpstreamTrial } from '../upstream-trial.ts';
 import { readAnswers } from './answer-reader.ts';
 import { generateConversation, type Conversation } from './conversation.ts';
 import { EchoUpstream } from './echo-upstream.ts';
@@ -10,16 +10,7 @@ import { differentOutcome, disturbanceOf, judgeOutcome, type Outcome } from './e
 import { planOf } from './plan.ts';
 
 /** HTTP/1.1 requests, good and hostile; each conversation twice, cut differently. */
-export class Http1RequestTrial implements GatewayTrial {
-  readonly upstream: EchoUpstream;
-  readonly #layer: string;
-  readonly #prefixes = new TokenPrefixes();
-
-  private constructor(layer: string, upstream: EchoUpstream) {
-    this.#layer = layer;
-    this.upstream = upstream;
-  }
-
+export class Http1RequestTrial extends UpstreamTrial<EchoUpstream> {
   static async start(this: void, layer: string, transport: Transport): Promise<Http1RequestTrial> {
     return new Http1RequestTrial(layer, await EchoUpstream.start(transport));
   }
@@ -28,7 +19,7 @@ export class Http1RequestTrial implements GatewayTrial {
     return this.#judge(generateConversation(seed), seed, gateway);
   }
 
-  async replay(entry: CorpusEntry, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
+  override async replay(entry: CorpusEntry, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
     if (entry.bytes === '') return this.judge(entry.seed, gateway);
     const { prefix, valid } = entry.setting as { readonly prefix: string; readonly valid: boolean };
     const found: FuzzFinding[] = [];
@@ -42,7 +33,7 @@ export class Http1RequestTrial implements GatewayTrial {
     const problem = await this.#twice(conversation, seed, gateway);
     if (problem === '') return [];
     const { prefix, valid, text } = conversation;
-    return [{ entry: { layer: this.#layer, name: caseName(text), seed, bytes: text, setting: { prefix, valid } }, problem }];
+    return [{ entry: { layer: this.layer, name: caseName(text), seed, bytes: text, setting: { prefix, valid } }, problem }];
   }
 
   /** The same bytes under other tokens and cut in another way come to the same. */
@@ -64,7 +55,7 @@ export class Http1RequestTrial implements GatewayTrial {
   /** Each run has tokens of its own. */
   async #run(conversation: Conversation, cuts: Cuts, gateway: GatewayUnderFuzz): Promise<Outcome> {
     const outcome = await gateway.undisturbed.run(() => {
-      const prefix = this.#prefixes.next();
+      const prefix = this.prefixes.next();
       return this.#send({ ...conversation, prefix, text: conversation.text.replaceAll(conversation.prefix, prefix) }, cuts, gateway);
     }, disturbanceOf);
     gateway.outcomes.countAnswers(outcome.read.answers, outcome.plan.requests.length);

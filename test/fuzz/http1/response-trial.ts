@@ -1,9 +1,10 @@
 import { MessageReader, type ReadMessage } from '@remora/http/message-reader';
 import { Choice } from '../choice.ts';
-import { clientPatienceMs, type GatewayTrial, type GatewayUnderFuzz } from '../gateway-layer.ts';
+import { clientPatienceMs, type GatewayUnderFuzz } from '../gateway-layer.ts';
 import { caseName, type CorpusEntry, type FuzzFinding } from '../layer.ts';
 import { chooseCuts, cutAt, everyCut, everyCutMax, type Cuts } from '../segmentation.ts';
 import type { Transport } from '../transport.ts';
+import { UpstreamTrial } from '../upstream-trial.ts';
 import type { Disturbance } from '../undisturbed.ts';
 import { headerOf, readAnswers, type ReadAnswer, type ReadAnswers } from './answer-reader.ts';
 import { isRefusal, isShed } from './exchange-verdict.ts';
@@ -13,15 +14,8 @@ import { tokenPath } from './request-generator.ts';
 import { generateResponse } from './response-generator.ts';
 
 /** Answers of HTTP/1.1 upstreams, good and hostile: a client gets the answer, a refusal, or a connection that breaks; never another's answer. */
-export class Http1ResponseTrial implements GatewayTrial {
-  readonly upstream: HostileUpstream;
-  readonly #layer: string;
+export class Http1ResponseTrial extends UpstreamTrial<HostileUpstream> {
   #tokens = 0;
-
-  private constructor(layer: string, upstream: HostileUpstream) {
-    this.#layer = layer;
-    this.upstream = upstream;
-  }
 
   static async start(this: void, layer: string, transport: Transport): Promise<Http1ResponseTrial> {
     return new Http1ResponseTrial(layer, await HostileUpstream.start(transport));
@@ -32,7 +26,7 @@ export class Http1ResponseTrial implements GatewayTrial {
     return this.#judge(Array.from({ length: choice.pick([1, 2, 3]) }, () => generateResponse(choice, markOf(choice)).text), seed, gateway);
   }
 
-  async replay(entry: CorpusEntry, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
+  override async replay(entry: CorpusEntry, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
     if (entry.bytes === '') return this.judge(entry.seed, gateway);
     const { answers } = entry.setting as { readonly answers: readonly string[] };
     const found: FuzzFinding[] = [];
@@ -47,7 +41,7 @@ export class Http1ResponseTrial implements GatewayTrial {
       const played = await gateway.undisturbed.run(() => this.#play(texts, seed, cuts, gateway), disturbanceOf);
       gateway.outcomes.countAnswers(played.read.answers, played.scripted.length);
       const problem = played.read.unreadable === '' ? this.#compare(played) : `the client cannot read the answer: ${JSON.stringify(played.read.unreadable)}`;
-      if (problem !== '') return [{ entry: { layer: this.#layer, name: caseName(texts.join('')), seed, bytes: texts.join('\n---\n'), setting: { answers: texts } }, problem }];
+      if (problem !== '') return [{ entry: { layer: this.layer, name: caseName(texts.join('')), seed, bytes: texts.join('\n---\n'), setting: { answers: texts } }, problem }];
     }
     return [];
   }

@@ -1,39 +1,26 @@
 import { settings, windowUpdate } from '@remora/http/http2/testdata/frame-bytes';
-import { clientPatienceMs, type GatewayTrial, type GatewayUnderFuzz } from '../gateway-layer.ts';
+import { clientPatienceMs, type GatewayUnderFuzz } from '../gateway-layer.ts';
 import { digest, echoBody, EchoUpstream, type SeenRequest } from '../http1/echo-upstream.ts';
 import { isShed } from '../http1/exchange-verdict.ts';
 import { conserved } from '../http1/plan.ts';
-import { caseName, type CorpusEntry, type FuzzFinding } from '../layer.ts';
+import { caseName, type FuzzFinding } from '../layer.ts';
 import { cutAt, cutsBySeed, everyCut, everyCutMax, type Cuts } from '../segmentation.ts';
-import { TokenPrefixes } from '../token-prefixes.ts';
 import type { Transport } from '../transport.ts';
+import { UpstreamTrial } from '../upstream-trial.ts';
 import type { Disturbance } from '../undisturbed.ts';
 import { FrameClient, type SeenStream } from './frame-client.ts';
 import { generateStreams, type StreamConversation, type StreamRequest } from './stream-generator.ts';
 
 /** HTTP/2 connections, good and hostile, to an HTTP/1.1 upstream; those of valid frames twice, cut differently. */
-export class Http2RequestTrial implements GatewayTrial {
-  readonly upstream: EchoUpstream;
-  readonly #layer: string;
-  readonly #prefixes = new TokenPrefixes();
-
-  private constructor(layer: string, upstream: EchoUpstream) {
-    this.#layer = layer;
-    this.upstream = upstream;
-  }
-
+export class Http2RequestTrial extends UpstreamTrial<EchoUpstream> {
   static async start(this: void, layer: string, transport: Transport): Promise<Http2RequestTrial> {
     return new Http2RequestTrial(layer, await EchoUpstream.start(transport));
-  }
-
-  replay(entry: CorpusEntry, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
-    return this.judge(entry.seed, gateway);
   }
 
   async judge(seed: number, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
     const { bytes, framesValid } = generateStreams(seed);
     const problem = await this.#twice(seed, framesValid, bytes.length, gateway);
-    return problem === '' ? [] : [{ entry: { layer: this.#layer, name: caseName(bytes), seed, bytes: bytes.toString('latin1'), setting: {} }, problem }];
+    return problem === '' ? [] : [{ entry: { layer: this.layer, name: caseName(bytes), seed, bytes: bytes.toString('latin1'), setting: {} }, problem }];
   }
 
   async #twice(seed: number, framesValid: boolean, length: number, gateway: GatewayUnderFuzz): Promise<string> {
@@ -51,7 +38,7 @@ export class Http2RequestTrial implements GatewayTrial {
   /** Each run has tokens of its own. */
   async #run(seed: number, cuts: Cuts, gateway: GatewayUnderFuzz): Promise<{ readonly problem: string; readonly text: string }> {
     const { conversation, streams, goAway, complete } = await gateway.undisturbed.run(() => {
-      const prefix = this.#prefixes.next();
+      const prefix = this.prefixes.next();
       return this.#send(generateStreams(seed, prefix), cuts, gateway);
     }, disturbanceOf);
     for (const { streamId } of conversation.requests) gateway.outcomes.count(outcomeOf(streams.get(streamId), goAway));

@@ -1,11 +1,12 @@
 import { Choice } from '../choice.ts';
-import { clientPatienceMs, type GatewayTrial, type GatewayUnderFuzz } from '../gateway-layer.ts';
+import { clientPatienceMs, type GatewayUnderFuzz } from '../gateway-layer.ts';
 import { headerOf, readAnswers, type ReadAnswer, type ReadAnswers } from '../http1/answer-reader.ts';
 import { isRefusal, isShed } from '../http1/exchange-verdict.ts';
 import { conserved } from '../http1/plan.ts';
 import { tokenPath } from '../http1/request-generator.ts';
 import { caseName, type CorpusEntry, type FuzzFinding } from '../layer.ts';
 import type { Transport } from '../transport.ts';
+import { UpstreamTrial } from '../upstream-trial.ts';
 import { HostileHttp2Upstream, type HostileConnection } from './hostile-http2-upstream.ts';
 import { generateResponseFrames, type FramedResponse } from './response-frames.ts';
 
@@ -13,26 +14,19 @@ import { generateResponseFrames, type FramedResponse } from './response-frames.t
  * Answers of HTTP/2 upstreams, good and hostile, to clients of HTTP/1.1: nobody's answer is split, mixed up or made whole. Streams share connections: in
  * one batch of cases of three some break theirs and take others along.
  */
-export class Http2ResponseTrial implements GatewayTrial {
-  readonly upstream: HostileHttp2Upstream;
-  readonly #layer: string;
+export class Http2ResponseTrial extends UpstreamTrial<HostileHttp2Upstream> {
   #tokens = 0;
-
-  private constructor(layer: string, upstream: HostileHttp2Upstream) {
-    this.#layer = layer;
-    this.upstream = upstream;
-  }
 
   static async start(this: void, layer: string, transport: Transport): Promise<Http2ResponseTrial> {
     return new Http2ResponseTrial(layer, await HostileHttp2Upstream.start(transport));
   }
 
   judge(seed: number, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
-    return this.#judge(seed, (seed >>> 5) % 3 === 0, gateway);
+    return this.#judge(seed, hasChaos(seed), gateway);
   }
 
-  replay(entry: CorpusEntry, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
-    return this.#judge(entry.seed, (entry.setting as { readonly chaos?: boolean }).chaos ?? false, gateway);
+  override replay(entry: CorpusEntry, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
+    return this.#judge(entry.seed, (entry.setting as { readonly chaos?: boolean }).chaos ?? hasChaos(entry.seed), gateway);
   }
 
   async #judge(seed: number, chaos: boolean, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
@@ -41,7 +35,7 @@ export class Http2ResponseTrial implements GatewayTrial {
     const problem = this.#compare(played);
     if (problem === '') return [];
     const bytes = Buffer.concat(played.response?.frames ?? []).toString('latin1');
-    return [{ entry: { layer: this.#layer, name: caseName(`${seed} ${bytes}`), seed, bytes, setting: { chaos } }, problem }];
+    return [{ entry: { layer: this.layer, name: caseName(`${seed} ${bytes}`), seed, bytes, setting: { chaos } }, problem }];
   }
 
   async #play(seed: number, chaos: boolean, gateway: GatewayUnderFuzz): Promise<Played> {
@@ -70,6 +64,10 @@ export class Http2ResponseTrial implements GatewayTrial {
     if (stranger !== undefined) return `bytes of ${stranger}, which is another client's`;
     return judgeAnswers(response, answers, token, connections.some(({ broken }) => broken), ended);
   }
+}
+
+function hasChaos(seed: number): boolean {
+  return (seed >>> 5) % 3 === 0;
 }
 
 /** One request, what was said to it, and what came back. */

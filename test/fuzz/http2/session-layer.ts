@@ -3,46 +3,27 @@ import { headSizeMax, writeRequestHead } from '@remora/http/head-writer';
 import { SessionEnd, type RecordedStream } from '@remora/http/http2/testdata/session-end';
 import { MessageReader } from '@remora/http/message-reader';
 import { Choice } from '../choice.ts';
-import { caseName, type CorpusEntry, type FuzzFinding, type FuzzLayer } from '../layer.ts';
+import { InProcessLayer } from '../in-process-layer.ts';
+import { caseName, type CorpusEntry, type FuzzFinding } from '../layer.ts';
 import { isForwardable } from '../forwardable.ts';
 import { fieldsOf } from '../http1/plan.ts';
 import { chooseCuts, cutAt } from '../segmentation.ts';
-import { Hearing } from '../witness/hearing.ts';
 import { generateStreams, type StreamConversation } from './stream-generator.ts';
 
 /**
- * HTTP/2 sessions in this process: what a server makes of frames does not depend on how they are cut; every request that it accepts can be written as one
- * HTTP/1.1 message, which reads the same again; malformed ones never get that far. A share goes before the witnesses.
+ * HTTP/2 sessions: what a server makes of frames does not depend on how they are cut; every request that it accepts can be written as one
+ * HTTP/1.1 message, which reads the same again; malformed ones never get that far.
  */
-export class Http2SessionLayer implements FuzzLayer {
+export class Http2SessionLayer extends InProcessLayer {
   readonly name = 'http2-sessions';
-  cases = 0;
-  #hearing!: Hearing;
+  protected readonly noun = 'connections';
+  protected readonly casesPerRound = 100;
 
-  async begin(): Promise<readonly string[]> {
-    this.#hearing = await Hearing.open();
-    return this.#hearing.missing;
+  protected again({ seed }: CorpusEntry): readonly FuzzFinding[] {
+    return this.one(seed);
   }
 
-  async round(seed: number): Promise<readonly FuzzFinding[]> {
-    const findings: FuzzFinding[] = [];
-    for (let nth = 0; nth < casesPerRound; nth++) findings.push(...this.#one((seed + nth) >>> 0));
-    if (this.#hearing.due) findings.push(...await this.#hearing.judge());
-    return findings;
-  }
-
-  async replay(entry: CorpusEntry): Promise<readonly FuzzFinding[]> {
-    return [...this.#one(entry.seed), ...await this.#hearing.judge()];
-  }
-
-  async end(): Promise<{ readonly findings: readonly FuzzFinding[]; readonly summary: string }> {
-    const findings = await this.#hearing.judge();
-    await this.#hearing.close();
-    return { findings, summary: `${this.cases} connections; ${this.#hearing.summary}` };
-  }
-
-  #one(seed: number): FuzzFinding[] {
-    this.cases++;
+  protected one(seed: number): readonly FuzzFinding[] {
     const conversation = generateStreams(seed);
     const entry: CorpusEntry = { layer: this.name, name: caseName(conversation.bytes), seed, bytes: conversation.bytes.toString('latin1'), setting: {} };
     const choice = new Choice(seed ^ 0x77_1234);
@@ -54,12 +35,11 @@ export class Http2SessionLayer implements FuzzLayer {
     const forwarded = whole.requests.filter(({ ended, reset, head }) => ended && reset === null && head !== null && isForwardable(head)).map(translate);
     const broken = forwarded.find((one) => typeof one === 'string');
     if (broken !== undefined) return [{ entry, problem: broken }];
-    if (forwarded.length > 0 && seed % judgedShare === 0) this.#hearing.add({ bytes: Buffer.concat(forwarded as Buffer[]), clean: true }, entry);
+    if (forwarded.length > 0 && seed % judgedShare === 0) this.hearing.add({ bytes: Buffer.concat(forwarded as Buffer[]), clean: true }, entry);
     return [];
   }
 }
 
-const casesPerRound = 100;
 const judgedShare = 6;
 
 function receive(pieces: readonly Uint8Array[]): SessionEnd {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { clientPatienceMs, type GatewayTrial, type GatewayUnderFuzz } from '../gateway-layer.ts';
+import { clientPatienceMs, type GatewayUnderFuzz } from '../gateway-layer.ts';
 import { tokenPath } from '../http1/request-generator.ts';
-import type { CorpusEntry, FuzzFinding } from '../layer.ts';
-import { TokenPrefixes } from '../token-prefixes.ts';
+import type { FuzzFinding } from '../layer.ts';
 import type { Transport } from '../transport.ts';
+import { UpstreamTrial } from '../upstream-trial.ts';
 import { askHttp1, askHttp2, type UpgradeOutcome } from './upgrade-client.ts';
 import { generateUpgrade, type UpgradePlan } from './upgrade-plan.ts';
 import { notSwitched, UpgradeUpstream, type UpgradeVisit } from './upgrade-upstream.ts';
@@ -13,32 +13,19 @@ import type { TunnelEnd } from './tunnel-end.ts';
  * Switches of protocols, by `Upgrade` and by extended CONNECT, good and hostile: what is carried arrives as it was sent, both ways, each direction ends on its own, a break is
  * passed on; what is no switch is never one; what a client sent early is never read as a request.
  */
-export class UpgradeTrial implements GatewayTrial {
-  readonly upstream: UpgradeUpstream;
-  readonly #layer: string;
-  readonly #prefixes = new TokenPrefixes();
-
-  private constructor(layer: string, upstream: UpgradeUpstream) {
-    this.#layer = layer;
-    this.upstream = upstream;
-  }
-
+export class UpgradeTrial extends UpstreamTrial<UpgradeUpstream> {
   static async start(this: void, layer: string, transport: Transport): Promise<UpgradeTrial> {
     return new UpgradeTrial(layer, await UpgradeUpstream.start(transport));
-  }
-
-  replay(entry: CorpusEntry, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
-    return this.judge(entry.seed, gateway);
   }
 
   async judge(seed: number, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
     const { plan, outcome, problem } = await gateway.undisturbed.run(() => this.#play(seed, gateway), (played) => ({ sheds: isShed(played.outcome) ? 1 : 0, endsKeepAlive: false }));
     gateway.outcomes.count(`${plan.version === 1 ? 'HTTP/1.1' : 'HTTP/2'} ${plan.ask.kind} ${outcome.end === null ? String(outcome.status) : plan.ending}`);
-    return problem === '' ? [] : [{ entry: { layer: this.#layer, name: `seed-${seed}`, seed, bytes: '', setting: {} }, problem: `${problem} (${describe(plan)})` }];
+    return problem === '' ? [] : [{ entry: { layer: this.layer, name: `seed-${seed}`, seed, bytes: '', setting: {} }, problem: `${problem} (${describe(plan)})` }];
   }
 
   async #play(seed: number, gateway: GatewayUnderFuzz): Promise<{ readonly plan: UpgradePlan; readonly outcome: UpgradeOutcome; readonly problem: string }> {
-    const prefix = this.#prefixes.next();
+    const prefix = this.prefixes.next();
     const plan = generateUpgrade(seed, prefix);
     const asking = `${prefix}00000000`;
     const tokens = { asking, before: Array.from({ length: plan.before }, (_, nth) => `${prefix}0000000${nth + 1}`) };
