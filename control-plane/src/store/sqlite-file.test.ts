@@ -47,6 +47,18 @@ describe('the database file', () => {
     return store;
   };
 
+  test('a large entry that writes, changes and deletes is there after a restart as it was before', async () => {
+    const store = open();
+    const names = Array.from({ length: 2_500 }, (_, n) => `Service/s${n}"\\\u{1f600}` as const);
+    await append(store, names.map((key, n) => change(key, null, n)));
+    await append(store, [...names.slice(0, 1_200).map((key, n) => change(key, n, null)), ...names.slice(2_000).map((key, n) => change(key, 2_000 + n, -1)), change('Service/new', null, 1)]);
+    const before = new Map(store.documents());
+    expect(before.size).toBe(1_301);
+    await store.close();
+    const again = open();
+    expect(new Map(again.documents())).toEqual(before);
+  });
+
   test('everything is there after a restart: log, documents, keys, manifests, records, fences', async () => {
     const store = await filled(3);
     await append(store, [change('Service/s0', 0, 7, 'team')], {

@@ -192,10 +192,12 @@ function storeContract(name: string, make: (clock: Clock, folder: string) => Sto
       expect([0, 1, 2, 3, 4].map((at) => store.manifestAt(at, 'service/a'))).toEqual([null, m1, m1, m2, null]);
       expect(store.manifestAt(4, 'service/none')).toBeNull();
       expect(store.manifestHistory('service/a', 2)).toEqual([{ index: 4, hash: '' }, { index: 3, hash: m2 }]);
+      expect([m1, m2, page].map((hash) => store.references(hash))).toEqual([[page, shared], [shared], null]);
       clock.nowMs += 31 * dayMs;
       await store.compact({ minAgeMs: dayMs, minEntries: 2, nowMs: clock.nowMs });
       expect(store.manifestAt(3, 'service/a')).toBe(m2);
       expect([m1, m2, page, shared].map((hash) => store.blob(hash) !== null)).toEqual([false, true, false, true]);
+      expect(store.references(m1)).toBeNull();
       await store.compact({ minAgeMs: dayMs, minEntries: 1, nowMs: clock.nowMs });
       expect([m2, shared].map((hash) => store.blob(hash) !== null)).toEqual([false, false]);
     });
