@@ -64,7 +64,7 @@ export class FrameHandler {
     if (streamId === 0) return core.fail(errorCode.protocolError, 'frame-stream');
     if (!core.receiver.spend(flowBytes)) return core.fail(errorCode.flowControlError, 'flow-control');
     const end = reader.frameDone && (reader.flags & frameFlag.endStream) !== 0;
-    if (payloadAt === payloadEnd && reader.frameDone && !end && reader.length <= emptyMax && !core.spendEmptyData()) return undefined;
+    if (reader.frameEmpty && reader.frameDone && !end && reader.length <= emptyMax && !core.spendEmptyData()) return undefined;
     const stream = core.streams.get(streamId);
     if (stream === undefined) {
       core.receiver.dropped(flowBytes);
@@ -78,8 +78,7 @@ export class FrameHandler {
     return core.receiver.data(stream, payload, payloadAt, payloadEnd, flowBytes, end);
   }
 
-  /** DATA for a stream that is not open. */
-  /** A frame counts once, however many pieces it comes in. */
+  /** DATA for a stream that is not open. A frame counts once, however many pieces it comes in. */
   #closedStream(streamId: number, frameDone: boolean): void {
     const core = this.#core;
     if (core.isIdle(streamId)) core.fail(errorCode.protocolError, 'stream-id');

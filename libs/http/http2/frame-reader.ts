@@ -20,6 +20,8 @@ export class FrameReader {
   /** After `frameData`: bytes that count for flow control, padding included, and whether the frame is complete. */
   flowBytes = 0;
   frameDone = false;
+  /** Of a DATA frame: nothing or padding is all there is in it, in whichever pieces it comes. */
+  frameEmpty = false;
   /** Position in the input behind what was used. */
   used = 0;
 
@@ -110,6 +112,7 @@ export class FrameReader {
     this.#inData = true;
     this.#dataLeft = this.length;
     this.#paddingLeft = 0;
+    this.frameEmpty = this.length === 0;
     this.#paddingUnknown = (this.flags & frameFlag.padded) !== 0;
     if (this.#paddingUnknown && this.length === 0) return frameBadPadding;
     return this.#readData(bytes, at, to);
@@ -123,6 +126,7 @@ export class FrameReader {
       this.#dataLeft -= 1 + this.#paddingLeft;
       this.#paddingUnknown = false;
       if (this.#dataLeft < 0) return frameBadPadding;
+      this.frameEmpty = this.#dataLeft === 0;
     }
     const data = Math.min(this.#dataLeft, to - at);
     const padding = data === this.#dataLeft ? Math.min(this.#paddingLeft, to - at - data) : 0;

@@ -94,6 +94,17 @@ describe('control frames have budgets (security.md 2.4)', () => {
     expect(slow.failure).toBeNull();
   });
 
+  test('DATA with a body is not empty, wherever its padding is cut off', () => {
+    const end = server();
+    end.read(unending(1));
+    const padded = frame(frameType.data, frameFlag.padded, 1, Buffer.from([4, 120, 0, 0, 0, 0]));
+    for (let nth = 0; nth < 500; nth++) {
+      end.read(padded.subarray(0, 11));
+      end.read(padded.subarray(11));
+    }
+    expect(end.failure).toBeNull();
+  });
+
   test('PING is earned by answers, as gRPC libraries measure round trips with it', () => {
     const end = server();
     for (let i = 0; i < 5000; i++) {
