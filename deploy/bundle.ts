@@ -2,6 +2,7 @@
 import { readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { builtinModules } from 'node:module';
+import { deflateRawSync } from 'node:zlib';
 import { build, type BuildOptions, type Plugin } from 'esbuild';
 
 const root = path.resolve(import.meta.dirname, '..');
@@ -44,7 +45,7 @@ const oneFile: Plugin = {
       if (file.includes('node_modules')) return null;
       if (file.endsWith('/docs-assets.ts')) return { contents: docsAssets(), loader: 'ts' };
       const contents = readFileSync(file, 'utf8').replaceAll('import.meta.main', 'false');
-      return { contents: contents.includes(startOfWorker) ? `import dataThread from '${workerProgram}';\n${contents.replace(startOfWorker, 'new Worker(dataThread, { eval: true,')}` : contents, loader: 'ts' };
+      return { contents: contents.includes(startOfWorker) ? `import dataThread from '${workerProgram}';\n${contents.replace(startOfWorker, 'new Worker(dataThread(), { eval: true,')}` : contents, loader: 'ts' };
     });
   },
 };
@@ -65,8 +66,11 @@ const lazyBuiltins: Plugin = {
   },
 };
 
+/** Asked for by functions of grpc-js that nobody calls here (channelz, ORCA): 200 KB of text that stays in memory. */
+const neverUsed = ['@grpc/proto-loader'];
+
 const common: BuildOptions = {
-  bundle: true, platform: 'node', target: 'node26', minifySyntax: true, minifyWhitespace: true, legalComments: 'none', logLevel: 'warning',
+  external: neverUsed, bundle: true, platform: 'node', target: 'node26', minifySyntax: true, minifyWhitespace: true, legalComments: 'none', logLevel: 'warning',
 };
 
 /**
@@ -79,7 +83,13 @@ const dataThreadProgram: Plugin = {
   name: 'data-thread-program',
   setup(context) {
     context.onResolve({ filter: new RegExp(`^${workerProgram}$`) }, ({ path: name }) => ({ path: name, namespace: 'data-thread' }));
-    context.onLoad({ filter: /.*/, namespace: 'data-thread' }, () => ({ contents: dataThread.outputFiles[0]?.text ?? '', loader: 'text' }));
+    // Compressed: as plain text it would stay in memory twice, in the source of the main program and as a constant of it.
+    context.onLoad({ filter: /.*/, namespace: 'data-thread' }, () => {
+      const packed = deflateRawSync(dataThread.outputFiles[0]?.contents ?? '').toString('base64');
+      const contents = `import { inflateRawSync } from 'node:zlib';
+export default function dataThread() { return inflateRawSync(Buffer.from('${packed}', 'base64')).toString(); }`;
+      return { contents, loader: 'js' };
+    });
   },
 };
 
