@@ -8,7 +8,7 @@ import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import type { RuntimeKind, WireKind } from '@remora/policy-kit/runtime-kind';
 import type { EndpointSet } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import { DecodeCache } from '@remora/snapshot/decode-cache';
-import { decodeSteps } from '@remora/snapshot/decode';
+import { decodeSnapshot, decodeSteps } from '@remora/snapshot/decode';
 import { checkGuards, summarize } from '@remora/snapshot/guards';
 import type { SnapshotSummary } from '@remora/snapshot/guards';
 import { changeState, emptyState } from '../resolve/document-state.ts';
@@ -46,6 +46,9 @@ interface Step {
   readonly affected: ReadonlySet<SubjectKey> | 'all';
   readonly subjects: readonly Subject[];
 }
+
+/** Resources up to which a subject is decoded in one step. */
+const decodedAtOnce = 128;
 
 const nothingChanged: Compiled = { subjects: new Map(), summaries: new Map(), changed: new Set() };
 
@@ -165,7 +168,10 @@ export class IncrementalPlanner implements Planner {
     for (const bytes of resources.values()) {
       if (bytes.length > resourceBytesMax) gathered.add({ pointer: '', code: 'too-large', message: `what is compiled from the policies of one place has ${bytes.length} bytes, at most ${resourceBytesMax} are possible` }, subjectKey(subject));
     }
-    const result = yield* decodeSteps({ subject, version: { epoch: 0, index: 0 }, hash, manifest, resources }, this.#runtimeKinds, { cache: this.#decoded, hashesVerified: true });
+    const candidate = { subject, version: { epoch: 0, index: 0 }, hash, manifest, resources };
+    const options = { cache: this.#decoded, hashesVerified: true };
+    // Most are small, and being interrupted costs as much as decoding them.
+    const result = resources.size <= decodedAtOnce ? decodeSnapshot(candidate, this.#runtimeKinds, options) : yield* decodeSteps(candidate, this.#runtimeKinds, options);
     if (result.ok) return summarize(result.snapshot);
     for (const { resource, kind, pointer, code, message, policies } of result.errors) {
       const policy = policies[0];
