@@ -8,7 +8,7 @@ import { runSteps } from '@remora/core/steps';
 import type { Steps } from '@remora/core/steps';
 import { compareVersions } from '@remora/core/version';
 import type { Version } from '@remora/core/version';
-import { BlobSweep, dropHistory, oldestKept } from './compaction.ts';
+import { BlobSweep, dropHistory, oldestKept, type Retention } from './compaction.ts';
 import { applyChanges, asEntry, checkPlace, idempotencyAgeMs, idempotencyKeysMax } from './log-rules.ts';
 import { createRecordBook } from './record-book.ts';
 import type { RecordBook } from './record-book.ts';
@@ -261,18 +261,31 @@ export class SqliteStore implements Store {
     return (this.#fence += 1);
   }
 
-  async compact(keep: { readonly minAgeMs: number; readonly minEntries: number; readonly nowMs: number }): Promise<number> {
-    if (this.#sweep) return 0;
+  async compact(keep: Retention): Promise<number> {
+    // Between two entries: a large one that is half written has bytes in the store which nothing names yet.
+    const turn = this.#appending.then(() => this.#beginSweep(keep));
+    this.#appending = turn.catch(() => undefined);
+    const range = await turn;
+    return range === null ? 0 : this.#drop(range);
+  }
+
+  /** Null where nothing is to be dropped, or is being dropped already. */
+  #beginSweep(keep: Retention): { readonly sweep: BlobSweep; readonly keepFrom: number } | null {
+    if (this.#sweep !== null || this.#closed) return null;
     this.#transaction(() => this.#writer.dropIdempotencyKeys({ olderThanMs: keep.nowMs - idempotencyAgeMs, keep: idempotencyKeysMax }));
     const keepFrom = oldestKept(keep, this.#head.index, this.#guarded(() => this.#reader.firstIndexSince(keep.nowMs - keep.minAgeMs)));
-    if (keepFrom <= this.#retainedFrom) return 0;
-    const count = this.#guarded(() => this.#reader.countEntriesBefore(keepFrom));
-    const transact = (run: () => void): void => this.#unflushed(run);
+    if (keepFrom <= this.#retainedFrom) return null;
     // From here on: what is appended meanwhile is told to the sweep.
-    this.#sweep = new BlobSweep(this.#db, transact);
+    this.#sweep = new BlobSweep(this.#db, (run) => this.#unflushed(run));
+    return { sweep: this.#sweep, keepFrom };
+  }
+
+  async #drop({ sweep, keepFrom }: { readonly sweep: BlobSweep; readonly keepFrom: number }): Promise<number> {
     try {
-      await this.#slices.run(dropHistory(this.#db, { from: this.#retainedFrom, keepFrom }, transact, (oldest) => this.#retainFrom(oldest)));
-      await this.#slices.run(this.#sweep.run());
+      const count = this.#guarded(() => this.#reader.countEntriesBefore(keepFrom));
+      await this.#slices.run(dropHistory(this.#db, { from: this.#retainedFrom, keepFrom }, (run) => this.#unflushed(run), (oldest) => this.#retainFrom(oldest)));
+      await this.#slices.run(sweep.run());
+      return count;
     } catch (error) {
       if (this.#closed) return 0;
       this.#retainedFrom = this.#guarded(() => this.#reader.meta('retained_from'));
@@ -280,7 +293,6 @@ export class SqliteStore implements Store {
     } finally {
       this.#sweep = null;
     }
-    return count;
   }
 
   /** Told before the commit: whoever asks for what is about to go is refused one turn too early, never answered wrongly. */

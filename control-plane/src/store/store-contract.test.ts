@@ -174,6 +174,21 @@ function storeContract(name: string, make: (clock: Clock, folder: string) => Sto
       expect(values()['Service/a']).toBe(200);
     });
 
+    test('a large entry that is half written when history is dropped keeps its bytes', async () => {
+      for (let n = 0; n < 20; n++) await put([change('Service/a', n === 0 ? null : n - 1, n)]);
+      clock.nowMs += 31 * dayMs;
+      const hashes = Array.from({ length: 4000 }, (_, n) => n.toString(16).padStart(8, '0').padEnd(64, '0'));
+      const [manifest] = hashes as [string];
+      const compiled = { manifests: new Map([['service/a', manifest]]), blobs: new Map(hashes.map((hash) => [hash, Buffer.from(hash)])), references: new Map([[manifest, hashes]]) };
+      const appending = put([change('Service/a', 19, 20)], { compiled });
+      // Half of it is there after some turns.
+      for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => { setImmediate(resolve); });
+      const dropped = await store.compact({ minAgeMs: 0, minEntries: 1, nowMs: clock.nowMs });
+      expect(await appending).toBe(21);
+      expect(dropped).toBeGreaterThan(0);
+      expect(hashes.filter((hash) => store.blob(hash) === null)).toEqual([]);
+    });
+
     test('the newest entry survives every compaction', async () => {
       await put([change('Service/a', null, 1)]);
       clock.nowMs += 400 * dayMs;
