@@ -12,8 +12,6 @@ export class Undisturbed {
   /** Refusals for overload that clients saw. */
   #shed = 0;
   #counted = 0;
-  #hopsEnded = 0;
-  #hopEndedAt = -Infinity;
 
   constructor(sidecars: readonly RunningSidecar[]) {
     this.#sidecars = sidecars;
@@ -23,23 +21,13 @@ export class Undisturbed {
   async run<T>(once: () => Promise<T>, disturbance: (result: T) => Disturbance): Promise<T> {
     for (let left = triesMax; ; left--) {
       const result = await once();
-      const { sheds, endsKeepAlive, hopLost = false } = disturbance(result);
-      if (sheds === 0 && !endsKeepAlive && !(hopLost && await this.#hopEnded())) return result;
+      const { sheds, endsKeepAlive } = disturbance(result);
+      if (sheds === 0 && !endsKeepAlive) return result;
       this.#disturbed++;
       this.#shed += sheds;
       if (left === 0) throw new Error(`${sheds > 0 ? 'refused for overload' : 'keep-alive ended without a reason'} in ${triesMax} runs, each begun in calm`);
       await this.#untilCalm();
     }
-  }
-
-  /** A sidecar behind the gateway ended their connection for the resets of other clients since this was asked last. */
-  async #hopEnded(): Promise<boolean> {
-    const threads = (await Promise.all(this.#sidecars.slice(1).map(threadsOf))).flat();
-    const ended = threads.reduce((sum, { counters }) => sum + (counters['http2_connection-resets'] ?? 0), 0);
-    const rose = ended > this.#hopsEnded || performance.now() - this.#hopEndedAt < hopEndMs;
-    if (ended > this.#hopsEnded) this.#hopEndedAt = performance.now();
-    this.#hopsEnded = ended;
-    return rose;
   }
 
   async #untilCalm(): Promise<void> {
@@ -64,11 +52,7 @@ export interface Disturbance {
   readonly sheds: number;
   /** An answer ended the connection, and neither it nor its request gives a reason for that. */
   readonly endsKeepAlive: boolean;
-  /** A request came to nothing on the connection between two sidecars. */
-  readonly hopLost?: boolean;
 }
 
 const triesMax = 8;
-/** All that was under way on such a connection is told of it within this time. */
-const hopEndMs = 2000;
 const calmMs = 120_000;

@@ -18,7 +18,7 @@ export function readUpstreamConnections(events: ReadonlyMap<string, number>): Co
   return suffixed(events, 'upstream_connection-', 'protocol');
 }
 
-/** What HTTP/2 pools say: `upstream_goaway`, `upstream_failed`. */
+/** What HTTP/2 pools say: `upstream_goaway`, `upstream_failed`, `upstream_retired`. */
 export function readUpstreamEvents(events: ReadonlyMap<string, number>): ConnectionSample[] {
   return suffixed(events, 'upstream_', 'event').filter(({ labels }) => labels['event']?.startsWith('connection-') !== true);
 }

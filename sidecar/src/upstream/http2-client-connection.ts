@@ -1,6 +1,7 @@
 import { Http2Session } from '@remora/http/http2/http2-session';
 import type { Http2Stream } from '@remora/http/http2/http2-stream';
 import type { Http2Failure, SessionEvents, StreamOwner } from '@remora/http/http2/session-ports';
+import { TokenBudget } from '@remora/http/http2/token-budget';
 import type { TextBuffer } from '@remora/http/byte-text';
 import type { Attempt } from './attempt.ts';
 import { sessionLimits } from './client-session-limits.ts';
@@ -46,6 +47,8 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
   #sessionDueAt = Infinity;
   /** What the timer is armed for. */
   #armedFor = Infinity;
+  readonly #resets: TokenBudget;
+  #resetsSeen = 0;
 
   constructor(pool: Http2Pool, thread: ThreadContext) {
     super();
@@ -54,6 +57,7 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
     this.#openedAt = thread.turn.now();
     this.#idleSince = this.#openedAt;
     this.#keepAlive = new KeepAlive(pool.limits, this.#openedAt);
+    this.#resets = new TokenBudget(resetBudget, this.#openedAt);
     this.#link = pool.openLink(thread.links, this);
     this.#session = new Http2Session({
       role: 'client', output: this.#link, events: this, arena: thread.arena, limits: sessionLimits(pool.limits), windows: thread.windows, now: () => thread.turn.now(),
@@ -130,6 +134,7 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
   left(): void {
     this.streams--;
     if (this.#link.closed) return;
+    if (this.#session.counters.resetsOut > this.#resetsSeen) this.#countResets();
     if (this.streams === 0) {
       this.#idleSince = this.#thread.turn.now();
       if (this.#draining || this.pool.retired) {
@@ -139,6 +144,20 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
       this.#arm();
     }
     this.pool.freed(this);
+  }
+
+  /**
+   * Peers end connections on which too many streams are reset (CVE-2023-44487), with all that is on them. Clients that cancel again and again do not
+   * bring others so far: the connection takes no more calls before.
+   */
+  #countResets(): void {
+    const { resetsOut } = this.#session.counters;
+    for (; this.#resetsSeen < resetsOut; this.#resetsSeen++) {
+      if (this.#resets.spend(this.#thread.turn.now()) || this.#draining) continue;
+      this.pool.count('retired');
+      this.#draining = true;
+      this.pool.unlist(this);
+    }
   }
 
   // --- from the link ----------------------------------------------------------------------------------------------
@@ -315,3 +334,5 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
 /** A connection that is being made for so long, and that somebody has given up, takes no more calls. */
 const slowConnectMs = 500;
 const lingerMs = 1000;
+/** Well below what we, and others, let a peer do. */
+const resetBudget = Object.freeze({ burst: 400, perSecond: 40 });

@@ -177,8 +177,11 @@ export interface Http2PoolDeps {
   readonly count: (event: PoolEvent) => void;
 }
 
-/** A peer said GOAWAY; a connection ended because its peer broke the rules, or was silent for too long. */
-export type PoolEvent = 'goaway' | 'failed';
+/**
+ * A peer said GOAWAY; a connection ended because its peer broke the rules, or was silent for too long; one takes no more calls because so many were
+ * cancelled on it.
+ */
+export type PoolEvent = 'goaway' | 'failed' | 'retired';
 
 export interface Http2PoolDescription extends PoolDescription {
   readonly streams: number;

@@ -296,6 +296,25 @@ describe('a connection', () => {
     await server.ends[0]?.untilClosed();
   });
 
+  it('on which clients cancel again and again takes no more, long before its peer ends it with everybody\'s calls', async () => {
+    const { rig, server } = await setUp((end) => end.until(() => end.closed));
+    const seen = (type: number): number[] => server.ends.map(({ frames }) => frames.filter((frame) => frame.type === type).length);
+    const sum = (counts: readonly number[]): number => counts.reduce((all, count) => all + count, 0);
+    for (let cancelled = 100; cancelled <= 600; cancelled += 100) {
+      const client = new ExchangeClient('http2', rig.port);
+      const sent = Array.from({ length: 100 }, () => client.send({ body: null }));
+      await vi.waitFor(() => expect(sum(seen(T.headers))).toBe(cancelled));
+      for (const each of sent) {
+        each.head.catch(() => undefined);
+        each.cancel();
+      }
+      await vi.waitFor(() => expect(sum(seen(T.reset))).toBe(cancelled));
+      client.close();
+    }
+    expect(Math.max(...seen(T.reset))).toBeLessThanOrEqual(500);
+    expect((await poolOf(rig)).counters['upstream_retired']).toBeGreaterThan(0);
+  });
+
   it('that has gone silent is noticed by PING while a call waits', async () => {
     const { client, server } = await setUp((end, nth) => (nth === 1 ? undefined : answerAll(end)), { poolLimits: { keepAliveMs: 50, keepAliveTimeoutMs: 100 } });
     const answer = await client.fetch();

@@ -29,7 +29,7 @@ export class Http1RequestTrial extends UpstreamTrial<EchoUpstream> {
 
   async #judge(conversation: Conversation, seed: number, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]> {
     // Another protocol: HTTP/2 by prior knowledge.
-    if (conversation.text.startsWith('PRI * HTTP/2.0')) return [];
+    if (conversation.text.startsWith('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')) return [];
     const problem = await this.#twice(conversation, seed, gateway);
     if (problem === '') return [];
     const { prefix, valid, text } = conversation;

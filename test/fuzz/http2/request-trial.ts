@@ -71,8 +71,7 @@ interface Sent {
 /** An overloaded gateway says that it takes no further streams; those that it did not take may be sent again (RFC 9113 section 6.8). */
 function disturbanceOf({ conversation: { requests, framesValid }, streams, goAway }: Sent): Disturbance {
   const untaken = requests.some(({ streamId, cancelled }) => !cancelled && (streams.get(streamId)?.status ?? 0) === 0 && (streams.get(streamId)?.reset ?? refusedStream) === refusedStream);
-  const hopLost = [...streams.values()].some(({ status, headers }) => status === 502 && headers.some(([name, value]) => name === 'x-remora-reason' && value === 'upstream-reset'));
-  return { hopLost, sheds: [...streams.values()].filter(isShed).length, endsKeepAlive: framesValid && goAway === 0 && untaken };
+  return { sheds: [...streams.values()].filter(isShed).length, endsKeepAlive: framesValid && goAway === 0 && untaken };
 }
 
 /** RFC 9113 section 8.7. */
