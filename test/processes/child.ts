@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 
 const ticksPerSecond = 100;
@@ -31,9 +31,12 @@ process.once('exit', () => {
   for (const child of children) child.kill('SIGKILL');
 });
 
-/** User and system time of a process, its threads and its direct children, in milliseconds. */
+/**
+ * User and system time of a process, its threads and its direct children, in milliseconds: in nanoseconds where the kernel tells how long each thread ran,
+ * else in units of 10 ms. Threads that have ended do not count where it does.
+ */
 export function cpuMs(pid: number): number {
-  const own = statOf(pid);
+  const own = ranFor(pid) ?? statOf(pid);
   return own === null ? 0 : own + childrenOf(pid).reduce((sum, child) => sum + cpuMs(child), 0);
 }
 
@@ -41,6 +44,19 @@ export function residentMiB(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const own = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024;
   return own + childrenOf(pid).reduce((sum, child) => sum + residentMiB(child), 0);
+}
+
+const kernelCounts = existsSync('/proc/self/schedstat');
+
+function ranFor(pid: number): number | null {
+  if (!kernelCounts || !existsSync(`/proc/${pid}/task`)) return null;
+  let ns = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const file = `/proc/${pid}/task/${thread}/schedstat`;
+    // A thread may end meanwhile.
+    if (existsSync(file)) ns += Number(readFileSync(file, 'utf8').split(' ', 1)[0]);
+  }
+  return ns / 1e6;
 }
 
 function statOf(pid: number): number | null {
