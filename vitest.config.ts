@@ -12,7 +12,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     retry: 0,
     // A busy machine is slow, not wrong.
-    setupFiles: [path.join(import.meta.dirname, 'test/run/patience.ts')],
+    setupFiles: [path.join(import.meta.dirname, 'libs/testing/patience.ts')],
     expect: { poll: { timeout: 15_000, interval: 20 } },
     passWithNoTests: false,
   },
