@@ -62,7 +62,7 @@ describeWith('nginx', 'nginx limit_req and rateLimit', (nginx) => {
     expect(trace.filter((arrival) => arrival.refused).length).toBeGreaterThan(8);
     expect(trace.filter((arrival) => !arrival.refused).length).toBeGreaterThan(20);
     expect(ours(trace, limit)).toEqual(trace.map((arrival) => arrival.refused));
-  }, 60_000);
+  }, 120_000);
 });
 
 function ours(trace: readonly Arrival[], limit: JsonObject): boolean[] {
@@ -79,12 +79,14 @@ function ours(trace: readonly Arrival[], limit: JsonObject): boolean[] {
   });
 }
 
+/** Eight at a time, with keys of their own: most have a millisecond that decides. */
 async function drawClearTrace(port: number, folder: string, location: string): Promise<Arrival[]> {
-  for (let seed = 1; seed <= 8; seed += 1) {
-    const trace = await drawTrace({ port, folder, location, seed });
-    if (isClear(trace)) return trace;
+  for (let round = 0; round < 8; round += 1) {
+    const traces = await Promise.all(Array.from({ length: 8 }, (_, nth) => drawTrace({ port, folder, location, seed: round * 8 + nth + 1 })));
+    const clear = traces.find(isClear);
+    if (clear !== undefined) return clear;
   }
-  throw new Error('eight traces in a row came within a millisecond of a decision');
+  throw new Error('64 traces came within a millisecond of a decision');
 }
 
 /** Bursts and pauses, about two seconds long. */
