@@ -45,11 +45,18 @@ function repeat(count: number, start: () => void): void {
   for (let i = 0; i < count; i++) setTimeout(start, (i >> 6) * 20);
 }
 
-/** Writes `piece` every half second for as long as the socket lives. */
+/**
+ * Writes `piece` every half second for as long as the socket lives, at a moment of its own: hundreds that write in one turn of this thread would hold up whoever
+ * measures beside it.
+ */
 function dribble(socket: Socket, piece: string): void {
-  const timer = setInterval(() => socket.write(piece), 500);
-  socket.once('close', () => clearInterval(timer));
+  let timer = setTimeout(() => {
+    timer = setInterval(() => socket.write(piece), dribbleMs);
+  }, Math.random() * dribbleMs);
+  socket.once('close', () => clearTimeout(timer));
 }
+
+const dribbleMs = 500;
 
 function startChaos(plan: ChaosPlan): void {
   const idle = (): void => open(plan, (socket) => socket.resume(), idle);
