@@ -1,5 +1,6 @@
 import type { Reason } from '@remora/errors/reason';
 import type { Field, Head } from '@remora/http/head';
+import type { RequestIdentity } from './request-identity.ts';
 
 /** Held by the consumer of a body. */
 export interface Source {
@@ -163,6 +164,8 @@ export class Exchange {
   askedPath: string | null = null;
   askedAuthority: string | null = null;
   requestId = '';
+  /** Who it is from, by its credentials; null where no policy looks for any. The caller's certificate is in `connection.principal`. */
+  identity: RequestIdentity | null = null;
   /** Client address after trusted proxies were considered. */
   clientAddress = '';
   /** Monotonic milliseconds. */

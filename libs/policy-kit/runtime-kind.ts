@@ -2,6 +2,7 @@ import type { Clock } from '@remora/core/clock';
 import type { Random } from '@remora/core/random';
 import type { Reason } from '@remora/errors/reason';
 import type { Answer, EdgeFilter, Exchange, Layer, Side } from './exchange.ts';
+import type { FactBook } from './facts.ts';
 
 /**
  * The data plane's half of a policy kind: `wire.ts` and `filter.ts`. `S` is the frozen settings type of `wire.ts`.
@@ -53,6 +54,8 @@ export interface FilterContext {
    * thread.
    */
   shared?(key: string, shape: string, bytes: number): SharedMemory;
+  /** Facts of a kind, which change without a snapshot: the same book for as long as the thread lives. Look at its `version` at each request. */
+  facts(kind: string): FactBook;
   /** Index into `Exchange.slots` reserved for this filter. */
   slot(): number;
   /** The filter's bit for `wantsRequestBody` and `wantsResponseBody`. */

@@ -2,6 +2,7 @@ import type { Clock } from '@remora/core/clock';
 import { seededRandom, type Random } from '@remora/core/random';
 import type { Reason } from '@remora/errors/reason';
 import type { Answer, Exchange, Side } from '@remora/policy-kit/exchange';
+import { FactBooks, type FactBook } from '@remora/policy-kit/facts';
 import type { FilterContext, FilterTimers, LiveState, LogFile, SharedMemory } from '@remora/policy-kit/runtime-kind';
 import { ManualClock } from './manual-clock.ts';
 
@@ -15,6 +16,8 @@ export class TestFilterContext implements FilterContext {
   readonly scope: string;
   readonly live: LiveState;
   readonly bodyBit = 1;
+  /** What the control thread would write. */
+  readonly factBooks: FactBooks;
   readonly counts = new Map<string, number>();
   readonly lines: string[] = [];
   readonly kind: string;
@@ -30,11 +33,16 @@ export class TestFilterContext implements FilterContext {
     this.side = options.side ?? 'inbound';
     this.scope = options.scope ?? 'inbound/orders/';
     this.live = options.live ?? new MemoryLiveState();
+    this.factBooks = options.factBooks ?? new FactBooks();
     if (options.shared) this.shared = options.shared;
   }
 
   get slotCount(): number {
     return this.#slots;
+  }
+
+  facts(kind: string): FactBook {
+    return this.factBooks.of(kind);
   }
 
   slot(): number {
@@ -69,6 +77,7 @@ export interface TestContextOptions {
   readonly side?: Side;
   readonly scope?: string;
   readonly live?: LiveState;
+  readonly factBooks?: FactBooks;
   readonly shared?: (key: string, shape: string, bytes: number) => SharedMemory;
 }
 

@@ -108,7 +108,7 @@ function encodeState(version: Version, step: Step): Uint8Array {
   const { full, removed, hold, view } = step;
   const writer = new BinaryWriter();
   writer.uint32((stateField << 3) | lengthDelimited).fork();
-  State.encode({ version: wireVersion(version), full, sets: [], removed: [...removed], hash: Buffer.from(view.hash, 'hex'), hold: [...hold] }, writer);
+  State.encode({ version: wireVersion(version), full, sets: [], removed: [...removed], hash: Buffer.from(view.hash, 'hex'), hold: [...hold], items: [], removedItems: [], holdItems: [] }, writer);
   for (const set of step.sets) writer.uint32((setsField << 3) | lengthDelimited).bytes(set.bytes);
   return writer.join().finish();
 }

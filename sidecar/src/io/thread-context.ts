@@ -1,3 +1,4 @@
+import type { FactBooks } from '@remora/policy-kit/facts';
 import type { Clock } from '@remora/core/clock';
 import type { Random } from '@remora/core/random';
 import type { HeadArena } from '@remora/http/head-arena';
@@ -16,4 +17,6 @@ export interface ThreadContext {
   readonly arena: HeadArena;
   /** What windows of HTTP/2 may be beyond their usual size, those of clients and upstreams together. */
   readonly windows: WindowBudget;
+  /** What listeners, filters and connections must know beside the snapshot. */
+  readonly facts: FactBooks;
 }

@@ -2,6 +2,7 @@ import type { Clock } from '@remora/core/clock';
 import type { Random } from '@remora/core/random';
 import type { Reason } from '@remora/errors/reason';
 import type { Answer, Side } from '@remora/policy-kit/exchange';
+import type { FactBook } from '@remora/policy-kit/facts';
 import type { FilterContext, FilterTimers, LiveState, LogFile, SharedMemory } from '@remora/policy-kit/runtime-kind';
 
 /** What all filters of a thread share. */
@@ -12,6 +13,7 @@ export interface FilterHost {
   count(name: string, by: number): void;
   counter(name: string): (by?: number) => void;
   log(line: string): void;
+  facts(kind: string): FactBook;
   /** Present where log files may be written. */
   readonly openLog?: (target: LogFile) => (line: string) => void;
   /** Present where several threads share memory. */
@@ -68,6 +70,10 @@ export class PlaceFilterContext implements FilterContext {
   get live(): LiveState {
     this.#place.onOwned();
     return this.#place.live;
+  }
+
+  facts(kind: string): FactBook {
+    return this.#host.facts(kind);
   }
 
   slot(): number {

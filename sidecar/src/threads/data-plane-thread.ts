@@ -7,6 +7,7 @@ import { reasons } from '@remora/errors/reason';
 import { HeadArena } from '@remora/http/head-arena';
 import { WindowBudget } from '@remora/http/http2/window-budget';
 import type { Call, Exchange, Answer, Sink } from '@remora/policy-kit/exchange';
+import { FactBooks, type FactUpdate } from '@remora/policy-kit/facts';
 import type { LogFile, RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { decodeEndpointSet } from '@remora/snapshot/decode-endpoints';
 import type { PartCache } from '@remora/snapshot/decode-cache';
@@ -103,6 +104,7 @@ export class DataPlaneThread {
       wheels: new TimerWheels(options.clock, options.timers, () => turn.end()),
       links: { dial: options.dial ?? net.connect, turn, slabs: new OutputSlabs(), readBuffer: makeReadBuffer() },
       arena: new HeadArena(),
+      facts: new FactBooks(),
       windows: new WindowBudget(windowGrowthMax, (event) => options.series.events.count(`http2_window-${event}`, 1)),
     };
     this.#pools = new UpstreamPools(this.#thread, (event) => options.series.events.count(`upstream_${event}`, 1), { ...defaultPoolLimits, ...options.poolLimits });
@@ -127,6 +129,7 @@ export class DataPlaneThread {
         count: (name, by) => options.series.events.count(name, by),
         counter: (name) => options.series.events.counter(name),
         log: (line) => options.log.add(line),
+        facts: (kind) => this.#thread.facts.of(kind),
         ...(options.logFiles && { openLog: (target: LogFile) => (options.logFiles as LogFiles).open(target) }),
         ...(options.shared && { shared: (id: string, bytes: number) => (options.shared as SharedMemories).want(id, bytes) }),
       },
@@ -300,6 +303,11 @@ export class DataPlaneThread {
     this.#material.use(material);
     for (const cluster of this.#clusters.values()) cluster.refresh();
     this.#retirePools();
+  }
+
+  /** From the next request or connection on. */
+  useFacts(update: FactUpdate): void {
+    this.#thread.facts.apply(update);
   }
 
   // --- views and the end ------------------------------------------------------------------------------------------

@@ -1,3 +1,4 @@
+import type { FactUpdate } from '@remora/policy-kit/facts';
 import type { Version } from '@remora/core/version';
 import type { Candidate } from '@remora/snapshot/candidate';
 import type { TlsMaterial } from '../tls/tls-material.ts';
@@ -25,6 +26,8 @@ export interface DataPlane {
   applyEndpoints(update: EndpointUpdate): Promise<void>;
   /** Certificates, keys and authorities by file, and what session tickets are made with: used from the next connection on. Resolves when all workers do. */
   useTlsMaterial(material: TlsMaterial): Promise<void>;
+  /** Facts of one kind, for filters and listeners: used from the next request on. Resolves when all workers have them. Kept for workers that come later. */
+  useFacts(update: FactUpdate): Promise<void>;
   /** What would happen to a request: JSON for the admin port and Queries. */
   explainRequest(request: RequestQuestion): Promise<object>;
   /** Pools, connections, endpoints and generations: JSON. */

@@ -1,3 +1,4 @@
+import type { FactUpdate } from '@remora/policy-kit/facts';
 import type net from 'node:net';
 import { systemClock, systemTimers, type Clock, type Timers } from '@remora/core/clock';
 import { systemRandom, type Random } from '@remora/core/random';
@@ -116,6 +117,10 @@ export class LocalDataPlane implements DataPlane {
 
   async useTlsMaterial(material: TlsMaterial): Promise<void> {
     this.#thread.useTlsMaterial(material);
+  }
+
+  async useFacts(update: FactUpdate): Promise<void> {
+    this.#thread.useFacts(update);
   }
 
   async explainRequest(request: RequestQuestion): Promise<object> {

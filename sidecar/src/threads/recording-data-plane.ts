@@ -1,3 +1,4 @@
+import { FactBooks, type FactUpdate } from '@remora/policy-kit/facts';
 import type { Version } from '@remora/core/version';
 import { formatVersion } from '@remora/core/version';
 import type { Candidate } from '@remora/snapshot/candidate';
@@ -20,6 +21,7 @@ export class RecordingDataPlane implements DataPlane {
   endpointUpdates: EndpointUpdate[] = [];
   /** What was given for TLS, in the order it came. */
   readonly materials: TlsMaterial[] = [];
+  readonly facts = new FactBooks();
   current: { readonly candidate: Candidate; readonly version: Version } | null = null;
   series: readonly SeriesReading[] = [];
   /** Replaced by tests. */
@@ -71,6 +73,11 @@ export class RecordingDataPlane implements DataPlane {
 
   useTlsMaterial(material: TlsMaterial): Promise<void> {
     this.materials.push(material);
+    return Promise.resolve();
+  }
+
+  useFacts(update: FactUpdate): Promise<void> {
+    this.facts.apply(update);
     return Promise.resolve();
   }
 

@@ -13,6 +13,7 @@ import { SeriesSums } from '../records/series-sums.ts';
 import type { SpanRecord } from '../records/span-record.ts';
 import { SpanRing } from '../records/span-ring.ts';
 import { SpanRings } from '../records/span-rings.ts';
+import { FactBooks, type FactUpdate } from '@remora/policy-kit/facts';
 import type { TlsMaterial } from '../tls/tls-material.ts';
 import { monotonicOriginMs } from '../io/thread-clock.ts';
 
@@ -54,6 +55,8 @@ export class WorkerDataPlane implements DataPlane {
   readonly #prepared = new Map<string, Candidate>();
   readonly #endpoints = new Map<string, Uint8Array>();
   #material: TlsMaterial | null = null;
+  /** What a thread that comes later is told. */
+  readonly #facts = new FactBooks();
   #closed = false;
   #nextId = 0;
   #deaths = 0;
@@ -158,6 +161,7 @@ export class WorkerDataPlane implements DataPlane {
 
   async #bringUp(thread: DataThread): Promise<void> {
     if (this.#material !== null) await thread.ask({ op: 'tls', material: this.#material });
+    for (const update of this.#facts.all()) await thread.ask({ op: 'facts', update });
     await thread.ask({ op: 'endpoints', update: { full: true, sets: [...this.#endpoints.values()], removed: [] } });
     const [current, version] = [this.#current, this.#version];
     if (current !== null && version !== null) {
@@ -275,6 +279,13 @@ export class WorkerDataPlane implements DataPlane {
     await this.#changing(async () => {
       this.#material = material;
       await this.#everywhere((thread) => thread.ask({ op: 'tls', material }));
+    });
+  }
+
+  async useFacts(update: FactUpdate): Promise<void> {
+    await this.#changing(async () => {
+      this.#facts.apply(update);
+      await this.#everywhere((thread) => thread.ask({ op: 'facts', update }));
     });
   }
 

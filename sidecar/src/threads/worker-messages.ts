@@ -1,3 +1,4 @@
+import type { FactUpdate } from '@remora/policy-kit/facts';
 import type { Subject } from '@remora/core/subject';
 import type { Version } from '@remora/core/version';
 import type { TlsMaterial } from '../tls/tls-material.ts';
@@ -48,6 +49,7 @@ export type WorkerRequest =
   | { readonly op: 'relabel'; readonly version: Version }
   | { readonly op: 'endpoints'; readonly update: EndpointUpdate }
   | { readonly op: 'tls'; readonly material: TlsMaterial }
+  | { readonly op: 'facts'; readonly update: FactUpdate }
   | { readonly op: 'explain'; readonly question: RequestQuestion }
   | { readonly op: 'describe' }
   | { readonly op: 'drain'; readonly deadlineMs: number }
@@ -69,6 +71,7 @@ export interface WorkerAnswers {
   readonly relabel: null;
   readonly endpoints: null;
   readonly tls: null;
+  readonly facts: null;
   readonly explain: object;
   readonly describe: object;
   readonly drain: number;

@@ -45,6 +45,9 @@ export class WorkerRequests {
       case 'tls':
         thread.useTlsMaterial(request.material);
         return null;
+      case 'facts':
+        thread.useFacts(request.update);
+        return null;
       case 'explain':
         return explainRequest(thread.engine.generation, request.question);
       case 'describe':

@@ -17,7 +17,7 @@ import {
   type Metadata,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { EndpointPort, EndpointSet, Label } from "../../snapshot/v1/snapshot.ts";
+import { EndpointPort, EndpointSet, Label, StateItem } from "../../snapshot/v1/snapshot.ts";
 import { Batch, BatchAck } from "../../telemetry/v1/telemetry.ts";
 
 export const protobufPackage = "remora.push.v1";
@@ -368,6 +368,12 @@ export interface State {
   hash: Buffer;
   /** With full: services about which the control plane knows nothing (yet): keep what you have. */
   hold: string[];
+  /** Each replaces what the sidecar has under that kind and name. Kinds that a build does not know are passed over. */
+  items: StateItem[];
+  /** "kind/name" of items the sidecar no longer needs. */
+  removedItems: string[];
+  /** With full: "kind/name" of items, or "kind/" of all of a kind, about which the control plane knows nothing (yet): keep what you have. */
+  holdItems: string[];
 }
 
 export interface ControlHeartbeat {
@@ -3295,7 +3301,17 @@ export const Unchanged: MessageFns<Unchanged> = {
 };
 
 function createBaseState(): State {
-  return { version: undefined, full: false, sets: [], removed: [], hash: Buffer.alloc(0), hold: [] };
+  return {
+    version: undefined,
+    full: false,
+    sets: [],
+    removed: [],
+    hash: Buffer.alloc(0),
+    hold: [],
+    items: [],
+    removedItems: [],
+    holdItems: [],
+  };
 }
 
 export const State: MessageFns<State> = {
@@ -3317,6 +3333,15 @@ export const State: MessageFns<State> = {
     }
     for (const v of message.hold) {
       writer.uint32(50).string(v!);
+    }
+    for (const v of message.items) {
+      StateItem.encode(v!, writer.uint32(58).fork()).join();
+    }
+    for (const v of message.removedItems) {
+      writer.uint32(66).string(v!);
+    }
+    for (const v of message.holdItems) {
+      writer.uint32(74).string(v!);
     }
     return writer;
   },
@@ -3382,6 +3407,30 @@ export const State: MessageFns<State> = {
             message.hold.push(reader.string());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.items.push(StateItem.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.removedItems.push(reader.string());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.holdItems.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3402,6 +3451,17 @@ export const State: MessageFns<State> = {
       removed: globalThis.Array.isArray(object?.removed) ? object.removed.map((e: any) => globalThis.String(e)) : [],
       hash: isSet(object.hash) ? Buffer.from(bytesFromBase64(object.hash)) : Buffer.alloc(0),
       hold: globalThis.Array.isArray(object?.hold) ? object.hold.map((e: any) => globalThis.String(e)) : [],
+      items: globalThis.Array.isArray(object?.items) ? object.items.map((e: any) => StateItem.fromJSON(e)) : [],
+      removedItems: globalThis.Array.isArray(object?.removedItems)
+        ? object.removedItems.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.removed_items)
+        ? object.removed_items.map((e: any) => globalThis.String(e))
+        : [],
+      holdItems: globalThis.Array.isArray(object?.holdItems)
+        ? object.holdItems.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.hold_items)
+        ? object.hold_items.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -3425,6 +3485,15 @@ export const State: MessageFns<State> = {
     if (message.hold?.length) {
       obj.hold = message.hold;
     }
+    if (message.items?.length) {
+      obj.items = message.items.map((e) => StateItem.toJSON(e));
+    }
+    if (message.removedItems?.length) {
+      obj.removedItems = message.removedItems;
+    }
+    if (message.holdItems?.length) {
+      obj.holdItems = message.holdItems;
+    }
     return obj;
   },
 
@@ -3441,6 +3510,9 @@ export const State: MessageFns<State> = {
     message.removed = object.removed?.map((e) => e) || [];
     message.hash = object.hash ?? Buffer.alloc(0);
     message.hold = object.hold?.map((e) => e) || [];
+    message.items = object.items?.map((e) => StateItem.fromPartial(e)) || [];
+    message.removedItems = object.removedItems?.map((e) => e) || [];
+    message.holdItems = object.holdItems?.map((e) => e) || [];
     return message;
   },
 };

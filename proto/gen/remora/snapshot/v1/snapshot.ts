@@ -501,6 +501,19 @@ export interface EndpointPort {
   protocols: string[];
 }
 
+/**
+ * What a sidecar must know beside its configuration and endpoints, and what changes without a revision: roots of trust, revocations, values of
+ * secrets, credentials of consumers. Without the field in State that carries it, an item is held.
+ */
+export interface StateItem {
+  /** trustBundle | revocations | secret | consumers */
+  kind: string;
+  /** Unique within the kind; without "/". */
+  name: string;
+  /** The kind's own message, at most 256 KiB. */
+  body: Buffer;
+}
+
 function createBaseManifest(): Manifest {
   return { subjectKind: "", subjectName: "", format: 0, pages: [], entryCount: 0 };
 }
@@ -5225,6 +5238,107 @@ export const EndpointPort: MessageFns<EndpointPort> = {
     message.host = object.host ?? "";
     message.port = object.port ?? 0;
     message.protocols = object.protocols?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseStateItem(): StateItem {
+  return { kind: "", name: "", body: Buffer.alloc(0) };
+}
+
+export const StateItem: MessageFns<StateItem> = {
+  encode(message: StateItem, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.body.length !== 0) {
+      writer.uint32(26).bytes(message.body);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StateItem {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStateItem();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.body = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StateItem {
+    return {
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      body: isSet(object.body) ? Buffer.from(bytesFromBase64(object.body)) : Buffer.alloc(0),
+    };
+  },
+
+  toJSON(message: StateItem): unknown {
+    const obj: any = {};
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.body.length !== 0) {
+      obj.body = base64FromBytes(message.body);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<StateItem>, I>>(base?: I): StateItem {
+    return StateItem.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<StateItem>, I>>(object: I): StateItem {
+    const message = createBaseStateItem();
+    message.kind = object.kind ?? "";
+    message.name = object.name ?? "";
+    message.body = object.body ?? Buffer.alloc(0);
     return message;
   },
 };
