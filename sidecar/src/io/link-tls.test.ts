@@ -3,7 +3,9 @@ import tls from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '@remora/core/clock';
 import { TestAuthority } from '@remora/testing/test-authority';
-import { Link, makeReadBuffer, type LinkContext, type LinkOwner } from './link.ts';
+import { Link } from './link.ts';
+import { makeReadBuffer, type LinkContext } from './link-context.ts';
+import type { LinkOwner } from './link-owner.ts';
 import { OutputSlabs } from './output-slabs.ts';
 import { Turn } from './turn.ts';
 

@@ -1,65 +1,19 @@
 import net from 'node:net';
-import tls from 'node:tls';
-import type { X509Certificate } from 'node:crypto';
-import { allocateText, type TextBuffer } from '@remora/http/byte-text';
+import type { TextBuffer } from '@remora/http/byte-text';
 import { copyBytes } from '@remora/http/received-head';
-import type { OutputSlab, OutputSlabs } from './output-slabs.ts';
+import type { LinkContext } from './link-context.ts';
+import type { LinkOwner } from './link-owner.ts';
+import { LinkSecurity, type SecuredLink } from './link-security.ts';
+import type { OutputSlab } from './output-slabs.ts';
 import { plainIpAddress } from './plain-ip-address.ts';
-import { readIntoBuffer } from './read-into-buffer.ts';
 import { readFromHandle, writeError, writeQueued, writeRefused, writeTaken, writeToHandle, type HandleUser } from './socket-handle.ts';
-import {
-  noContextFailure, openClient, protocolFailure, verifyError, wrapServer, type ClientTlsOptions, type ServerTlsOptions,
-} from './tls-socket.ts';
-import type { Turn } from './turn.ts';
-
-/** The connection's codec. Called within a turn; the link ends the turn. */
-export interface LinkOwner {
-  /** `bytes[0, length)` are borrowed for the call. */
-  onRead(bytes: TextBuffer, length: number): void;
-  /** The peer has ended its side. */
-  onEnd(): void;
-  /** Everything that was queued has been written. */
-  onDrain(): void;
-  /** The last call: the connection is gone, `failed` where not in an orderly way. */
-  onClosed(failed: boolean): void;
-  /** A connection that this side opened can be used: with TLS, after the handshake; `protocol` is what ALPN chose, '' for none. */
-  onConnected?(protocol: string): void;
-  /** The handshake of an accepted connection is done; `link.tls` tells about it. */
-  onSecured?(): void;
-}
-
-/** What a handshake settled. */
-export interface LinkTls {
-  /** What ALPN chose, '' for none. */
-  readonly protocol: string;
-  /** `TLSv1.2` or `TLSv1.3`. */
-  readonly version: string;
-  readonly resumed: boolean;
-}
-
-/** What the links of a thread share. */
-export interface LinkContext {
-  /** Opens a connection; replaced where there is no network. */
-  readonly dial: (options: net.NetConnectOpts) => net.Socket;
-  /** The same with TLS; `tls.connect` where it is not given. */
-  readonly dialTls?: (options: tls.ConnectionOptions) => tls.TLSSocket;
-  readonly turn: Turn;
-  readonly slabs: OutputSlabs;
-  /** Every socket of the thread reads into it; it is valid during the callback only. */
-  readonly readBuffer: TextBuffer;
-}
-
-export const readBufferBytes = 64 * 1024;
-
-export function makeReadBuffer(): TextBuffer {
-  return allocateText(readBufferBytes);
-}
+import { wrapServer, type ServerTlsOptions } from './tls-socket.ts';
 
 /**
- * A socket as the codecs see it; the only file that touches `node:net` sockets. Output is gathered during a turn and written once.
+ * A socket as the codecs see it; with link-security.ts and connect-tls.ts the only file that touches sockets. Output is gathered during a turn and written once.
  * Reads arrive in one shared buffer.
  */
-export class Link implements HandleUser {
+export class Link implements HandleUser, SecuredLink {
   owner: LinkOwner;
   /** More is queued than the kernel takes: the codec holds back its producers until `onDrain`. */
   congested = false;
@@ -67,22 +21,15 @@ export class Link implements HandleUser {
   bytesRead = 0;
   /** Why the connection broke, as the code of the system or of OpenSSL; '' where it did not. */
   failure = '';
+  /** What it has of TLS; null without. Set here, and by who dials with TLS. */
+  security: LinkSecurity | null = null;
 
   readonly #context: LinkContext;
   #socket: net.Socket;
   /** The TCP connection below TLS. */
   #raw: net.Socket;
-  #tls: tls.TLSSocket | null = null;
-  /** A handshake that this side began has ended well. */
-  #established = false;
-  /** TLS only: slabs with regions that are not written yet, in order (exchange.md section 2). */
-  #inFlight: OutputSlab[] | null = null;
   /** Bytes written past the socket's stream that the kernel has not taken. */
   #queued = 0;
-  readonly #onWritten = (): void => {
-    const slab = this.#inFlight?.shift();
-    if (slab !== undefined) this.#context.slabs.written(slab, true);
-  };
   #slab: OutputSlab | null = null;
   #outFrom = 0;
   #outEnd = 0;
@@ -90,7 +37,8 @@ export class Link implements HandleUser {
   #paused = false;
   #endAfterFlush = false;
 
-  private constructor(socket: net.Socket, context: LinkContext, owner: LinkOwner) {
+  /** Around a socket that has yet to connect. Others are made by `accepted` and `connect`. */
+  constructor(socket: net.Socket, context: LinkContext, owner: LinkOwner) {
     this.#socket = socket;
     this.#raw = socket;
     this.#context = context;
@@ -101,12 +49,12 @@ export class Link implements HandleUser {
   #listen(socket: net.Socket): void {
     socket.on('error', (error: NodeJS.ErrnoException) => this.#failed(error));
     socket.on('end', () => {
-      if (socket === this.#socket) this.#turn((owner) => owner.onEnd());
+      if (socket === this.#socket) this.tell((owner) => owner.onEnd());
     });
     socket.on('drain', () => {
       if (socket !== this.#socket) return;
       this.congested = false;
-      this.#turn((owner) => owner.onDrain());
+      this.tell((owner) => owner.onDrain());
     });
     // Below TLS the TCP connection closes first: what was decrypted may still have to be read.
     socket.on('close', (failed: boolean) => {
@@ -123,7 +71,7 @@ export class Link implements HandleUser {
   static accepted(socket: net.Socket, context: LinkContext, owner: LinkOwner, transplant: boolean): Link {
     if (transplant) return Link.#transplanted(socket, context, owner);
     const link = new Link(socket, context, owner);
-    socket.on('data', (chunk: TextBuffer) => link.#read(chunk, chunk.length));
+    socket.on('data', (chunk: TextBuffer) => link.deliver(chunk, chunk.length));
     socket.resume();
     return link;
   }
@@ -132,7 +80,7 @@ export class Link implements HandleUser {
   static #transplanted(socket: net.Socket, context: LinkContext, owner: LinkOwner): Link {
     const { _handle: handle } = socket as unknown as HandleOwner;
     (socket as unknown as HandleOwner)._handle = null;
-    const holder: { link: Link | null } = { link: null };
+    const holder: LinkHolder = { link: null };
     const taken = new net.Socket({ handle, allowHalfOpen: true, onread: readInto(context.readBuffer, holder) } as net.SocketConstructorOpts);
     const link = new Link(taken, context, owner);
     holder.link = link;
@@ -145,7 +93,7 @@ export class Link implements HandleUser {
 
   /** `first`: sent before anything else, with what the owner sends at once. */
   static connect(address: { readonly host: string; readonly port: number }, context: LinkContext, owner: LinkOwner, first: Uint8Array | null = null): Link {
-    const holder: { link: Link | null } = { link: null };
+    const holder: LinkHolder = { link: null };
     const socket = context.dial({
       host: address.host, port: address.port, noDelay: true, allowHalfOpen: true, onread: readInto(context.readBuffer, holder),
     } as net.NetConnectOpts);
@@ -154,7 +102,7 @@ export class Link implements HandleUser {
     socket.on('connect', () => {
       readFromHandle(socket, link);
       if (first !== null) link.send(first, 0, first.length);
-      link.#turn((connected) => connected.onConnected?.(''));
+      link.tell((connected) => connected.onConnected?.(''));
     });
     return link;
   }
@@ -164,99 +112,24 @@ export class Link implements HandleUser {
    * read by the handshake, so nothing may have been written yet.
    */
   secure(first: Uint8Array, options: ServerTlsOptions): void {
-    const socket = wrapServer(this.#raw, first, options);
-    this.#useTls(socket);
-    this.#readTls(socket);
-    socket.once('secure', () => this.#turn((owner) => owner.onSecured?.()));
-    socket.resume();
+    const security = new LinkSecurity(wrapServer(this.#raw, first, options), this.#context.slabs);
+    this.goOnWith(security);
+    security.readInto(this.#context.readBuffer, this);
+    security.socket.once('secure', () => this.tell((owner) => owner.onSecured?.()));
+    security.socket.resume();
   }
 
-  #readTls(socket: tls.TLSSocket): void {
-    const { readBuffer } = this.#context;
-    if (readIntoBuffer(socket, readBuffer, (length) => this.#read(readBuffer, length))) return;
-    socket.on('data', (bytes: TextBuffer) => this.#read(bytes, bytes.length));
-  }
-
-  #useTls(socket: tls.TLSSocket): void {
+  /** From here on this TLS, which stands on the socket as it was so far, is the link's. */
+  goOnWith(security: LinkSecurity): void {
+    const { socket } = security;
     this.#socket = socket;
-    this.#tls = socket;
-    this.#inFlight = [];
+    this.security = security;
     this.#listen(socket);
     // Without a tls.Server, errors behind the handshake are told by this event only.
     socket.on('_tlsError', (error: NodeJS.ErrnoException) => {
       this.#failed(error);
       socket.destroy();
     });
-  }
-
-  /** Opens a connection with TLS; `onConnected` comes when the peer has shown that it is who it should be. */
-  static connectTls(address: { readonly host: string; readonly port: number }, options: ClientTlsOptions, context: LinkContext, owner: LinkOwner): Link {
-    const holder: { link: Link | null } = { link: null };
-    const dialTls = context.dialTls ?? tls.connect;
-    if (options.header !== null) return Link.#connectBehind(options.header, address, { options, context, owner, dialTls });
-    const socket = openClient(address, options, dialTls, { onread: readInto(context.readBuffer, holder) });
-    const link = new Link(socket, context, owner);
-    link.#tls = socket;
-    link.#inFlight = [];
-    holder.link = link;
-    link.#awaitSecured(socket, options);
-    return link;
-  }
-
-  /** TLS begins behind a header that goes in the clear. */
-  static #connectBehind(header: Uint8Array, address: { readonly host: string; readonly port: number }, { options, context, owner, dialTls }: Dialing): Link {
-    const raw = context.dial({ host: address.host, port: address.port, noDelay: true, allowHalfOpen: true });
-    const link = new Link(raw, context, owner);
-    const never = (): void => {
-      if (link.#tls === null) options.onEnd('failed');
-    };
-    raw.once('close', never);
-    raw.once('connect', () => {
-      raw.write(header);
-      const socket = openClient(address, options, dialTls, { socket: raw });
-      link.#useTls(socket);
-      link.#readTls(socket);
-      link.#awaitSecured(socket, options);
-    });
-    return link;
-  }
-
-  #awaitSecured(socket: tls.TLSSocket, options: ClientTlsOptions): void {
-    if (options.context === null) socket.destroy(Object.assign(new Error('no context'), { code: noContextFailure }));
-    socket.on('session', options.onSession);
-    socket.on('secureConnect', () => this.#secured(options));
-    socket.once('close', () => {
-      if (!this.#established) options.onEnd('failed');
-    });
-  }
-
-  #secured({ required, onEnd }: ClientTlsOptions): void {
-    const { protocol, resumed } = this.tls ?? noTls;
-    if (required !== '' && protocol !== required) {
-      this.failure = protocolFailure;
-      this.#socket.destroy();
-      return;
-    }
-    this.#established = true;
-    onEnd(resumed ? 'resumed' : 'full');
-    this.#turn((connected) => connected.onConnected?.(protocol));
-  }
-
-  /** What the handshake settled; null without TLS. */
-  get tls(): LinkTls | null {
-    const socket = this.#tls;
-    if (socket === null) return null;
-    return { protocol: socket.alpnProtocol || '', version: socket.getProtocol() ?? '', resumed: socket.isSessionReused() };
-  }
-
-  /** The certificate that the peer showed, also when it resumes; undefined where it showed none. */
-  get peerCertificate(): X509Certificate | undefined {
-    return this.#tls?.getPeerX509Certificate();
-  }
-
-  /** Why the peer's chain is not trusted, as OpenSSL's code; '' where it is. */
-  get peerProblem(): string {
-    return this.#tls === null ? 'UNKNOWN' : verifyError(this.#tls);
   }
 
   get remoteAddress(): string {
@@ -337,13 +210,8 @@ export class Link implements HandleUser {
       return;
     }
     const piece = slab.bytes.subarray(this.#outFrom, this.#outEnd);
-    if (this.#inFlight === null) {
-      this.#context.slabs.written(slab, this.#writePlain(piece));
-      return;
-    }
-    // What TLS has not encrypted yet is read from the slab later: it stays as it is until the write is done.
-    this.#inFlight.push(slab);
-    if (!this.#socket.write(piece, this.#onWritten)) this.congested = true;
+    if (this.security === null) this.#context.slabs.written(slab, this.#writePlain(piece));
+    else if (!this.security.write(slab, piece)) this.congested = true;
   }
 
   /** Whether the kernel has all of it, or never will. */
@@ -371,13 +239,13 @@ export class Link implements HandleUser {
     if (status < 0) this.#socket.destroy(writeError(status));
     else if (this.congested && this.#queued === 0) {
       this.congested = false;
-      this.#turn((owner) => owner.onDrain());
+      this.tell((owner) => owner.onDrain());
     }
   }
 
   /** For `readFromHandle`. */
   onHandleRead(length: number): void {
-    this.#read(this.#context.readBuffer, length);
+    this.deliver(this.#context.readBuffer, length);
   }
 
   #markDirty(): void {
@@ -413,7 +281,7 @@ export class Link implements HandleUser {
   abort(): void {
     if (this.closed) return;
     // TLS sockets cannot be reset; the TCP connection below can, and takes them with it.
-    if (this.#tls === null || this.#raw !== this.#socket) this.#raw.resetAndDestroy();
+    if (this.security === null || this.#raw !== this.#socket) this.#raw.resetAndDestroy();
     else this.#socket.destroy();
   }
 
@@ -421,7 +289,8 @@ export class Link implements HandleUser {
     this.#raw.setKeepAlive(true, delayMs);
   }
 
-  #read(bytes: TextBuffer, length: number): void {
+  /** Bytes were read; they are borrowed for the call. */
+  deliver(bytes: TextBuffer, length: number): void {
     if (this.closed) return;
     this.bytesRead += length;
     this.owner.onRead(bytes, length);
@@ -429,7 +298,7 @@ export class Link implements HandleUser {
   }
 
   /** Runs a callback of the owner as a turn. */
-  #turn(callback: (owner: LinkOwner) => void): void {
+  tell(callback: (owner: LinkOwner) => void): void {
     if (this.closed) return;
     callback(this.owner);
     this.#context.turn.end();
@@ -438,26 +307,10 @@ export class Link implements HandleUser {
   #close(failed: boolean): void {
     if (this.closed) return;
     this.closed = true;
-    const unwritten = this.#inFlight;
-    if (unwritten !== null) {
-      this.#inFlight = [];
-      for (const slab of unwritten) this.#context.slabs.written(slab, false);
-    }
+    this.security?.release();
     this.owner.onClosed(failed);
     this.#context.turn.end();
   }
-
-  /** For `readInto`. */
-  static deliver(link: Link, bytes: TextBuffer, length: number): void {
-    link.#read(bytes, length);
-  }
-}
-
-interface Dialing {
-  readonly options: ClientTlsOptions;
-  readonly context: LinkContext;
-  readonly owner: LinkOwner;
-  readonly dialTls: (options: tls.ConnectionOptions) => tls.TLSSocket;
 }
 
 interface HandleOwner {
@@ -467,14 +320,18 @@ interface HandleOwner {
 /** A piece above this is written at once: more of them would only fill memory. */
 const flushAt = 16 * 1024;
 
-function readInto(buffer: TextBuffer, holder: { readonly link: Link | null }): object {
+/** Where the callback of `readInto` finds its link, which is made around the socket. */
+export interface LinkHolder {
+  link: Link | null;
+}
+
+/** For the option `onread` of a socket: every read goes to `buffer`. */
+export function readInto(buffer: TextBuffer, holder: LinkHolder): object {
   return {
     buffer,
     callback(length: number, bytes: TextBuffer): boolean {
-      if (holder.link !== null) Link.deliver(holder.link, bytes, length);
+      if (holder.link !== null) holder.link.deliver(bytes, length);
       return true;
     },
   };
 }
-
-const noTls: LinkTls = { protocol: '', version: '', resumed: false };

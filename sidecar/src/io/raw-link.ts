@@ -1,5 +1,6 @@
 import { asText, type TextBuffer } from '@remora/http/byte-text';
-import type { Link, LinkOwner } from './link.ts';
+import type { Link } from './link.ts';
+import type { LinkOwner } from './link-owner.ts';
 import type { ThreadContext } from './thread-context.ts';
 import { WheelNode } from './timer-wheel.ts';
 import type { Deferred } from './turn.ts';

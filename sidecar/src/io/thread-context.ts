@@ -3,7 +3,7 @@ import type { Clock } from '@remora/core/clock';
 import type { Random } from '@remora/core/random';
 import type { HeadArena } from '@remora/http/head-arena';
 import type { WindowBudget } from '@remora/http/http2/window-budget';
-import type { LinkContext } from './link.ts';
+import type { LinkContext } from './link-context.ts';
 import type { TimerWheels } from './timer-wheel.ts';
 import type { Turn } from './turn.ts';
 

@@ -5,7 +5,8 @@ import { readProxyHeader } from '@remora/http/first-bytes/read-proxy-header';
 import type { ConnectionFacts } from '@remora/policy-kit/exchange';
 import type { GatewayListener, ListenerTls } from '@remora/snapshot/snapshot';
 import type { Transport } from '../generation/places.ts';
-import type { Link, LinkOwner } from '../io/link.ts';
+import type { Link } from '../io/link.ts';
+import type { LinkOwner } from '../io/link-owner.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import type { ForwardedFields } from '../pipeline/outside-headers.ts';
@@ -271,7 +272,7 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
   onSecured(): void {
     this.binding.handshakes--;
     this.#phase = firstRequest;
-    const { tls } = this.#link;
+    const { security: tls } = this.#link;
     this.#engine.count(`tls_${tls?.resumed === true ? 'resumed' : 'full'}-${tls?.version ?? ''}`);
     if (!this.#identify()) return;
     this.#protocol = tls?.protocol === 'h2' ? 'http2' : 'http1';
@@ -281,9 +282,10 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
   /** False: the client's certificate is not accepted, the connection is gone. */
   #identify(): boolean {
     if (this.#tls === null || this.#tls.clientAuth === 'none') return true;
-    const certificate = this.#link.peerCertificate;
+    const { security } = this.#link;
+    const certificate = security?.peerCertificate;
     if (certificate === undefined && this.#tls.clientAuth === 'optional') return true;
-    const problem = certificate === undefined ? 'client-certificate-missing' : this.#link.peerProblem === '' ? '' : 'client-certificate-untrusted';
+    const problem = certificate === undefined ? 'client-certificate-missing' : security?.peerProblem === '' ? '' : 'client-certificate-untrusted';
     const identity = certificate === undefined || problem !== '' ? { ok: false, code: problem } as const : peerIdentity(certificate, this.#engine.thread.clock.wallMs());
     if (!identity.ok) {
       this.#engine.count(`tls_refused-${identity.code}`);

@@ -1,4 +1,5 @@
-import type { Link, LinkOwner } from '../io/link.ts';
+import type { Link } from '../io/link.ts';
+import type { LinkOwner } from '../io/link-owner.ts';
 
 /** The protocol that an accepted connection speaks, once its first bytes have said so. It owns the link from `attach` on. */
 export interface ServerCodec extends LinkOwner, Served {

@@ -25,7 +25,7 @@ import { sharedPrefix } from '../pipeline/filter-context.ts';
 import { WheelFilterTimers } from '../pipeline/filter-timers.ts';
 import type { Generation } from '../generation/generation.ts';
 import { buildGeneration } from '../generation/generation-builder.ts';
-import { makeReadBuffer } from '../io/link.ts';
+import { makeReadBuffer } from '../io/link-context.ts';
 import { ListenError } from '../io/listen-error.ts';
 import { ListenerBinding } from '../listener/listener-binding.ts';
 import { LiveStates } from '../generation/live-state.ts';

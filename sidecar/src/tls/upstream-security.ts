@@ -4,7 +4,10 @@ import tls from 'node:tls';
 import type { Clock } from '@remora/core/clock';
 import { cipherList } from '@remora/core/cipher-suites';
 import type { UpstreamTls } from '@remora/snapshot/snapshot';
-import { Link, type LinkContext, type LinkOwner } from '../io/link.ts';
+import { connectTls } from '../io/connect-tls.ts';
+import type { Link } from '../io/link.ts';
+import type { LinkContext } from '../io/link-context.ts';
+import type { LinkOwner } from '../io/link-owner.ts';
 import { certificateNames } from './certificate-names.ts';
 import { SessionMemory } from './session-memory.ts';
 import { systemRoots } from './system-roots.ts';
@@ -54,7 +57,7 @@ export class UpstreamSecurity {
     const kept = this.#sessions.take(sessionKey, this.#clock.wallMs());
     // A resumed connection shows no certificate: what it stands for was shown at the full handshake, and ends when that ends.
     let validToMs = kept?.validToMs ?? 0;
-    return Link.connectTls(address, {
+    return connectTls(address, {
       header,
       context: this.#context,
       serverName: net.isIP(serverName) === 0 ? serverName : '',

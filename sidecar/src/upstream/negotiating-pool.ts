@@ -1,4 +1,5 @@
-import type { Link, LinkOwner } from '../io/link.ts';
+import type { Link } from '../io/link.ts';
+import type { LinkOwner } from '../io/link-owner.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 import type { Attempt } from './attempt.ts';
 import type { PoolLimits } from './pool-limits.ts';

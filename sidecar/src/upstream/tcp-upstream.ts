@@ -1,5 +1,6 @@
 import { MessageHead } from '@remora/http/message-head';
-import type { Link, LinkOwner } from '../io/link.ts';
+import type { Link } from '../io/link.ts';
+import type { LinkOwner } from '../io/link-owner.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 import type { Attempt } from './attempt.ts';
 import type { TcpPool } from './tcp-pool.ts';

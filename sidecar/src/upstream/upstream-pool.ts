@@ -1,5 +1,7 @@
 import { writeProxyHeader } from '@remora/http/first-bytes/write-proxy-header';
-import { Link, type LinkContext, type LinkOwner } from '../io/link.ts';
+import { Link } from '../io/link.ts';
+import type { LinkContext } from '../io/link-context.ts';
+import type { LinkOwner } from '../io/link-owner.ts';
 import type { UpstreamSecurity } from '../tls/upstream-security.ts';
 import type { Attempt } from './attempt.ts';
 import type { UpstreamAddress, UpstreamProtocol } from './upstream-address.ts';

@@ -1,0 +1,75 @@
+import tls from 'node:tls';
+import { Link, readInto, type LinkHolder } from './link.ts';
+import type { LinkContext } from './link-context.ts';
+import type { LinkOwner } from './link-owner.ts';
+import { LinkSecurity } from './link-security.ts';
+import { noContextFailure, openClient, protocolFailure, type ClientTlsOptions } from './tls-socket.ts';
+
+/** Opens a connection with TLS; `onConnected` comes when the peer has shown that it is who it should be. */
+export function connectTls(address: TlsAddress, options: ClientTlsOptions, context: LinkContext, owner: LinkOwner): Link {
+  const dialTls = context.dialTls ?? tls.connect;
+  if (options.header !== null) return connectBehind(options.header, address, { options, context, owner, dialTls });
+  const holder: LinkHolder = { link: null };
+  const socket = openClient(address, options, dialTls, { onread: readInto(context.readBuffer, holder) });
+  const link = new Link(socket, context, owner);
+  holder.link = link;
+  const security = new LinkSecurity(socket, context.slabs);
+  link.security = security;
+  awaitSecured(link, security, options);
+  return link;
+}
+
+export interface TlsAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+interface Dialing {
+  readonly options: ClientTlsOptions;
+  readonly context: LinkContext;
+  readonly owner: LinkOwner;
+  readonly dialTls: (options: tls.ConnectionOptions) => tls.TLSSocket;
+}
+
+/** TLS begins behind a header that goes in the clear. */
+function connectBehind(header: Uint8Array, address: TlsAddress, { options, context, owner, dialTls }: Dialing): Link {
+  const raw = context.dial({ host: address.host, port: address.port, noDelay: true, allowHalfOpen: true });
+  const link = new Link(raw, context, owner);
+  raw.once('close', () => {
+    if (link.security === null) options.onEnd('failed');
+  });
+  raw.once('connect', () => {
+    raw.write(header);
+    const security = new LinkSecurity(openClient(address, options, dialTls, { socket: raw }), context.slabs);
+    link.goOnWith(security);
+    security.readInto(context.readBuffer, link);
+    awaitSecured(link, security, options);
+  });
+  return link;
+}
+
+function awaitSecured(link: Link, { socket }: LinkSecurity, options: ClientTlsOptions): void {
+  let established = false;
+  if (options.context === null) socket.destroy(Object.assign(new Error('no context'), { code: noContextFailure }));
+  socket.on('session', options.onSession);
+  socket.on('secureConnect', () => {
+    established = secured(link, options);
+  });
+  socket.once('close', () => {
+    if (!established) options.onEnd('failed');
+  });
+}
+
+/** A handshake that this side began has ended well. False: for nothing, the peer does not speak what it must. */
+function secured(link: Link, { required, onEnd }: ClientTlsOptions): boolean {
+  const { security } = link;
+  const protocol = security?.protocol ?? '';
+  if (required !== '' && protocol !== required) {
+    link.failure = protocolFailure;
+    link.destroy();
+    return false;
+  }
+  onEnd(security?.resumed === true ? 'resumed' : 'full');
+  link.tell((connected) => connected.onConnected?.(protocol));
+  return true;
+}
