@@ -13,6 +13,7 @@ const capabilities: readonly Capability[] = [
   { program: 'systemd-analyze', usedFor: 'verification of the systemd units', install: 'apt-get install systemd' },
   { program: 'kubernetes-validate', usedFor: 'validation of the Kubernetes manifests', install: 'pip install kubernetes-validate' },
   { program: 'promtool', usedFor: 'check of the alert rules', install: 'bash test/conformance/tools/install.sh' },
+  { program: 'kc.sh', usedFor: 'Keycloak: tests of jwt, tokenIntrospection and login with a real OpenID provider', install: 'bash test/conformance/tools/keycloak.sh' },
 ];
 
 /** What this machine lacks, a line each. */
