@@ -4,12 +4,13 @@ import { connect } from 'node:net';
 export interface Ports {
   readonly api: number;
   readonly push: number;
+  readonly enrolment: number;
   readonly gateway: number;
 }
 
 export async function choosePorts(friendly: boolean): Promise<Ports> {
   const choose = async (port: number): Promise<number> => (friendly && !(await isTaken(port)) ? port : 0);
-  return { api: await choose(8600), push: await choose(8601), gateway: await choose(8080) };
+  return { api: await choose(8600), push: await choose(8601), enrolment: await choose(8602), gateway: await choose(8080) };
 }
 
 function isTaken(port: number): Promise<boolean> {

@@ -36,7 +36,7 @@ async function remora(fleet: Fleet, narrator: Narrator, args: readonly string[],
   const all = options.author === undefined ? args : [...args, '--author', options.author];
   const result = await runRemora({ args: all, server: fleet.api, timeoutMs: options.timeoutMs ?? commandMs, process: options.process ?? false });
   const line = `remora ${all.map((word) => (/[\s*{}<>|&]/.test(word) ? `'${word}'` : word)).join(' ')}`;
-  if (options.quiet !== true) narrator.command(line, result.out + result.err, result.tookMs, result.exitCode);
+  if (options.quiet !== true) narrator.command(line, options.secret === true ? result.err : result.out + result.err, result.tookMs, result.exitCode);
   const wanted = options.exitCode ?? 0;
   if (result.exitCode !== wanted) {
     throw new DemoFailure(`\`${line}\` ends with exit code ${wanted}`, `exit code ${result.exitCode}\n${result.out}${result.err}`, [fleet.controlPlane, ...fleet.members.map((one) => one.sidecar)]);

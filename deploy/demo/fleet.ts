@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Ports } from './addresses.ts';
 import { DemoFailure } from './demo-failure.ts';
@@ -30,7 +32,7 @@ export interface Fleet {
   readonly gatewayPort: number;
   startControlPlane(): Promise<void>;
   startService(plan: ServicePlan): Promise<void>;
-  startGateway(name: string): Promise<void>;
+  startGateway(name: string, joinToken: string): Promise<void>;
   /** Again, with the folder and the ports that it had. */
   restartSidecar(nodeId: string): Promise<void>;
 }
@@ -39,6 +41,8 @@ export interface ServicePlan {
   readonly service: string;
   readonly nodeId: string;
   readonly version: string;
+  /** Brings the sidecar its first certificate. */
+  readonly joinToken: string;
   readonly withoutKind?: string;
 }
 
@@ -59,6 +63,7 @@ class RunningFleet implements Fleet {
   #controlPlane: DemoProcess | null = null;
   #api = '';
   #push = '';
+  #enrolment = '';
 
   constructor(supervisor: Supervisor, folder: string, ports: Ports) {
     this.#supervisor = supervisor;
@@ -91,12 +96,23 @@ class RunningFleet implements Fleet {
 
   /** The second time: on the addresses and the data of the first. */
   async startControlPlane(): Promise<void> {
-    const [apiPort, pushPort] = this.#api === '' ? [this.#ports.api, this.#ports.push] : [portOf(this.#api), portOf(this.#push)];
-    const args = ['control-plane', '--data-dir', path.join(this.#folder, 'control-plane'), '--api-port', String(apiPort), '--push-port', String(pushPort)];
+    const [apiPort, pushPort, enrolmentPort] = this.#api === '' ? [this.#ports.api, this.#ports.push, this.#ports.enrolment] : [this.#api, this.#push, this.#enrolment].map(portOf);
+    const args = [
+      'control-plane', '--data-dir', path.join(this.#folder, 'control-plane'), '--api-port', String(apiPort), '--push-port', String(pushPort),
+      '--identity', 'mtls', '--enrolment-port', String(enrolmentPort), '--encryption-key-file', this.#encryptionKey(),
+    ];
     this.#controlPlane = this.#supervisor.start({ name: 'control-plane', file: remora, args });
     const event = await this.#controlPlane.event('says where it listens', isListening, startMs);
     this.#api = addressOf(event['api']);
     this.#push = addressOf(event['push']);
+    this.#enrolment = addressOf(event['enrolment']);
+  }
+
+  /** As `openssl rand -base64 32` makes one. */
+  #encryptionKey(): string {
+    const file = path.join(this.#folder, 'encryption-key');
+    if (!existsSync(file)) writeFileSync(file, randomBytes(32).toString('base64'), { mode: 0o600 });
+    return file;
   }
 
   async startService(plan: ServicePlan): Promise<void> {
@@ -106,13 +122,13 @@ class RunningFleet implements Fleet {
     const { port } = await app.event('says where it listens', isListening, startMs);
     const without = plan.withoutKind === undefined ? [] : ['--without-kind', plan.withoutKind];
     const flags = ['--service', service, '--label', `version=${version}`, '--app', `127.0.0.1:${String(port)}`, ...without];
-    const member = await this.#startSidecar({ nodeId, subject: `service/${service}`, app, flags, ports: ['--inbound', '0', '--outbound', '127.0.0.1:0', '--admin-port', '0'] });
+    const member = await this.#startSidecar({ nodeId, subject: `service/${service}`, app, flags, joinToken: plan.joinToken, ports: ['--inbound', '0', '--outbound', '127.0.0.1:0', '--admin-port', '0'] });
     app.write(`127.0.0.1:${member.ports.outbound}`);
   }
 
-  async startGateway(name: string): Promise<void> {
+  async startGateway(name: string, joinToken: string): Promise<void> {
     const flags = ['--gateway', name, '--listener', `plain=127.0.0.1:${this.#ports.gateway}`, '--admin-port', '0'];
-    await this.#startSidecar({ nodeId: `${name}-1`, subject: `gateway/${name}`, app: null, flags, ports: [] });
+    await this.#startSidecar({ nodeId: `${name}-1`, subject: `gateway/${name}`, app: null, flags, joinToken, ports: [] });
   }
 
   async restartSidecar(nodeId: string): Promise<void> {
@@ -120,19 +136,32 @@ class RunningFleet implements Fleet {
     const fixed = app === null
       ? ['--listener', `plain=127.0.0.1:${ports.gateway}`]
       : ['--inbound', String(ports.inbound), '--outbound', `127.0.0.1:${ports.outbound}`, '--admin-port', String(ports.admin)];
-    await this.#startSidecar({ nodeId, subject, app, flags: this.#flags.get(nodeId) ?? [], ports: fixed });
+    // Its certificate is on its disk: the token is used up, and not needed.
+    await this.#startSidecar({ nodeId, subject, app, flags: this.#flags.get(nodeId) ?? [], joinToken: '', ports: fixed });
   }
 
-  async #startSidecar(plan: { readonly nodeId: string; readonly subject: string; readonly app: DemoProcess | null; readonly flags: readonly string[]; readonly ports: readonly string[] }): Promise<FleetMember> {
-    const { nodeId, subject, app, flags, ports } = plan;
+  async #startSidecar({ nodeId, subject, app, flags, joinToken, ports }: SidecarPlan): Promise<FleetMember> {
     this.#flags.set(nodeId, flags);
-    const common = ['sidecar', '--node-id', nodeId, '--control-plane', this.#push, '--data-dir', path.join(this.#folder, nodeId), '--telemetry-interval', '1s'];
-    const sidecar = this.#supervisor.start({ name: nodeId, file: remora, args: [...common, ...flags, ...ports] });
+    const common = [
+      'sidecar', '--node-id', nodeId, '--control-plane', this.#push, '--identity', 'mtls', '--enrolment', this.#enrolment,
+      '--data-dir', path.join(this.#folder, nodeId), '--telemetry-interval', '1s',
+    ];
+    const sidecar = this.#supervisor.start({ name: nodeId, file: remora, args: [...common, ...flags, ...ports], env: joinToken === '' ? {} : { REMORA_JOIN_TOKEN: joinToken } });
     const event = await sidecar.event('says where it listens', isListening, startMs);
     const member = { nodeId, subject, sidecar, app, ports: portsOf(event) };
     this.#members.set(nodeId, member);
     return member;
   }
+}
+
+interface SidecarPlan {
+  readonly nodeId: string;
+  readonly subject: string;
+  readonly app: DemoProcess | null;
+  readonly flags: readonly string[];
+  /** '' where it has a certificate. */
+  readonly joinToken: string;
+  readonly ports: readonly string[];
 }
 
 function isListening(event: ProcessEvent): boolean {

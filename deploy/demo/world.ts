@@ -31,6 +31,8 @@ export interface RemoraOptions {
   readonly timeoutMs?: number;
   /** Runs without telling. */
   readonly quiet?: boolean;
+  /** Its standard output is a secret: only the rest is shown. */
+  readonly secret?: boolean;
 }
 
 /** A step of the story. */

@@ -28,18 +28,27 @@ async function startFleet(world: World): Promise<void> {
   await fleet.startControlPlane();
   narrator.say(`the control plane listens on ${fleet.api}, its store is SQLite`);
   await world.remora(['apply', '-f', 'documents/mesh.yaml', '-m', 'the shop opens'], { process: true });
+  narrator.say('who may join: a token for each service and for the gateway, bound to it, for so many instances, for an hour');
+  const [payments, orders, web, edge] = [await joinToken(world, ['--service', 'payments', '--uses', '2']), await joinToken(world, ['--service', 'orders', '--uses', '2']), await joinToken(world, ['--service', 'web']), await joinToken(world, ['--gateway', 'edge'])];
   narrator.say('starting web, orders v1 and v2, payments v1 and v2, a sidecar process beside each, and the gateway …');
   await Promise.all([
-    fleet.startService({ service: 'payments', nodeId: 'payments-1', version: 'v1' }),
-    fleet.startService({ service: 'payments', nodeId: 'payments-2', version: 'v2', withoutKind: 'fault' }),
-    fleet.startService({ service: 'orders', nodeId: 'orders-1', version: 'v1' }),
-    fleet.startService({ service: 'orders', nodeId: 'orders-2', version: 'v2' }),
-    fleet.startService({ service: 'web', nodeId: 'web-1', version: 'v1' }),
-    fleet.startGateway('edge'),
+    fleet.startService({ service: 'payments', nodeId: 'payments-1', version: 'v1', joinToken: payments }),
+    fleet.startService({ service: 'payments', nodeId: 'payments-2', version: 'v2', joinToken: payments, withoutKind: 'fault' }),
+    fleet.startService({ service: 'orders', nodeId: 'orders-1', version: 'v1', joinToken: orders }),
+    fleet.startService({ service: 'orders', nodeId: 'orders-2', version: 'v2', joinToken: orders }),
+    fleet.startService({ service: 'web', nodeId: 'web-1', version: 'v1', joinToken: web }),
+    fleet.startGateway('edge', edge),
   ]);
   await untilInSync(world, 20_000);
   await world.remora(['sidecars']);
+  const { items } = await world.api<{ readonly items: readonly { readonly authenticated: boolean }[] }>('/v1/sidecars?limit=100');
+  world.check('each has a certificate of its own, and is known by it', items.every(({ authenticated }) => authenticated), items);
   world.check('six sidecars are connected and in sync: five beside services, one is the gateway', fleet.members.length === 6, fleet.members.length);
+}
+
+/** The token goes to standard output alone, and from there to the sidecar's environment. */
+async function joinToken(world: World, whom: readonly string[]): Promise<string> {
+  return (await world.remora(['token', 'create', ...whom], { secret: true })).out.trim();
 }
 
 interface State {
