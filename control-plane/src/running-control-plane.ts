@@ -2,6 +2,7 @@ import { systemClock, systemTimers } from '@remora/core/clock';
 import { systemRandom } from '@remora/core/random';
 import { apiRoutes } from './api/api-routes.ts';
 import { createApiMetrics } from './api/api-metrics.ts';
+import { openGate } from './operators/gate.ts';
 import { createApiServer, refuseBeyondLoopback } from './api/server.ts';
 import { createControlPlane, errorText } from './app.ts';
 import type { ControlPlane } from './app.ts';
@@ -55,7 +56,7 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
     const apiMetrics = createApiMetrics(metrics.registry, { store, writePath: controlPlane.writePath, listeners: () => controlPlane.events.listeners() });
     if (identity) await connectIdentity(identity, controlPlane, metrics.registry);
     const routes = apiRoutes({ ...controlPlane, identity, version: productVersion, metricsText: () => metrics.text() });
-    const api = createApiServer({ routes, observe: (seen) => apiMetrics.observe(seen), alarm: (error) => log.error('a request failed', { error: errorText(error) }) });
+    const api = createApiServer({ routes, gate: openGate(store), observe: (seen) => apiMetrics.observe(seen), alarm: (error) => log.error('a request failed', { error: errorText(error) }) });
     closers.push(() => api.close());
     if (settings.otlpEndpoint !== '') {
       const { startOtlpMetrics } = await import('./telemetry/otlp-metrics.ts');

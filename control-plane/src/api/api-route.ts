@@ -1,5 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
+import type { Access } from '../operators/access.ts';
+import type { RouteRight } from '../operators/route-right.ts';
 
 /**
  * One path of the API. The same record registers the handler, validates what comes in, and becomes the page of OpenAPI:
@@ -11,6 +13,8 @@ export interface ApiRoute<P extends z.ZodObject = z.ZodObject, Q extends z.ZodOb
   readonly path: string;
   readonly operationId: string;
   readonly tag: string;
+  /** Who may use it. */
+  readonly right: RouteRight;
   readonly summary: string;
   readonly description?: string;
   readonly params?: P;
@@ -35,8 +39,14 @@ export interface ApiCall<P = Readonly<Record<string, unknown>>, Q = Readonly<Rec
   readonly body: Uint8Array;
   readonly contentType: string;
   readonly header: (name: string) => string | undefined;
-  /** Who writes: claimed until identity is built. */
+  /** Who asks, and what they may. */
+  readonly access: Access;
+  /** Who writes: proven, or claimed where the API asks nobody. */
   readonly author: string;
+  /** Client's address. */
+  readonly address: string;
+  /** Whether whoever was let in still may be: an answer that goes on for long asks again. */
+  readonly stillGood: () => boolean;
   /** Path and query as received: what an idempotency key is bound to. */
   readonly target: string;
   readonly request: FastifyRequest;

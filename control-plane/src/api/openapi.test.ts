@@ -5,6 +5,7 @@ import { expectGolden } from '@remora/testing/golden';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadDocuments } from '@remora/model/load-documents';
+import { openGate } from '../operators/gate.ts';
 import { createApiServer, fastifyPath } from './server.ts';
 import { statusOfProblem } from './openapi.ts';
 import { startApi } from './testdata/api-fixture.ts';
@@ -24,7 +25,7 @@ describe('OpenAPI', () => {
 
   test('has every path that the server has, and no other', async () => {
     const registered: string[] = [];
-    const server = createApiServer({ routes: api.routes, alarm: () => {}, onRoute: ({ method, url }: RouteOptions) => {
+    const server = createApiServer({ routes: api.routes, gate: openGate(api.controlPlane.store), alarm: () => {}, onRoute: ({ method, url }: RouteOptions) => {
       for (const one of [method].flat()) if (one !== 'HEAD') registered.push(`${String(one)} ${url}`);
     } });
     await server.instance.ready();

@@ -1,6 +1,8 @@
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { Violation } from '@remora/core/violation';
 import { ViolationError } from '@remora/core/violation';
+import { AuthenticationError } from '../operators/authentication-error.ts';
+import { ForbiddenError } from '../operators/forbidden-error.ts';
 import { StoreError } from '../store/store-error.ts';
 import type { StoreErrorCode } from '../store/store-error.ts';
 import { WriteError, writeErrorStatus } from '../write/write-error.ts';
@@ -20,6 +22,11 @@ export interface Problem {
 export const apiProblems = {
   'bad-parameter': [400, 'A parameter is not acceptable'],
   'bad-request': [400, 'The request cannot be understood'],
+  unauthenticated: [401, 'Who asks is not known'],
+  forbidden: [403, 'The role does not allow it'],
+  'too-many-failures': [429, 'Too many requests without a valid token'],
+  'authentication-off': [409, 'The API asks nobody who they are'],
+  'too-many-api-tokens': [409, 'There are too many API tokens'],
   'foreign-origin': [403, 'The request comes from a page of another site'],
   'foreign-host': [421, 'The request is for another host'],
   'not-found': [404, 'There is no such thing'],
@@ -111,7 +118,15 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof ViolationError) {
     return problem({ code: 'documents-refused', status: 422, title: writeTitles['documents-refused'], detail: countText(error.violations.length), violations: error.violations });
   }
+  if (error instanceof AuthenticationError) return authenticationProblem(error);
+  if (error instanceof ForbiddenError) return problem({ code: 'forbidden', status: 403, title: apiProblems.forbidden[1], detail: error.message, facts: error.facts });
   return frameworkProblem(error) ?? problem({ code: 'internal', status: 500, title: apiProblems.internal[1] });
+}
+
+function authenticationProblem({ reason, message, retryAfterMs }: AuthenticationError): Problem {
+  const of = (code: ApiProblemCode, facts: JsonObject): Problem => problem({ code, status: apiProblems[code][0], title: apiProblems[code][1], detail: message, facts });
+  if (reason === 'not-ready') return of('not-ready', {});
+  return reason === 'locked' ? of('too-many-failures', { retryAfterSeconds: Math.ceil(retryAfterMs / 1_000) }) : of('unauthenticated', { reason });
 }
 
 /** What fastify and Node refuse before a handler runs. */

@@ -2,13 +2,17 @@ import type { AddressInfo, Socket } from 'node:net';
 import { STATUS_CODES } from 'node:http';
 import fastify from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
-import type { ApiRoute } from './api-route.ts';
+import type { ApiCall, ApiRoute } from './api-route.ts';
 import { refuseHttp2 } from './http2-preface.ts';
 import { isLoopbackHost, refuseForeignPages } from './foreign-pages.ts';
 import { readParameters } from './parameters.ts';
 import { ApiError, bodyTypes, problemOf } from './problem.ts';
 import type { Problem } from './problem.ts';
 import { readHeaderText } from './request-text.ts';
+import type { Access } from '../operators/access.ts';
+import type { ApiGate } from '../operators/gate.ts';
+import type { RouteRight } from '../operators/route-right.ts';
+import { authorOf } from '../operators/principal.ts';
 import { StartError } from '../start-error.ts';
 
 /** The HTTP side of the control plane. */
@@ -22,6 +26,7 @@ export interface ApiServer {
 
 export interface ApiServerPorts {
   readonly routes: readonly ApiRoute[];
+  readonly gate: ApiGate;
   /** Defects: what a handler threw and nobody expected. */
   readonly alarm: (error: unknown) => void;
   /** Told of every path as it is registered: tests compare them with the documentation. */
@@ -59,13 +64,22 @@ export function createApiServer(ports: ApiServerPorts): ApiServer {
     sendProblem(reply, problem);
   });
   if (ports.onRoute) app.addHook('onRoute', ports.onRoute);
-  app.addHook('onRequest', (request, _reply, done) => {
+  const rights = new Map(ports.routes.map(({ method, path, right }) => [`${method} ${fastifyPath(path)}`, right]));
+  const admitted = new WeakMap<FastifyRequest, Access>();
+  app.addHook('onRequest', async (request) => {
     refuseForeignPages(request.headers);
+    admitted.set(request, await admit(ports.gate, request, rights));
     refuseEncodedBody(request);
-    done();
   });
   const byPath = Map.groupBy(ports.routes, ({ path }) => path);
-  for (const route of ports.routes) register(app, route);
+  const { gate } = ports;
+  for (const route of ports.routes) {
+    register(app, route, (request) => {
+      const access = admitted.get(request);
+      if (!access) throw new Error('invariant: every request was admitted before it is handled');
+      return { access, author: authorOf(access.principal), stillGood: () => gate.stillGood(access.principal) };
+    });
+  }
   app.setNotFoundHandler((request) => refuseUnknown(request, byPath));
   const { observe } = ports;
   if (observe) {
@@ -94,7 +108,18 @@ export function fastifyPath(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1');
 }
 
-function register(app: FastifyInstance, route: ApiRoute): void {
+/** For what has no path, and for a path whose right is missing: neither is a way around the door. */
+const unknownRight: RouteRight = { role: 'viewer', scoped: 'whole' };
+const missingRight: RouteRight = { role: 'admin', scoped: 'refused' };
+
+function admit(gate: ApiGate, request: FastifyRequest, rights: ReadonlyMap<string, RouteRight | undefined>): Access | Promise<Access> {
+  const { url, method = '' } = request.routeOptions;
+  const right = url === undefined ? unknownRight : (rights.get(`${String(method) === 'HEAD' ? 'GET' : String(method)} ${url}`) ?? missingRight);
+  const claimed = (): string => readHeaderText(singleHeader(request, 'x-remora-author'), 'x-remora-author', 256);
+  return gate.admit(right, { rawHeaders: request.raw.rawHeaders, url: request.url, address: request.socket.remoteAddress ?? '' }, claimed);
+}
+
+function register(app: FastifyInstance, route: ApiRoute, whoOf: (request: FastifyRequest) => Pick<ApiCall, 'access' | 'author' | 'stillGood'>): void {
   app.route({
     method: route.method,
     url: fastifyPath(route.path),
@@ -108,7 +133,8 @@ function register(app: FastifyInstance, route: ApiRoute): void {
         body: request.body instanceof Uint8Array ? request.body : new Uint8Array(),
         contentType: request.headers['content-type'] ?? '',
         header: (name) => singleHeader(request, name),
-        author: readHeaderText(singleHeader(request, 'x-remora-author'), 'x-remora-author', 256) || 'anonymous',
+        ...whoOf(request),
+        address: request.socket.remoteAddress ?? '',
         target: `${request.method} ${request.url}`,
         request,
         reply,
@@ -136,8 +162,24 @@ function singleHeader(request: FastifyRequest, name: string): string | undefined
 }
 
 function sendProblem(reply: Pick<FastifyReply, 'code'>, problem: Problem): void {
-  const retry = problem.status === 503 ? { 'retry-after': '1' } : problem.status === 405 ? { allow: String(problem['allow']) } : {};
-  void reply.code(problem.status).headers({ 'content-type': 'application/problem+json', 'cache-control': 'no-store', ...retry }).send(Buffer.from(JSON.stringify(problem)));
+  void reply.code(problem.status).headers({ 'content-type': 'application/problem+json', 'cache-control': 'no-store', ...headersOf(problem) }).send(Buffer.from(JSON.stringify(problem)));
+}
+
+/** Fields that a status asks for. */
+function headersOf(problem: Problem): Record<string, string> {
+  switch (problem.status) {
+    case 401:
+      // RFC 6750 section 3: without credentials, no error code.
+      return { 'www-authenticate': `Bearer realm="remora"${problem['reason'] === 'missing' ? '' : ', error="invalid_token"'}` };
+    case 405:
+      return { allow: String(problem['allow']) };
+    case 429:
+      return { 'retry-after': String(problem['retryAfterSeconds']) };
+    case 503:
+      return { 'retry-after': '1' };
+    default:
+      return {};
+  }
 }
 
 function refuseUnknown(request: FastifyRequest, byPath: ReadonlyMap<string, readonly ApiRoute[]>): never {

@@ -18,7 +18,7 @@ const deleteBody = z.strictObject({
 export function applyRoutes(ports: ApiPorts): ApiRoute[] {
   return [
     apiRoute({
-      method: 'POST', path: '/v1/apply', operationId: 'apply', tag: 'Writes', summary: 'Applies many documents as one revision',
+      method: 'POST', path: '/v1/apply', operationId: 'apply', tag: 'Writes', right: { role: 'editor', scoped: 'checked' }, summary: 'Applies many documents as one revision',
       description: 'Whole documents are replaced; those that mean the same already make no revision. All or nothing.',
       query: writeQuery.extend({
         owner: ownerSet.optional().describe('Owner set to stamp on the documents'),
@@ -36,7 +36,7 @@ export function applyRoutes(ports: ApiPorts): ApiRoute[] {
       },
     }),
     apiRoute({
-      method: 'POST', path: '/v1/delete', operationId: 'deleteDocuments', tag: 'Writes', summary: 'Deletes several documents as one revision',
+      method: 'POST', path: '/v1/delete', operationId: 'deleteDocuments', tag: 'Writes', right: { role: 'editor', scoped: 'checked' }, summary: 'Deletes several documents as one revision',
       description: 'All or nothing, in no order: documents that only name each other go together.',
       query: writeQuery,
       headers: { 'Idempotency-Key': 'Names this request: sent again, it is not done again', 'X-Remora-Author': 'Who writes, percent-encoded' },
@@ -49,7 +49,7 @@ export function applyRoutes(ports: ApiPorts): ApiRoute[] {
       },
     }),
     apiRoute({
-      method: 'POST', path: '/v1/validate', operationId: 'validate', tag: 'Writes', summary: 'Says everything that is wrong with documents, given those in the store',
+      method: 'POST', path: '/v1/validate', operationId: 'validate', tag: 'Writes', right: { role: 'viewer', scoped: 'checked' }, summary: 'Says everything that is wrong with documents, given those in the store',
       description: 'Changes nothing. Guards are not looked at: `apply?dryRun` does.',
       body: { kind: 'documents', maxBytes: applyBytes, description: 'A stream of YAML documents, or JSON: one document or a list' },
       answers: { 200: { description: 'Nothing is wrong', schema: z.object({ documents: z.int(), violations: z.array(violationShape) }) } },

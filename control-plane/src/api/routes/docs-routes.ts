@@ -40,17 +40,17 @@ export function docsRoutes(options: { readonly version: string; readonly routes:
   let text: string | undefined;
   own.push(
     apiRoute({
-      method: 'GET', path: '/openapi.json', operationId: 'openapi', tag: 'Schemas', summary: 'This API as OpenAPI 3.1',
+      method: 'GET', path: '/openapi.json', operationId: 'openapi', tag: 'Schemas', right: 'open', summary: 'This API as OpenAPI 3.1',
       answers: { 200: { description: 'The document' } },
       handle: () => ({ status: 200, body: (text ??= JSON.stringify(openApiDocument([...options.routes(), ...own], options.version))), contentType: 'application/json; charset=utf-8' }),
     }),
     apiRoute({
-      method: 'GET', path: '/docs', operationId: 'docs', tag: 'Schemas', summary: 'This API as a page to browse',
+      method: 'GET', path: '/docs', operationId: 'docs', tag: 'Schemas', right: 'open', summary: 'This API as a page to browse',
       answers: { 200: { description: 'The page', contentType: 'text/html; charset=utf-8' } },
       handle: () => ({ status: 200, body: page, contentType: 'text/html; charset=utf-8', headers: pageHeaders }),
     }),
     apiRoute({
-      method: 'GET', path: '/docs/{file}', operationId: 'docsFile', tag: 'Schemas', summary: 'Files of that page',
+      method: 'GET', path: '/docs/{file}', operationId: 'docsFile', tag: 'Schemas', right: 'open', summary: 'Files of that page',
       params: z.object({ file: z.string().max(100) }),
       answers: { 200: { description: 'The file', contentType: 'application/octet-stream' } }, problems: ['not-found'],
       async handle({ params: { file } }) {

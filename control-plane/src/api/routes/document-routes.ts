@@ -44,7 +44,7 @@ const listQuery = z.object({
 
 function listRoute(ports: ApiPorts, { plural, kind }: Kind): ApiRoute {
   return apiRoute({
-    method: 'GET', path: `/v1/${plural}`, operationId: `list${kind}`, tag: 'Documents', summary: `All ${kind} documents, by name`,
+    method: 'GET', path: `/v1/${plural}`, operationId: `list${kind}`, tag: 'Documents', right: { role: 'viewer', scoped: 'checked' }, summary: `All ${kind} documents, by name`,
     query: listQuery,
     answers: { 200: { description: 'One page', schema: documentListShape } },
     handle({ query }) {
@@ -63,7 +63,7 @@ function listRoute(ports: ApiPorts, { plural, kind }: Kind): ApiRoute {
 
 function getRoute(ports: ApiPorts, { plural, kind }: Kind): ApiRoute {
   return apiRoute({
-    method: 'GET', path: `/v1/${plural}/{name}`, operationId: `get${kind}`, tag: 'Documents', summary: `One ${kind}, as it was applied`,
+    method: 'GET', path: `/v1/${plural}/{name}`, operationId: `get${kind}`, tag: 'Documents', right: { role: 'viewer', scoped: 'checked' }, summary: `One ${kind}, as it was applied`,
     description: 'The ETag changes with each write. `If-None-Match` answers 304 where it is the same still.',
     params: nameParams,
     headers: { 'If-None-Match': 'ETag that is known already' },
@@ -81,7 +81,7 @@ function getRoute(ports: ApiPorts, { plural, kind }: Kind): ApiRoute {
 
 function putRoute(ports: ApiPorts, { plural, kind }: Kind): ApiRoute {
   return apiRoute({
-    method: 'PUT', path: `/v1/${plural}/{name}`, operationId: `put${kind}`, tag: 'Documents', summary: `Creates or replaces one ${kind}`,
+    method: 'PUT', path: `/v1/${plural}/{name}`, operationId: `put${kind}`, tag: 'Documents', right: { role: 'editor', scoped: 'checked' }, summary: `Creates or replaces one ${kind}`,
     description: 'The whole document is replaced. `If-Match` refuses where it changed since it was read, `If-None-Match: *` where it exists.',
     params: nameParams, query: writeQuery,
     headers: { 'If-Match': 'ETag the document must have', 'If-None-Match': '`*`: it must not exist yet', 'Idempotency-Key': 'Names this request: sent again, it is not done again', 'X-Remora-Author': 'Who writes, percent-encoded' },
@@ -105,7 +105,7 @@ function putRoute(ports: ApiPorts, { plural, kind }: Kind): ApiRoute {
 
 function deleteRoute(ports: ApiPorts, { plural, kind }: Kind): ApiRoute {
   return apiRoute({
-    method: 'DELETE', path: `/v1/${plural}/{name}`, operationId: `delete${kind}`, tag: 'Documents', summary: `Deletes one ${kind}`,
+    method: 'DELETE', path: `/v1/${plural}/{name}`, operationId: `delete${kind}`, tag: 'Documents', right: { role: 'editor', scoped: 'checked' }, summary: `Deletes one ${kind}`,
     description: 'Refused with the list of referrers where other documents name it, and by the guard `in-use` where sidecars run for it.',
     params: nameParams, query: writeQuery,
     headers: { 'If-Match': 'ETag the document must have', 'Idempotency-Key': 'Names this request: sent again, it is not done again', 'X-Remora-Author': 'Who writes, percent-encoded' },
@@ -127,7 +127,7 @@ function reservedRoutes({ plural, kind }: Kind): ApiRoute[] {
   };
   const of = (method: ApiRoute['method'], path: string, verb: string): ApiRoute =>
     apiRoute({
-      method, path, operationId: `${verb}${kind}`, tag: 'Reserved', summary: `Reserved: ${kind} is not available in this build`,
+      method, path, operationId: `${verb}${kind}`, tag: 'Reserved', right: { role: method === 'GET' ? 'viewer' : 'editor', scoped: 'checked' }, summary: `Reserved: ${kind} is not available in this build`,
       ...(path.includes('{name}') ? { params: nameParams } : {}), answers: {}, problems: ['not-available'], handle: refuse,
     });
   return [of('GET', `/v1/${plural}`, 'list'), of('GET', `/v1/${plural}/{name}`, 'get'), of('PUT', `/v1/${plural}/{name}`, 'put'), of('DELETE', `/v1/${plural}/{name}`, 'delete')];

@@ -18,7 +18,7 @@ const heartbeatMs = 15_000;
 export function eventRoutes(ports: ApiPorts): ApiRoute[] {
   return [
     apiRoute({
-      method: 'GET', path: '/v1/events', operationId: 'events', tag: 'Events', summary: 'What happens, as server-sent events',
+      method: 'GET', path: '/v1/events', operationId: 'events', tag: 'Events', right: { role: 'viewer', scoped: 'checked' }, summary: 'What happens, as server-sent events',
       description: 'Revisions, sidecars connecting and leaving, refusals, enforcement. `Last-Event-ID` goes on after an event; where events were missed, an event `gap` says so and the listener should read the state anew.',
       query: z.object({ type: listParameter.describe(`Only these types, separated by commas: ${eventTypes.join(', ')}`) }),
       headers: { 'Last-Event-ID': 'Id of the last event seen' },

@@ -24,7 +24,7 @@ export function explainRoutes(ports: ApiPorts): ApiRoute[] {
 
 function explainPlace(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'GET', path: '/v1/explain', operationId: 'explain', tag: 'Explain', summary: 'Per field: the value that holds, which policy set it, which lost, and why',
+    method: 'GET', path: '/v1/explain', operationId: 'explain', tag: 'Explain', right: { role: 'viewer', scoped: 'checked' }, summary: 'Per field: the value that holds, which policy set it, which lost, and why',
     description: 'Provider-side kinds: what the sidecar of the service (or the gateway) enforces. With `caller`: also what that caller\'s side does when it calls the service.',
     query: z.object({
       service: nameParameter.optional(),
@@ -60,7 +60,7 @@ const askedBody = z.strictObject({
 
 function explainRequest(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'POST', path: '/v1/explain', operationId: 'explainRequest', tag: 'Explain', summary: 'What would happen to a request: its route, where it goes, and what holds there',
+    method: 'POST', path: '/v1/explain', operationId: 'explainRequest', tag: 'Explain', right: { role: 'viewer', scoped: 'checked' }, summary: 'What would happen to a request: its route, where it goes, and what holds there',
     description: 'Matched with the code that sidecars run, on what is compiled for them. Nothing is sent.',
     query: z.object({ all: flagParameter.describe('Also fields that no policy sets') }),
     body: { kind: 'json', maxBytes: 64 * 1024, description: 'The request, and where it arrives', schema: askedBody },

@@ -11,12 +11,12 @@ const readyShape = shape('Ready', z.object({ status: z.literal('ready'), version
 export function healthRoutes(ports: ApiPorts & { readonly metricsText: () => Promise<string> }): ApiRoute[] {
   return [
     apiRoute({
-      method: 'GET', path: '/livez', operationId: 'livez', tag: 'Health', summary: 'The process answers',
+      method: 'GET', path: '/livez', operationId: 'livez', tag: 'Health', right: 'open', summary: 'The process answers',
       answers: { 200: { description: 'Always', schema: z.object({ status: z.literal('live') }) } },
       handle: () => ({ status: 200, body: { status: 'live' } }),
     }),
     apiRoute({
-      method: 'GET', path: '/readyz', operationId: 'readyz', tag: 'Health', summary: 'The state is loaded, compiled and published',
+      method: 'GET', path: '/readyz', operationId: 'readyz', tag: 'Health', right: 'open', summary: 'The state is loaded, compiled and published',
       answers: { 200: { description: 'Ready', schema: readyShape } }, problems: ['not-ready'],
       handle() {
         const state = ports.writePath.state();
@@ -31,7 +31,7 @@ export function healthRoutes(ports: ApiPorts & { readonly metricsText: () => Pro
       },
     }),
     apiRoute({
-      method: 'GET', path: '/metrics', operationId: 'metrics', tag: 'Health', summary: 'Metrics of the control plane, for Prometheus',
+      method: 'GET', path: '/metrics', operationId: 'metrics', tag: 'Health', right: { role: 'viewer', scoped: 'refused' }, summary: 'Metrics of the control plane, for Prometheus',
       answers: { 200: { description: 'Text format 0.0.4', contentType: 'text/plain; version=0.0.4; charset=utf-8' } },
       handle: async () => ({ status: 200, body: await ports.metricsText(), contentType: 'text/plain; version=0.0.4; charset=utf-8' }),
     }),

@@ -37,7 +37,7 @@ export function identityRoutes(ports: ApiPorts): ApiRoute[] {
 
 function createTokenRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'POST', path: '/v1/identity/tokens', operationId: 'createJoinToken', tag: 'Identity', summary: 'Makes a join token for instances of one service or gateway',
+    method: 'POST', path: '/v1/identity/tokens', operationId: 'createJoinToken', tag: 'Identity', right: { role: 'editor', scoped: 'checked' }, summary: 'Makes a join token for instances of one service or gateway',
     description: 'The answer has the token in whole, this once; only a hash of it is kept. Exactly one of `service` and `gateway`, which must exist.',
     body: { kind: 'json', maxBytes: 4_096, description: '`{"service": "orders", "ttl": "1h", "uses": 1}`', schema: tokenBody },
     answers: { 201: { description: 'The token', schema: newJoinTokenShape } }, problems: ['identity-off', 'not-found', 'too-many-tokens'],
@@ -58,7 +58,7 @@ function createTokenRoute(ports: ApiPorts): ApiRoute {
 
 function listTokensRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'GET', path: '/v1/identity/tokens', operationId: 'listJoinTokens', tag: 'Identity', summary: 'Join tokens, newest first, without their secrets',
+    method: 'GET', path: '/v1/identity/tokens', operationId: 'listJoinTokens', tag: 'Identity', right: { role: 'viewer', scoped: 'checked' }, summary: 'Join tokens, newest first, without their secrets',
     description: 'Those that are over are listed for seven days.',
     query: page, answers: { 200: { description: 'One page', schema: joinTokenListShape } }, problems: ['identity-off'],
     handle: ({ query }) => ({ status: 200, body: pageOf(identityOf(ports).tokens.list(), query, ({ id }) => id, tokenAnswer) }),
@@ -67,7 +67,7 @@ function listTokensRoute(ports: ApiPorts): ApiRoute {
 
 function revokeTokenRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'DELETE', path: '/v1/identity/tokens/{id}', operationId: 'revokeJoinToken', tag: 'Identity', summary: 'Revokes a join token: nobody joins with it any more',
+    method: 'DELETE', path: '/v1/identity/tokens/{id}', operationId: 'revokeJoinToken', tag: 'Identity', right: { role: 'editor', scoped: 'checked' }, summary: 'Revokes a join token: nobody joins with it any more',
     description: 'Instances that joined with it keep their certificates.',
     params: z.object({ id: nameParameter.describe('Id of the token: its second part') }),
     answers: { 200: { description: 'What is kept of it', schema: joinTokenShape } }, problems: ['identity-off', 'not-found'],
@@ -82,7 +82,7 @@ function revokeTokenRoute(ports: ApiPorts): ApiRoute {
 
 function authorityRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'GET', path: '/v1/identity/ca', operationId: 'getCertificateAuthority', tag: 'Identity', summary: 'The certificate authority: trust domain, roots, and when they end',
+    method: 'GET', path: '/v1/identity/ca', operationId: 'getCertificateAuthority', tag: 'Identity', right: { role: 'viewer', scoped: 'refused' }, summary: 'The certificate authority: trust domain, roots, and when they end',
     answers: { 200: { description: 'Without its key', schema: authorityShape } }, problems: ['identity-off'],
     handle() {
       const { trustDomain, source, encrypted, issuer, roots, endsMs, nodes, problem } = identityOf(ports).authorityStatus();
@@ -94,7 +94,7 @@ function authorityRoute(ports: ApiPorts): ApiRoute {
 
 function nodesRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'GET', path: '/v1/identity/certificates', operationId: 'listCertificates', tag: 'Identity', summary: 'The newest certificate of each instance',
+    method: 'GET', path: '/v1/identity/certificates', operationId: 'listCertificates', tag: 'Identity', right: { role: 'viewer', scoped: 'checked' }, summary: 'The newest certificate of each instance',
     query: page, answers: { 200: { description: 'One page, by node id', schema: nodeCertificateListShape } }, problems: ['identity-off'],
     handle: ({ query }) => ({ status: 200, body: pageOf(identityOf(ports).nodes.list(), query, ({ nodeId }) => nodeId, nodeAnswer) }),
   });

@@ -13,7 +13,7 @@ const sidecarsMax = 1_000;
 /** What became of a policy: a refusal is seen on the policy that caused it, not only on the sidecar. */
 export function policyStatusRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'GET', path: '/v1/policies/{name}/status', operationId: 'getPolicyStatus', tag: 'Documents', summary: 'Who refuses a Policy, and who enforces the revision that wrote it',
+    method: 'GET', path: '/v1/policies/{name}/status', operationId: 'getPolicyStatus', tag: 'Documents', right: { role: 'viewer', scoped: 'checked' }, summary: 'Who refuses a Policy, and who enforces the revision that wrote it',
     description: 'A refusal is listed until the sidecar enforces what it should, also while it is not connected.',
     params: z.object({ name: nameParameter }),
     answers: { 200: { description: 'Its status', schema: policyStatusShape } }, problems: ['not-found'],

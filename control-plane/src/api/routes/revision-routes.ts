@@ -26,7 +26,7 @@ export function revisionRoutes(ports: ApiPorts): ApiRoute[] {
 
 function listRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'GET', path: '/v1/revisions', operationId: 'listRevisions', tag: 'Revisions', summary: 'The log, newest first',
+    method: 'GET', path: '/v1/revisions', operationId: 'listRevisions', tag: 'Revisions', right: { role: 'viewer', scoped: 'checked' }, summary: 'The log, newest first',
     query: z.object({
       limit: limitParameter(1_000, 50),
       before: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional().describe('`next` of the page before'),
@@ -51,7 +51,7 @@ function listRoute(ports: ApiPorts): ApiRoute {
 
 function getRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'GET', path: '/v1/revisions/{n}', operationId: 'getRevision', tag: 'Revisions', summary: 'One revision',
+    method: 'GET', path: '/v1/revisions/{n}', operationId: 'getRevision', tag: 'Revisions', right: { role: 'viewer', scoped: 'checked' }, summary: 'One revision',
     params, answers: { 200: { description: 'The revision', schema: revisionShape } }, problems: ['not-found', 'history-gone'],
     handle: ({ params: { n } }) => ({ status: 200, body: revisionAnswer(findEntry(ports, n)) }),
   });
@@ -59,7 +59,7 @@ function getRoute(ports: ApiPorts): ApiRoute {
 
 function diffRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'GET', path: '/v1/revisions/{n}/diff', operationId: 'diffRevision', tag: 'Revisions', summary: 'What a revision changed, field by field; or the difference of two',
+    method: 'GET', path: '/v1/revisions/{n}/diff', operationId: 'diffRevision', tag: 'Revisions', right: { role: 'viewer', scoped: 'checked' }, summary: 'What a revision changed, field by field; or the difference of two',
     description: 'Without `against`: what `n` itself changed. With it: from the state after `against` to the state after `n`.',
     params, query: z.object({ against: revisionNumber.optional() }),
     answers: { 200: { description: 'Differences by document', schema: revisionDiffShape } }, problems: ['not-found', 'history-gone'],
@@ -73,7 +73,7 @@ function diffRoute(ports: ApiPorts): ApiRoute {
 
 function enforcementRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'GET', path: '/v1/revisions/{n}/enforcement', operationId: 'getEnforcement', tag: 'Revisions', summary: 'Which sidecars enforce a revision, and which refused it and why',
+    method: 'GET', path: '/v1/revisions/{n}/enforcement', operationId: 'getEnforcement', tag: 'Revisions', right: { role: 'viewer', scoped: 'checked' }, summary: 'Which sidecars enforce a revision, and which refused it and why',
     description: 'Counts are whole on every page. Kept for the newest 1,000 revisions, also over restarts of the control plane.',
     params,
     query: z.object({
@@ -93,7 +93,7 @@ function enforcementRoute(ports: ApiPorts): ApiRoute {
 
 function revertRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'POST', path: '/v1/revisions/{n}/revert', operationId: 'revertRevision', tag: 'Writes', summary: 'Undoes what one revision did, as a new revision',
+    method: 'POST', path: '/v1/revisions/{n}/revert', operationId: 'revertRevision', tag: 'Writes', right: { role: 'editor', scoped: 'checked' }, summary: 'Undoes what one revision did, as a new revision',
     description: 'Only its documents; refused where they changed since.',
     params, query: writeQuery, headers: writeHeaders,
     answers: { 200: { description: 'Done, or what would be done', schema: writeAnswerShape } },
@@ -104,7 +104,7 @@ function revertRoute(ports: ApiPorts): ApiRoute {
 
 function restoreRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'POST', path: '/v1/restore-to/{n}', operationId: 'restoreTo', tag: 'Writes', summary: 'Sets the whole state to that after a revision, as a new revision',
+    method: 'POST', path: '/v1/restore-to/{n}', operationId: 'restoreTo', tag: 'Writes', right: { role: 'editor', scoped: 'checked' }, summary: 'Sets the whole state to that after a revision, as a new revision',
     params, query: writeQuery, headers: writeHeaders,
     answers: { 200: { description: 'Done, or what would be done', schema: writeAnswerShape } },
     problems: ['not-found', 'history-gone', 'documents-refused', 'guard', 'plan-differs'],

@@ -13,12 +13,12 @@ const names: readonly string[] = [...documentKinds, anyDocument];
 export function schemaRoutes(ports: ApiPorts): ApiRoute[] {
   return [
     apiRoute({
-      method: 'GET', path: '/v1/schemas', operationId: 'listSchemas', tag: 'Schemas', summary: 'Kinds of documents with a schema; Document is any of them, for files that hold several',
+      method: 'GET', path: '/v1/schemas', operationId: 'listSchemas', tag: 'Schemas', right: { role: 'viewer', scoped: 'whole' }, summary: 'Kinds of documents with a schema; Document is any of them, for files that hold several',
       answers: { 200: { description: 'Their names', schema: z.object({ items: z.array(z.object({ kind: z.string(), path: z.string() })) }) } },
       handle: () => ({ status: 200, body: { items: names.map((kind) => ({ kind, path: `/v1/schemas/${kind}` })) } }),
     }),
     apiRoute({
-      method: 'GET', path: '/v1/schemas/{kind}', operationId: 'getSchema', tag: 'Schemas', summary: 'JSON Schema 2020-12 of a kind of document, for editors and programs',
+      method: 'GET', path: '/v1/schemas/{kind}', operationId: 'getSchema', tag: 'Schemas', right: { role: 'viewer', scoped: 'whole' }, summary: 'JSON Schema 2020-12 of a kind of document, for editors and programs',
       params: z.object({ kind: nameParameter }),
       answers: { 200: { description: 'The schema', contentType: 'application/schema+json' } }, problems: ['not-found'],
       handle({ params: { kind } }) {

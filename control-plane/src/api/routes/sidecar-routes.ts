@@ -19,7 +19,7 @@ export function sidecarRoutes(ports: ApiPorts): ApiRoute[] {
 
 function listRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'GET', path: '/v1/sidecars', operationId: 'listSidecars', tag: 'Sidecars', summary: 'Every sidecar, connected or remembered, with what it enforces',
+    method: 'GET', path: '/v1/sidecars', operationId: 'listSidecars', tag: 'Sidecars', right: { role: 'viewer', scoped: 'checked' }, summary: 'Every sidecar, connected or remembered, with what it enforces',
     query: z.object({
       limit: limitParameter(5_000, 500),
       after: nameParameter.optional().describe('`next` of the page before'),
@@ -42,7 +42,7 @@ function listRoute(ports: ApiPorts): ApiRoute {
 
 function getRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'GET', path: '/v1/sidecars/{id}', operationId: 'getSidecar', tag: 'Sidecars', summary: 'One sidecar',
+    method: 'GET', path: '/v1/sidecars/{id}', operationId: 'getSidecar', tag: 'Sidecars', right: { role: 'viewer', scoped: 'checked' }, summary: 'One sidecar',
     params, answers: { 200: { description: 'Its status, from its own words', schema: sidecarShape } }, problems: ['not-found'],
     handle: ({ params: { id } }) => ({ status: 200, body: findSidecar(ports, id) }),
   });
@@ -50,7 +50,7 @@ function getRoute(ports: ApiPorts): ApiRoute {
 
 function snapshotRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'GET', path: '/v1/sidecars/{id}/snapshot', operationId: 'getSnapshot', tag: 'Sidecars', summary: 'What a sidecar enforces, resource by resource',
+    method: 'GET', path: '/v1/sidecars/{id}/snapshot', operationId: 'getSnapshot', tag: 'Sidecars', right: { role: 'viewer', scoped: 'checked' }, summary: 'What a sidecar enforces, resource by resource',
     description: 'Without parameters: what it applied last. `version` or `at`: what was compiled for it by a revision, or at a time.',
     params,
     query: z.object({
@@ -70,7 +70,7 @@ function snapshotRoute(ports: ApiPorts): ApiRoute {
 
 function historyRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'GET', path: '/v1/sidecars/{id}/history', operationId: 'getSidecarHistory', tag: 'Sidecars', summary: 'Revisions that changed what a sidecar should enforce, newest first',
+    method: 'GET', path: '/v1/sidecars/{id}/history', operationId: 'getSidecarHistory', tag: 'Sidecars', right: { role: 'viewer', scoped: 'checked' }, summary: 'Revisions that changed what a sidecar should enforce, newest first',
     params, query: z.object({ limit: limitParameter(historyMax, 50) }),
     answers: { 200: { description: 'At most 200', schema: sidecarHistoryShape } }, problems: ['not-found'],
     handle({ params: { id }, query }) {

@@ -16,7 +16,7 @@ export function telemetryRoutes(ports: ApiPorts): ApiRoute[] {
 
 function summaryRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'GET', path: '/v1/telemetry/summary', operationId: 'telemetrySummary', tag: 'Telemetry', summary: 'Requests, codes, latency and refusals over a window that ends now',
+    method: 'GET', path: '/v1/telemetry/summary', operationId: 'telemetrySummary', tag: 'Telemetry', right: { role: 'viewer', scoped: 'checked' }, summary: 'Requests, codes, latency and refusals over a window that ends now',
     query: z.object({
       ...place,
       route: names.describe('Only this route; empty: the default route'),
@@ -31,7 +31,7 @@ function summaryRoute(ports: ApiPorts): ApiRoute {
 
 function topRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'GET', path: '/v1/telemetry/top', operationId: 'telemetryTop', tag: 'Telemetry', summary: 'The busiest first',
+    method: 'GET', path: '/v1/telemetry/top', operationId: 'telemetryTop', tag: 'Telemetry', right: { role: 'viewer', scoped: 'checked' }, summary: 'The busiest first',
     query: z.object({
       by: z.enum(['subject', 'route', 'edge', 'sidecar']).default('subject'),
       sort: z.enum(['requests', 'errors', 'p99']).default('requests'),
@@ -45,7 +45,7 @@ function topRoute(ports: ApiPorts): ApiRoute {
 
 function refusalsRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'GET', path: '/v1/telemetry/refusals', operationId: 'telemetryRefusals', tag: 'Telemetry', summary: 'Requests that sidecars refused or could not complete, newest first',
+    method: 'GET', path: '/v1/telemetry/refusals', operationId: 'telemetryRefusals', tag: 'Telemetry', right: { role: 'viewer', scoped: 'checked' }, summary: 'Requests that sidecars refused or could not complete, newest first',
     query: z.object({ ...place, requestId: names, nodeId: names, reason: names, policy: names, since: durationParameter(hour).optional().describe('How long ago, at most'), limit: limitParameter(1_000, 100) }),
     answers: { 200: { description: 'As the sidecars reported them', schema: refusalListShape } },
     handle: ({ query: { since, limit, ...query } }) => ({ status: 200, body: { items: ports.telemetry.refusals({ limit, ...given(query), ...sinceOf(ports, since) }) } }),
@@ -54,7 +54,7 @@ function refusalsRoute(ports: ApiPorts): ApiRoute {
 
 function eventsRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'GET', path: '/v1/telemetry/events', operationId: 'telemetryEvents', tag: 'Telemetry', summary: 'What sidecars reported beside requests: ejections, breakers, alarms; newest first',
+    method: 'GET', path: '/v1/telemetry/events', operationId: 'telemetryEvents', tag: 'Telemetry', right: { role: 'viewer', scoped: 'checked' }, summary: 'What sidecars reported beside requests: ejections, breakers, alarms; newest first',
     query: z.object({ nodeId: names, since: durationParameter(hour).optional().describe('How long ago, at most'), limit: limitParameter(1_000, 100) }),
     answers: { 200: { description: 'As the sidecars reported them', schema: sidecarEventListShape } },
     handle: ({ query: { since, limit, nodeId } }) => ({ status: 200, body: { items: ports.telemetry.events({ limit, ...given({ nodeId }), ...sinceOf(ports, since) }) } }),
@@ -63,7 +63,7 @@ function eventsRoute(ports: ApiPorts): ApiRoute {
 
 function reportersRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'GET', path: '/v1/telemetry/reporters', operationId: 'telemetryReporters', tag: 'Telemetry', summary: 'The last report of each sidecar, and what is kept in memory',
+    method: 'GET', path: '/v1/telemetry/reporters', operationId: 'telemetryReporters', tag: 'Telemetry', right: { role: 'viewer', scoped: 'checked' }, summary: 'The last report of each sidecar, and what is kept in memory',
     answers: { 200: { description: 'All of them', schema: reporterListShape } },
     handle: () => ({ status: 200, body: { items: ports.telemetry.reporters(), sizes: ports.telemetry.sizes() } }),
   });

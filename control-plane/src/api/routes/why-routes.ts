@@ -17,7 +17,7 @@ const againMs = 250;
 export function whyRoutes(ports: ApiPorts): ApiRoute[] {
   return [
     apiRoute({
-      method: 'GET', path: '/v1/why/{requestId}', operationId: 'why', tag: 'Explain', summary: 'What refused a request: hop, reason, policy, field, revision and author',
+      method: 'GET', path: '/v1/why/{requestId}', operationId: 'why', tag: 'Explain', right: { role: 'viewer', scoped: 'checked' }, summary: 'What refused a request: hop, reason, policy, field, revision and author',
       description: 'Asks every connected sidecar, and looks at what sidecars reported before. An empty list: none of them remembers a refusal of this request; each keeps its last 1,000.',
       params: z.object({ requestId: z.string().min(1).max(200) }),
       answers: { 200: { description: 'Who refused it', schema: whyShape } },

@@ -6,6 +6,8 @@ import { createProcessLog } from '../../process-log.ts';
 import type { ControlPlaneIdentity } from '../../identity/control-plane-identity.ts';
 import { createMemoryStore } from '../../store/memory-store.ts';
 import type { Store } from '../../store/store.ts';
+import { openGate } from '../../operators/gate.ts';
+import type { ApiGate } from '../../operators/gate.ts';
 import type { ApiRoute } from '../api-route.ts';
 import { apiRoutes } from '../api-routes.ts';
 import { createApiServer } from '../server.ts';
@@ -36,7 +38,7 @@ export interface FixtureAnswer {
 // oxlint-disable-next-line typescript/no-explicit-any -- tests compare answers of every shape; the shapes themselves are checked here.
 export type FixtureBody = any;
 
-export async function startApi(options: { readonly store?: Store; readonly start?: boolean; readonly identity?: ControlPlaneIdentity } = {}): Promise<ApiFixture> {
+export async function startApi(options: { readonly store?: Store; readonly start?: boolean; readonly identity?: ControlPlaneIdentity; readonly gate?: (store: Store) => ApiGate } = {}): Promise<ApiFixture> {
   const alarms: unknown[] = [];
   const store = options.store ?? createMemoryStore({ clock: systemClock });
   const controlPlane = createControlPlane({
@@ -46,7 +48,7 @@ export async function startApi(options: { readonly store?: Store; readonly start
   });
   if (options.start !== false) await controlPlane.start();
   const routes = apiRoutes({ ...controlPlane, identity: options.identity ?? null, version: '0.0.0', metricsText: async () => 'up 1\n' });
-  const server = createApiServer({ routes, alarm: (error) => alarms.push(error) });
+  const server = createApiServer({ routes, gate: (options.gate ?? openGate)(store), alarm: (error) => alarms.push(error) });
   await server.instance.ready();
 
   const call: ApiFixture['call'] = async (method, url, { body, type, headers } = {}) => {
