@@ -1,3 +1,5 @@
+import type { HeaderAliases } from './header-aliases.ts';
+
 /**
  * The head of a message: request, response, 1xx or trailers. It owns its bytes (an arena of the exchange), so it stays
  * valid until the exchange completes. Filters see nothing of the codec.
@@ -37,6 +39,8 @@ export interface Head {
   /** Appends one value. */
   append(id: HeaderId, value: string): void;
   remove(id: HeaderId): void;
+  /** Removes every field with one of these names, in any spelling that an app may take for it. */
+  removeAliases(aliases: HeaderAliases): void;
   /** Every field, in order, as forwarded now: for `rename`, logs and captures. Not for the hot path. */
   forEach(visit: (name: string, value: string) => void): void;
   /** Replaces path (canonical) and raw query; `target` follows. */

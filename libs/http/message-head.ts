@@ -1,5 +1,6 @@
 import { allocateText, asText, type TextBuffer } from './byte-text.ts';
 import type { Field, Head, HeaderId } from './head.ts';
+import type { HeaderAliases } from './header-aliases.ts';
 import { headerName, lookUpHeaderId } from './header-ids.ts';
 
 /**
@@ -140,6 +141,21 @@ export class MessageHead implements Head {
     for (let i = 0, row = this.rowsAt; i < this.rowCount; i++, row += rowStride) if (rows[row] === id) rows[row] = rowRemoved;
     for (let at = this.#addedIndex(id, 0); at >= 0; at = this.#addedIndex(id, at)) this.added.splice(at, 1);
     this.#unmark(id);
+  }
+
+  removeAliases(aliases: HeaderAliases): void {
+    for (let i = 0, row = this.rowsAt; i < this.rowCount; i++, row += rowStride) {
+      const id = this.rows[row] as number;
+      if (id === rowRemoved || !aliases.matches(id, this.bytes, this.rows[row + 1] as number, this.rows[row + 2] as number)) continue;
+      if (this.#shared) {
+        this.#unshare();
+        row = i * rowStride;
+      }
+      this.rows[row] = rowRemoved;
+    }
+    if (this.added.length === 0 || !this.added.some((field) => aliases.matchesName(field.name))) return;
+    if (this.#shared) this.#unshare();
+    this.added = this.added.filter((field) => !aliases.matchesName(field.name));
   }
 
   /** Removes the fields whose lower-case name satisfies the test, known or not. Not for the hot path. */

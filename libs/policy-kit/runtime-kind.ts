@@ -3,6 +3,7 @@ import type { Random } from '@remora/core/random';
 import type { Reason } from '@remora/errors/reason';
 import type { Answer, EdgeFilter, Exchange, Layer, Side } from './exchange.ts';
 import type { FactBook } from './facts.ts';
+import type { Questions } from './questions.ts';
 
 /**
  * The data plane's half of a policy kind: `wire.ts` and `filter.ts`. `S` is the frozen settings type of `wire.ts`.
@@ -56,6 +57,8 @@ export interface FilterContext {
   shared?(key: string, shape: string, bytes: number): SharedMemory;
   /** Facts of a kind, which change without a snapshot: the same book for as long as the thread lives. Look at its `version` at each request. */
   facts(kind: string): FactBook;
+  /** Asks the control thread, for what a data thread cannot do by itself. */
+  readonly questions: Questions;
   /** Index into `Exchange.slots` reserved for this filter. */
   slot(): number;
   /** The filter's bit for `wantsRequestBody` and `wantsResponseBody`. */

@@ -3,6 +3,7 @@ import { seededRandom, type Random } from '@remora/core/random';
 import type { Reason } from '@remora/errors/reason';
 import type { Answer, Exchange, Side } from '@remora/policy-kit/exchange';
 import { FactBooks, type FactBook } from '@remora/policy-kit/facts';
+import type { Questions } from '@remora/policy-kit/questions';
 import type { FilterContext, FilterTimers, LiveState, LogFile, SharedMemory } from '@remora/policy-kit/runtime-kind';
 import { ManualClock } from './manual-clock.ts';
 
@@ -18,6 +19,9 @@ export class TestFilterContext implements FilterContext {
   readonly bodyBit = 1;
   /** What the control thread would write. */
   readonly factBooks: FactBooks;
+  /** What was asked of the control thread, in order: the test calls `answered`. */
+  readonly asked: { readonly topic: string; readonly body: Uint8Array; readonly answered: (answer: Uint8Array | null) => void }[] = [];
+  readonly questions: Questions = { ask: (topic, body, answered) => this.asked.push({ topic, body, answered }) > 0 };
   readonly counts = new Map<string, number>();
   readonly lines: string[] = [];
   readonly kind: string;

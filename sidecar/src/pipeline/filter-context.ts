@@ -3,6 +3,7 @@ import type { Random } from '@remora/core/random';
 import type { Reason } from '@remora/errors/reason';
 import type { Answer, Side } from '@remora/policy-kit/exchange';
 import type { FactBook } from '@remora/policy-kit/facts';
+import type { Questions } from '@remora/policy-kit/questions';
 import type { FilterContext, FilterTimers, LiveState, LogFile, SharedMemory } from '@remora/policy-kit/runtime-kind';
 
 /** What all filters of a thread share. */
@@ -14,6 +15,7 @@ export interface FilterHost {
   counter(name: string): (by?: number) => void;
   log(line: string): void;
   facts(kind: string): FactBook;
+  readonly questions: Questions;
   /** Present where log files may be written. */
   readonly openLog?: (target: LogFile) => (line: string) => void;
   /** Present where several threads share memory. */
@@ -40,6 +42,7 @@ export class PlaceFilterContext implements FilterContext {
   readonly shadow: boolean;
   readonly side: Side;
   readonly bodyBit: number;
+  readonly questions: Questions;
   readonly shared?: (key: string, shape: string, bytes: number) => SharedMemory;
   readonly openLog?: (target: LogFile) => (line: string) => void;
   readonly #host: FilterHost;
@@ -53,6 +56,7 @@ export class PlaceFilterContext implements FilterContext {
     this.clock = host.clock;
     this.timers = host.timers;
     this.random = host.random;
+    this.questions = host.questions;
     this.shadow = place.shadow;
     this.side = place.side;
     this.bodyBit = 1 << place.index;

@@ -8,6 +8,7 @@ import { HeadArena } from '@remora/http/head-arena';
 import { WindowBudget } from '@remora/http/http2/window-budget';
 import type { Call, Exchange, Answer, Sink } from '@remora/policy-kit/exchange';
 import { FactBooks, type FactUpdate } from '@remora/policy-kit/facts';
+import type { Questions } from '@remora/policy-kit/questions';
 import type { LogFile, RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { decodeEndpointSet } from '@remora/snapshot/decode-endpoints';
 import type { PartCache } from '@remora/snapshot/decode-cache';
@@ -76,6 +77,8 @@ export interface DataPlaneThreadOptions {
   readonly poolLimits?: Partial<PoolLimits>;
   /** Present where several threads share memory. */
   readonly shared?: SharedMemories;
+  /** How filters ask the control thread. */
+  readonly questions: Questions;
 }
 
 /** The data path of one thread: engine, listeners, pools, generations. The same in a worker and in the thread of a test. */
@@ -130,6 +133,7 @@ export class DataPlaneThread {
         counter: (name) => options.series.events.counter(name),
         log: (line) => options.log.add(line),
         facts: (kind) => this.#thread.facts.of(kind),
+        questions: options.questions,
         ...(options.logFiles && { openLog: (target: LogFile) => (options.logFiles as LogFiles).open(target) }),
         ...(options.shared && { shared: (id: string, bytes: number) => (options.shared as SharedMemories).want(id, bytes) }),
       },

@@ -1,4 +1,5 @@
 import type { FactUpdate } from '@remora/policy-kit/facts';
+import type { QuestionHandler } from '@remora/policy-kit/questions';
 import type { Version } from '@remora/core/version';
 import type { Candidate } from '@remora/snapshot/candidate';
 import type { TlsMaterial } from '../tls/tls-material.ts';
@@ -37,6 +38,8 @@ export interface DataPlane {
   close(): Promise<void>;
   /** Refusals, access-log lines and events from the workers. */
   onRefusal(handler: (refusal: RefusalRecord) => void): void;
+  /** Who answers the questions of filters; without one they get no answer. */
+  onQuestion(handler: QuestionHandler): void;
   onWorkerDeath(handler: (worker: number, cause: string) => void): void;
   /** Adds up the rows of all workers: cumulative values of every series. */
   readSeries(): readonly SeriesReading[];

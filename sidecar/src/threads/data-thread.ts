@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { Candidate } from '@remora/snapshot/candidate';
+import type { QuestionHandler } from '@remora/policy-kit/questions';
 import type { PrepareResult } from './data-plane.ts';
 import type { RefusalReport } from '../records/refusal-batch.ts';
 import { packResources, type PackedEntry, type ResourcePack } from '../generation/resource-pack.ts';
@@ -12,6 +13,8 @@ export interface DataThreadEvents {
   onRefusals(report: RefusalReport): void;
   /** Memory that the thread wants to share with the others. */
   onMemory(wishes: readonly MemoryWish[]): readonly MemoryGrant[];
+  /** A filter asks. */
+  readonly onQuestion: QuestionHandler;
   /** Rows of routes that are gone: what they counted is to be kept now. */
   onSeriesReleased(rows: readonly number[]): void;
   /** Once, unless the thread was closed. */
@@ -75,6 +78,9 @@ export class DataThread {
       case 'memory':
         this.tell({ op: 'memory', grants: this.#events.onMemory(message.wishes) });
         return;
+      case 'question':
+        void this.#answer(message.question, message.topic, message.body);
+        return;
       case 'seriesReleased':
         this.#events.onSeriesReleased(message.rows);
         for (const row of message.rows) this.#names[row] = null;
@@ -85,6 +91,12 @@ export class DataThread {
           this.#names[message.from + i] = name;
         });
     }
+  }
+
+  async #answer(question: number, topic: string, asked: Uint8Array): Promise<void> {
+    // What fails is no answer: the filter refuses, and whoever failed has said why.
+    const body = await this.#events.onQuestion(topic, asked).catch(() => null);
+    this.tell({ op: 'answer', question, body });
   }
 
   #take(id: number): Waiting | undefined {

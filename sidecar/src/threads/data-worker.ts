@@ -15,6 +15,7 @@ import { memoryShare } from '../io/memory-share.ts';
 import { threadClock } from '../io/thread-clock.ts';
 import { StallMeter } from './stall-meter.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
+import { ThreadQuestions } from './thread-questions.ts';
 import { WorkerRequests } from './worker-requests.ts';
 
 /** The program of a data thread: an engine, and the control thread's requests to it. */
@@ -33,7 +34,9 @@ function runDataWorker(start: WorkerStart): void {
   });
   const vitals = new Float64Array(start.vitalsMemory);
   const memories = start.sharesMemory ? new SharedMemories((wishes) => post({ kind: 'memory', wishes })) : null;
+  const questions = new ThreadQuestions((question, topic, body) => post({ kind: 'question', question, topic, body }));
   const thread = new DataPlaneThread({
+    questions,
     nodeId: start.nodeId,
     kinds: new Map([...runtimeKinds].filter(([name]) => !start.withoutKinds.includes(name))),
     clock: threadClock(start.monotonicOriginMs),
@@ -52,7 +55,7 @@ function runDataWorker(start: WorkerStart): void {
       vitals[1] = stage;
     },
   });
-  const requests = new WorkerRequests(thread, () => refusals.flush(), memories);
+  const requests = new WorkerRequests(thread, () => refusals.flush(), memories, questions);
   const stalls = stallMeter(vitals);
   port.on('message', ({ id, request }: ToWorker) => {
     // A usual edit is prepared in 2 ms; looking closely for a second would cost as much.

@@ -16,6 +16,8 @@ import { LogLines, type LogWriter } from '../records/log-lines.ts';
 import { RefusalBatch } from '../records/refusal-batch.ts';
 import { SeriesRows } from '../records/series-rows.ts';
 import { SeriesSums } from '../records/series-sums.ts';
+import { ThreadQuestions } from './thread-questions.ts';
+import type { QuestionHandler } from '@remora/policy-kit/questions';
 import type { TlsMaterial } from '../tls/tls-material.ts';
 import type { PoolLimits } from '../upstream/pool-limits.ts';
 import type { SpanRecord } from '../records/span-record.ts';
@@ -49,6 +51,8 @@ export class LocalDataPlane implements DataPlane {
   readonly #sums = new SeriesSums();
   readonly #spans = new SpanRings();
   #onRefusal: (refusal: RefusalRecord) => void = () => {};
+  #onQuestion: QuestionHandler = () => Promise.resolve(null);
+  readonly #questions = new ThreadQuestions((id, topic, body) => void this.#ask(id, topic, body));
 
   constructor(options: LocalDataPlaneOptions) {
     const timers = options.timers ?? systemTimers;
@@ -67,6 +71,7 @@ export class LocalDataPlane implements DataPlane {
     if (ring !== null) this.#spans.setSource(0, ring);
     this.#thread = new DataPlaneThread({
       nodeId: options.nodeId,
+      questions: this.#questions,
       kinds: options.kinds,
       clock: options.clock ?? systemClock,
       timers,
@@ -145,6 +150,15 @@ export class LocalDataPlane implements DataPlane {
   }
 
   onWorkerDeath(): void {}
+
+  onQuestion(handler: QuestionHandler): void {
+    this.#onQuestion = handler;
+  }
+
+  async #ask(id: number, topic: string, asked: Uint8Array): Promise<void> {
+    const body = await this.#onQuestion(topic, asked).catch(() => null);
+    this.#questions.answer(id, body);
+  }
 
   readSeries(): readonly SeriesReading[] {
     this.#refusals.flush();

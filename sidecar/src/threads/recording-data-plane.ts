@@ -105,6 +105,8 @@ export class RecordingDataPlane implements DataPlane {
 
   onWorkerDeath(): void {}
 
+  onQuestion(): void {}
+
   readSeries(): readonly SeriesReading[] {
     return this.series;
   }

@@ -14,6 +14,7 @@ import type { SpanRecord } from '../records/span-record.ts';
 import { SpanRing } from '../records/span-ring.ts';
 import { SpanRings } from '../records/span-rings.ts';
 import { FactBooks, type FactUpdate } from '@remora/policy-kit/facts';
+import type { QuestionHandler } from '@remora/policy-kit/questions';
 import type { TlsMaterial } from '../tls/tls-material.ts';
 import { monotonicOriginMs } from '../io/thread-clock.ts';
 
@@ -49,6 +50,7 @@ export class WorkerDataPlane implements DataPlane {
   readonly #joining = new Set<DataThread>();
   #onRefusal: (refusal: RefusalRecord) => void = () => {};
   #onDeath: (worker: number, cause: string) => void = () => {};
+  #onQuestion: QuestionHandler = () => Promise.resolve(null);
   #listeners: readonly ListenerSpec[] = [];
   #current: Candidate | null = null;
   #version: Version | null = null;
@@ -100,6 +102,7 @@ export class WorkerDataPlane implements DataPlane {
           this.#sums.addRefusals(counts);
           for (const record of records) this.#onRefusal(record);
         },
+        onQuestion: (topic, body) => this.#onQuestion(topic, body),
         onMemory: (wishes) => this.#memories.grant(wishes),
         onSeriesReleased: (rows) => this.#sums.fold(id, rows),
         onDeath: (cause) => {
@@ -321,6 +324,10 @@ export class WorkerDataPlane implements DataPlane {
 
   onWorkerDeath(handler: (worker: number, cause: string) => void): void {
     this.#onDeath = handler;
+  }
+
+  onQuestion(handler: QuestionHandler): void {
+    this.#onQuestion = handler;
   }
 
   readSeries(): readonly SeriesReading[] {

@@ -50,6 +50,8 @@ export type WorkerRequest =
   | { readonly op: 'endpoints'; readonly update: EndpointUpdate }
   | { readonly op: 'tls'; readonly material: TlsMaterial }
   | { readonly op: 'facts'; readonly update: FactUpdate }
+  /** To a question of a filter; null: there is none. */
+  | { readonly op: 'answer'; readonly question: number; readonly body: Uint8Array | null }
   | { readonly op: 'explain'; readonly question: RequestQuestion }
   | { readonly op: 'describe' }
   | { readonly op: 'drain'; readonly deadlineMs: number }
@@ -72,6 +74,7 @@ export interface WorkerAnswers {
   readonly endpoints: null;
   readonly tls: null;
   readonly facts: null;
+  readonly answer: null;
   readonly explain: object;
   readonly describe: object;
   readonly drain: number;
@@ -91,6 +94,8 @@ export type FromWorker =
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'failed'; readonly id: number; readonly message: string }
   | { readonly kind: 'refusals'; readonly report: RefusalReport }
+  /** Of a filter to the control thread. */
+  | { readonly kind: 'question'; readonly question: number; readonly topic: string; readonly body: Uint8Array }
   | { readonly kind: 'memory'; readonly wishes: readonly MemoryWish[] }
   /** Rows from `from` on have these names. */
   | { readonly kind: 'series'; readonly from: number; readonly names: readonly SeriesName[] }

@@ -2,6 +2,7 @@ import type { DataPlaneThread } from './data-plane-thread.ts';
 import { explainRequest } from '../pipeline/explain-request.ts';
 import { unpackResources, type ResourcePack } from '../generation/resource-pack.ts';
 import type { SharedMemories } from '../generation/shared-memories.ts';
+import type { ThreadQuestions } from './thread-questions.ts';
 import { KeptParts, SnapshotParts } from './kept-parts.ts';
 import type { CandidateParts, WorkerAnswers, WorkerRequest } from './worker-messages.ts';
 
@@ -12,10 +13,12 @@ export class WorkerRequests {
   readonly #thread: DataPlaneThread;
   readonly #flush: () => void;
   readonly #memories: SharedMemories | null;
+  readonly #questions: ThreadQuestions;
   readonly #kept = new KeptParts();
 
-  constructor(thread: DataPlaneThread, flush: () => void, memories: SharedMemories | null) {
+  constructor(thread: DataPlaneThread, flush: () => void, memories: SharedMemories | null, questions: ThreadQuestions) {
     this.#thread = thread;
+    this.#questions = questions;
     this.#flush = flush;
     this.#memories = memories;
   }
@@ -47,6 +50,9 @@ export class WorkerRequests {
         return null;
       case 'facts':
         thread.useFacts(request.update);
+        return null;
+      case 'answer':
+        this.#questions.answer(request.question, request.body);
         return null;
       case 'explain':
         return explainRequest(thread.engine.generation, request.question);
