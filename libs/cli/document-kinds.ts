@@ -16,6 +16,8 @@ export const documentKinds: readonly DocumentKind[] = [
   { kind: 'Gateway', plural: 'gateways' },
   { kind: 'Route', plural: 'routes' },
   { kind: 'Policy', plural: 'policies' },
+  { kind: 'Consumer', plural: 'consumers' },
+  { kind: 'Plan', plural: 'plans' },
 ];
 
 /** `Policy`, `policy`, `policies` → the kind. */

@@ -7,6 +7,8 @@ import type { Violation } from '@remora/core/violation';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { z } from 'zod';
 import { canonicalForm, meaningOf } from './canonical-form.ts';
+import { consumerSchema } from './consumer-schema.ts';
+import type { ConsumerDocument } from './consumer-schema.ts';
 import { documentKey, documentKinds, isDocumentKind, reservedDocumentKinds } from './document-key.ts';
 import type { DocumentKey, DocumentKind } from './document-key.ts';
 import { documentLimits } from './document-limits.ts';
@@ -17,6 +19,8 @@ import type { LoadedDocument } from './load-documents.ts';
 import type { RegexCheck } from './match-schema.ts';
 import { meshSchema } from './mesh-schema.ts';
 import type { MeshDocument } from './mesh-schema.ts';
+import { planSchema } from './plan-schema.ts';
+import type { PlanDocument } from './plan-schema.ts';
 import { createPolicySchema } from './policy-schema.ts';
 import type { PolicyDocument } from './policy-schema.ts';
 import { hidePrototypeNames, showPrototypeNames } from './prototype-names.ts';
@@ -26,7 +30,7 @@ import { serviceSchema } from './service-schema.ts';
 import type { ServiceDocument } from './service-schema.ts';
 import { inspectValue } from './value-inspection.ts';
 
-export type MeshModelDocument = MeshDocument | ServiceDocument | GatewayDocument | RouteDocument | PolicyDocument;
+export type MeshModelDocument = MeshDocument | ServiceDocument | GatewayDocument | RouteDocument | PolicyDocument | ConsumerDocument | PlanDocument;
 
 /** A document that is right by itself. */
 export interface ValidDocument {
@@ -77,6 +81,8 @@ export function createModel(options: ModelOptions): Model {
     Gateway: gatewaySchema,
     Route: createRouteSchema(options.checkRegex),
     Policy: createPolicySchema(options.kinds),
+    Consumer: consumerSchema,
+    Plan: planSchema,
   };
   const known = new WeakMap<object, ValidationResult>();
   const validateDocument = (value: Json): ValidationResult => {
@@ -123,6 +129,7 @@ function unknownKind(kind: Json | undefined): Violation {
   const expected = `one of ${documentKinds.join(', ')}`;
   if (kind === undefined) return { pointer: '/kind', code: 'missing-field', message: 'is missing', expected };
   if (typeof kind !== 'string') return { pointer: '/kind', code: 'wrong-type', message: 'is not a text', expected };
+  if (kind === 'Secret') return { pointer: '/kind', code: 'not-available', message: 'a Secret is no document: its value is in no revision. `remora secret set NAME` writes it, documents refer to it by name', expected };
   if (reservedDocumentKinds.includes(kind)) return { pointer: '/kind', code: 'not-available', message: `${kind} is not available in this build`, expected };
   const suggestion = suggest(kind, [...documentKinds, ...reservedDocumentKinds]);
   return { pointer: '/kind', code: 'unknown-kind', message: `there is no kind ${JSON.stringify(kind.slice(0, 60))}`, expected, ...(suggestion === undefined ? {} : { suggestion }) };

@@ -80,6 +80,7 @@ export function createPolicySchema(kinds: ReadonlyMap<string, AuthoringKind>): z
     if (policy.from !== undefined) checkFrom(policy.from, policy.target, [...written, ...bounded], kinds, context);
   }, acrossFields('target', 'from', 'bounds')).superRefine((policy, context) => {
     if (policy.target.route !== undefined) checkRouteFields(policy, kinds, context);
+    if (policy.target.gateway !== undefined || policy.target.gateways !== undefined) checkOwners(policy, kinds, context);
   }, acrossFields('target'));
 }
 
@@ -91,6 +92,13 @@ function checkRouteFields(policy: PolicyDocument, kinds: ReadonlyMap<string, Aut
     for (const field of kinds.get(name)?.listenerOnly ?? []) {
       if (Object.hasOwn(section, field)) issue(context, 'not-available', `${field} holds for a whole ${policy.target.gateway === undefined ? 'port' : 'listener'}, before a Route is known`, 'a policy whose target is the service or gateway', [name, field]);
     }
+  }
+}
+
+/** What Gateways do not have. */
+function checkOwners(policy: PolicyDocument, kinds: ReadonlyMap<string, AuthoringKind>, context: z.RefinementCtx): void {
+  for (const name of sectionsOf(policy)) {
+    if (kinds.get(name)?.owners === 'services') issue(context, 'never-applies', `${name} holds for Services; the clients of a Gateway are not of the mesh`, 'a policy whose target is a service', [name]);
   }
 }
 

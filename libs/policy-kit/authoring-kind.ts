@@ -19,8 +19,17 @@ export interface AuthoringKind {
    * target has nothing but such ports is refused.
    */
   readonly tcp?: boolean;
+  /**
+   * `services`: it holds for Services alone. Gateways do not inherit it, and a policy whose target is one is refused where it sets it. Absent: for both.
+   */
+  readonly owners?: 'services';
   /** Enforced with its defaults even where no policy sets it. */
   readonly always: boolean;
+  /**
+   * Kinds of the same side that bring this one along: where one of them is in effect it is too, with its defaults where no policy sets it. In shadow
+   * unless told otherwise where all of them are.
+   */
+  readonly impliedBy?: readonly string[];
   /** Whether `enforcement: shadow` is accepted: every kind that can refuse or change a request. */
   readonly shadow: boolean;
   /** Highest format of its message that `compile` can write. */
@@ -38,9 +47,32 @@ export interface AuthoringKind {
   readonly entryDefaults?: Readonly<Record<string, JsonObject>>;
   /** One sentence of why an effective section contradicts itself; pointers into the section. */
   check?(effective: JsonObject): Violation[];
-  /** Pure and total on what `schema` and `check` accept. Units normalised, maps sorted. */
-  compile(effective: JsonObject): CompiledSection;
+  /** The same over what stands beside it, for kinds with `impliedBy`. */
+  checkAmong?(effective: JsonObject, beside: BesideSection): Violation[];
+  /** Whether the sidecar does the same without the section: then it does not travel. */
+  isUsual?(effective: JsonObject): boolean;
+  /**
+   * Whether its sidecars must know the API's clients: names, groups, plans and identities (true), and beside them what proves them in these ways. What no
+   * effective kind asks for is not sent.
+   */
+  readonly consumers?: true | readonly ConsumerProof[];
+  /** Names of the Secrets that these settings refer to: their values go to the sidecars that enforce them, and to no others. */
+  secrets?(effective: JsonObject): readonly string[];
+  /** Pure and total on what `schema` and `check` accept. Units normalised, maps sorted. `inEffect`: as in `BesideSection`. */
+  compile(effective: JsonObject, inEffect?: readonly string[]): CompiledSection;
 }
+
+/** What stands beside a section at its place. */
+export interface BesideSection {
+  /** Those of `impliedBy` that are in effect, sorted; those in shadow only where the section itself is in shadow. */
+  readonly inEffect: readonly string[];
+  /** Some policy sets the section for one service, gateway or Route: its author meant this place. */
+  readonly narrow: boolean;
+}
+
+/** What proves consumers. */
+export const consumerProofs = ['apiKey', 'basic', 'hmac', 'jwt', 'certificate'] as const;
+export type ConsumerProof = (typeof consumerProofs)[number];
 
 export interface CompiledSection {
   /** Lowest format that can read the bytes. */

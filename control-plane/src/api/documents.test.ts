@@ -89,7 +89,18 @@ describe('documents', () => {
     await api.apply(service('orders'));
     expect((await api.call('GET', '/v1/services/ordres')).body).toMatchObject({ suggestion: 'orders' });
     expect((await api.call('GET', '/v1/secrets/x')).body).toMatchObject({ code: 'not-available', status: 501 });
-    expect((await api.call('PUT', '/v1/plans/gold', { body: 'kind: Plan\nname: gold\n' })).body).toMatchObject({ code: 'not-available' });
+    expect((await api.call('PUT', '/v1/plans/gold', { body: 'kind: Canary\nname: gold\n' })).body).toMatchObject({ violations: [{ code: 'not-available' }] });
+  });
+
+  test('consumers and plans: a plan that is named stays, identities belong to one consumer, and a prune never takes consumers', async () => {
+    const identity = '{issuer: "https://kc.example/realms/shop", claim: azp, value: app}';
+    await api.apply(`kind: Plan\nname: gold\nlimits: {m: {requests: 5, per: 1m}}\n---\nkind: Consumer\nname: app\nplan: gold\nidentities: [${identity}]\n---\nkind: Consumer\nname: other\n`, '?owner=clients');
+    expect((await api.call('DELETE', '/v1/plans/gold')).body).toMatchObject({ code: 'referred', referrers: [{ from: 'Consumer/app', pointer: '/plan', to: 'Plan/gold' }] });
+    expect((await api.call('PUT', '/v1/consumers/other', { body: `kind: Consumer\nname: other\nplan: glod\nidentities: [${identity}]\n` })).body).toMatchObject({
+      violations: [{ pointer: '/identities/0', code: 'identity-taken' }, { pointer: '/plan', code: 'unknown-plan', suggestion: 'gold' }],
+    });
+    await api.apply('kind: Plan\nname: gold\n', '?prune=clients');
+    expect((await api.call('GET', '/v1/consumers')).body).toMatchObject({ total: 2 });
   });
 
   test('a document that others name is not deleted; all referrers are listed', async () => {

@@ -22,6 +22,8 @@ export function* affectedSubjects(before: DocumentState, after: DocumentState, c
     const kind = key.slice(0, slash);
     const name = key.slice(slash + 1);
     if (kind === 'Mesh') return 'all';
+    // They travel beside snapshots.
+    if (kind === 'Consumer' || kind === 'Plan') continue;
     for (const state of [before, after]) {
       if (kind === 'Service') addService(state, name, affected);
       else if (kind === 'Gateway') affected.add(`gateway/${name}`);

@@ -1,6 +1,8 @@
 import { suggest } from '@remora/core/suggest';
 import type { SubjectKey } from '@remora/core/subject';
 import type { Violation } from '@remora/core/violation';
+import { identityKey } from '@remora/model/consumer-schema';
+import type { ConsumerDocument } from '@remora/model/consumer-schema';
 import type { PolicyDocument } from '@remora/model/policy-schema';
 import type { RouteDocument } from '@remora/model/route-schema';
 import type { ServiceDocument } from '@remora/model/service-schema';
@@ -14,6 +16,7 @@ export class ReferenceCheck {
   readonly #state: DocumentState;
   /** Documents that are being written and cannot be read: naming them is no mistake. */
   readonly #excused: ReadonlySet<DocumentKey>;
+  #owners: ReadonlyMap<string, readonly string[]> | null = null;
 
   constructor(state: DocumentState, excused: ReadonlySet<DocumentKey>) {
     this.#state = state;
@@ -28,6 +31,7 @@ export class ReferenceCheck {
     const [service, route, policy] = [this.#state.services.get(name), this.#state.routeByName.get(name), this.#state.policies.record(name)];
     if (kind === 'Service' && service) return this.#service(service);
     if (kind === 'Route' && route) return this.#route(route);
+    if (kind === 'Consumer') return this.#consumer(this.#state.consumers.get(name));
     return kind === 'Policy' && policy ? this.#policy(policy.policy) : [];
   }
 
@@ -59,6 +63,32 @@ export class ReferenceCheck {
     const names = Object.keys(this.#state.services.get(service)?.ports ?? {});
     if (names.length < 2 || names.includes('http') || this.#excused.has(`Service/${service}`)) return [];
     return [{ document, pointer: `${at}/port`, code: 'ambiguous-port', message: `Service/${service} has several ports and none is named http`, expected: `one of ${names.join(', ')}` }];
+  }
+
+  #consumer(consumer: ConsumerDocument | undefined): Violation[] {
+    if (consumer === undefined) return [];
+    const document = `Consumer/${consumer.name}`;
+    const found = consumer.plan === undefined || this.#state.plans.has(consumer.plan) || this.#excused.has(`Plan/${consumer.plan}`) ? [] : [unknown(document, '/plan', 'plan', consumer.plan, this.#state.plans.keys())];
+    for (const [i, identity] of (consumer.identities ?? []).entries()) {
+      const other = this.#identities().get(identityKey(identity))?.find((name) => name !== consumer.name);
+      if (other !== undefined) found.push({ document, pointer: `/identities/${i}`, code: 'identity-taken', message: `Consumer/${other} has this identity: a token can be of one consumer only` });
+    }
+    return found;
+  }
+
+  /** Names of the consumers by what they are known by. */
+  #identities(): ReadonlyMap<string, readonly string[]> {
+    if (this.#owners !== null) return this.#owners;
+    const owners = new Map<string, string[]>();
+    for (const { name, identities } of this.#state.consumers.values()) {
+      for (const identity of identities ?? []) {
+        const key = identityKey(identity);
+        const names = owners.get(key);
+        if (names === undefined) owners.set(key, [name]);
+        else names.push(name);
+      }
+    }
+    return this.#owners = owners;
   }
 
   #policy(policy: PolicyDocument): Violation[] {

@@ -79,6 +79,8 @@ function takesNamesAway(before: DocumentState, state: DocumentState, key: Docume
       const [old, next] = [before.routeByName.get(name), state.routeByName.get(name)];
       return old !== undefined && (next === undefined || ownerOf(old) !== ownerOf(next) || isTcpRoute(before, old) !== isTcpRoute(state, next));
     }
+    case 'Plan':
+      return before.plans.has(name) && !state.plans.has(name);
     default:
       return false;
   }
@@ -98,6 +100,7 @@ function allKeys(state: DocumentState): DocumentKey[] {
     ...[...state.services.keys()].map((name): DocumentKey => `Service/${name}`),
     ...[...state.routeByName.keys()].map((name): DocumentKey => `Route/${name}`),
     ...[...state.policies.records()].map(({ policy }): DocumentKey => `Policy/${policy.name}`),
+    ...[...state.consumers.keys()].map((name): DocumentKey => `Consumer/${name}`),
   ];
 }
 

@@ -1,9 +1,11 @@
 import type { Steps } from '@remora/core/steps';
 import { subjectKey } from '@remora/core/subject';
 import type { SubjectKey } from '@remora/core/subject';
+import type { ConsumerDocument } from '@remora/model/consumer-schema';
 import type { GatewayDocument } from '@remora/model/gateway-schema';
 import type { MeshDocument } from '@remora/model/mesh-schema';
 import type { MeshModelDocument } from '@remora/model/model';
+import type { PlanDocument } from '@remora/model/plan-schema';
 import type { PolicyDocument } from '@remora/model/policy-schema';
 import type { RouteDocument } from '@remora/model/route-schema';
 import type { ServiceDocument } from '@remora/model/service-schema';
@@ -21,6 +23,8 @@ export interface DocumentState {
   /** By owner, sorted by name. */
   readonly routes: ReadonlyMap<SubjectKey, readonly RouteDocument[]>;
   readonly policies: PolicyIndex;
+  readonly consumers: ReadonlyMap<string, ConsumerDocument>;
+  readonly plans: ReadonlyMap<string, PlanDocument>;
   /** Services that a subject may call, sorted. */
   readonly destinations: ReadonlyMap<SubjectKey, readonly string[]>;
   /** Who may call a service: the inverse. */
@@ -30,7 +34,7 @@ export interface DocumentState {
 export function emptyState(kinds: ReadonlyMap<string, AuthoringKind>): DocumentState {
   return {
     mesh: null, services: new Map(), gateways: new Map(), routeByName: new Map(), routes: new Map(),
-    policies: PolicyIndex.empty(kinds), destinations: new Map(), callers: new Map(),
+    policies: PolicyIndex.empty(kinds), consumers: new Map(), plans: new Map(), destinations: new Map(), callers: new Map(),
   };
 }
 
@@ -64,6 +68,8 @@ class StateBuilder {
   readonly #gateways: Map<string, GatewayDocument>;
   #routeByName: Map<string, RouteDocument> | null = null;
   readonly #policies = new Map<string, PolicyDocument | undefined>();
+  #consumers: Map<string, ConsumerDocument> | null = null;
+  #plans: Map<string, PlanDocument> | null = null;
   /** Owners whose Routes change: names that go, documents that come. */
   readonly #routeChanges = new Map<SubjectKey, { readonly gone: Set<string>; readonly come: RouteDocument[] }>();
   readonly #touched = new Set<SubjectKey>();
@@ -93,6 +99,12 @@ class StateBuilder {
       case 'Route':
         this.#changeRoute(name, document as RouteDocument | undefined);
         break;
+      case 'Consumer':
+        replace(this.#consumers ??= new Map(this.#before.consumers), name, document as ConsumerDocument | undefined);
+        break;
+      case 'Plan':
+        replace(this.#plans ??= new Map(this.#before.plans), name, document as PlanDocument | undefined);
+        break;
       default:
         this.#policies.set(name, document as PolicyDocument | undefined);
     }
@@ -119,7 +131,8 @@ class StateBuilder {
     const { destinations, callers } = this.#finishCalls(routes);
     return {
       mesh: this.#mesh, services: this.#services, gateways: this.#gateways, routeByName: this.#routeByName ?? this.#before.routeByName,
-      routes, policies: this.#before.policies.change(this.#policies), destinations, callers,
+      routes, policies: this.#before.policies.change(this.#policies),
+      consumers: this.#consumers ?? this.#before.consumers, plans: this.#plans ?? this.#before.plans, destinations, callers,
     };
   }
 

@@ -37,6 +37,9 @@ export function referencesOf(from: DocumentKey, document: JsonObject): Reference
       place('', { service: document['service'] ?? null, gateway: document['gateway'] ?? null });
       asList(document['to']).forEach((target, at) => add(`/to/${at}/service`, 'Service', asMap(target)['service']));
       break;
+    case 'Consumer':
+      add('/plan', 'Plan', document['plan']);
+      break;
     case 'Policy':
       place('/target', document['target']);
       place('/from', document['from']);

@@ -20,8 +20,8 @@ const kinds = [
   { plural: 'policies', kind: 'Policy', built: true },
   { plural: 'mesh', kind: 'Mesh', built: true },
   { plural: 'secrets', kind: 'Secret', built: false },
-  { plural: 'consumers', kind: 'Consumer', built: false },
-  { plural: 'plans', kind: 'Plan', built: false },
+  { plural: 'consumers', kind: 'Consumer', built: true },
+  { plural: 'plans', kind: 'Plan', built: true },
 ] as const;
 
 type Kind = (typeof kinds)[number];
