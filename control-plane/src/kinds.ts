@@ -2,7 +2,9 @@ import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import type { WireKind } from '@remora/policy-kit/runtime-kind';
 import { accessLogAuthoring } from '@remora/policy-access-log/compile';
 import { accessLogWire } from '@remora/policy-access-log/wire';
+import { authenticationAuthoring } from '@remora/policy-authentication/compile';
 import { corsAuthoring } from '@remora/policy-cors/compile';
+import { authenticationWire } from '@remora/policy-authentication/wire';
 import { corsWire } from '@remora/policy-cors/wire';
 import { errorResponseAuthoring } from '@remora/policy-error-response/compile';
 import { errorResponseWire } from '@remora/policy-error-response/wire';
@@ -32,6 +34,7 @@ export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
   errorResponseAuthoring,
   faultAuthoring,
   ipAccessAuthoring,
+  authenticationAuthoring,
   rateLimitAuthoring,
   requestIdAuthoring,
   requestLimitsAuthoring,
@@ -50,6 +53,7 @@ export const wireKinds: ReadonlyMap<string, WireKind<unknown>> = byName<WireKind
   ipAccessWire,
   rateLimitWire,
   requestIdWire,
+  authenticationWire,
   requestLimitsWire,
   retryWire,
   securityHeadersWire,

@@ -168,6 +168,8 @@ export class Exchange {
   identity: RequestIdentity | null = null;
   /** Client address after trusted proxies were considered. */
   clientAddress = '';
+  /** The same with what policies in shadow found, which only policies in shadow see; null where none found anything. */
+  shadowIdentity: RequestIdentity | null = null;
   /** Monotonic milliseconds. */
   startedAt = 0;
   /** Unix milliseconds. */

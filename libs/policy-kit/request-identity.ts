@@ -75,6 +75,29 @@ export class RequestIdentity {
   challenge(value: string): void {
     (this.challenges ??= []).push(value);
   }
+
+  /** The same, to be written without this one changing. */
+  copy(): RequestIdentity {
+    const made = new RequestIdentity();
+    made.add(this);
+    return made;
+  }
+
+  /** Takes over what the other knows and this one does not. */
+  add(other: RequestIdentity): void {
+    if (this.proved === 0) {
+      this.subject = other.subject;
+      this.issuer = other.issuer;
+    }
+    this.looked |= other.looked;
+    this.proved |= other.proved;
+    if (other.failure !== null && other.failedKind !== '') this.fails(other.failedKind, other.failure);
+    this.consumer ??= other.consumer;
+    this.claims ??= other.claims;
+    this.scopes = this.scopes.length === 0 ? other.scopes : [...new Set([...this.scopes, ...other.scopes])];
+    if (other.challenges !== null) this.challenges = [...new Set([...this.challenges ?? [], ...other.challenges])];
+    this.invitation ??= other.invitation;
+  }
 }
 
 /** The bit of a kind in `looked` and `proved`. */

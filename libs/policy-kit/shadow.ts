@@ -1,6 +1,7 @@
 import { reasons } from '@remora/errors/reason';
 import type { Head } from '@remora/http/head';
 import type { Answer, EdgeFilter, Exchange } from './exchange.ts';
+import type { RequestIdentity } from './request-identity.ts';
 
 /**
  * `enforcement: shadow`: the filter decides as usual, `record` hears what it would have refused, and the request and
@@ -27,16 +28,28 @@ function decide(filter: EdgeFilter, x: Exchange): Answer | null {
   if (!filter.request) return null;
   const restore = keepUntouched(x);
   x.head = x.head.fork();
+  const enforced = x.identity;
+  x.identity = shadowView(x);
   try {
     const verdict = filter.request(x);
     return verdict === null || typeof verdict === 'symbol' ? null : verdict;
   } catch (error) {
     return failed(filter.kind, error);
   } finally {
+    x.shadowIdentity = x.identity;
+    x.identity = enforced;
     restore();
     // Whatever the filter has still under way refers to the token it saw: from here on it is stale.
     x.token += 1;
   }
+}
+
+/** Who the request is from if what is in shadow were enforced too: what a kind finds in shadow lets nobody in and is no consumer of anybody who counts. */
+function shadowView({ identity, shadowIdentity }: Exchange): RequestIdentity | null {
+  if (identity === null) return shadowIdentity;
+  const view = identity.copy();
+  if (shadowIdentity !== null) view.add(shadowIdentity);
+  return view;
 }
 
 function watchResponse(filter: EdgeFilter, x: Exchange, head: Head): void {

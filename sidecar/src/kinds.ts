@@ -1,5 +1,6 @@
 import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { accessLogRuntime } from '@remora/policy-access-log/filter';
+import { authenticationRuntime } from '@remora/policy-authentication/filter';
 import { corsRuntime } from '@remora/policy-cors/filter';
 import { errorResponseRuntime } from '@remora/policy-error-response/filter';
 import { faultRuntime } from '@remora/policy-fault/filter';
@@ -17,6 +18,7 @@ export const runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>> = new Map([
   register(accessLogRuntime),
   register(corsRuntime),
   register(errorResponseRuntime),
+  register(authenticationRuntime),
   register(faultRuntime),
   register(ipAccessRuntime),
   register(rateLimitRuntime),

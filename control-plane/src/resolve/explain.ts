@@ -11,6 +11,7 @@ import type { Spot } from './place-policies.ts';
 import { describeTarget, rankOf } from './policy-index.ts';
 import type { KindSide, PolicyRecord } from './policy-index.ts';
 import type { Resolver } from './resolver.ts';
+import { implyingAmong } from './section.ts';
 import type { MergedSection } from './section.ts';
 import type { ActiveBound } from './bounds.ts';
 import type { ResolvedSettings, SettingsResolver } from './settings-resolver.ts';
@@ -49,8 +50,8 @@ class StateResolver implements Resolver {
     return sides.flatMap((side) => {
       const resolved = this.#settings.resolve(this.#state, side, spotOf(place, side));
       return this.#kinds
-        .filter((kind) => kind.side === side)
-        .map((kind) => ({ kind, section: this.#settings.section(kind, resolved.policies) }))
+        .filter((kind) => kind.side === side && !(kind.owners === 'services' && place.owner.kind === 'gateway'))
+        .map((kind) => ({ kind, section: this.#settings.section(kind, resolved.policies, implyingAmong(kind, resolved.sections)) }))
         .filter(({ section }) => section.present)
         .flatMap(({ kind, section }) => this.#provenance(section, resolved.bounds, kind, place))
         .filter(({ pointer }) => field === undefined || field === '' || pointer === field || pointer.startsWith(`${field}/`) || field.startsWith(`${pointer}/`));
@@ -58,9 +59,9 @@ class StateResolver implements Resolver {
   }
 
   #provenance(section: MergedSection, bounds: readonly ActiveBound[], kind: AuthoringKind, place: Place): FieldProvenance[] {
+    const notes = [impliedNote(kind, section), kind.tcp === true ? '' : this.#tcpNote(place)].filter((note) => note !== '');
     const fields = provenanceOf(section, bounds);
-    const note = kind.tcp === true ? '' : this.#tcpNote(place);
-    return note === '' ? fields : fields.map((field) => ({ ...field, why: `${field.why} ${note}` }));
+    return notes.length === 0 ? fields : fields.map((field) => ({ ...field, why: [field.why, ...notes].join(' ') }));
   }
 
   /** What is inherited and does not hold for connections is ignored where there are only those. */
@@ -88,6 +89,15 @@ class StateResolver implements Resolver {
   }
 }
 
+/** Why a kind is there that no policy need set, or is there and has nothing to do. */
+function impliedNote({ name, impliedBy }: AuthoringKind, { implying, inEffect, shadow }: MergedSection): string {
+  if (impliedBy === undefined) return '';
+  if (implying.length === 0) return `${name} has nothing to decide over here: none of ${impliedBy.join(', ')} is in effect.`;
+  const kinds = implying.map(({ kind }) => kind).join(', ');
+  if (inEffect.length === 0) return `${name} has nothing to decide over here: ${kinds} is in shadow, and it is not.`;
+  return `${name} is in effect here because of ${kinds}${shadow ? ', and in shadow' : ''}.`;
+}
+
 /** With a caller its own settings; the provider side is the same for all callers. */
 const sides: readonly KindSide[] = ['provider', 'caller'];
 
@@ -100,6 +110,7 @@ function provenanceOf(section: MergedSection, bounds: readonly ActiveBound[]): F
   const base = `/${section.kind}`;
   const fields: FieldProvenance[] = [];
   if (section.enabled !== null) fields.push(provenance(`${base}/enabled`, section.enabled, bounds));
+  if (section.enforcement === null && section.shadow) fields.push(provenance(`${base}/enforcement`, { kind: 'leaf', value: 'shadow', by: null, lost: [] }, bounds));
   if (section.enforcement !== null) fields.push(provenance(`${base}/enforcement`, section.enforcement, bounds));
   for (const { pointer, leaf } of leavesOf(section.tree, base)) fields.push(provenance(pointer, leaf, bounds));
   return fields;

@@ -2,20 +2,25 @@ import type { Json, JsonObject } from '@remora/core/canonical-json';
 import type { Violation } from '@remora/core/violation';
 import { issueViolations } from '@remora/model/issue-violations';
 import { sectionOf } from '@remora/model/policy-schema';
-import type { AuthoringKind, CompiledSection } from '@remora/policy-kit/authoring-kind';
+import type { AuthoringKind, BesideSection, CompiledSection } from '@remora/policy-kit/authoring-kind';
 import { shapeOf } from '@remora/model/schema-shape';
 import { fillDefaults, leavesOf, mergeLayers, valueOf } from './merge.ts';
 import type { LayerInput, MergedLeaf, MergedMap } from './merge.ts';
-import type { PolicyRecord } from './policy-index.ts';
+import { rankOf } from './policy-index.ts';
+import type { PolicyRecord, TargetRank } from './policy-index.ts';
 
 /** The section of one kind after merging the policies of one place. Immutable, shared by all places with the same policies. */
 export interface MergedSection {
   readonly kind: string;
-  /** Some level sets it, or it is always there. */
+  /** Some level sets it, it is always there, or others bring it along. */
   readonly present: boolean;
   /** Present and not switched off. */
   readonly on: boolean;
   readonly shadow: boolean;
+  /** Kinds that bring it along here. */
+  readonly implying: readonly ImplyingKind[];
+  /** Those of them that count for it, sorted: all where it is in shadow itself, else those that are enforced. */
+  readonly inEffect: readonly string[];
   /** `enabled` and `enforcement` as set, for provenance. */
   readonly enabled: MergedLeaf<PolicyRecord> | null;
   readonly enforcement: MergedLeaf<PolicyRecord> | null;
@@ -26,7 +31,21 @@ export interface MergedSection {
   readonly violations: readonly Violation[];
 }
 
-export function mergeSection(kind: AuthoringKind, policies: readonly PolicyRecord[]): MergedSection {
+/** A kind in effect that brings others along. */
+export interface ImplyingKind {
+  readonly kind: string;
+  readonly shadow: boolean;
+}
+
+/** Those of `kind.impliedBy` that are among the sections of a place. */
+export function implyingAmong(kind: AuthoringKind, sections: ReadonlyMap<string, MergedSection>): readonly ImplyingKind[] {
+  return (kind.impliedBy ?? []).flatMap((name) => {
+    const section = sections.get(name);
+    return section?.on === true ? [{ kind: name, shadow: section.shadow }] : [];
+  });
+}
+
+export function mergeSection(kind: AuthoringKind, policies: readonly PolicyRecord[], implying: readonly ImplyingKind[] = []): MergedSection {
   const layers: LayerInput<PolicyRecord>[] = [];
   let enabled: MergedLeaf<PolicyRecord> | null = null;
   let enforcement: MergedLeaf<PolicyRecord> | null = null;
@@ -37,25 +56,30 @@ export function mergeSection(kind: AuthoringKind, policies: readonly PolicyRecor
     if (value['enabled'] !== undefined) enabled = over(enabled, value['enabled'], record);
     if (value['enforcement'] !== undefined) enforcement = over(enforcement, value['enforcement'], record);
   }
-  const present = layers.length > 0 || kind.always;
+  const present = layers.length > 0 || kind.always || implying.length > 0;
   const on = present && enabled?.value !== false;
   const tree = fillDefaults(kind.schema, mergeLayers(kind.schema, layers), kind.defaults, kind.entryDefaults ?? {});
   const value = valueOf(tree) as JsonObject;
+  const shadow = enforcement === null ? implying.length > 0 && implying.every((one) => one.shadow) : enforcement.value === 'shadow';
+  const inEffect = implying.filter((one) => shadow || !one.shadow).map((one) => one.kind).sort();
+  const narrow = layers.some(({ layer }) => !wideRanks.has(rankOf(layer.policy.target)));
   return Object.freeze({
-    kind: kind.name, present, on, shadow: enforcement?.value === 'shadow', enabled, enforcement, tree, value,
-    violations: on ? problemsOf(kind, value) : [],
+    kind: kind.name, present, on, shadow, implying, inEffect, enabled, enforcement, tree, value,
+    violations: on ? problemsOf(kind, value, { inEffect, narrow }) : [],
   });
 }
+
+const wideRanks: ReadonlySet<TargetRank> = new Set(['everything', 'allServices', 'labelledServices', 'allGateways'] as const);
 
 function over(below: MergedLeaf<PolicyRecord> | null, value: Json, layer: PolicyRecord): MergedLeaf<PolicyRecord> {
   return { kind: 'leaf', value, by: layer, lost: below === null ? [] : [{ layer: below.by, value: below.value }, ...below.lost] };
 }
 
 /** Required fields of the merged whole, and what the kind itself has against it. */
-function problemsOf(kind: AuthoringKind, value: JsonObject): readonly Violation[] {
+function problemsOf(kind: AuthoringKind, value: JsonObject, beside: BesideSection): readonly Violation[] {
   const parsed = kind.schema.safeParse(value, { reportInput: true });
   if (!parsed.success) return issueViolations(kind.schema, parsed.error.issues);
-  return kind.check?.(value) ?? [];
+  return [...kind.check?.(value) ?? [], ...kind.checkAmong?.(value, beside) ?? []];
 }
 
 export interface SectionOrigin {
@@ -104,6 +128,6 @@ export interface BuiltSection extends CompiledSection {
 }
 
 export function buildSection(kind: AuthoringKind, section: MergedSection): BuiltSection {
-  const { minFormat, body } = kind.compile(section.value);
+  const { minFormat, body } = kind.compile(section.value, section.inEffect);
   return Object.freeze({ kind: kind.name, minFormat, body, shadow: section.shadow, origins: originsOf(kind, section) });
 }

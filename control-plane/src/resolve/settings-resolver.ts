@@ -10,8 +10,8 @@ import type { Spot } from './place-policies.ts';
 import type { DocumentState } from './document-state.ts';
 import type { KindSide, PolicyRecord } from './policy-index.ts';
 import { describeTarget } from './policy-index.ts';
-import { mergeSection } from './section.ts';
-import type { MergedSection } from './section.ts';
+import { implyingAmong, mergeSection } from './section.ts';
+import type { ImplyingKind, MergedSection } from './section.ts';
 
 /** What the policies of one spot amount to. Shared by all spots with the same policies and exceptions. */
 export interface ResolvedSettings {
@@ -20,7 +20,7 @@ export interface ResolvedSettings {
   readonly side: KindSide;
   readonly policies: readonly PolicyRecord[];
   readonly bounds: readonly ActiveBound[];
-  /** Sections that are on, by kind, in the order of kinds. */
+  /** Sections that are on, by kind, in the order of kinds; those that others bring along last. */
   readonly sections: ReadonlyMap<string, MergedSection>;
   /** Conflicts, contradictions, broken bounds; without the place. */
   readonly violations: readonly Violation[];
@@ -58,13 +58,14 @@ export class SettingsResolver {
     return made;
   }
 
-  /** One kind over some policies, weak to strong. */
-  section(kind: AuthoringKind, policies: readonly PolicyRecord[]): MergedSection {
+  /** One kind over some policies, weak to strong, with what brings it along. */
+  section(kind: AuthoringKind, policies: readonly PolicyRecord[], implying: readonly ImplyingKind[] = []): MergedSection {
     const having = policies.filter((record) => sectionOf(record.policy, kind.name) !== undefined);
-    const key = `${kind.name}:${having.map(({ id }) => id).join(',')}`;
+    const along = implying.map((one) => `${one.shadow ? '~' : '+'}${one.kind}`).join('');
+    const key = `${kind.name}:${having.map(({ id }) => id).join(',')}${along}`;
     const known = this.#sections.get(key);
     if (known) return known;
-    const made = mergeSection(kind, having);
+    const made = mergeSection(kind, having, implying);
     this.#sections.put(key, made);
     return made;
   }
@@ -78,9 +79,11 @@ export class SettingsResolver {
   #make(key: string, side: KindSide, policies: readonly PolicyRecord[], bounds: readonly ActiveBound[]): ResolvedSettings {
     const sections = new Map<string, MergedSection>();
     const violations: Violation[] = [];
-    for (const kind of this.#kinds.values()) {
-      if (kind.side !== side) continue;
-      const section = this.section(kind, policies);
+    const kinds = [...this.#kinds.values()].filter((kind) => kind.side === side);
+    const alone = kinds.filter((kind) => kind.impliedBy === undefined);
+    const alongside = kinds.filter((kind) => kind.impliedBy !== undefined);
+    for (const kind of [...alone, ...alongside]) {
+      const section = this.section(kind, policies, implyingAmong(kind, sections));
       if (section.on) sections.set(kind.name, section);
       violations.push(...conflictsOf(kind, policies), ...contradictionsOf(section), ...this.#breaches(kind, section, policies, bounds));
     }
@@ -92,7 +95,7 @@ export class SettingsResolver {
     return bounds
       .filter(({ bound }) => bound.field === prefix || bound.field.startsWith(`${prefix}/`))
       .flatMap((active) => {
-        const upTo = this.section(kind, policies.filter(({ strength }) => strength <= active.record.strength));
+        const upTo = this.section(kind, policies.filter(({ strength }) => strength <= active.record.strength), section.implying);
         return boundBreaches(kind, active, section, upTo).map(({ pointer, text, by }): Violation => {
           const bound = `bound ${active.index} of Policy/${active.record.policy.name} on ${active.bound.field}`;
           if (by !== null) return { document: `Policy/${by.policy.name}`, pointer, code: 'bound-broken', message: `${text} (${bound})` };
