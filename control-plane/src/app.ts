@@ -8,6 +8,8 @@ import type { Model } from '@remora/model/model';
 import { checkRegex } from '@remora/router/regex';
 import { createEventFeed } from './api/event-feed.ts';
 import type { EventFeed } from './api/event-feed.ts';
+import { createAuditLog } from './audit/audit-log.ts';
+import type { AuditLog } from './audit/audit-log.ts';
 import { createPlanner } from './compile/planner.ts';
 import type { Planner } from './compile/planner.ts';
 import { createInstanceRegistry } from './instances/create-instance-registry.ts';
@@ -16,6 +18,7 @@ import { authoringKinds, wireKinds } from './kinds.ts';
 import type { ProcessLog } from './process-log.ts';
 import { createPushHub } from './push/create-push-hub.ts';
 import type { RunningPushHub } from './push/create-push-hub.ts';
+import type { StateItemSource } from './push/state-items.ts';
 import type { Store } from './store/store.ts';
 import { createSlices } from './slices.ts';
 import type { Slices } from './slices.ts';
@@ -34,6 +37,8 @@ export interface ControlPlane {
   readonly telemetry: TelemetryHub;
   readonly events: EventFeed;
   readonly writePath: WritePath;
+  /** Who did what: durable before an answer says that it is done. */
+  readonly audit: AuditLog;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly slices: Slices;
@@ -51,17 +56,24 @@ export interface ControlPlaneDeps {
   readonly soon: (run: () => void) => void;
   readonly log: ProcessLog;
   readonly retention: { readonly minAgeMs: number; readonly minEntries: number };
+  /** Entries of the audit log are kept for so long; default: for ever. */
+  readonly auditAgeMs?: number;
   /** Who may speak for a sidecar; default: whoever says so. */
   readonly nodeIdentity?: NodeIdentity;
+  /** What sidecars get beside snapshots and endpoints: roots of trust, revocations. */
+  readonly items?: readonly StateItemSource[];
 }
 
 /** How often history past retention is dropped, and when first: also a process that is restarted often does it. */
 const compactEveryMs = 3_600_000;
 const compactFirstMs = 60_000;
+/** Entries of the audit log that go at once: each hour again. */
+const auditTrimMax = 20_000;
 
 export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
-  const { store, clock, timers, random, soon, log, nodeIdentity = claimedIdentity } = deps;
+  const { store, clock, timers, random, soon, log, nodeIdentity = claimedIdentity, items = [] } = deps;
   const alarm = (error: unknown): void => log.error('unexpected failure', { error: errorText(error) });
+  const audit = createAuditLog({ store: store.audit, timers, soon, alarm });
 
   // What documents mean.
   const model = createModel({ kinds: authoringKinds, checkRegex });
@@ -70,7 +82,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   const instances = createInstanceRegistry({ clock, timers, store, onStoreError: alarm });
   const telemetry = createTelemetryHub({ clock, timers, identity: nodeIdentity });
   const hub = createPushHub({
-    clock, timers, random, soon, store, registry: instances, identity: nodeIdentity, onStoreError: alarm,
+    clock, timers, random, soon, store, registry: instances, identity: nodeIdentity, items, onStoreError: alarm,
     onBehind: (version) => log.warn('a sidecar knows a newer version than this store; was an old copy of the store put in place without `restore`?', { version: formatVersion(version) }),
   });
   const slices = createSlices({ clock, soon });
@@ -85,7 +97,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   let compactions: readonly Timer[] = [];
 
   return {
-    store, model, planner, instances, hub, telemetry, events, writePath, clock, timers, slices,
+    store, model, planner, instances, hub, telemetry, events, writePath, audit, clock, timers, slices,
     async start() {
       await writePath.start();
       const state = writePath.state();
@@ -99,15 +111,18 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
       hub.close();
       telemetry.close();
       instances.close();
+      audit.close();
       await store.close();
     },
   };
 }
 
-async function compact({ store, clock, retention, log }: ControlPlaneDeps, alarm: (error: unknown) => void): Promise<void> {
+async function compact({ store, clock, retention, auditAgeMs, log }: ControlPlaneDeps, alarm: (error: unknown) => void): Promise<void> {
   try {
     const dropped = await store.compact({ ...retention, nowMs: clock.wallMs() });
     if (dropped > 0) log.info('dropped history past retention', { revisions: dropped, oldest: store.retainedFrom() });
+    const trimmed = auditAgeMs === undefined ? 0 : store.audit.trim({ beforeMs: clock.wallMs() - auditAgeMs, limit: auditTrimMax });
+    if (trimmed > 0) log.info('dropped entries of the audit log past retention', { entries: trimmed, through: store.audit.anchor().seq });
   } catch (error) {
     alarm(error);
   }

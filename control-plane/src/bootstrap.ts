@@ -39,6 +39,7 @@ async function serve(argv: readonly string[], env: Environment): Promise<number>
   const { startControlPlane } = await import('./running-control-plane.ts');
   const running = await startControlPlane(read.settings, { log: (line) => process.stderr.write(line) });
   say({ event: 'listening', api: running.api, push: running.push, ...(running.enrolment === '' ? {} : { enrolment: running.enrolment }) });
+  if (running.firstToken !== '') say({ event: 'first-token', token: running.firstToken, note: 'makes the first tokens and nothing else; it is shown this once: remora api-token create --name NAME --role admin' });
   await stopped;
   await running.stop();
   say({ event: 'stopped' });

@@ -2,10 +2,11 @@ import { systemClock, systemTimers } from '@remora/core/clock';
 import { systemRandom } from '@remora/core/random';
 import { apiRoutes } from './api/api-routes.ts';
 import { createApiMetrics } from './api/api-metrics.ts';
-import { openGate } from './operators/gate.ts';
 import { createApiServer, refuseBeyondLoopback } from './api/server.ts';
 import { createControlPlane, errorText } from './app.ts';
 import type { ControlPlane } from './app.ts';
+import { openGate } from './operators/gate.ts';
+import { startOperators } from './operators/start-operators.ts';
 import { createProcessLog } from './process-log.ts';
 import type { ProcessLog } from './process-log.ts';
 import { startGrpcPushServer } from './push/grpc-push-server.ts';
@@ -32,6 +33,8 @@ export interface RunningControlPlane {
   readonly push: string;
   /** '' without identity. */
   readonly enrolment: string;
+  /** The token that makes the first tokens, to be shown this once; '' at every start but the first. */
+  readonly firstToken: string;
   stop(): Promise<void>;
 }
 
@@ -45,7 +48,7 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
   const controlPlane = createControlPlane({
     ...(identity && { nodeIdentity: identity.nodeIdentity }),
     store, log, clock: systemClock, timers: systemTimers, random: systemRandom, soon: setImmediate,
-    retention: { minAgeMs: settings.retentionAgeMs, minEntries: settings.retentionRevisions },
+    retention: { minAgeMs: settings.retentionAgeMs, minEntries: settings.retentionRevisions }, auditAgeMs: settings.auditRetentionMs,
   });
   const closers: (() => Promise<void>)[] = [() => controlPlane.stop(), async () => identity?.close()];
   const stop = async (): Promise<void> => {
@@ -55,8 +58,10 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
     const metrics = createControlPlaneMetrics({ ...controlPlane, processMetrics: true });
     const apiMetrics = createApiMetrics(metrics.registry, { store, writePath: controlPlane.writePath, listeners: () => controlPlane.events.listeners() });
     if (identity) await connectIdentity(identity, controlPlane, metrics.registry);
-    const routes = apiRoutes({ ...controlPlane, identity, version: productVersion, metricsText: () => metrics.text() });
-    const api = createApiServer({ routes, gate: openGate(store), observe: (seen) => apiMetrics.observe(seen), alarm: (error) => log.error('a request failed', { error: errorText(error) }) });
+    const operators = settings.operators.authentication === 'tokens' ? startOperators(settings.operators, { ...controlPlane, log }) : null;
+    if (operators) closers.push(async () => operators.close());
+    const routes = apiRoutes({ ...controlPlane, identity, operators, version: productVersion, metricsText: () => metrics.text() });
+    const api = createApiServer({ routes, gate: operators?.gate ?? openGate(store), observe: (seen) => apiMetrics.observe(seen), alarm: (error) => log.error('a request failed', { error: errorText(error) }) });
     closers.push(() => api.close());
     if (settings.otlpEndpoint !== '') {
       const { startOtlpMetrics } = await import('./telemetry/otlp-metrics.ts');
@@ -71,7 +76,7 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
     const enrolment = identity && settings.identity ? await listenForEnrolment(identity, settings.identity, log) : null;
     if (enrolment) closers.push(() => enrolment.close());
     return {
-      controlPlane, identity, stop, api: hostPort(settings.apiHost, apiPort), push: hostPort(settings.pushHost, push.port),
+      controlPlane, identity, stop, firstToken: operators?.firstToken ?? '', api: hostPort(settings.apiHost, apiPort), push: hostPort(settings.pushHost, push.port),
       enrolment: enrolment && settings.identity ? hostPort(settings.identity.enrolmentHost, enrolment.port) : '',
     };
   } catch (error) {

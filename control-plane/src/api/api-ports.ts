@@ -2,6 +2,7 @@ import type { Clock, Timers } from '@remora/core/clock';
 import type { Model } from '@remora/model/model';
 import type { ControlPlaneIdentity } from '../identity/control-plane-identity.ts';
 import type { Planner } from '../compile/planner.ts';
+import type { Operators } from '../operators/operators.ts';
 import type { PushHub } from '../push/push-hub.ts';
 import type { Slices } from '../slices.ts';
 import type { Store } from '../store/store.ts';
@@ -23,6 +24,8 @@ export interface ApiPorts {
   readonly slices: Slices;
   /** null, or missing: every route of it answers that identity is off. */
   readonly identity?: ControlPlaneIdentity | null;
+  /** null, or missing: the API asks nobody who they are. */
+  readonly operators?: Operators | null;
   /** Product version, as status shows it. */
   readonly version: string;
 }

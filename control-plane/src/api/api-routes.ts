@@ -7,6 +7,7 @@ import { eventRoutes } from './routes/event-routes.ts';
 import { explainRoutes } from './routes/explain-routes.ts';
 import { healthRoutes } from './routes/health-routes.ts';
 import { identityRoutes } from './routes/identity-routes.ts';
+import { operatorRoutes } from './routes/operator-routes.ts';
 import { policyStatusRoute } from './routes/policy-status-route.ts';
 import { revisionRoutes } from './routes/revision-routes.ts';
 import { schemaRoutes } from './routes/schema-routes.ts';
@@ -23,6 +24,7 @@ export function apiRoutes(ports: ApiPorts & { readonly metricsText: () => Promis
     ...revisionRoutes(ports),
     ...sidecarRoutes(ports),
     ...identityRoutes(ports),
+    ...operatorRoutes(ports),
     ...explainRoutes(ports),
     ...whyRoutes(ports),
     ...telemetryRoutes(ports),

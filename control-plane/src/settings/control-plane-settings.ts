@@ -6,17 +6,27 @@ export interface ControlPlaneSettings {
   readonly apiHost: string;
   /** 0 picks a free one. */
   readonly apiPort: number;
+  readonly operators: OperatorSettings;
   readonly pushHost: string;
   readonly pushPort: number;
   /** History is kept at least this long … */
   readonly retentionAgeMs: number;
   /** … and at least this many revisions. */
   readonly retentionRevisions: number;
+  readonly auditRetentionMs: number;
   /** OTLP over HTTP; '' for none. */
   readonly otlpEndpoint: string;
   readonly logLevel: LogLevel;
   /** null: nobody on the push port is authenticated, and it listens on loopback only. */
   readonly identity: IdentitySettings | null;
+}
+
+/** Who may use the API. */
+export interface OperatorSettings {
+  /** `off`: whoever reaches it, on loopback only. */
+  readonly authentication: 'tokens' | 'off';
+  /** Where the first token goes; '' for standard output. */
+  readonly firstTokenFile: string;
 }
 
 /** With `--identity mtls`. */

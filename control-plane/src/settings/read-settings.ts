@@ -67,10 +67,12 @@ function settingsOf(values: ReadonlyMap<string, unknown>): ControlPlaneSettings 
     dataDir: resolve(text('data-dir')),
     apiHost: text('api-host'),
     apiPort: number('api-port'),
+    operators: { authentication: text('api-auth') === 'tokens' ? 'tokens' : 'off', firstTokenFile: text('first-token-file') },
     pushHost: text('push-host'),
     pushPort: number('push-port'),
     retentionAgeMs: number('retention-age'),
     retentionRevisions: number('retention-revisions'),
+    auditRetentionMs: number('audit-retention'),
     otlpEndpoint: text('otlp-endpoint'),
     logLevel: text('log-level') as LogLevel,
     identity: text('identity') === 'mtls' ? {

@@ -4,6 +4,7 @@ import type { Clock } from '@remora/core/clock';
 import { compareVersions } from '@remora/core/version';
 import type { Steps } from '@remora/core/steps';
 import type { Version } from '@remora/core/version';
+import { MemoryAudit } from '../audit/memory-audit.ts';
 import { oldestKept } from './compaction.ts';
 import { applyChanges, asEntry, checkPlace, idempotencyAgeMs, idempotencyKeysMax } from './log-rules.ts';
 import { StoreError } from './store-error.ts';
@@ -34,11 +35,13 @@ class MemoryStore implements Store {
   readonly #references = new Map<string, readonly string[]>();
   readonly #manifests = new Map<string, { readonly index: number; readonly hash: string }[]>();
   readonly #records = new Map<string, Map<string, JsonObject>>();
+  readonly audit: MemoryAudit;
   #fence = 0;
   #closed = false;
 
   constructor(options: { readonly clock: Clock; readonly epoch?: number }) {
     this.#clock = options.clock;
+    this.audit = new MemoryAudit(options.clock);
     this.#head = { epoch: options.epoch ?? Math.max(1, Math.floor(options.clock.wallMs() / 1_000)), index: 0 };
   }
 
@@ -59,6 +62,7 @@ class MemoryStore implements Store {
     this.#head = entry.version;
     if (input.compiled) this.#putCompiled(entry.version.index, input.compiled);
     if (key !== undefined) this.#keys.set(key, { index: entry.version.index, fingerprint, atMs });
+    if (input.audit) this.audit.append([input.audit(entry)]);
     return { kind: 'appended', entry };
   }
 

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { initial } from './migrations/0001-initial.ts';
+import { audit } from './migrations/0002-audit.ts';
 import { StoreError } from './store-error.ts';
 
 /** One numbered step of the database's layout. A released one is never edited. */
@@ -10,7 +11,7 @@ export interface Migration {
 }
 
 /** In order; numbers are 1, 2, 3 … without gaps. */
-export const migrations: readonly Migration[] = [initial];
+export const migrations: readonly Migration[] = [initial, audit];
 
 /** The layout that this build reads and writes. */
 export const layoutVersion = migrations.length;

@@ -12,6 +12,7 @@ import { BlobSweep, dropHistory, oldestKept, type Retention } from './compaction
 import { applyChanges, asEntry, checkPlace, idempotencyAgeMs, idempotencyKeysMax } from './log-rules.ts';
 import { createRecordBook } from './record-book.ts';
 import type { RecordBook } from './record-book.ts';
+import { SqliteAudit } from './sqlite-audit.ts';
 import { createSqliteReader } from './sqlite-reader.ts';
 import type { SqliteReader } from './sqlite-reader.ts';
 import { createSqliteWriter } from './sqlite-writer.ts';
@@ -66,6 +67,7 @@ export class SqliteStore implements Store {
   #head: Version;
   #documents: ReadonlyMap<DocumentKey, StoredDocument>;
   #retainedFrom: number;
+  readonly audit: SqliteAudit;
   readonly #slices: Slices;
   /** Versions behind the head may be there, of an entry whose commit failed. */
   #leftovers = false;
@@ -88,6 +90,7 @@ export class SqliteStore implements Store {
     this.#writer.dropVersionsAfter(this.#head.index);
     this.#retainedFrom = this.#reader.meta('retained_from');
     this.#documents = this.#reader.currentDocuments();
+    this.audit = new SqliteAudit({ db: file.db, clock: options.clock, transaction: (run) => this.#transaction(run), guarded: (run) => this.#guarded(run) });
     this.#book = createRecordBook({
       load: (namespace) => this.#guarded(() => this.#reader.records(namespace)),
       write: (batch) => this.#transaction(() => this.#writer.putRecords(batch)),
@@ -119,7 +122,7 @@ export class SqliteStore implements Store {
     const keys = staged ? await this.#slices.run(this.#stage(entry, compiled)) : null;
     const documents = applyChanges(this.#documents, entry);
     if (staged) await this.#slices.pause();
-    this.#transaction(() => {
+    const audited = this.#transaction(() => {
       if (!staged) {
         if (this.#leftovers) this.#writer.dropVersionsAfter(this.#head.index);
         this.#writer.putVersions(version.index, entry.changes);
@@ -128,7 +131,9 @@ export class SqliteStore implements Store {
       this.#writer.putEntry(entry, atMs, keys);
       if (compiled) this.#putCompiled(version.index, compiled);
       if (key !== undefined) this.#writer.putIdempotencyKey({ key, fingerprint, index: version.index, atMs });
+      return input.audit ? this.audit.write([input.audit(entry)]) : null;
     });
+    if (audited) this.audit.advance(audited);
     this.#leftovers = false;
     this.#head = version;
     this.#documents = documents;
@@ -370,6 +375,7 @@ export class SqliteStore implements Store {
   #undo(): void {
     try {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      this.audit.reload();
       const head = this.#reader.head();
       if (compareVersions(head, this.#head) === 0) return;
       this.#head = head;

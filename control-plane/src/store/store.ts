@@ -1,6 +1,8 @@
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { Steps } from '@remora/core/steps';
 import type { Version } from '@remora/core/version';
+import type { AuditNote } from '../audit/audit-entry.ts';
+import type { AuditStore } from '../audit/audit-store.ts';
 
 /**
  * The append-only log of the control plane and what hangs on it. Implementations: memory (simulator, `remora run`) and
@@ -49,6 +51,8 @@ export interface Store {
   putRecords(namespace: string, records: ReadonlyMap<string, JsonObject | null>): void;
   /** Everything put so far is durable when it returns. Throws where the disk refuses; what waits stays for the next try. */
   flushRecords(): void;
+  /** Who did what, as a chain of hashes. */
+  readonly audit: AuditStore;
   /** A number that no earlier call in this store, before any restart, has answered. */
   nextFence(): number;
 
@@ -126,6 +130,8 @@ export interface AppendInput {
   readonly idempotencyFingerprint?: string;
   /** What was compiled from it, stored in the same transaction. */
   readonly compiled?: CompiledRecord;
+  /** What the audit log says about it, in the same transaction: there is no entry without it. */
+  readonly audit?: (entry: LogEntry) => AuditNote;
 }
 
 /** Content-addressed outcome of a compilation, as far as it is new. */

@@ -1,8 +1,10 @@
+import type { JsonObject } from '@remora/core/canonical-json';
 import type { Clock } from '@remora/core/clock';
 import type { Steps } from '@remora/core/steps';
 import type { SubjectKey } from '@remora/core/subject';
 import type { Version } from '@remora/core/version';
 import type { Violation } from '@remora/core/violation';
+import { revisionNote } from '../audit/revision-note.ts';
 import { effectiveDiff } from '../compile/effective-diff.ts';
 import type { EffectiveDiff } from '../compile/effective-diff.ts';
 import type { GuardFinding, Planned, Planner, PlanResult } from '../compile/planner.ts';
@@ -42,6 +44,8 @@ export type WriteState =
 export interface WriteRequest {
   readonly intent: Intent;
   readonly author: string;
+  /** As the audit log names whoever asked; default: the author, unproven. */
+  readonly by?: { readonly actor: JsonObject; readonly from?: string };
   readonly message: string;
   readonly dryRun?: boolean;
   /** Of a dry run: also fields that no policy sets. */
@@ -214,6 +218,7 @@ class SerialWritePath implements WritePath {
       grants,
       ...(request.idempotency ? { idempotencyKey: request.idempotency.key, idempotencyFingerprint: request.idempotency.fingerprint } : {}),
       compiled: yield* compiledRecord(before, draft.planned.compilation, draft.planned.changed),
+      audit: (entry) => revisionNote(entry, request.by ?? { actor: { kind: 'open', name: request.author } }),
     };
   }
 

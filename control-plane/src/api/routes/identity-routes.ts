@@ -12,6 +12,7 @@ import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
 import { readJsonBody } from '../json-body.ts';
+import { pageOf } from '../page-of.ts';
 import { limitParameter, nameParameter } from '../parameters.ts';
 import { ApiError } from '../problem.ts';
 import { authorityShape, joinTokenListShape, joinTokenShape, newJoinTokenShape, nodeCertificateListShape } from '../shapes/identity-shape.ts';
@@ -112,13 +113,6 @@ function subjectOf(ports: ApiPorts, { service, gateway }: { readonly service?: s
   const key = `${subject.kind === 'service' ? 'Service' : 'Gateway'}/${subject.name}` as const;
   if (!ports.store.documents().has(key)) throw new ApiError('not-found', `there is no ${subjectKey(subject).replace('/', ' ')}; apply its document first`);
   return subject;
-}
-
-function pageOf<T>(all: readonly T[], { limit, after }: z.output<typeof page>, idOf: (one: T) => string, answerOf: (one: T) => object): object {
-  const from = after === undefined ? 0 : all.findIndex((one) => idOf(one) === after) + 1;
-  const items = all.slice(from, from + limit);
-  const last = items.at(-1);
-  return { items: items.map(answerOf), next: last !== undefined && from + limit < all.length ? idOf(last) : null, total: all.length };
 }
 
 function tokenAnswer({ id, subject, state, createdMs, expiresMs, author, uses, used }: TokenStatus): object {

@@ -7,7 +7,8 @@ import type { ControlPlaneIdentity } from '../../identity/control-plane-identity
 import { createMemoryStore } from '../../store/memory-store.ts';
 import type { Store } from '../../store/store.ts';
 import { openGate } from '../../operators/gate.ts';
-import type { ApiGate } from '../../operators/gate.ts';
+import { createOperators } from '../../operators/operators.ts';
+import type { Operators, OperatorsDeps } from '../../operators/operators.ts';
 import type { ApiRoute } from '../api-route.ts';
 import { apiRoutes } from '../api-routes.ts';
 import { createApiServer } from '../server.ts';
@@ -19,6 +20,8 @@ export interface ApiFixture {
   readonly controlPlane: ControlPlane;
   readonly server: ApiServer;
   readonly routes: readonly ApiRoute[];
+  /** null where the API asks nobody. */
+  readonly operators: Operators | null;
   /** What was logged as a defect. */
   readonly alarms: readonly unknown[];
   call(method: 'GET' | 'PUT' | 'POST' | 'DELETE' | 'PATCH', url: string, options?: { readonly body?: string | Uint8Array | object; readonly type?: string; readonly headers?: Readonly<Record<string, string>> }): Promise<FixtureAnswer>;
@@ -38,7 +41,7 @@ export interface FixtureAnswer {
 // oxlint-disable-next-line typescript/no-explicit-any -- tests compare answers of every shape; the shapes themselves are checked here.
 export type FixtureBody = any;
 
-export async function startApi(options: { readonly store?: Store; readonly start?: boolean; readonly identity?: ControlPlaneIdentity; readonly gate?: (store: Store) => ApiGate } = {}): Promise<ApiFixture> {
+export async function startApi(options: { readonly store?: Store; readonly start?: boolean; readonly identity?: ControlPlaneIdentity; readonly operators?: Partial<OperatorsDeps> } = {}): Promise<ApiFixture> {
   const alarms: unknown[] = [];
   const store = options.store ?? createMemoryStore({ clock: systemClock });
   const controlPlane = createControlPlane({
@@ -47,8 +50,9 @@ export async function startApi(options: { readonly store?: Store; readonly start
     retention: { minAgeMs: 1, minEntries: 1_000 },
   });
   if (options.start !== false) await controlPlane.start();
-  const routes = apiRoutes({ ...controlPlane, identity: options.identity ?? null, version: '0.0.0', metricsText: async () => 'up 1\n' });
-  const server = createApiServer({ routes, gate: (options.gate ?? openGate)(store), alarm: (error) => alarms.push(error) });
+  const operators = options.operators ? createOperators({ store, clock: systemClock, events: { admitted() {}, refused() {} }, users: null, login: null, ...options.operators }) : null;
+  const routes = apiRoutes({ ...controlPlane, operators, identity: options.identity ?? null, version: '0.0.0', metricsText: async () => 'up 1\n' });
+  const server = createApiServer({ routes, gate: operators?.gate ?? openGate(store), alarm: (error) => alarms.push(error) });
   await server.instance.ready();
 
   const call: ApiFixture['call'] = async (method, url, { body, type, headers } = {}) => {
@@ -61,7 +65,7 @@ export async function startApi(options: { readonly store?: Store; readonly start
     return { status: answer.statusCode, headers: answer.headers, body: parsed as FixtureBody, text: answer.body };
   };
   return {
-    controlPlane, server, routes, alarms, call,
+    controlPlane, server, routes, operators, alarms, call,
     async apply(yaml, query = '') {
       const answer = await call('POST', `/v1/apply${query}`, { body: yaml });
       if (answer.status !== 200) throw new Error(JSON.stringify(answer.body, null, 2));
