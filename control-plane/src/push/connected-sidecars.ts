@@ -11,6 +11,13 @@ export interface Affected {
   readonly state: boolean;
 }
 
+/** What moved in the state lane: endpoints of services; items of subjects, whose sidecars are asked whether they lack any. */
+export interface StateMoves {
+  readonly services: ReadonlySet<string>;
+  readonly subjects: ReadonlySet<SubjectKey> | 'all';
+  readonly isBehind: (session: SidecarSession) => boolean;
+}
+
 /** Who is connected: every stream, and those that are admitted by node and by subject. */
 export class ConnectedSidecars {
   readonly #streams = new Set<SyncConnection>();
@@ -50,19 +57,23 @@ export class ConnectedSidecars {
     if (siblings?.size === 0) this.#bySubject.delete(session.subject);
   }
 
-  /** Whom an entry concerns: their subject changed, or they see a service that moved. `exists`: whether a changed subject is still there. */
-  affected(changed: ReadonlySet<SubjectKey>, moved: ReadonlySet<string>, exists: (subject: SubjectKey) => boolean): Affected[] {
+  /** Whom an entry concerns: their subject changed, they see a service that moved, or lack items. `exists`: whether a changed subject is still there. */
+  affected(changed: ReadonlySet<SubjectKey>, moves: StateMoves, exists: (subject: SubjectKey) => boolean): Affected[] {
+    const { services: moved, subjects, isBehind } = moves;
+    const someItems = subjects === 'all' || subjects.size > 0;
+    const stateMoved = (session: SidecarSession): boolean =>
+      sees(session, moved) || (someItems && (subjects === 'all' || subjects.has(session.subject)) && isBehind(session));
     const affected: Affected[] = [];
     const add = (connection: SyncConnection, config: boolean, state: boolean): void => {
       if (connection.session?.welcomed) affected.push({ connection, session: connection.session, config, state });
     };
     for (const subject of changed) {
       const config = exists(subject);
-      for (const connection of this.#bySubject.get(subject) ?? []) add(connection, config, connection.session !== null && sees(connection.session, moved));
+      for (const connection of this.#bySubject.get(subject) ?? []) add(connection, config, connection.session !== null && stateMoved(connection.session));
     }
-    if (moved.size === 0) return affected;
+    if (moved.size === 0 && !someItems) return affected;
     for (const connection of this.#byNode.values()) {
-      if (connection.session && !changed.has(connection.session.subject) && sees(connection.session, moved)) add(connection, false, true);
+      if (connection.session && !changed.has(connection.session.subject) && stateMoved(connection.session)) add(connection, false, true);
     }
     return affected;
   }
@@ -71,6 +82,19 @@ export class ConnectedSidecars {
   *seeing(moved: ReadonlySet<string>): Generator<SyncConnection> {
     if (moved.size === 0) return;
     for (const connection of this.#byNode.values()) if (connection.session?.welcomed && sees(connection.session, moved)) yield connection;
+  }
+
+  /** Those of these subjects that were welcomed. */
+  *of(subjects: readonly SubjectKey[] | 'all'): Generator<SyncConnection> {
+    if (subjects === 'all') {
+      for (const connection of this.#byNode.values()) if (connection.session?.welcomed) yield connection;
+      return;
+    }
+    for (const subject of subjects) for (const connection of this.#bySubject.get(subject) ?? []) if (connection.session?.welcomed) yield connection;
+  }
+
+  hasAny(subject: SubjectKey): boolean {
+    return this.#bySubject.has(subject);
   }
 
   /** Subjects of which a sidecar holds an update back because of a guard. */

@@ -9,6 +9,7 @@ import type { PushHub } from './push-hub.ts';
 import type { PushLimits } from './push-limits.ts';
 import type { PushMetrics } from './push-metrics.ts';
 import type { RecordStore } from './record-writer.ts';
+import type { StateItemSource } from './state-items.ts';
 import type { QueryStream, QueryStreamHandler, SidecarStream, SidecarStreamHandler } from './sidecar-stream.ts';
 
 /** Makes the hub. It runs from now on: sidecars may connect, but nothing is pushed before the first `publish`. */
@@ -25,6 +26,8 @@ export interface PushHubDeps {
   readonly store: RecordStore & ContentHistory;
   readonly registry: InstanceRegistry;
   readonly identity: NodeIdentity;
+  /** What sidecars must know beside snapshots and endpoints; one source for each kind. */
+  readonly items?: readonly StateItemSource[];
   readonly limits?: Partial<PushLimits>;
   /** A sidecar knows a higher version than this control plane: read the store again. */
   readonly onBehind?: (version: Version) => void;

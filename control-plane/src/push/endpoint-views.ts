@@ -1,6 +1,8 @@
 import { contentHash } from '@remora/core/hash';
 import { EndpointSet } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import type { InstanceRegistry } from '../instances/instance-registry.ts';
+import type { EncodedItem } from './state-items.ts';
+import { noItems, type ItemSet } from './subject-items.ts';
 
 /** One service's endpoints as they travel: encoded once for all callers. */
 export interface EncodedSet {
@@ -14,11 +16,13 @@ export interface EncodedSet {
   readonly sinceMonotonicMs: number;
 }
 
-/** Everything a sidecar has in its state lane. Null: nothing is known of the service, the sidecar holds what it has. */
+/** Everything a sidecar has in its state lane. Null: nothing is known of the service, or of all items of a kind; the sidecar holds what it has. */
 export interface EndpointView {
-  /** SHA-256 (hex) over services and their sets. */
+  /** SHA-256 (hex) over services with their sets, and items. */
   readonly hash: string;
   readonly sets: ReadonlyMap<string, EncodedSet | null>;
+  /** By `kind/name`, or `kind/` for a kind of which nothing is known. Null: what the sidecar has is not known. */
+  readonly items: ReadonlyMap<string, EncodedItem | null> | null;
 }
 
 /** The services a sidecar needs, with the view of them that was current when somebody last asked. */
@@ -37,6 +41,8 @@ export class EndpointViews {
   readonly #registry: Pick<InstanceRegistry, 'endpoints'>;
   readonly #sets = new Map<string, EncodedSet | null>();
   readonly #lists = new WeakMap<readonly string[], DestinationList>();
+  /** Views with items, by the view without them: shared by all sidecars of a subject that see the same. */
+  readonly #withItems = new WeakMap<EndpointView, WeakMap<ItemSet, EndpointView>>();
   #generation = 0;
 
   constructor(registry: Pick<InstanceRegistry, 'endpoints'>) {
@@ -76,7 +82,17 @@ export class EndpointViews {
     return set;
   }
 
-  viewOf(list: DestinationList, nowMs: number): EndpointView {
+  viewOf(list: DestinationList, items: ItemSet, nowMs: number): EndpointView {
+    const view = this.#endpointsOf(list, nowMs);
+    if (items.size === 0) return view;
+    let known = this.#withItems.get(view);
+    if (!known) this.#withItems.set(view, known = new WeakMap());
+    let whole = known.get(items);
+    if (!whole) known.set(items, whole = viewOfSets(view.sets, items));
+    return whole;
+  }
+
+  #endpointsOf(list: DestinationList, nowMs: number): EndpointView {
     if (list.view && list.checkedAt === this.#generation) return list.view;
     list.checkedAt = this.#generation;
     if (list.view && this.#isCurrent(list.view, nowMs)) return list.view;
@@ -112,9 +128,11 @@ export class EndpointViews {
   }
 }
 
-/** A view over sets in order of their services. */
-export function viewOfSets(sets: ReadonlyMap<string, EncodedSet | null>): EndpointView {
+/** A view over sets in order of their services, and items in order of their keys. Without items its hash is that of the sets alone. */
+export function viewOfSets(sets: ReadonlyMap<string, EncodedSet | null>, items: ItemSet = noItems): EndpointView {
   let text = '';
   for (const [service, set] of sets) text += `${service} ${set ? set.hash : 'hold'}\n`;
-  return { hash: contentHash(text), sets };
+  // Names of items are anything without a slash: quoted, so that no name can look like two.
+  for (const [key, item] of items) text += `item ${JSON.stringify(key)} ${item ? item.hash : 'hold'}\n`;
+  return { hash: contentHash(text), sets, items };
 }

@@ -13,6 +13,7 @@ import type { PushLimits } from './push-limits.ts';
 import type { PushMetrics } from './push-metrics.ts';
 import type { RefusalMemory } from './refusal-memory.ts';
 import type { StateMessages } from './state-messages.ts';
+import type { SubjectItems } from './subject-items.ts';
 
 /** What every session of a hub shares. */
 export interface HubContext {
@@ -25,6 +26,7 @@ export interface HubContext {
   readonly registry: InstanceRegistry;
   readonly content: DesiredContent;
   readonly views: EndpointViews;
+  readonly items: SubjectItems;
   readonly messages: EncodedMessages;
   readonly plans: DeltaPlans;
   readonly stateMessages: StateMessages;

@@ -26,6 +26,7 @@ import { disconnectedStatus, isoTime, statusOffline, statusOfSession } from './s
 import type { QueryStream, QueryStreamHandler, SidecarStream, SidecarStreamHandler } from './sidecar-stream.ts';
 import { StateMessages } from './state-messages.ts';
 import { StreamWatch, sweepEveryMs } from './stream-watch.ts';
+import { SubjectItems } from './subject-items.ts';
 import { SyncConnection, type ConnectionOwner } from './sync-connection.ts';
 import { UnansweredEntries } from './unanswered-entries.ts';
 
@@ -53,6 +54,8 @@ export class Hub implements RunningPushHub, ConnectionOwner {
   readonly #unsubscribe: () => void;
   #stateEpoch = 0;
   #stateCounter = 0;
+  /** Whose items changed since the last entry: the entry may be why, and is enforced when they have them. */
+  #itemsMoved: Set<SubjectKey> | 'all' = new Set();
 
   constructor(deps: PushHubDeps) {
     const { timers, store, identity } = deps;
@@ -85,7 +88,8 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     const changed = content.take(update, now, this.#connected.guardedSubjects());
     if (isFirst) this.#stateEpoch = update.version.epoch + this.#deps.registry.version().fence;
     const moved = views.refresh(this.#deps.registry.takeStaticChanges(), now);
-    const affected = isFirst ? [] : this.#connected.affected(changed, moved, (subject) => content.of(subject) !== null);
+    const affected = isFirst ? [] : this.#connected.affected(changed, { services: moved, subjects: this.#itemsMoved, isBehind: (session) => !session.hasState(now) }, (subject) => content.of(subject) !== null);
+    this.#itemsMoved = new Set();
     const members = new Map<string, SubjectKey>();
     for (const { session, config, state } of affected) if (config || state) members.set(session.facts.nodeId, session.subject);
     const committedAtMs = now - Math.max(0, this.#deps.clock.wallMs() - update.committedAtMs);
@@ -166,6 +170,7 @@ export class Hub implements RunningPushHub, ConnectionOwner {
   close(): void {
     this.#watch.close();
     this.#unsubscribe();
+    this.#context.items.close();
     for (const connection of this.#connected.streams) connection.end({ code: 'unavailable', message: 'The control plane is stopping.' });
     this.#broker.close();
     this.#context.barrier.close();
@@ -217,6 +222,7 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     session.entries.offline(this.nowMs());
     this.#unanswered.keep(nodeId, session.entries);
     this.#connected.left(connection, session);
+    if (!this.#connected.hasAny(session.subject)) this.#context.items.forget(session.subject);
     this.#context.barrier.gone(nodeId);
     if (session.facts.subject.kind === 'service') this.#deps.registry.detach(nodeId);
     if (status && session.welcomed) this.#directory.disconnected(disconnectedStatus(status, this.#deps.clock.wallMs()));
@@ -260,6 +266,12 @@ export class Hub implements RunningPushHub, ConnectionOwner {
   #endpointsChanged(services: Iterable<string>): void {
     const moved = this.#context.views.refresh(services, this.nowMs());
     for (const connection of this.#connected.seeing(moved)) this.#turns.mark(connection);
+  }
+
+  #itemsChanged(subjects: readonly SubjectKey[] | 'all'): void {
+    if (subjects === 'all') this.#itemsMoved = 'all';
+    else if (this.#itemsMoved !== 'all') for (const subject of subjects) this.#itemsMoved.add(subject);
+    for (const connection of this.#connected.of(subjects)) this.#turns.mark(connection);
   }
 
   #changed(session: SidecarSession): void {
@@ -327,6 +339,7 @@ export class Hub implements RunningPushHub, ConnectionOwner {
       clock, timers, random, limits, metrics: this.metrics, authenticated: identity.authenticated, registry, ledger,
       content: new DesiredContent(store),
       views: new EndpointViews(registry),
+      items: new SubjectItems(this.#deps.items ?? [], { changed: (subjects) => this.#itemsChanged(subjects), leftOut: () => void this.metrics.itemsLeftOutTotal++ }),
       messages: new EncodedMessages(limits.chunkCacheBytes),
       plans: new DeltaPlans(),
       stateMessages: new StateMessages(() => this.#nextStateVersion(), limits.stateMessageBytes),

@@ -21,6 +21,8 @@ export interface PushMetrics {
   readonly nacksTotal: Map<string, number>;
   /** Answers to nothing that was asked. */
   strayAnswersTotal: number;
+  /** Items that a source named and no sidecar could take: too many, too large, or with a slash in their name. */
+  itemsLeftOutTotal: number;
   /** Streams that wait for their turn. */
   waitingStreams: number;
   /** Questions to sidecars without an answer yet. */
@@ -46,6 +48,7 @@ export function createPushMetrics(): PushMetrics {
     acksTotal: 0,
     nacksTotal: new Map(),
     strayAnswersTotal: 0,
+    itemsLeftOutTotal: 0,
     waitingStreams: 0,
     openQuestions: 0,
     propagationMs: createHistogram(),

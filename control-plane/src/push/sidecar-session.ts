@@ -6,7 +6,7 @@ import { Lane, type Ack, type Applied, type Nack, type NeedHashes, type SidecarH
 import { ConfigLane, type ConfigTarget } from './config-lane.ts';
 import type { BaseContent, Content } from './content.ts';
 import { encodeMessage, fromWireVersion, safeNumber, type ControlBody } from './encoded-messages.ts';
-import { DestinationList, viewOfSets } from './endpoint-views.ts';
+import { DestinationList, viewOfSets, type EndpointView } from './endpoint-views.ts';
 import type { HubContext } from './hub-context.ts';
 import type { PendingEntries } from './pending-entries.ts';
 import { countMany, countOne } from './push-metrics.ts';
@@ -74,7 +74,7 @@ export class SidecarSession {
     this.staleSinceMs = deps.staleSinceMs;
     this.connectedAtMs = context.clock.wallMs();
     this.config = new ConfigLane(context);
-    this.state = new StateLane({ messages: context.stateMessages, views: context.views, limits: context.limits });
+    this.state = new StateLane({ messages: context.stateMessages, views: context.views, items: () => context.items.of(this.subject), limits: context.limits });
     this.config.believe(deps.facts.config, null);
     this.state.believe(deps.facts.state);
   }
@@ -107,6 +107,11 @@ export class SidecarSession {
     if (message.starts) countOne(metrics.pushesTotal, message.starts);
     countOne(metrics.laneMessagesTotal, lane);
     countMany(metrics.laneBytesTotal, lane, message.bytes.length);
+  }
+
+  /** Whether the endpoints and items that are desired now are in force. */
+  hasState(nowMs: number): boolean {
+    return this.state.desired(nowMs).hash === this.state.appliedHash;
   }
 
   send(bytes: Uint8Array): void {
@@ -349,7 +354,8 @@ export class SidecarSession {
   }
 }
 
-const emptyView = viewOfSets(new Map());
+/** A sidecar that enforces something of which nothing is known here: its sets are added to, its items are brought in full. */
+const emptyView: EndpointView = { ...viewOfSets(new Map()), items: null };
 /** Behind for longer than this, it is told when it is in sync again. */
 const lateMs = 2_000;
 

@@ -1,6 +1,7 @@
 import { compareVersions, noVersion, type Version } from '@remora/core/version';
 import { DestinationList, type EndpointView, type EndpointViews } from './endpoint-views.ts';
 import type { PushLimits } from './push-limits.ts';
+import type { ItemSet } from './subject-items.ts';
 import type { StateMessage, StateMessages } from './state-messages.ts';
 
 interface InFlight extends StateMessage {
@@ -15,6 +16,7 @@ interface InFlight extends StateMessage {
 export class StateLane {
   readonly #messages: StateMessages;
   readonly #views: EndpointViews;
+  readonly #items: () => ItemSet;
   readonly #limits: PushLimits;
   appliedVersion: Version = noVersion;
   /** By the sidecar's own word; '' for nothing. */
@@ -32,9 +34,11 @@ export class StateLane {
   #resyncs = 0;
   #failures = 0;
 
-  constructor(deps: { readonly messages: StateMessages; readonly views: EndpointViews; readonly limits: PushLimits }) {
+  /** `items`: of the subject that the sidecar was admitted as. */
+  constructor(deps: { readonly messages: StateMessages; readonly views: EndpointViews; readonly items: () => ItemSet; readonly limits: PushLimits }) {
     this.#messages = deps.messages;
     this.#views = deps.views;
+    this.#items = deps.items;
     this.#limits = deps.limits;
   }
 
@@ -63,13 +67,21 @@ export class StateLane {
   }
 
   desired(nowMs: number): EndpointView {
-    return this.#views.viewOf(this.list, nowMs);
+    return this.#views.viewOf(this.list, this.#items(), nowMs);
   }
 
-  /** Whether the sidecar was sent a set of each of these services, or nothing is known of the others. */
+  /** Whether the sidecar was sent a set of each of these services, or nothing is known of the others; and the items that its configuration may name. */
   covers(destinations: readonly string[], nowMs: number): boolean {
     const sent = this.#inFlight?.view ?? this.acked;
-    return destinations.every((service) => sent?.sets.has(service) || this.#views.setOf(service, nowMs) === null);
+    return destinations.every((service) => sent?.sets.has(service) || this.#views.setOf(service, nowMs) === null) && this.#coversItems(sent, nowMs);
+  }
+
+  /** Items that were refused, or are the wrong ones, hold no configuration up. */
+  #coversItems(sent: EndpointView | null, nowMs: number): boolean {
+    const items = this.#items();
+    if (items.size === 0 || this.desired(nowMs).hash === this.#refusedHash) return true;
+    for (const [key, item] of items) if (item !== null && !sent?.items?.has(key)) return false;
+    return true;
   }
 
   /** The message to send now, or null. `starts` names what it is, for the counters. */

@@ -1,8 +1,10 @@
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import { StateItem } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import { compareVersions, type Version } from '@remora/core/version';
 import { Lane, State } from '@remora/proto/gen/remora/push/v1/push';
 import { encodeMessage, wireVersion } from './encoded-messages.ts';
 import { viewOfSets, type EncodedSet, type EndpointView } from './endpoint-views.ts';
+import { nextItems, type ItemStep } from './item-steps.ts';
 
 /** An encoded message of the state lane, and what the sidecar has after it. */
 export interface StateMessage {
@@ -24,7 +26,7 @@ export class StateMessages {
   readonly #kept = new Map<string, StateMessage>();
   #keptBytes = 0;
 
-  /** `nextVersion` grows with each call, and over restarts. `bytesMax` bounds the sets in one message. */
+  /** `nextVersion` grows with each call, and over restarts. `bytesMax` bounds the sets and items in one message. */
   constructor(nextVersion: () => Version, bytesMax: number) {
     this.#nextVersion = nextVersion;
     this.#bytesMax = bytesMax;
@@ -32,7 +34,8 @@ export class StateMessages {
 
   /** The next step to `target`: all of it, or as much as fits. `base` null: the sidecar's sets are not known. */
   update(base: EndpointView | null, target: EndpointView, after: Version): StateMessage {
-    return this.#shared(`${base?.hash ?? ''}>${target.hash}`, after, (version) => {
+    const from = base === null ? '' : base.items === null ? `${base.hash}?` : base.hash;
+    return this.#shared(`${from}>${target.hash}`, after, (version) => {
       const step = nextStep(base, target, this.#bytesMax);
       return { bytes: encodeState(version, step), version, view: step.view };
     });
@@ -70,10 +73,11 @@ interface Step {
   readonly sets: readonly EncodedSet[];
   readonly removed: readonly string[];
   readonly hold: readonly string[];
+  readonly items: ItemStep;
   readonly view: EndpointView;
 }
 
-/** A set is never divided; where the sets are too large together, the rest is left for the step after. */
+/** A set, or an item, is never divided; where the sets are too large together, the rest is left for the step after. */
 function nextStep(base: EndpointView | null, target: EndpointView, bytesMax: number): Step {
   const reached = new Map<string, EncodedSet | null>();
   const sets: EncodedSet[] = [];
@@ -96,19 +100,27 @@ function nextStep(base: EndpointView | null, target: EndpointView, bytesMax: num
     }
   }
   const removed = base ? [...base.sets.keys()].filter((service) => !target.sets.has(service)) : [];
-  return { full: base === null, sets, removed, hold, view: complete ? target : viewOfSets(reached) };
+  const items = nextItems(base?.items ?? null, target.items, Math.max(0, bytesMax - bytes), sets.length === 0);
+  return { full: base === null, sets, removed, hold, items, view: complete && items.complete ? target : viewOfSets(reached, items.reached) };
 }
 
 const stateField = 5;
 const setsField = 3;
+const itemsField = 7;
 const lengthDelimited = 2;
 
-/** Field by field, because the sets are encoded already. */
+/** Field by field, because the sets and the bodies of items are encoded already. */
 function encodeState(version: Version, step: Step): Uint8Array {
-  const { full, removed, hold, view } = step;
+  const { full, removed, hold, view, items } = step;
   const writer = new BinaryWriter();
   writer.uint32((stateField << 3) | lengthDelimited).fork();
-  State.encode({ version: wireVersion(version), full, sets: [], removed: [...removed], hash: Buffer.from(view.hash, 'hex'), hold: [...hold], items: [], removedItems: [], holdItems: [] }, writer);
+  State.encode({
+    version: wireVersion(version), full, sets: [], removed: [...removed], hash: Buffer.from(view.hash, 'hex'), hold: [...hold],
+    items: [], removedItems: [...items.removed], holdItems: [...items.hold], fullItems: items.full,
+  }, writer);
   for (const set of step.sets) writer.uint32((setsField << 3) | lengthDelimited).bytes(set.bytes);
+  for (const { kind, name, body } of items.brought) {
+    StateItem.encode({ kind, name, body: Buffer.from(body.buffer, body.byteOffset, body.byteLength) }, writer.uint32((itemsField << 3) | lengthDelimited).fork()).join();
+  }
   return writer.join().finish();
 }

@@ -46,6 +46,7 @@ function pushMetrics(registry: Registry, metrics: PushMetrics): void {
   labelled(registry, { name: 'remora_push_lane_bytes_total', help: 'Bytes of the two lanes, without heartbeats and questions.', labels: ['lane'] }, metrics.laneBytesTotal);
   counter(registry, 'remora_push_aborts_total', 'Updates given up half-way for a newer one.', () => metrics.abortsTotal);
   counter(registry, 'remora_push_acks_total', 'Updates that sidecars confirmed.', () => metrics.acksTotal);
+  counter(registry, 'remora_push_items_left_out_total', 'Items of the state lane that no sidecar could take: too many, too large, or badly named.', () => metrics.itemsLeftOutTotal);
   counter(registry, 'remora_push_stray_answers_total', 'Answers to nothing that was asked.', () => metrics.strayAnswersTotal);
   labelled(registry, { name: 'remora_push_updates_total', help: 'Updates that were started, by lane and kind.', labels: ['lane', 'kind'] }, metrics.pushesTotal);
   labelled(registry, { name: 'remora_push_nacks_total', help: 'Updates that sidecars refused, by lane and class.', labels: ['lane', 'class'] }, metrics.nacksTotal);

@@ -17,7 +17,7 @@ beforeAll(async () => {
   fixture = await new SidecarFixture('--gateway edge').start();
   fixture.controlPlane.last.push(snapshot(1, { routes: 3 }));
   const sets = [EndpointSet.fromPartial({ service: 'orders', endpoints: [{ id: 'a', weight: 1, ports: [{ name: 'http', host: '10.0.0.1', port: 80 }] }] })];
-  fixture.controlPlane.last.say({ $case: 'state', value: { version: { epoch: 1n, index: 1n }, full: true, sets, removed: [], hash: Buffer.alloc(32), hold: [], items: [], removedItems: [], holdItems: [] } });
+  fixture.controlPlane.last.say({ $case: 'state', value: { version: { epoch: 1n, index: 1n }, full: true, sets, removed: [], hash: Buffer.alloc(32), hold: [], items: [], removedItems: [], holdItems: [], fullItems: true } });
   await settle();
 });
 afterAll(() => fixture.sidecar.stop());

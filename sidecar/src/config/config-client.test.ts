@@ -308,7 +308,7 @@ describe('the state lane', () => {
   const set = (service: string, ...ids: string[]): EndpointSet => EndpointSet.fromPartial({ service, endpoints: ids.map((id) => ({ id, weight: 1, ports: [{ name: 'http', host: '10.0.0.1', port: 80 }] })) });
   const state = (index: number, more: { full?: boolean; sets?: EndpointSet[]; removed?: string[]; hold?: string[] }): Parameters<ScriptedSay>[0] => ({
     $case: 'state',
-    value: { version: { epoch: 5n, index: BigInt(index) }, full: more.full ?? false, sets: more.sets ?? [], removed: more.removed ?? [], hash: Buffer.alloc(32, index), hold: more.hold ?? [], items: [], removedItems: [], holdItems: [] },
+    value: { version: { epoch: 5n, index: BigInt(index) }, full: more.full ?? false, sets: more.sets ?? [], removed: more.removed ?? [], hash: Buffer.alloc(32, index), hold: more.hold ?? [], items: [], removedItems: [], holdItems: [], fullItems: false },
   });
   type ScriptedSay = ClientFixture['controlPlane']['last']['say'];
 

@@ -19,7 +19,7 @@ import type { ControlConnector } from './control-stream.ts';
 import { RefusalMemory } from './refusal-memory.ts';
 import type { DiskProblem, SnapshotDisk, StoredEndpoints, StoredNotes } from './snapshot-disk.ts';
 import { SnapshotKeeper, type KeeperStatus } from './snapshot-keeper.ts';
-import { StateLane } from './state-lane.ts';
+import { StateLane, type ItemListener } from './state-lane.ts';
 import { toWireHash, toWireVersion } from './wire-codes.ts';
 
 /** What this instance tells of itself. */
@@ -79,7 +79,7 @@ export interface ConfigStatus {
   readonly lastRefusal: ConfigRefusal | null;
   readonly refusedHashes: readonly string[];
   readonly link: LinkStatus;
-  readonly state: { readonly version: { readonly epoch: number; readonly index: number }; readonly hash: string; readonly services: number; readonly persisted: boolean };
+  readonly state: { readonly version: { readonly epoch: number; readonly index: number }; readonly hash: string; readonly services: number; readonly items: number; readonly itemBytes: number; readonly persisted: boolean };
 }
 
 const endpointsEveryMs = 1_000;
@@ -158,8 +158,13 @@ export class ConfigClient {
     return this.#stateLane.sets;
   }
 
+  /** Items of the state lane of one kind: what is known now, and after each change (see StateLane.onItem). Answers how to stop. */
+  onItem(kind: string, listener: ItemListener): () => void {
+    return this.#stateLane.onItem(kind, listener);
+  }
+
   get status(): ConfigStatus {
-    const { version, hash, sets } = this.#stateLane;
+    const { version, hash, sets, items } = this.#stateLane;
     return {
       applied: this.#applier.current,
       persisted: this.#keeper.status.persisted,
@@ -167,7 +172,7 @@ export class ConfigClient {
       lastRefusal: this.#lastRefusal,
       refusedHashes: this.#refusals.hashes(),
       link: this.#link?.status ?? { connected: false, address: '', staleSinceMs: this.#lastContactMs, lastEnd: '', rejected: null, attempts: 0 },
-      state: { version, hash, services: sets.size, persisted: this.#endpointWriter.persisted },
+      state: { version, hash, services: sets.size, items: items.size, itemBytes: items.bytes, persisted: this.#endpointWriter.persisted },
     };
   }
 

@@ -182,7 +182,7 @@ describe('writing', () => {
 
 describe('endpoints and notes', () => {
   test('come back', async () => {
-    const endpoints = { version: { epoch: 3, index: 4 }, hash: 'ab', sets: new Map([['__proto__', Buffer.from('x')]]) };
+    const endpoints = { version: { epoch: 3, index: 4 }, hash: 'ab', sets: new Map([['__proto__', Buffer.from('x')]]), items: new Map([['secret/pin', Buffer.from('1')], ['trustBundle/shop.example', Buffer.alloc(0)]]) };
     await disk.writeEndpoints(endpoints);
     expect((await disk.loadEndpoints()).endpoints).toEqual(endpoints);
     const notes = { incarnation: 8, lastContactMs: 5, label: { hash: 'aa', version: { epoch: 1, index: 2 } }, refused: [{ hash: 'bb', build: 'cc' }] };
@@ -190,8 +190,15 @@ describe('endpoints and notes', () => {
     expect((await disk.loadNotes()).notes).toEqual(notes);
   });
 
+  test('of a build that had no items come back with sets only, and the file is its owner\'s', async () => {
+    await disk.writeEndpoints({ version: { epoch: 3, index: 4 }, hash: 'ab', sets: new Map([['orders', Buffer.from('x')]]), items: new Map() });
+    expect(readRecord(readFileSync(file('endpoints.current')))).toMatchObject({ ok: true, record: { blobs: new Map([['orders', Buffer.from('x')]]) } });
+    expect((await disk.loadEndpoints()).endpoints?.items.size).toBe(0);
+    expect(statSync(file('endpoints.current')).mode & 0o777).toBe(0o600);
+  });
+
   test('damaged are none, with the reason', async () => {
-    await disk.writeEndpoints({ version: { epoch: 3, index: 4 }, hash: 'ab', sets: new Map() });
+    await disk.writeEndpoints({ version: { epoch: 3, index: 4 }, hash: 'ab', sets: new Map(), items: new Map() });
     writeFileSync(file('endpoints.current'), 'x');
     writeFileSync(file('notes.current'), '');
     expect(await disk.loadEndpoints()).toMatchObject({ endpoints: null, problem: { code: 'not-a-snapshot' } });

@@ -56,11 +56,13 @@ export class FileSnapshotDisk implements SnapshotDisk {
     if (type !== 'endpoints' || !isVersion(version) || typeof hash !== 'string') {
       return { endpoints: null, problem: { file: 'endpoints.current', code: 'not-a-snapshot', message: 'the file holds no endpoints' } };
     }
-    return { endpoints: { version, hash, sets: record.blobs }, problem: null };
+    return { endpoints: { version, hash, ...takeApart(record.blobs) }, problem: null };
   }
 
-  async writeEndpoints({ version, hash, sets }: StoredEndpoints): Promise<void> {
-    await this.#write('endpoints.current', { header: { type: 'endpoints', version, hash }, blobs: sets });
+  async writeEndpoints({ version, hash, sets, items }: StoredEndpoints): Promise<void> {
+    const blobs = new Map(sets);
+    for (const [key, body] of items) blobs.set(`${itemPrefix}${key}`, body);
+    await this.#write('endpoints.current', { header: { type: 'endpoints', version, hash }, blobs });
   }
 
   async loadNotes(): Promise<{ notes: StoredNotes | null; problem: DiskProblem | null }> {
@@ -109,6 +111,20 @@ export class FileSnapshotDisk implements SnapshotDisk {
   #path(file: string): string {
     return join(this.#directory, file);
   }
+}
+
+/** Of blobs that are items; names of services have no colon. */
+const itemPrefix = 'item:';
+
+/** Files of builds that had no items have sets only. */
+function takeApart(blobs: DiskRecord['blobs']): Pick<StoredEndpoints, 'sets' | 'items'> {
+  const sets = new Map<string, Uint8Array>();
+  const items = new Map<string, Uint8Array>();
+  for (const [name, bytes] of blobs) {
+    if (name.startsWith(itemPrefix)) items.set(name.slice(itemPrefix.length), bytes);
+    else sets.set(name, bytes);
+  }
+  return { sets, items };
 }
 
 function parseNotes(header: Readonly<Record<string, unknown>>): StoredNotes | null {

@@ -42,6 +42,8 @@ export interface StoredEndpoints {
   readonly hash: string;
   /** Encoded remora.snapshot.v1.EndpointSet by service. */
   readonly sets: ReadonlyMap<string, Uint8Array>;
+  /** Bodies of items by `kind/name`. */
+  readonly items: ReadonlyMap<string, Uint8Array>;
 }
 
 /** Small facts that must survive a restart. */

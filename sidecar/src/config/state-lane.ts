@@ -5,6 +5,7 @@ import { checkEndpointSet } from '@remora/snapshot/decode-endpoints';
 import type { SnapshotError } from '@remora/snapshot/snapshot-error';
 import type { DataPlane } from '../threads/data-plane.ts';
 import { problem } from './config-applier.ts';
+import { KeptItems, type ItemChanges, type ItemUpdate } from './kept-items.ts';
 import type { StoredEndpoints } from './snapshot-disk.ts';
 import { fromWireVersion, lanes, nackClasses, toWireHash, toWireVersion, type NackClass } from './wire-codes.ts';
 
@@ -18,13 +19,18 @@ export interface StateLaneOptions {
 
 export const servicesMax = 16_384;
 
+/** Told all items of one kind, by name, after each change. It must not throw; what it does later is its own. */
+export type ItemListener = (items: ReadonlyMap<string, Uint8Array>) => void;
+
 /**
- * The state lane: endpoint sets, applied as they come and never held up by a refused config. A service without a set
- * keeps what it has; an explicit empty set means that there are no instances.
+ * The state lane: endpoint sets and items, applied as they come and never held up by a refused config. A service without a set
+ * keeps what it has; an explicit empty set means that there are no instances. Items become facts of the data threads under the same kind and name.
  */
 export class StateLane {
   readonly #options: StateLaneOptions;
   readonly #sets = new Map<string, Uint8Array>();
+  readonly #items = new KeptItems();
+  readonly #listeners = new Map<string, Set<ItemListener>>();
   #version: Version = noVersion;
   #hash = '';
   #streamVersion: Version = noVersion;
@@ -50,6 +56,18 @@ export class StateLane {
     return this.#sets;
   }
 
+  get items(): Pick<KeptItems, 'size' | 'bytes' | 'of'> {
+    return this.#items;
+  }
+
+  /** Told now, where something is known, and after each change, before it is acknowledged. Answers how to stop. */
+  onItem(kind: string, listener: ItemListener): () => void {
+    const listeners = this.#listeners.get(kind) ?? new Set();
+    this.#listeners.set(kind, listeners.add(listener));
+    if (this.#items.of(kind).size > 0) listener(this.#items.of(kind));
+    return () => void listeners.delete(listener);
+  }
+
   restart(): void {
     this.#stream++;
     this.#streamVersion = noVersion;
@@ -58,9 +76,10 @@ export class StateLane {
   /** From disk, at the start. Sets that cannot be read are left out: hold what is known. */
   async restore(stored: StoredEndpoints): Promise<void> {
     for (const [service, bytes] of stored.sets) this.#sets.set(service, bytes);
+    const whole = await this.#restoreItems(stored.items);
     await this.#options.dataPlane.applyEndpoints({ full: true, sets: [...this.#sets.values()], removed: [] });
     this.#version = stored.version;
-    this.#hash = stored.hash;
+    this.#hash = whole ? stored.hash : '';
   }
 
   /** True where the message was of this lane. */
@@ -94,18 +113,22 @@ export class StateLane {
     }
     const errors = this.#check(state);
     if (errors.length > 0) return this.#nack(version, hash, 'invalid', errors);
+    const changes = this.#items.changes(itemsOf(state));
+    if ('code' in changes) return this.#nack(version, hash, 'invalid', [changes]);
     const sets = new Map(state.sets.map((set): [string, Uint8Array] => [set.service, WireSet.encode(set).finish()]));
     const removed = this.#removedBy(state);
     try {
+      await this.#useItems(changes);
       await this.#options.dataPlane.applyEndpoints({ full: false, sets: [...sets.values()], removed });
     } catch (error) {
-      return this.#nack(version, hash, 'transient', [problem('apply-failed', error instanceof Error ? error.message : String(error))]);
+      // In full, because what was applied of the items stays.
+      return this.#nack(version, hash, changes.size > 0 ? 'resync' : 'transient', [problem('apply-failed', error instanceof Error ? error.message : String(error))]);
     }
     for (const service of removed) this.#sets.delete(service);
     for (const [service, bytes] of sets) this.#sets.set(service, bytes);
     this.#version = version;
     this.#hash = hash;
-    this.#options.onApplied({ version, hash, sets: new Map(this.#sets) });
+    this.#options.onApplied({ version, hash, sets: new Map(this.#sets), items: this.#items.all() });
     if (stream !== this.#stream) return;
     this.#streamVersion = version;
     this.#ack(version, hash);
@@ -118,7 +141,26 @@ export class StateLane {
       const result = checkEndpointSet(set);
       if (!result.ok) errors.push(...result.errors);
     }
+    errors.push(...this.#items.check(itemsOf(state)));
     return errors.slice(0, 100);
+  }
+
+  async #useItems(changes: ItemChanges): Promise<void> {
+    for (const [kind, facts] of changes) {
+      await this.#options.dataPlane.useFacts({ kind, full: false, facts });
+      this.#items.apply(new Map([[kind, facts]]));
+      for (const listener of this.#listeners.get(kind) ?? []) listener(this.#items.of(kind));
+    }
+  }
+
+  /** False where they could not be kept today (the bounds were others): the next stream brings everything. */
+  async #restoreItems(stored: ReadonlyMap<string, Uint8Array>): Promise<boolean> {
+    const items = [...stored].map(([key, body]) => ({ kind: key.slice(0, key.indexOf('/')), name: key.slice(key.indexOf('/') + 1), body: Buffer.from(body) }));
+    const update: ItemUpdate = { full: true, items, removed: [], hold: [] };
+    const changes = this.#items.check(update).length === 0 ? this.#items.changes(update) : null;
+    if (!changes || 'code' in changes) return false;
+    await this.#useItems(changes);
+    return true;
   }
 
   /** A full state drops what it neither brings nor holds. */
@@ -151,6 +193,10 @@ export class StateLane {
     };
     this.#options.send({ body: { $case: 'nack', value } });
   }
+}
+
+function itemsOf({ fullItems, items, removedItems, holdItems }: State): ItemUpdate {
+  return { full: fullItems, items, removed: removedItems, hold: holdItems };
 }
 
 const queuedMax = 16;

@@ -8,6 +8,7 @@ import { createPushHub, type RunningPushHub } from '../create-push-hub.ts';
 import { connectInMemory, type MemoryClient } from '../memory-stream.ts';
 import type { PushEvent } from '../push-hub.ts';
 import type { PushLimits } from '../push-limits.ts';
+import type { StateItemSource } from '../state-items.ts';
 import { ManualTime } from './manual-time.ts';
 import { compileSamples, type SampleSubject } from './sample-content.ts';
 import { TestSidecar, type TestSidecarOptions } from './test-sidecar.ts';
@@ -23,13 +24,15 @@ export class HubFixture {
   index = 40;
   readonly #limits: Partial<PushLimits>;
   readonly #identity: NodeIdentity;
+  readonly #items: readonly StateItemSource[];
   readonly #links = new Map<TestSidecar, MemoryClient>();
 
-  constructor(options: { readonly limits?: Partial<PushLimits>; readonly identity?: NodeIdentity; readonly time?: ManualTime; readonly store?: Store } = {}) {
+  constructor(options: { readonly limits?: Partial<PushLimits>; readonly identity?: NodeIdentity; readonly time?: ManualTime; readonly store?: Store; readonly items?: readonly StateItemSource[] } = {}) {
     this.time = options.time ?? new ManualTime();
     this.store = options.store ?? createMemoryStore({ clock: this.time, epoch: 100 });
     this.#limits = options.limits ?? {};
     this.#identity = options.identity ?? claimedIdentity;
+    this.#items = options.items ?? [];
     this.registry = this.#createRegistry();
     this.hub = this.#createHub();
   }
@@ -105,7 +108,7 @@ export class HubFixture {
   #createHub(): RunningPushHub {
     const hub = createPushHub({
       clock: this.time, timers: this.time, random: seededRandom(1), soon: this.time.soon, store: this.store, registry: this.registry, identity: this.#identity,
-      limits: this.#limits, onBehind: (version) => this.behind.push(version),
+      items: this.#items, limits: this.#limits, onBehind: (version) => this.behind.push(version),
     });
     hub.onEvent((event) => this.events.push(event));
     return hub;

@@ -36,6 +36,8 @@ export class TestSidecar {
   /** Resources in force, by hash. */
   resources = new Map<string, Uint8Array>();
   readonly endpoints = new Map<string, readonly string[]>();
+  /** Bodies of items as text, by `kind/name`. */
+  readonly items = new Map<string, string>();
   ended: StreamError | null | undefined;
   bytes = 0;
   readonly violations: string[] = [];
@@ -172,8 +174,16 @@ export class TestSidecar {
       const named = new Set([...state.sets.map(({ service }) => service), ...state.hold]);
       if (state.full) for (const service of this.endpoints.keys()) if (!named.has(service)) this.endpoints.delete(service);
       for (const service of state.removed) this.endpoints.delete(service);
+      this.#takeItems(state);
       for (const { service, endpoints } of state.sets) this.endpoints.set(service, endpoints.map(({ id, draining, suspect }) => `${id}${draining ? '~' : ''}${suspect ? '?' : ''}`));
     });
+  }
+
+  #takeItems({ fullItems, items, removedItems, holdItems }: State): void {
+    const named = new Set([...holdItems, ...items.map(({ kind, name }) => `${kind}/${name}`)]);
+    if (fullItems) for (const key of this.items.keys()) if (!named.has(key) && !named.has(key.slice(0, key.indexOf('/') + 1))) this.items.delete(key);
+    for (const key of removedItems) this.items.delete(key);
+    for (const { kind, name, body } of items) this.items.set(`${kind}/${name}`, body.toString());
   }
 
   #reply(lane: 'config' | 'state', version: WireVersion, hash: string, apply: () => void): void {

@@ -372,8 +372,10 @@ export interface State {
   items: StateItem[];
   /** "kind/name" of items the sidecar no longer needs. */
   removedItems: string[];
-  /** With full: "kind/name" of items, or "kind/" of all of a kind, about which the control plane knows nothing (yet): keep what you have. */
+  /** With full_items: "kind/name" of items, or "kind/" of all of a kind, about which the control plane knows nothing (yet): keep what you have. */
   holdItems: string[];
+  /** Items that are neither in items nor in hold_items are dropped. Otherwise items only brings changed ones. */
+  fullItems: boolean;
 }
 
 export interface ControlHeartbeat {
@@ -3311,6 +3313,7 @@ function createBaseState(): State {
     items: [],
     removedItems: [],
     holdItems: [],
+    fullItems: false,
   };
 }
 
@@ -3342,6 +3345,9 @@ export const State: MessageFns<State> = {
     }
     for (const v of message.holdItems) {
       writer.uint32(74).string(v!);
+    }
+    if (message.fullItems !== false) {
+      writer.uint32(80).bool(message.fullItems);
     }
     return writer;
   },
@@ -3431,6 +3437,14 @@ export const State: MessageFns<State> = {
             message.holdItems.push(reader.string());
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.fullItems = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3462,6 +3476,11 @@ export const State: MessageFns<State> = {
         : globalThis.Array.isArray(object?.hold_items)
         ? object.hold_items.map((e: any) => globalThis.String(e))
         : [],
+      fullItems: isSet(object.fullItems)
+        ? globalThis.Boolean(object.fullItems)
+        : isSet(object.full_items)
+        ? globalThis.Boolean(object.full_items)
+        : false,
     };
   },
 
@@ -3494,6 +3513,9 @@ export const State: MessageFns<State> = {
     if (message.holdItems?.length) {
       obj.holdItems = message.holdItems;
     }
+    if (message.fullItems !== false) {
+      obj.fullItems = message.fullItems;
+    }
     return obj;
   },
 
@@ -3513,6 +3535,7 @@ export const State: MessageFns<State> = {
     message.items = object.items?.map((e) => StateItem.fromPartial(e)) || [];
     message.removedItems = object.removedItems?.map((e) => e) || [];
     message.holdItems = object.holdItems?.map((e) => e) || [];
+    message.fullItems = object.fullItems ?? false;
     return message;
   },
 };
