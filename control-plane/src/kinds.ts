@@ -12,6 +12,8 @@ import { faultAuthoring } from '@remora/policy-fault/compile';
 import { faultWire } from '@remora/policy-fault/wire';
 import { ipAccessAuthoring } from '@remora/policy-ip-access/compile';
 import { ipAccessWire } from '@remora/policy-ip-access/wire';
+import { mtlsAuthoring } from '@remora/policy-mtls/compile';
+import { mtlsWire } from '@remora/policy-mtls/wire';
 import { rateLimitAuthoring } from '@remora/policy-rate-limit/compile';
 import { rateLimitWire } from '@remora/policy-rate-limit/wire';
 import { requestIdAuthoring } from '@remora/policy-request-id/compile';
@@ -35,6 +37,7 @@ export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
   faultAuthoring,
   ipAccessAuthoring,
   authenticationAuthoring,
+  mtlsAuthoring,
   rateLimitAuthoring,
   requestIdAuthoring,
   requestLimitsAuthoring,
@@ -51,6 +54,7 @@ export const wireKinds: ReadonlyMap<string, WireKind<unknown>> = byName<WireKind
   errorResponseWire,
   faultWire,
   ipAccessWire,
+  mtlsWire,
   rateLimitWire,
   requestIdWire,
   authenticationWire,

@@ -111,6 +111,8 @@ export interface ConnectionFacts {
   /** Where the client connected to: of the socket, or what a PROXY protocol header says; the address is '' where nobody needs it. */
   readonly localAddress: string;
   readonly localPort: number;
+  /** Name of the inbound port or the gateway's listener; '' on the outbound side, and where the configuration does not know it. Follows the current snapshot. */
+  readonly portName: string;
   readonly tls: boolean;
   readonly serverName: string;
   /** SPIFFE id of the caller, '' where it is not authenticated. */

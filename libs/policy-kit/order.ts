@@ -23,6 +23,7 @@ export const kindOrder: readonly KindPlace[] = [
   provider('requestId', true, 'every later refusal carries the id'),
   provider('cors', true, 'preflights carry no credentials, and refusals below need its headers'),
   provider('errorResponse', true, 'outside everything whose refusals it rewrites'),
+  provider('mtls', true, 'who may not connect at all is asked for nothing else, and costs nothing that comes behind it'),
   provider('waf', false, 'reserved: before credentials are looked at'),
   provider('fault', true, 'simulates the service, so before what protects it'),
   provider('rateLimit', true, 'limits that need no identity come before the cost of authentication'),

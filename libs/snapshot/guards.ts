@@ -70,5 +70,11 @@ export function summarize(snapshot: Snapshot): SnapshotSummary {
 }
 
 function addAuthentication(settings: EffectiveSettings, into: Set<string>): void {
-  for (const { kind, shadow } of settings.sections) if (!shadow && authenticationKinds.has(kind)) into.add(kind);
+  for (const { kind, shadow, settings: own } of settings.sections) if (!shadow && authenticationKinds.has(kind) && (kind !== 'mtls' || asksForCertificates(own))) into.add(kind);
+}
+
+/** Certificates that are taken where they are shown keep nobody out. */
+function asksForCertificates(settings: unknown): boolean {
+  const { mode, ports } = settings as { readonly mode?: unknown; readonly ports?: ReadonlyMap<string, unknown> };
+  return mode === 'strict' || [...(ports?.values() ?? [])].includes('strict');
 }

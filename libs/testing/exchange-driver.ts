@@ -50,7 +50,7 @@ export function makeExchange(step: ExchangeStep, context: { readonly clock: { mo
   const x = new Exchange();
   x.head = buildRequestHead(step.request);
   x.connection = {
-    peerAddress: '192.0.2.10', peerPort: 40_000, localAddress: '192.0.2.1', localPort: 8080, tls: false, serverName: '', principal: '', trusted: false, ...step.connection,
+    peerAddress: '192.0.2.10', peerPort: 40_000, localAddress: '192.0.2.1', localPort: 8080, portName: 'http', tls: false, serverName: '', principal: '', trusted: false, ...step.connection,
   };
   x.clientAddress = step.clientAddress ?? x.connection.peerAddress;
   x.pin = {

@@ -20,7 +20,7 @@ export class SettingsCompiler {
   build(resolved: ResolvedSettings): BuiltResource | null {
     const known = this.#settings.get(resolved);
     if (known !== undefined) return known === 'none' ? null : known;
-    const sections = [...resolved.sections.values()].map((section) => this.#section(section)).sort((a, b) => (a.kind < b.kind ? -1 : 1));
+    const sections = [...resolved.sections.values()].filter((section) => !this.#isUsual(section)).map((section) => this.#section(section)).sort((a, b) => (a.kind < b.kind ? -1 : 1));
     const made = sections.length === 0 ? 'none' : this.#resources.build({
       $case: 'settings',
       value: {
@@ -29,6 +29,11 @@ export class SettingsCompiler {
     });
     this.#settings.set(resolved, made);
     return made === 'none' ? null : made;
+  }
+
+  /** What a sidecar does anyway does not travel: older ones need not know the kind, and content keeps its hash. */
+  #isUsual({ kind, value }: MergedSection): boolean {
+    return this.#kinds.get(kind)?.isUsual?.(value) ?? false;
   }
 
   #section(section: MergedSection): BuiltSection {

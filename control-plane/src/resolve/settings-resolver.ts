@@ -40,7 +40,8 @@ export class SettingsResolver {
 
   resolve(state: DocumentState, side: KindSide, spot: Spot): ResolvedSettings {
     const policies = policiesAt(state, side, spot);
-    let key: string = side;
+    const ofGateway = spot.owner.startsWith('gateway/');
+    let key: string = ofGateway ? `${side}@gateway` : side;
     let bounds: ActiveBound[] | null = null;
     for (const record of policies) {
       key += `,${record.id}`;
@@ -53,7 +54,7 @@ export class SettingsResolver {
     }
     const known = this.#settings.get(key);
     if (known) return known;
-    const made = this.#make(key, side, policies, bounds ?? []);
+    const made = this.#make({ key, side, policies, bounds: bounds ?? [] }, ofGateway);
     this.#settings.put(key, made);
     return made;
   }
@@ -76,10 +77,10 @@ export class SettingsResolver {
     this.#sections.age();
   }
 
-  #make(key: string, side: KindSide, policies: readonly PolicyRecord[], bounds: readonly ActiveBound[]): ResolvedSettings {
+  #make({ key, side, policies, bounds }: Pick<ResolvedSettings, 'key' | 'side' | 'policies' | 'bounds'>, ofGateway: boolean): ResolvedSettings {
     const sections = new Map<string, MergedSection>();
     const violations: Violation[] = [];
-    const kinds = [...this.#kinds.values()].filter((kind) => kind.side === side);
+    const kinds = [...this.#kinds.values()].filter((kind) => kind.side === side && !(ofGateway && kind.owners === 'services'));
     const alone = kinds.filter((kind) => kind.impliedBy === undefined);
     const alongside = kinds.filter((kind) => kind.impliedBy !== undefined);
     for (const kind of [...alone, ...alongside]) {

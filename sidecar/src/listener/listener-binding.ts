@@ -123,6 +123,7 @@ function peerOf(socket: net.Socket, localPort: number): ConnectionFacts {
     peerPort: socket.remotePort ?? 0,
     localAddress: '',
     localPort,
+    portName: '',
     tls: false,
     serverName: '',
     principal: '',
