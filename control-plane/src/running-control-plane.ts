@@ -61,7 +61,10 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
     const operators = settings.operators.authentication === 'tokens' ? startOperators(settings.operators, { ...controlPlane, log }) : null;
     if (operators) closers.push(async () => operators.close());
     const routes = apiRoutes({ ...controlPlane, identity, operators, version: productVersion, metricsText: () => metrics.text() });
-    const api = createApiServer({ routes, gate: operators?.gate ?? openGate(store), observe: (seen) => apiMetrics.observe(seen), alarm: (error) => log.error('a request failed', { error: errorText(error) }) });
+    const api = createApiServer({
+      routes, audit: controlPlane.audit, gate: operators?.gate ?? openGate(store), ...(operators && { onForbidden: operators.onForbidden }),
+      observe: (seen) => apiMetrics.observe(seen), alarm: (error) => log.error('a request failed', { error: errorText(error) }),
+    });
     closers.push(() => api.close());
     if (settings.otlpEndpoint !== '') {
       const { startOtlpMetrics } = await import('./telemetry/otlp-metrics.ts');

@@ -1,3 +1,4 @@
+import type { JsonObject } from '@remora/core/canonical-json';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import type { Access } from '../operators/access.ts';
@@ -22,6 +23,11 @@ export interface ApiRoute<P extends z.ZodObject = z.ZodObject, Q extends z.ZodOb
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: { readonly kind: 'documents' | 'json'; readonly maxBytes: number; readonly description: string; readonly schema?: z.ZodType };
   readonly answers: Readonly<Record<number, ApiAnswerShape>>;
+  /**
+   * What the audit log says of it. `call` (default for everything but GET that needs more than a viewer): that it was done, with
+   * what `audit` of the reply tells. `revision`: the revision's own entry, in its transaction. `none`: it changes nothing.
+   */
+  readonly audit?: 'call' | 'revision' | 'none';
   /** Problem codes it can answer with, beyond those that every path can. */
   readonly problems?: readonly string[];
   handle(call: ApiCall<z.output<P>, z.output<Q>>): ApiReply | Promise<ApiReply>;
@@ -55,7 +61,7 @@ export interface ApiCall<P = Readonly<Record<string, unknown>>, Q = Readonly<Rec
 
 /** `stream`: the handler has taken the socket over and answers by itself. */
 export type ApiReply =
-  | { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: unknown; readonly contentType?: string }
+  | { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: unknown; readonly contentType?: string; /** Facts for the audit log: ids and names, never a secret. */ readonly audit?: JsonObject }
   | 'stream';
 
 /** Keeps the types of params and query inside a route, and drops them in the list of all routes. */

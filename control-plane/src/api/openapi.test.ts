@@ -25,7 +25,7 @@ describe('OpenAPI', () => {
 
   test('has every path that the server has, and no other', async () => {
     const registered: string[] = [];
-    const server = createApiServer({ routes: api.routes, gate: openGate(api.controlPlane.store), alarm: () => {}, onRoute: ({ method, url }: RouteOptions) => {
+    const server = createApiServer({ routes: api.routes, gate: openGate(api.controlPlane.store), audit: api.controlPlane.audit, alarm: () => {}, onRoute: ({ method, url }: RouteOptions) => {
       for (const one of [method].flat()) if (one !== 'HEAD') registered.push(`${String(one)} ${url}`);
     } });
     await server.instance.ready();

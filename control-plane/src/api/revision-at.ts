@@ -1,8 +1,11 @@
 import { z } from 'zod';
+import type { Access } from '../operators/access.ts';
+import { ForbiddenError } from '../operators/forbidden-error.ts';
 import type { LogEntry } from '../store/store.ts';
 import type { ApiPorts } from './api-ports.ts';
 import { revisionNumber } from './parameters.ts';
 import { ApiError } from './problem.ts';
+import { visibleEntry } from './visible-changes.ts';
 
 const expected = 'expected a revision such as 41, or a time such as 2027-01-31T14:02:00Z';
 const instant = z.iso.datetime({ offset: true, error: expected });
@@ -24,6 +27,13 @@ export function revisionAt(ports: ApiPorts, at: number | string): number {
     if (!last) throw new ApiError('gone', `nothing is kept from ${at}`);
     before = last.version.index;
   }
+}
+
+/** The same, as far as it is about the scope of whoever asks. Throws ForbiddenError where nothing of it is. */
+export function findVisibleEntry(ports: ApiPorts, access: Access, index: number): LogEntry {
+  const entry = visibleEntry(access, findEntry(ports, index));
+  if (entry) return entry;
+  throw new ForbiddenError(access.principal, { role: 'viewer', right: 'read', document: `revision ${index}`, detail: `revision ${index} changed nothing in this role's scope` });
 }
 
 /** One entry of the log. Throws `gone` past retention, `not-found` where there never was one. */

@@ -10,6 +10,9 @@ import { ApiError, bodyTypes, problemOf } from './problem.ts';
 import type { Problem } from './problem.ts';
 import { readHeaderText } from './request-text.ts';
 import type { Access } from '../operators/access.ts';
+import type { AuditLog } from '../audit/audit-log.ts';
+import { ForbiddenError } from '../operators/forbidden-error.ts';
+import { audited } from './audited.ts';
 import type { ApiGate } from '../operators/gate.ts';
 import type { RouteRight } from '../operators/route-right.ts';
 import { authorOf } from '../operators/principal.ts';
@@ -27,6 +30,10 @@ export interface ApiServer {
 export interface ApiServerPorts {
   readonly routes: readonly ApiRoute[];
   readonly gate: ApiGate;
+  /** Where what was done is written before it is answered. */
+  readonly audit: AuditLog;
+  /** Told of who may not do what they ask for. */
+  readonly onForbidden?: (refused: { readonly error: ForbiddenError; readonly operation: string; readonly address: string }) => void;
   /** Defects: what a handler threw and nobody expected. */
   readonly alarm: (error: unknown) => void;
   /** Told of every path as it is registered: tests compare them with the documentation. */
@@ -58,8 +65,10 @@ export function createApiServer(ports: ApiServerPorts): ApiServer {
   app.server.maxConnections = connectionsMax;
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(bodyTypes, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-  app.setErrorHandler((error, _request, reply) => {
+  const operations = new Map(ports.routes.map(({ method, path, operationId }) => [`${method} ${fastifyPath(path)}`, operationId]));
+  app.setErrorHandler((error, request, reply) => {
     const problem = problemOf(error);
+    if (error instanceof ForbiddenError) ports.onForbidden?.({ error, operation: operations.get(routeKey(request)) ?? '', address: request.socket.remoteAddress ?? '' });
     if (problem.status === 500) ports.alarm(error);
     sendProblem(reply, problem);
   });
@@ -74,7 +83,7 @@ export function createApiServer(ports: ApiServerPorts): ApiServer {
   const byPath = Map.groupBy(ports.routes, ({ path }) => path);
   const { gate } = ports;
   for (const route of ports.routes) {
-    register(app, route, (request) => {
+    register(app, audited(route, ports.audit), (request) => {
       const access = admitted.get(request);
       if (!access) throw new Error('invariant: every request was admitted before it is handled');
       return { access, author: authorOf(access.principal), stillGood: () => gate.stillGood(access.principal) };
@@ -113,10 +122,14 @@ const unknownRight: RouteRight = { role: 'viewer', scoped: 'whole' };
 const missingRight: RouteRight = { role: 'admin', scoped: 'refused' };
 
 function admit(gate: ApiGate, request: FastifyRequest, rights: ReadonlyMap<string, RouteRight | undefined>): Access | Promise<Access> {
-  const { url, method = '' } = request.routeOptions;
-  const right = url === undefined ? unknownRight : (rights.get(`${String(method) === 'HEAD' ? 'GET' : String(method)} ${url}`) ?? missingRight);
+  const right = request.routeOptions.url === undefined ? unknownRight : (rights.get(routeKey(request)) ?? missingRight);
   const claimed = (): string => readHeaderText(singleHeader(request, 'x-remora-author'), 'x-remora-author', 256);
   return gate.admit(right, { rawHeaders: request.raw.rawHeaders, url: request.url, address: request.socket.remoteAddress ?? '' }, claimed);
+}
+
+/** `GET /v1/sidecars/:id`; HEAD is a GET without its answer. */
+function routeKey({ routeOptions: { url = '', method = '' } }: FastifyRequest): string {
+  return `${String(method) === 'HEAD' ? 'GET' : String(method)} ${url}`;
 }
 
 function register(app: FastifyInstance, route: ApiRoute, whoOf: (request: FastifyRequest) => Pick<ApiCall, 'access' | 'author' | 'stillGood'>): void {

@@ -2,6 +2,7 @@ import type { Clock, Timer, Timers } from '@remora/core/clock';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { AuthenticationReason } from './authentication-error.ts';
 import type { AuthenticationEvents } from './authenticator.ts';
+import type { ForbiddenError } from './forbidden-error.ts';
 import { networkOf } from './failure-limiter.ts';
 import { actorOf } from './principal.ts';
 import type { Principal } from './principal.ts';
@@ -29,6 +30,7 @@ export class AuthenticationAudit implements AuthenticationEvents {
   readonly #timer: Timer;
   readonly #uses = new Map<string, number>();
   readonly #failures = new Map<string, Failures>();
+  readonly #forbidden = new Map<string, number>();
   #others = 0;
 
   constructor(deps: { readonly log: AuditLog; readonly clock: Clock; readonly timers: Timers }) {
@@ -66,6 +68,19 @@ export class AuthenticationAudit implements AuthenticationEvents {
     // The first one at once, the others with their number when the minute is over.
     this.#failures.set(key, { reason, address, token, count: 0 });
     this.#log.later(failureNote({ reason, address, token, count: 1 }));
+  }
+
+  /** Somebody known asked for what they may not have: noted once a minute per principal and operation. */
+  forbidden({ error, operation, address }: { readonly error: ForbiddenError; readonly operation: string; readonly address: string }): void {
+    this.#count('forbidden');
+    const { principal, facts } = error;
+    const key = `${principal.kind}\n${principal.id}\n${operation}`;
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - (this.#forbidden.get(key) ?? Number.NEGATIVE_INFINITY) < failuresEveryMs) return;
+    this.#forbidden.delete(key);
+    this.#forbidden.set(key, nowMs);
+    if (this.#forbidden.size > pairsMax) this.#forbidden.delete(this.#forbidden.keys().next().value ?? '');
+    this.#log.later({ action: operation, actor: actorOf(principal), from: address, outcome: 'refused', what: facts });
   }
 
   close(): void {

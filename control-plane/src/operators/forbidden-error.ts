@@ -17,10 +17,12 @@ export interface MissingRight {
 /** Somebody known asks for what they may not have. The same whether it exists or not. */
 export class ForbiddenError extends Error {
   readonly facts: JsonObject;
+  readonly principal: Principal;
 
   constructor(principal: Principal, { role, document, right, detail }: MissingRight) {
     super(detail);
     this.name = 'ForbiddenError';
+    this.principal = principal;
     this.facts = { ...(document === undefined ? {} : { document }), right, needs: role, role: grantsText(principal.grants) };
   }
 }

@@ -6,6 +6,7 @@ import type { OperatorSettings } from '../settings/control-plane-settings.ts';
 import { StartError } from '../start-error.ts';
 import type { Store } from '../store/store.ts';
 import { AuthenticationAudit } from './authentication-audit.ts';
+import type { ForbiddenError } from './forbidden-error.ts';
 import { createOperators } from './operators.ts';
 import type { Operators } from './operators.ts';
 
@@ -15,6 +16,7 @@ export interface StartedOperators extends Operators {
   readonly firstToken: string;
   /** Requests at the door, by how they ended. */
   readonly counts: ReadonlyMap<string, number>;
+  onForbidden(refused: { readonly error: ForbiddenError; readonly operation: string; readonly address: string }): void;
   close(): void;
 }
 
@@ -33,7 +35,7 @@ export function startOperators(settings: OperatorSettings, deps: StartOperatorsD
   const operators = createOperators({ store, clock, events, users: null, login: null });
   const firstToken = makeFirst(operators, settings, deps);
   if (firstToken === '' && operators.first.waiting) log.warn('the first token was made at an earlier start and nobody has used it yet; where it is lost: `remora control-plane first-token`');
-  return { ...operators, firstToken, counts: events.counts, close: () => events.close() };
+  return { ...operators, firstToken, counts: events.counts, onForbidden: (refused) => events.forbidden(refused), close: () => events.close() };
 }
 
 function makeFirst({ first, tokens }: Operators, { firstTokenFile }: OperatorSettings, { audit, log }: StartOperatorsDeps): string {

@@ -1,6 +1,7 @@
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { Clock } from '@remora/core/clock';
 import type { Steps } from '@remora/core/steps';
+import { subjectKey } from '@remora/core/subject';
 import type { SubjectKey } from '@remora/core/subject';
 import type { Version } from '@remora/core/version';
 import type { Violation } from '@remora/core/violation';
@@ -19,6 +20,7 @@ import { intendedChanges } from './intended-changes.ts';
 import type { Intent, SameMeaning } from './intended-changes.ts';
 import { planHash } from './plan-hash.ts';
 import { referrersOf } from './references.ts';
+import type { WriteAuthority } from './write-authority.ts';
 import { WriteError } from './write-error.ts';
 import { createWriteQueue } from './write-queue.ts';
 
@@ -30,6 +32,8 @@ export interface WritePath {
   /** Throws WriteError where the write is refused, StoreError where the store fails. Nothing is half done. */
   write(request: WriteRequest): Promise<WriteOutcome>;
   onCommitted(listener: (entry: LogEntry) => void): () => void;
+  /** Told of each state that is understood, the first included, before sidecars are. */
+  onPlanned(listener: (planned: Planned) => void): () => void;
   /** Writes that wait or run. */
   depth(): number;
   stop(): Promise<void>;
@@ -46,6 +50,8 @@ export interface WriteRequest {
   readonly author: string;
   /** As the audit log names whoever asked; default: the author, unproven. */
   readonly by?: { readonly actor: JsonObject; readonly from?: string };
+  /** What they may write; default: everything. */
+  readonly authority?: WriteAuthority;
   readonly message: string;
   readonly dryRun?: boolean;
   /** Of a dry run: also fields that no policy sets. */
@@ -104,6 +110,7 @@ class SerialWritePath implements WritePath {
   readonly #ports: WritePorts;
   readonly #queue = createWriteQueue(waitingMax);
   readonly #listeners = new Set<(entry: LogEntry) => void>();
+  readonly #planListeners = new Set<(planned: Planned) => void>();
   #state: WriteState = { kind: 'starting' };
   /** What the state was planned from. */
   #head: Version;
@@ -138,6 +145,11 @@ class SerialWritePath implements WritePath {
   onCommitted(listener: (entry: LogEntry) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  onPlanned(listener: (planned: Planned) => void): () => void {
+    this.#planListeners.add(listener);
+    return () => this.#planListeners.delete(listener);
   }
 
   depth(): number {
@@ -186,7 +198,9 @@ class SerialWritePath implements WritePath {
     const { store, planner, hub } = this.#ports;
     const head = store.head();
     const current = store.documents();
+    request.authority?.checkIntent(request.intent, current);
     const changes = yield* intendedChanges(request.intent, current, this.#ports.sameMeaning);
+    request.authority?.checkChanges(request.intent, changes);
     const previous = this.#state.kind === 'ready' ? this.#state.planned : null;
     const next = documentsAfter(current, changes, head);
     const result = yield* planner.planInSteps(previous, next, changes.map(({ key }) => key));
@@ -206,7 +220,8 @@ class SerialWritePath implements WritePath {
     const { intent } = request;
     const still = draft.changes.length === 0;
     const touched = still && intent.kind === 'apply' ? subjectsOfDocuments(intent.documents.map(({ key }) => key), draft.planned) : draft.planned.changed;
-    const grants = grantsOf(force, draft.findings, touched);
+    const { authority } = request;
+    const grants = grantsOf(force, draft.findings, still && authority ? [...touched].filter((subject) => authority.mayForce(subject)) : touched);
     if (still && grants.length === 0) return null;
     const before = this.#state.kind === 'ready' ? this.#state.planned.compilation : null;
     return {
@@ -226,9 +241,13 @@ class SerialWritePath implements WritePath {
     this.#head = entry.version;
     this.#state = { kind: 'ready', planned };
     this.#publish(planned, { version: entry.version, changed: planned.changed, grants: entry.grants });
-    for (const listener of this.#listeners) {
+    this.#tell(this.#listeners, entry);
+  }
+
+  #tell<T>(listeners: Iterable<(told: T) => void>, told: T): void {
+    for (const listener of listeners) {
       try {
-        listener(entry);
+        listener(told);
       } catch (error) {
         this.#ports.alarm(error);
       }
@@ -236,6 +255,7 @@ class SerialWritePath implements WritePath {
   }
 
   #publish(planned: Planned, update: { readonly version: Version; readonly changed: ReadonlySet<SubjectKey>; readonly grants: LogEntry['grants'] }): void {
+    this.#tell(this.#planListeners, planned);
     this.#ports.instances.setStatic(planned.staticEndpoints);
     this.#ports.hub.publish({ ...update, compilation: planned.compilation, committedAtMs: this.#ports.clock.wallMs() });
   }
@@ -299,7 +319,8 @@ function checkPlan(request: WriteRequest, draft: Draft): void {
 }
 
 function checkGuards(request: WriteRequest, draft: Draft): void {
-  const held = draft.findings.filter(({ guard }) => !request.force?.includes(guard));
+  const lifted = ({ guard, subject }: GuardFinding): boolean => (request.force?.includes(guard) ?? false) && (request.authority?.mayForce(subjectKey(subject)) ?? true);
+  const held = draft.findings.filter((finding) => !lifted(finding));
   if (held.length === 0) return;
   const names = [...new Set(held.map(({ guard }) => guard))];
   throw new WriteError('guard', `${held.map(({ message }) => message).join('; ')}. Where this is meant: force=${names.join(',')}`, {

@@ -2,11 +2,12 @@ import { z } from 'zod';
 import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
+import { writeRights } from '../../operators/write-rights.ts';
 import type { DocumentKey } from '../../store/store.ts';
 import { readJsonBody } from '../json-body.ts';
 import { writeAnswerShape } from '../shapes/write-shape.ts';
 import { violationShape } from '../shapes/violation-shape.ts';
-import { answerWrite, readBody, readSomeDocuments, writeQuery } from '../write-call.ts';
+import { answerWrite, narrowly, readBody, readSomeDocuments, writeQuery } from '../write-call.ts';
 
 const applyBytes = 64 * 1024 * 1024;
 const ownerSet = z.string().regex(/^[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?$/, { error: 'expected letters, digits, . _ / - (at most 128)' });
@@ -18,7 +19,7 @@ const deleteBody = z.strictObject({
 export function applyRoutes(ports: ApiPorts): ApiRoute[] {
   return [
     apiRoute({
-      method: 'POST', path: '/v1/apply', operationId: 'apply', tag: 'Writes', right: { role: 'editor', scoped: 'checked' }, summary: 'Applies many documents as one revision',
+      method: 'POST', path: '/v1/apply', operationId: 'apply', tag: 'Writes', right: { role: 'editor', scoped: 'checked' }, audit: 'revision', summary: 'Applies many documents as one revision',
       description: 'Whole documents are replaced; those that mean the same already make no revision. All or nothing.',
       query: writeQuery.extend({
         owner: ownerSet.optional().describe('Owner set to stamp on the documents'),
@@ -36,7 +37,7 @@ export function applyRoutes(ports: ApiPorts): ApiRoute[] {
       },
     }),
     apiRoute({
-      method: 'POST', path: '/v1/delete', operationId: 'deleteDocuments', tag: 'Writes', right: { role: 'editor', scoped: 'checked' }, summary: 'Deletes several documents as one revision',
+      method: 'POST', path: '/v1/delete', operationId: 'deleteDocuments', tag: 'Writes', right: { role: 'editor', scoped: 'checked' }, audit: 'revision', summary: 'Deletes several documents as one revision',
       description: 'All or nothing, in no order: documents that only name each other go together.',
       query: writeQuery,
       headers: { 'Idempotency-Key': 'Names this request: sent again, it is not done again', 'X-Remora-Author': 'Who writes, percent-encoded' },
@@ -56,7 +57,8 @@ export function applyRoutes(ports: ApiPorts): ApiRoute[] {
       problems: ['documents-refused'],
       async handle(call) {
         const documents = await readSomeDocuments(ports, call);
-        await ports.writePath.write({ intent: { kind: 'apply', documents }, author: call.author, message: '', dryRun: true });
+        const intent = { kind: 'apply', documents } as const;
+        await narrowly(ports, call.access, intent, { intent, author: call.author, authority: writeRights(call.access, 'viewer'), message: '', dryRun: true });
         return { status: 200, body: { documents: documents.length, violations: [] } };
       },
     }),

@@ -47,10 +47,10 @@ function listRoute(ports: ApiPorts, { plural, kind }: Kind): ApiRoute {
     method: 'GET', path: `/v1/${plural}`, operationId: `list${kind}`, tag: 'Documents', right: { role: 'viewer', scoped: 'checked' }, summary: `All ${kind} documents, by name`,
     query: listQuery,
     answers: { 200: { description: 'One page', schema: documentListShape } },
-    handle({ query }) {
+    handle({ query, access }) {
       const labels = query.label.map((text): [string, string | null] => (text.includes('=') ? [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)] : [text, null]));
       const matching = [...ports.store.documents().values()]
-        .filter((stored) => stored.key.startsWith(`${kind}/${query.name ?? ''}`) && (query.owner === undefined || stored.owner === query.owner) && labels.every(([key, value]) => hasLabel(stored.document, key, value)))
+        .filter((stored) => stored.key.startsWith(`${kind}/${query.name ?? ''}`) && access.seesDocument(stored) && (query.owner === undefined || stored.owner === query.owner) && labels.every(([key, value]) => hasLabel(stored.document, key, value)))
         .sort((a, b) => (a.key < b.key ? -1 : 1));
       const start = query.after === undefined ? 0 : matching.findIndex((stored) => stored.key > `${kind}/${query.after}`);
       const page = start < 0 ? [] : matching.slice(start, start + query.limit);
@@ -69,8 +69,8 @@ function getRoute(ports: ApiPorts, { plural, kind }: Kind): ApiRoute {
     headers: { 'If-None-Match': 'ETag that is known already' },
     answers: { 200: { description: 'The document' }, 304: { description: 'As known already' } },
     problems: ['not-found'],
-    handle({ params, header }) {
-      const stored = findDocument(ports, kind, params.name);
+    handle({ params, header, access }) {
+      const stored = findDocument(ports, access, kind, params.name);
       const etag = etagOf(stored);
       const headers = { etag, 'x-remora-revision': String(stored.writtenAt), ...(stored.owner === '' ? {} : { 'x-remora-owner': encodeURIComponent(stored.owner) }) };
       if (etagList(header('if-none-match')).some((known) => known === etag || known === '*')) return { status: 304, headers };
@@ -81,7 +81,7 @@ function getRoute(ports: ApiPorts, { plural, kind }: Kind): ApiRoute {
 
 function putRoute(ports: ApiPorts, { plural, kind }: Kind): ApiRoute {
   return apiRoute({
-    method: 'PUT', path: `/v1/${plural}/{name}`, operationId: `put${kind}`, tag: 'Documents', right: { role: 'editor', scoped: 'checked' }, summary: `Creates or replaces one ${kind}`,
+    method: 'PUT', path: `/v1/${plural}/{name}`, operationId: `put${kind}`, tag: 'Documents', right: { role: 'editor', scoped: 'checked' }, audit: 'revision', summary: `Creates or replaces one ${kind}`,
     description: 'The whole document is replaced. `If-Match` refuses where it changed since it was read, `If-None-Match: *` where it exists.',
     params: nameParams, query: writeQuery,
     headers: { 'If-Match': 'ETag the document must have', 'If-None-Match': '`*`: it must not exist yet', 'Idempotency-Key': 'Names this request: sent again, it is not done again', 'X-Remora-Author': 'Who writes, percent-encoded' },
@@ -105,7 +105,7 @@ function putRoute(ports: ApiPorts, { plural, kind }: Kind): ApiRoute {
 
 function deleteRoute(ports: ApiPorts, { plural, kind }: Kind): ApiRoute {
   return apiRoute({
-    method: 'DELETE', path: `/v1/${plural}/{name}`, operationId: `delete${kind}`, tag: 'Documents', right: { role: 'editor', scoped: 'checked' }, summary: `Deletes one ${kind}`,
+    method: 'DELETE', path: `/v1/${plural}/{name}`, operationId: `delete${kind}`, tag: 'Documents', right: { role: 'editor', scoped: 'checked' }, audit: 'revision', summary: `Deletes one ${kind}`,
     description: 'Refused with the list of referrers where other documents name it, and by the guard `in-use` where sidecars run for it.',
     params: nameParams, query: writeQuery,
     headers: { 'If-Match': 'ETag the document must have', 'Idempotency-Key': 'Names this request: sent again, it is not done again', 'X-Remora-Author': 'Who writes, percent-encoded' },
@@ -114,7 +114,7 @@ function deleteRoute(ports: ApiPorts, { plural, kind }: Kind): ApiRoute {
     async handle(call) {
       const key: DocumentKey = `${kind}/${call.params.name}`;
       // A repeated delete finds nothing: the idempotency key answers before that is looked at.
-      if (call.header('idempotency-key') === undefined) findDocument(ports, kind, call.params.name);
+      if (call.header('idempotency-key') === undefined) findDocument(ports, call.access, kind, call.params.name);
       const match = matchOf(call, key);
       return answerWrite(ports, call, { kind: 'delete', keys: [key], ...(match ? { match } : {}) });
     },

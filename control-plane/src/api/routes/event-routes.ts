@@ -4,6 +4,8 @@ import type { PushEvent } from '../../push/push-hub.ts';
 import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
+import type { Access } from '../../operators/access.ts';
+import { visibleEntry } from '../visible-changes.ts';
 import type { FeedEvent } from '../event-feed.ts';
 import { listParameter } from '../parameters.ts';
 import { ApiError } from '../problem.ts';
@@ -23,7 +25,7 @@ export function eventRoutes(ports: ApiPorts): ApiRoute[] {
       query: z.object({ type: listParameter.describe(`Only these types, separated by commas: ${eventTypes.join(', ')}`) }),
       headers: { 'Last-Event-ID': 'Id of the last event seen' },
       answers: { 200: { description: 'Never ends', contentType: 'text/event-stream' } }, problems: ['too-many-listeners'],
-      handle({ query, header, reply }) {
+      handle({ query, header, reply, access, stillGood }) {
         if (ports.events.listeners() >= listenersMax) throw new ApiError('too-many-listeners', `${listenersMax} listeners are connected already`);
         checkTypes(query.type);
         const types = new Set(query.type);
@@ -32,7 +34,9 @@ export function eventRoutes(ports: ApiPorts): ApiRoute[] {
         socket.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
         socket.flushHeaders();
         stream(ports, header('last-event-id'), {
-          wanted: (event) => types.size === 0 || types.has(event.type),
+          wanted: (event) => (types.size === 0 || types.has(event.type)) && isVisible(ports, access, event),
+          stillGood,
+          end: () => void socket.end(),
           write: (text) => socket.write(text),
           queued: () => socket.writableLength,
           onEnd: (done) => socket.once('close', done),
@@ -41,6 +45,15 @@ export function eventRoutes(ports: ApiPorts): ApiRoute[] {
       },
     }),
   ];
+}
+
+/** Revisions that changed something in the scope, and what its sidecars do. */
+function isVisible(ports: ApiPorts, access: Access, { data }: FeedEvent): boolean {
+  if (access.seesAll) return true;
+  const { subject, version } = data as { readonly subject?: unknown; readonly version?: { readonly index?: unknown } };
+  if (typeof subject === 'string') return access.sees(subject);
+  const entry = typeof version?.index === 'number' ? ports.store.entry(version.index) : null;
+  return entry !== null && visibleEntry(access, entry) !== null;
 }
 
 /** A misspelt type would be a stream on which nothing ever comes. */
@@ -54,6 +67,9 @@ function checkTypes(types: readonly string[]): void {
 }
 
 interface Listener {
+  /** False when the token of whoever listens is over. */
+  stillGood(): boolean;
+  end(): void;
   wanted(event: FeedEvent): boolean;
   write(text: string): void;
   queued(): number;
@@ -64,6 +80,7 @@ function stream(ports: ApiPorts, lastEventId: string | undefined, listener: List
   const { events } = ports;
   let missed = false;
   const send = (event: FeedEvent): void => {
+    if (!listener.stillGood()) return listener.end();
     if (listener.queued() > queuedBytesMax) {
       missed = true;
       return;
@@ -78,6 +95,7 @@ function stream(ports: ApiPorts, lastEventId: string | undefined, listener: List
   else past.forEach(send);
   const stop = events.listen(send);
   const heartbeat = setInterval(() => {
+    if (!listener.stillGood()) return listener.end();
     if (listener.queued() <= queuedBytesMax) listener.write(': \n\n');
   }, heartbeatMs);
   listener.onEnd(() => {

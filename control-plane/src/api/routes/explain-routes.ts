@@ -10,6 +10,9 @@ import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
 import { flagParameter, nameParameter } from '../parameters.ts';
 import { readJsonBody } from '../json-body.ts';
+import type { Access } from '../../operators/access.ts';
+import { withoutSuggestions } from '../narrow-write-error.ts';
+import { requireName, requireSubject } from '../require-subject.ts';
 import { missingPlaceText } from '../missing-place.ts';
 import { ApiError } from '../problem.ts';
 import { findRequestPlace } from '../request-place.ts';
@@ -37,9 +40,11 @@ function explainPlace(ports: ApiPorts): ApiRoute {
       all: flagParameter.describe('Also fields that no policy sets'),
     }),
     answers: { 200: { description: 'What policies set, or `field` and what of it they set', schema: explanationShape } }, problems: ['not-found', 'not-ready', 'history-gone'],
-    async handle({ query }) {
+    async handle({ query, access }) {
+      const place = placeOf(query);
+      requirePlace(access, place);
       const { revision, state } = await stateAt(ports, query.at);
-      return { status: 200, body: { revision, ...explanation(state, placeOf(query), { all: query.all, field: query.field }) } };
+      return { status: 200, body: { revision, ...explanation(access, state, place, { all: query.all, field: query.field }) } };
     },
   });
 }
@@ -68,6 +73,8 @@ function explainRequest(ports: ApiPorts): ApiRoute {
     async handle(call) {
       const asked = readJsonBody(askedBody, call.body);
       const { all } = call.query;
+      const { access } = call;
+      requirePlace(access, placeOf(asked));
       const { revision, state } = await stateAt(ports, asked.at);
       const { owner } = placeOf(asked);
       const { port, ...request } = asked.request;
@@ -75,11 +82,21 @@ function explainRequest(ports: ApiPorts): ApiRoute {
       const place = placeOf({ ...asked, ...(found.route === '' ? {} : { route: found.route }) });
       const targets = found.targets.map((target) => ({
         ...target,
-        ...explanation(state, placeOf({ service: target.service, ...(target.route === '' ? {} : { route: target.route }), caller: subjectKey(owner), ...(found.route === '' ? {} : { callerRoute: found.route }) }), { all }),
+        ...explanation(access, state, placeOf({ service: target.service, ...(target.route === '' ? {} : { route: target.route }), caller: subjectKey(owner), ...(found.route === '' ? {} : { callerRoute: found.route }) }), { all }),
       }));
-      return { status: 200, body: { revision, ...found, ...explanation(state, place, { all }), targets } };
+      return { status: 200, body: { revision, ...found, ...explanation(access, state, place, { all }), targets } };
     },
   });
+}
+
+/** The place must be in the scope; a caller may be a neighbour of it. What a caller in the scope does is its own, whomever it calls. */
+function requirePlace(access: Access, { owner, caller }: Place): void {
+  if (caller && access.sees(subjectKey(caller))) {
+    requireName(access, subjectKey(owner));
+    return;
+  }
+  requireSubject(access, subjectKey(owner));
+  if (caller) requireName(access, subjectKey(caller));
 }
 
 interface Asked {
@@ -95,11 +112,11 @@ interface Explanation {
   readonly defaults: number;
 }
 
-function explanation(state: Planned, place: Place, { all, field }: Asked): Explanation {
+function explanation(access: Access, state: Planned, place: Place, { all, field }: Asked): Explanation {
   const { resolver } = state;
   checkField(field);
   const fields = resolver.explain(place, field);
-  if (fields === null) throw new ApiError('not-found', missingPlaceText(state.state, place));
+  if (fields === null) throw new ApiError('not-found', access.seesAll ? missingPlaceText(state.state, place) : withoutSuggestions(missingPlaceText(state.state, place)));
   const shown = all ? fields : fields.filter((one) => isSet(one) || isNamed(one, field));
   return { place, sections: resolver.effective(place).map(({ kind, value, shadow }) => ({ kind, value, shadow })), fields: shown, defaults: fields.length - shown.length };
 }

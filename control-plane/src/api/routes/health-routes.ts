@@ -18,7 +18,7 @@ export function healthRoutes(ports: ApiPorts & { readonly metricsText: () => Pro
     apiRoute({
       method: 'GET', path: '/readyz', operationId: 'readyz', tag: 'Health', right: 'open', summary: 'The state is loaded, compiled and published',
       answers: { 200: { description: 'Ready', schema: readyShape } }, problems: ['not-ready'],
-      handle() {
+      handle({ access }) {
         const state = ports.writePath.state();
         switch (state.kind) {
           case 'ready':
@@ -26,7 +26,7 @@ export function healthRoutes(ports: ApiPorts & { readonly metricsText: () => Pro
           case 'starting':
             throw new ApiError('not-ready', 'the control plane is starting');
           case 'broken':
-            throw new ApiError('not-ready', 'the documents in the store cannot be compiled by this build; apply corrected ones, or restore-to an earlier revision. Sidecars keep what they enforce', { violations: state.violations });
+            throw new ApiError('not-ready', 'the documents in the store cannot be compiled by this build; apply corrected ones, or restore-to an earlier revision. Sidecars keep what they enforce', access.seesAll ? { violations: state.violations } : {});
         }
       },
     }),

@@ -12,6 +12,9 @@ import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
 import { readJsonBody } from '../json-body.ts';
+import type { Access } from '../../operators/access.ts';
+import { ForbiddenError } from '../../operators/forbidden-error.ts';
+import { requireSubject } from '../require-subject.ts';
 import { pageOf } from '../page-of.ts';
 import { limitParameter, nameParameter } from '../parameters.ts';
 import { ApiError } from '../problem.ts';
@@ -45,10 +48,10 @@ function createTokenRoute(ports: ApiPorts): ApiRoute {
     handle(call) {
       const identity = identityOf(ports);
       const { ttl, uses, ...names } = readJsonBody(tokenBody, call.body);
-      const subject = subjectOf(ports, names);
+      const subject = subjectOf(ports, call.access, names);
       try {
         const { token, status } = identity.createToken({ subject, ttlMs: ttl, uses, author: call.author });
-        return { status: 201, headers: { 'cache-control': 'no-store' }, body: { token, status: tokenAnswer(status) } };
+        return { status: 201, headers: { 'cache-control': 'no-store' }, audit: { id: status.id, subject: status.subject, uses: status.uses, expiresAt: timeText(status.expiresMs) }, body: { token, status: tokenAnswer(status) } };
       } catch (error) {
         if (error instanceof IdentityError && error.code === 'too-many-tokens') throw new ApiError('too-many-tokens', error.message);
         throw error;
@@ -62,7 +65,7 @@ function listTokensRoute(ports: ApiPorts): ApiRoute {
     method: 'GET', path: '/v1/identity/tokens', operationId: 'listJoinTokens', tag: 'Identity', right: { role: 'viewer', scoped: 'checked' }, summary: 'Join tokens, newest first, without their secrets',
     description: 'Those that are over are listed for seven days.',
     query: page, answers: { 200: { description: 'One page', schema: joinTokenListShape } }, problems: ['identity-off'],
-    handle: ({ query }) => ({ status: 200, body: pageOf(identityOf(ports).tokens.list(), query, ({ id }) => id, tokenAnswer) }),
+    handle: ({ query, access }) => ({ status: 200, body: pageOf(identityOf(ports).tokens.list().filter(({ subject }) => access.sees(subject)), query, ({ id }) => id, tokenAnswer) }),
   });
 }
 
@@ -72,11 +75,13 @@ function revokeTokenRoute(ports: ApiPorts): ApiRoute {
     description: 'Instances that joined with it keep their certificates.',
     params: z.object({ id: nameParameter.describe('Id of the token: its second part') }),
     answers: { 200: { description: 'What is kept of it', schema: joinTokenShape } }, problems: ['identity-off', 'not-found'],
-    handle({ params: { id } }) {
+    handle({ params: { id }, access }) {
       const { tokens } = identityOf(ports);
+      const known = tokens.find(id);
+      if (known ? !access.mayAt('editor', known.subject) : !access.may('editor')) throw new ForbiddenError(access.principal, { role: 'editor', right: 'write', document: `join token ${id}`, detail: `join token ${id}: not of this role's scope` });
       const status = tokens.revoke(id) ? tokens.find(id) : null;
       if (!status) throw new ApiError('not-found', `there is no join token with the id ${id.slice(0, 20)}`);
-      return { status: 200, body: tokenAnswer(status) };
+      return { status: 200, audit: { id, subject: status.subject }, body: tokenAnswer(status) };
     },
   });
 }
@@ -97,7 +102,7 @@ function nodesRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
     method: 'GET', path: '/v1/identity/certificates', operationId: 'listCertificates', tag: 'Identity', right: { role: 'viewer', scoped: 'checked' }, summary: 'The newest certificate of each instance',
     query: page, answers: { 200: { description: 'One page, by node id', schema: nodeCertificateListShape } }, problems: ['identity-off'],
-    handle: ({ query }) => ({ status: 200, body: pageOf(identityOf(ports).nodes.list(), query, ({ nodeId }) => nodeId, nodeAnswer) }),
+    handle: ({ query, access }) => ({ status: 200, body: pageOf(identityOf(ports).nodes.list().filter(({ subject }) => access.sees(subject)), query, ({ nodeId }) => nodeId, nodeAnswer) }),
   });
 }
 
@@ -107,9 +112,10 @@ function identityOf({ identity }: ApiPorts): ControlPlaneIdentity {
 }
 
 /** A token for what does not exist is a mistake in its name, nearly always. */
-function subjectOf(ports: ApiPorts, { service, gateway }: { readonly service?: string | undefined; readonly gateway?: string | undefined }): Subject {
+function subjectOf(ports: ApiPorts, access: Access, { service, gateway }: { readonly service?: string | undefined; readonly gateway?: string | undefined }): Subject {
   if ((service === undefined) === (gateway === undefined)) throw new ApiError('bad-parameter', 'expected exactly one of service and gateway');
   const subject: Subject = service === undefined ? { kind: 'gateway', name: gateway ?? '' } : { kind: 'service', name: service };
+  requireSubject(access, subjectKey(subject), 'editor');
   const key = `${subject.kind === 'service' ? 'Service' : 'Gateway'}/${subject.name}` as const;
   if (!ports.store.documents().has(key)) throw new ApiError('not-found', `there is no ${subjectKey(subject).replace('/', ' ')}; apply its document first`);
   return subject;

@@ -73,7 +73,7 @@ function createTokenRoute(ports: ApiPorts): ApiRoute {
       try {
         const { text, status } = tokens.create({ name, grant: { role, scope: subjects.length === 0 ? null : { subjects } }, ttlMs: ttl, author: call.author });
         if (role === 'admin') first.end();
-        return { status: 201, body: { token: text, status: tokenAnswer(status), unknown: subjects.filter((subject) => !ports.store.documents().has(documentOf(subject))) } };
+        return { status: 201, audit: { id: status.id, name, role, subjects: status.subjects, expiresAt: timeText(status.expiresMs) }, body: { token: text, status: tokenAnswer(status), unknown: subjects.filter((subject) => !ports.store.documents().has(documentOf(subject))) } };
       } catch (error) {
         if (error instanceof TooManyApiTokens) throw new ApiError('too-many-api-tokens', error.message);
         throw error;
@@ -101,7 +101,7 @@ function revokeTokenRoute(ports: ApiPorts): ApiRoute {
     handle({ params: { id } }) {
       const status = operatorsOf(ports).tokens.revoke(id);
       if (!status) throw new ApiError('not-found', `there is no API token with the id ${id.slice(0, 20)}`);
-      return { status: 200, body: tokenAnswer(status) };
+      return { status: 200, audit: { id: status.id, name: status.name }, body: tokenAnswer(status) };
     },
   });
 }

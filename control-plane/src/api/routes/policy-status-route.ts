@@ -4,6 +4,7 @@ import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
 import { findDocument } from '../find-document.ts';
+import { visibleEnforcement } from '../visible-enforcement.ts';
 import { nameParameter } from '../parameters.ts';
 import { policyStatusShape } from '../shapes/policy-status-shape.ts';
 
@@ -17,9 +18,9 @@ export function policyStatusRoute(ports: ApiPorts): ApiRoute {
     description: 'A refusal is listed until the sidecar enforces what it should, also while it is not connected.',
     params: z.object({ name: nameParameter }),
     answers: { 200: { description: 'Its status', schema: policyStatusShape } }, problems: ['not-found'],
-    handle({ params: { name } }) {
-      const stored = findDocument(ports, 'Policy', name);
-      const refusing = ports.hub.sidecars().filter(({ lastRefusal }) => lastRefusal?.errors.some(({ policies }) => policies.includes(name)) ?? false).sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
+    handle({ params: { name }, access }) {
+      const stored = findDocument(ports, access, 'Policy', name);
+      const refusing = ports.hub.sidecars().filter(({ subject, lastRefusal }) => access.sees(subject) && lastRefusal?.errors.some(({ policies }) => policies.includes(name))).sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
       const enforcement = ports.hub.enforcement(stored.writtenAt);
       const body = {
         policy: name,
@@ -27,7 +28,7 @@ export function policyStatusRoute(ports: ApiPorts): ApiRoute {
         etag: etagOf(stored),
         refusedBy: refusing.slice(0, sidecarsMax).map(({ nodeId, subject, connected, lastRefusal }) => ({ nodeId, subject, connected, refusal: lastRefusal })),
         refusedByCount: refusing.length,
-        enforcement: enforcement && enforcement.counts,
+        enforcement: enforcement && visibleEnforcement(access, enforcement).counts,
       };
       return { status: 200, body };
     },

@@ -1,6 +1,6 @@
 import { parseDurationMs } from '@remora/core/units';
 import { z } from 'zod';
-import type { DocumentChange, DocumentKey, StoredDocument } from '../../store/store.ts';
+import type { DocumentChange, DocumentKey, LogEntry, StoredDocument } from '../../store/store.ts';
 import { diffOf } from '../../write/document-diff.ts';
 import { intendedChanges } from '../../write/intended-changes.ts';
 import { apiRoute } from '../api-route.ts';
@@ -8,7 +8,11 @@ import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
 import { limitParameter, revisionNumber, wholeNumber } from '../parameters.ts';
 import { ApiError } from '../problem.ts';
-import { findEntry } from '../revision-at.ts';
+import type { Access } from '../../operators/access.ts';
+import type { EntryPage } from '../../store/store.ts';
+import { findEntry, findVisibleEntry } from '../revision-at.ts';
+import { visibleChanges, visibleEntry } from '../visible-changes.ts';
+import { visibleEnforcement } from '../visible-enforcement.ts';
 import { documentsListed, enforcementAnswer, revisionAnswer } from '../revision-answer.ts';
 import { enforcementShape, revisionDiffShape, revisionListShape, revisionShape } from '../shapes/revision-shape.ts';
 import { writeAnswerShape } from '../shapes/write-shape.ts';
@@ -34,8 +38,8 @@ function listRoute(ports: ApiPorts): ApiRoute {
       document: z.string().regex(/^[A-Za-z]{1,40}\/.{1,253}$/, { error: 'expected kind and name, such as Policy/baseline' }).optional().describe('Only revisions that changed this document'),
     }),
     answers: { 200: { description: 'One page', schema: revisionListShape } },
-    handle({ query }) {
-      const entries = ports.store.entries({
+    handle({ query, access }) {
+      const { entries, scannedTo } = visibleEntries(ports, access, {
         limit: query.limit + 1,
         changesMax: documentsListed,
         ...(query.before === undefined ? {} : { before: query.before }),
@@ -43,7 +47,7 @@ function listRoute(ports: ApiPorts): ApiRoute {
         ...(query.document === undefined ? {} : { key: query.document as DocumentKey }),
       });
       const page = entries.slice(0, query.limit);
-      const next = entries.length > query.limit ? String(page.at(-1)?.version.index) : null;
+      const next = entries.length > query.limit ? String(page.at(-1)?.version.index) : scannedTo === null ? null : String(scannedTo);
       return { status: 200, body: { items: page.map((entry) => revisionAnswer(entry, documentsListed)), next, head: ports.store.head(), retainedFrom: ports.store.retainedFrom() } };
     },
   });
@@ -53,7 +57,7 @@ function getRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
     method: 'GET', path: '/v1/revisions/{n}', operationId: 'getRevision', tag: 'Revisions', right: { role: 'viewer', scoped: 'checked' }, summary: 'One revision',
     params, answers: { 200: { description: 'The revision', schema: revisionShape } }, problems: ['not-found', 'history-gone'],
-    handle: ({ params: { n } }) => ({ status: 200, body: revisionAnswer(findEntry(ports, n)) }),
+    handle: ({ params: { n }, access }) => ({ status: 200, body: revisionAnswer(findVisibleEntry(ports, access, n)) }),
   });
 }
 
@@ -63,9 +67,8 @@ function diffRoute(ports: ApiPorts): ApiRoute {
     description: 'Without `against`: what `n` itself changed. With it: from the state after `against` to the state after `n`.',
     params, query: z.object({ against: revisionNumber.optional() }),
     answers: { 200: { description: 'Differences by document', schema: revisionDiffShape } }, problems: ['not-found', 'history-gone'],
-    async handle({ params: { n }, query: { against } }) {
-      const entry = findEntry(ports, n);
-      const changes = against === undefined ? entry.changes : await changesBetween(await documentsAfter(ports, against), await documentsAfter(ports, n), ports);
+    async handle({ params: { n }, query: { against }, access }) {
+      const changes = against === undefined ? findVisibleEntry(ports, access, n).changes : visibleChanges(access, await changesBetween(await documentsAfter(ports, against), await documentsAfter(ports, n), ports));
       return { status: 200, body: { from: against ?? n - 1, to: n, changes: changes.slice(0, changesMax).map(diffOf), changeCount: changes.length } };
     },
   });
@@ -82,9 +85,10 @@ function enforcementRoute(ports: ApiPorts): ApiRoute {
       outcome: z.enum(['refused', 'pending', 'offline', 'superseded', 'applied']).optional(),
     }),
     answers: { 200: { description: 'Outcome per sidecar concerned, one page', schema: enforcementShape } }, problems: ['not-found', 'gone'],
-    handle({ params: { n }, query }) {
+    handle({ params: { n }, query, access }) {
+      if (!access.seesAll) findVisibleEntry(ports, access, n);
       const enforcement = ports.hub.enforcement(n);
-      if (enforcement) return { status: 200, body: enforcementAnswer(enforcement, query) };
+      if (enforcement) return { status: 200, body: enforcementAnswer(visibleEnforcement(access, enforcement), query) };
       findEntry(ports, n);
       throw new ApiError('gone', `who enforced revision ${n} is not remembered any more`);
     },
@@ -93,23 +97,52 @@ function enforcementRoute(ports: ApiPorts): ApiRoute {
 
 function revertRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'POST', path: '/v1/revisions/{n}/revert', operationId: 'revertRevision', tag: 'Writes', right: { role: 'editor', scoped: 'checked' }, summary: 'Undoes what one revision did, as a new revision',
+    method: 'POST', path: '/v1/revisions/{n}/revert', operationId: 'revertRevision', tag: 'Writes', right: { role: 'editor', scoped: 'checked' }, audit: 'revision', summary: 'Undoes what one revision did, as a new revision',
     description: 'Only its documents; refused where they changed since.',
     params, query: writeQuery, headers: writeHeaders,
     answers: { 200: { description: 'Done, or what would be done', schema: writeAnswerShape } },
     problems: ['not-found', 'history-gone', 'revert-conflict', 'nothing-to-revert', 'documents-refused', 'referred', 'guard', 'plan-differs'],
-    handle: (call) => answerWrite(ports, call, { kind: 'revert', entry: findEntry(ports, call.params.n) }),
+    handle: (call) => answerWrite(ports, call, { kind: 'revert', entry: revertible(ports, call.access, call.params.n) }),
   });
 }
 
 function restoreRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
-    method: 'POST', path: '/v1/restore-to/{n}', operationId: 'restoreTo', tag: 'Writes', right: { role: 'editor', scoped: 'checked' }, summary: 'Sets the whole state to that after a revision, as a new revision',
+    method: 'POST', path: '/v1/restore-to/{n}', operationId: 'restoreTo', tag: 'Writes', right: { role: 'editor', scoped: 'checked' }, audit: 'revision', summary: 'Sets the whole state to that after a revision, as a new revision',
     params, query: writeQuery, headers: writeHeaders,
     answers: { 200: { description: 'Done, or what would be done', schema: writeAnswerShape } },
     problems: ['not-found', 'history-gone', 'documents-refused', 'guard', 'plan-differs'],
     handle: async (call) => answerWrite(ports, call, { kind: 'restore-to', index: call.params.n, documents: await documentsAfter(ports, call.params.n) }),
   });
+}
+
+/** Entries looked at for one page of a role with a scope: it may be shorter than asked for, and has a next one then. */
+const scannedMax = 2_000;
+
+function visibleEntries(ports: ApiPorts, access: Access, page: EntryPage): { readonly entries: readonly LogEntry[]; readonly scannedTo: number | null } {
+  if (access.seesAll) return { entries: ports.store.entries(page), scannedTo: null };
+  const found: LogEntry[] = [];
+  const { changesMax: _, ...whole } = page;
+  let before = page.before;
+  for (let scanned = 0; scanned < scannedMax;) {
+    const entries = ports.store.entries({ ...whole, limit: 100, ...(before === undefined ? {} : { before }) });
+    for (const entry of entries) {
+      const visible = visibleEntry(access, entry);
+      if (visible) found.push(visible);
+      if (found.length === page.limit) return { entries: found, scannedTo: null };
+    }
+    const last = entries.at(-1);
+    if (!last || entries.length < 100) return { entries: found, scannedTo: null };
+    before = last.version.index;
+    scanned += entries.length;
+  }
+  return { entries: found, scannedTo: before ?? null };
+}
+
+/** The whole entry: what it changed outside of the scope stands in the way, and must not be left out silently. */
+function revertible(ports: ApiPorts, access: Access, n: number): LogEntry {
+  findVisibleEntry(ports, access, n);
+  return findEntry(ports, n);
 }
 
 function documentsAfter(ports: ApiPorts, index: number): Promise<ReadonlyMap<DocumentKey, StoredDocument>> {

@@ -6,6 +6,9 @@ import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
 import { limitParameter, nameParameter } from '../parameters.ts';
 import { ApiError } from '../problem.ts';
+import type { Access } from '../../operators/access.ts';
+import { ForbiddenError } from '../../operators/forbidden-error.ts';
+import { requireSubject } from '../require-subject.ts';
 import { atParameter, revisionAt } from '../revision-at.ts';
 import { entryTypeName } from '../entry-type-name.ts';
 import { sidecarHistoryShape, sidecarListShape, sidecarShape, snapshotShape } from '../shapes/sidecar-shape.ts';
@@ -27,8 +30,9 @@ function listRoute(ports: ApiPorts): ApiRoute {
       phase: z.enum(['in-sync', 'pending', 'refused', 'offline', 'orphaned', 'draining']).optional(),
     }),
     answers: { 200: { description: 'One page, by node id', schema: sidecarListShape } },
-    handle({ query }) {
-      const ofSubject = ports.hub.sidecars().filter(({ subject }) => query.subject === undefined || subject === query.subject);
+    handle({ query, access }) {
+      if (query.subject !== undefined) requireSubject(access, query.subject);
+      const ofSubject = ports.hub.sidecars().filter(({ subject }) => access.sees(subject)).filter(({ subject }) => query.subject === undefined || subject === query.subject);
       const counts: Record<string, number> = {};
       for (const { phase } of ofSubject) counts[phase] = (counts[phase] ?? 0) + 1;
       const matching = ofSubject.filter(({ phase }) => query.phase === undefined || phase === query.phase).sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
@@ -44,7 +48,7 @@ function getRoute(ports: ApiPorts): ApiRoute {
   return apiRoute({
     method: 'GET', path: '/v1/sidecars/{id}', operationId: 'getSidecar', tag: 'Sidecars', right: { role: 'viewer', scoped: 'checked' }, summary: 'One sidecar',
     params, answers: { 200: { description: 'Its status, from its own words', schema: sidecarShape } }, problems: ['not-found'],
-    handle: ({ params: { id } }) => ({ status: 200, body: findSidecar(ports, id) }),
+    handle: ({ params: { id }, access }) => ({ status: 200, body: findSidecar(ports, access, id) }),
   });
 }
 
@@ -58,8 +62,8 @@ function snapshotRoute(ports: ApiPorts): ApiRoute {
       at: atParameter.optional(),
     }),
     answers: { 200: { description: 'The decoded snapshot', schema: snapshotShape } }, problems: ['not-found', 'gone', 'history-gone'],
-    handle({ params: { id }, query }) {
-      const sidecar = findSidecar(ports, id);
+    handle({ params: { id }, query, access }) {
+      const sidecar = findSidecar(ports, access, id);
       const revision = wantedRevision(ports, query);
       const hash = revision === null ? sidecar.config.appliedHash : manifestOf(ports, sidecar, revision);
       if (hash === '') throw new ApiError('not-found', `${id} has not applied anything yet`);
@@ -73,8 +77,8 @@ function historyRoute(ports: ApiPorts): ApiRoute {
     method: 'GET', path: '/v1/sidecars/{id}/history', operationId: 'getSidecarHistory', tag: 'Sidecars', right: { role: 'viewer', scoped: 'checked' }, summary: 'Revisions that changed what a sidecar should enforce, newest first',
     params, query: z.object({ limit: limitParameter(historyMax, 50) }),
     answers: { 200: { description: 'At most 200', schema: sidecarHistoryShape } }, problems: ['not-found'],
-    handle({ params: { id }, query }) {
-      const sidecar = findSidecar(ports, id);
+    handle({ params: { id }, query, access }) {
+      const sidecar = findSidecar(ports, access, id);
       const items = ports.store.manifestHistory(sidecar.subject, query.limit).map(({ index, hash }) => {
         const entry = ports.store.entry(index);
         return { revision: index, at: entry?.at ?? '', author: entry?.author ?? '', message: entry?.message ?? '', hash, current: hash !== '' && hash === sidecar.config.appliedHash };
@@ -95,8 +99,9 @@ function wantedRevision(ports: ApiPorts, query: { readonly version?: string | un
   return index;
 }
 
-function findSidecar(ports: ApiPorts, id: string): SidecarStatus {
+function findSidecar(ports: ApiPorts, access: Access, id: string): SidecarStatus {
   const sidecar = ports.hub.sidecar(id);
+  if (sidecar ? !access.sees(sidecar.subject) : !access.seesAll) throw new ForbiddenError(access.principal, { role: 'viewer', right: 'read', document: `sidecar ${id}`, detail: `sidecar ${id}: not of this role's scope` });
   if (!sidecar) throw new ApiError('not-found', `there is no sidecar ${id}`);
   return sidecar;
 }

@@ -21,14 +21,14 @@ export function whyRoutes(ports: ApiPorts): ApiRoute[] {
       description: 'Asks every connected sidecar, and looks at what sidecars reported before. An empty list: none of them remembers a refusal of this request; each keeps its last 1,000.',
       params: z.object({ requestId: z.string().min(1).max(200) }),
       answers: { 200: { description: 'Who refused it', schema: whyShape } },
-      async handle({ params: { requestId } }) {
+      async handle({ params: { requestId }, access }) {
         let { found, silent } = await search(ports, requestId);
         // A sidecar's data threads hand over refusals in batches: one that was made just now may be known a moment later.
         for (let again = 0; again < agains && found.length === 0; again++) {
           await new Promise<void>((resolve) => void ports.timers.after(againMs, resolve));
           ({ found, silent } = await search(ports, requestId));
         }
-        return { status: 200, body: { requestId, refusals: found.map((refusal) => refusalAnswer(ports, refusal)), silent } };
+        return { status: 200, body: { requestId, refusals: found.filter(({ subject }) => access.sees(subject)).map((refusal) => refusalAnswer(ports, refusal)), silent: access.seesAll ? silent : silent.filter((nodeId) => access.sees(ports.hub.sidecar(nodeId)?.subject ?? '')) } };
       },
     }),
   ];

@@ -52,7 +52,7 @@ export async function startApi(options: { readonly store?: Store; readonly start
   if (options.start !== false) await controlPlane.start();
   const operators = options.operators ? createOperators({ store, clock: systemClock, events: { admitted() {}, refused() {} }, users: null, login: null, ...options.operators }) : null;
   const routes = apiRoutes({ ...controlPlane, operators, identity: options.identity ?? null, version: '0.0.0', metricsText: async () => 'up 1\n' });
-  const server = createApiServer({ routes, gate: operators?.gate ?? openGate(store), alarm: (error) => alarms.push(error) });
+  const server = createApiServer({ routes, audit: controlPlane.audit, gate: operators?.gate ?? openGate(store), alarm: (error) => alarms.push(error) });
   await server.instance.ready();
 
   const call: ApiFixture['call'] = async (method, url, { body, type, headers } = {}) => {
