@@ -14,7 +14,14 @@ export interface TrustBundleFacts {
   readonly digest: string;
   /** Grows with each change of the bundle. */
   readonly sequence: number;
+  /** SHA-256 (hex) of the root under which certificates are issued now: who has one of another root renews it. '' where that is not said. */
+  readonly signs: string;
+  /** Over which time those renewals are spread. */
+  readonly renewWithinMs: number;
 }
+
+/** Where a bundle does not say: ten minutes. */
+export const renewWithinDefaultMs = 600_000;
 
 export const trustBundleKind = 'trustBundle';
 export const rootsMax = 16;
@@ -22,21 +29,31 @@ const bytesMax = 256 * 1024;
 
 /** Over the sorted digests of the roots. */
 export function bundleDigest(roots: readonly Uint8Array[]): string {
-  const digests = roots.map((root) => createHash('sha256').update(root).digest('hex')).sort();
+  const digests = roots.map((root) => rootDigest(root)).sort();
   return createHash('sha256').update(digests.join('\n')).digest('hex');
 }
 
-export function encodeTrustBundle({ trustDomain, roots, sequence }: Omit<TrustBundleFacts, 'digest'>): Uint8Array {
-  return Buffer.from(JSON.stringify({ trustDomain, roots: roots.map((root) => base64(root)), digest: bundleDigest(roots), sequence }));
+export function encodeTrustBundle(bundle: Omit<TrustBundleFacts, 'digest' | 'signs' | 'renewWithinMs'> & Partial<TrustBundleFacts>): Uint8Array {
+  const { trustDomain, roots, sequence, signs = '', renewWithinMs = renewWithinDefaultMs } = bundle;
+  return Buffer.from(JSON.stringify({ trustDomain, roots: roots.map((root) => base64(root)), digest: bundleDigest(roots), sequence, signs, renewWithinMs }));
+}
+
+/** What a root is named by in a bundle: SHA-256 (hex) of its DER. */
+export function rootDigest(root: Uint8Array): string {
+  return createHash('sha256').update(root).digest('hex');
 }
 
 /** null where it cannot be read, has no roots or too many, or the digest is not theirs. */
 export function decodeTrustBundle(body: Uint8Array): TrustBundleFacts | null {
   const read = readJson(body, bytesMax);
   if (read === null) return null;
-  const { trustDomain, roots: texts, digest, sequence } = read;
+  const { trustDomain, roots: texts, digest, sequence, signs = '', renewWithinMs = renewWithinDefaultMs } = read;
   if (typeof trustDomain !== 'string' || !isTrustDomain(trustDomain) || !isTexts(texts) || texts.length === 0 || texts.length > rootsMax) return null;
-  if (typeof sequence !== 'number' || !Number.isSafeInteger(sequence)) return null;
+  if (!isCount(sequence) || !isCount(renewWithinMs) || typeof signs !== 'string') return null;
   const roots = texts.map((text) => Buffer.from(text, 'base64'));
-  return digest === bundleDigest(roots) ? { trustDomain, roots, digest, sequence } : null;
+  return digest === bundleDigest(roots) ? { trustDomain, roots, digest, sequence, signs, renewWithinMs } : null;
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { backdateMs } from './certificate-profile.ts';
 import { decodeRevocations, encodeRevocations, isRevoked } from './revocation-facts.ts';
-import { bundleDigest, decodeTrustBundle, encodeTrustBundle, rootsMax } from './trust-bundle-facts.ts';
+import { bundleDigest, decodeTrustBundle, encodeTrustBundle, rootDigest, rootsMax } from './trust-bundle-facts.ts';
 import { decodeWorkload, encodeWorkload } from './workload-facts.ts';
 
 const readers = [['workload', decodeWorkload], ['trust bundle', decodeTrustBundle], ['revocations', decodeRevocations]] as const;
@@ -17,7 +17,9 @@ describe('facts of identity', () => {
   test('a trust bundle comes back as it was, with a digest that the order of roots does not change', () => {
     const [one, two] = [randomBytes(500), randomBytes(500)];
     const bundle = { trustDomain: 'shop.example', roots: [one, two], sequence: 7 };
-    expect(decodeTrustBundle(encodeTrustBundle(bundle))).toEqual({ ...bundle, digest: bundleDigest([two, one]) });
+    expect(decodeTrustBundle(encodeTrustBundle(bundle))).toEqual({ ...bundle, digest: bundleDigest([two, one]), signs: '', renewWithinMs: 600_000 });
+    const rolling = { ...bundle, signs: rootDigest(two), renewWithinMs: 1_000 };
+    expect(decodeTrustBundle(encodeTrustBundle(rolling))).toEqual({ ...rolling, digest: bundleDigest([two, one]) });
     expect(bundleDigest([one])).not.toBe(bundleDigest([one, two]));
   });
 

@@ -9,6 +9,9 @@ import type { LinkStatus } from './config/control-link.ts';
 import { GatewayListeners } from './config/gateway-listeners.ts';
 import { advertisedPorts, planListeners } from './config/listener-plan.ts';
 import { unreachableTcp } from './config/unreachable-tcp.ts';
+import { identityItemChecks } from './identity/identity-item-checks.ts';
+import type { IdentityKeeper } from './identity/identity-keeper.ts';
+import type { WorkloadFeed } from './identity/workload-feed.ts';
 import type { BoundListener, DataPlane, RefusalRecord, RequestQuestion } from './threads/data-plane.ts';
 import { joinHostPort } from './settings/build-settings.ts';
 import type { SidecarSettings } from './settings/sidecar-settings.ts';
@@ -38,6 +41,8 @@ export class Sidecar {
   #sender: TelemetrySender | null = null;
   #otlp: OtlpExport | null = null;
   #connectors: Connectors | null = null;
+  #identity: IdentityKeeper | null = null;
+  #workload: WorkloadFeed | null = null;
   #advertisedNames = '';
   #unreachable = '';
   /** Why contact was lost, as it was said last; '' in contact. */
@@ -51,6 +56,8 @@ export class Sidecar {
     // Data threads first: what is on disk is prepared in them.
     const sidecar = new Sidecar(settings, environment, await environment.startDataPlane());
     try {
+      // Who this workload is, before what it enforces: nothing is served as somebody else.
+      await sidecar.#loadIdentity();
       // The last good snapshot and endpoints, before any port is open: the first request is answered by them.
       await sidecar.#restore();
       // From here on requests are answered, with or without a control plane.
@@ -78,7 +85,7 @@ export class Sidecar {
     this.#gateway = new GatewayListeners({ settings, dataPlane, timers, log, onBound: () => this.#announce() });
     this.#certificates = new CertificateFiles({ useTlsMaterial: (material) => dataPlane.useTlsMaterial(material), clock, timers, log });
     this.#client = new ConfigClient({
-      build, kinds, dataPlane, clock, timers, random, disk, pause, processFacts, addresses: settings.controlPlanes,
+      build, kinds, dataPlane, clock, timers, random, disk, pause, processFacts, addresses: settings.controlPlanes, itemChecks: identityItemChecks,
       instance: {
         nodeId, subject: settings.subject, labels: settings.labels, locality: settings.locality, protocols: ['http/1.1', 'h2c'],
         advertised: () => this.#advertised(this.#client.applied),
@@ -146,9 +153,19 @@ export class Sidecar {
     await this.#draining;
   }
 
+  async #loadIdentity(): Promise<void> {
+    const { loadIdentity, log } = this.#environment;
+    if (!loadIdentity) return;
+    const { WorkloadFeed: Feed } = await import('./identity/workload-feed.ts');
+    this.#identity = await loadIdentity();
+    this.#workload = new Feed({ keeper: this.#identity, dataPlane: this.#dataPlane, log });
+    await this.#workload.start();
+  }
+
   async #restore(): Promise<void> {
     const { log } = this.#environment;
     const { from, problems } = await this.#client.restore();
+    this.#workload?.follow(this.#client);
     const { applied } = this.#client;
     if (applied !== null) await this.#certificates.follow(applied.snapshot);
     for (const { file, code, message } of problems) log.error('a stored file cannot be used', { file, code, cause: message });
@@ -174,7 +191,7 @@ export class Sidecar {
 
   async #connect(): Promise<void> {
     const { loadConnectors, clock, timers, random, nodeId } = this.#environment;
-    const connectors = await loadConnectors();
+    const connectors = await loadConnectors(this.#identity);
     if (this.#draining) return connectors.close?.();
     this.#connectors = connectors;
     const { control, telemetry } = connectors;
@@ -317,6 +334,8 @@ export class Sidecar {
     this.#sender?.stop();
     await this.#otlp?.stop();
     await this.#client.close();
+    this.#workload?.close();
+    this.#identity?.close();
     this.#connectors?.close?.();
     await this.#admin?.close();
     await this.#dataPlane.close();

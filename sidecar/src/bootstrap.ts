@@ -8,13 +8,14 @@ import type { RuntimeKinds } from '@remora/snapshot/decode';
 import { Sidecar } from './app.ts';
 import { tcpProbe } from './config/app-readiness.ts';
 import { FileSnapshotDisk } from './config/file-snapshot-disk.ts';
+import type { EnrolmentPort } from './identity/enrolment-port.ts';
 import { readNodeId } from './config/node-id.ts';
 import { runtimeKinds } from './kinds.ts';
 import { processFacts } from './process-facts.ts';
 import { readSettings, type SettingProblem } from './settings/read-settings.ts';
 import type { IdentitySettings, SidecarSettings } from './settings/sidecar-settings.ts';
 import { settingsHelp } from './settings/table.ts';
-import type { Connectors, SidecarEnvironment } from './sidecar-environment.ts';
+import type { SidecarEnvironment } from './sidecar-environment.ts';
 import { createLog } from './telemetry/log.ts';
 import { programVersion } from './version.ts';
 
@@ -113,8 +114,14 @@ async function productionEnvironment(settings: SidecarSettings, log: SidecarEnvi
         ...(settings.otlpEndpoint !== '' && settings.otlpSpans === 'requests' && { spans: { ratio: settings.otlpSampling } }),
       });
     },
-    loadConnectors: async () => {
-      if (settings.identity) return connectWithIdentity(settings, settings.identity, nodeId, log);
+    ...(settings.identity && { loadIdentity: loadIdentity(settings, settings.identity, nodeId, log) }),
+    loadConnectors: async (identity) => {
+      if (identity) {
+        const { identityConnectors } = await import('./identity/identity-connectors.ts');
+        // Does not wait for a certificate.
+        void identity.run();
+        return identityConnectors(identity, systemClock);
+      }
       const [{ GrpcConnector }, { GrpcTelemetryConnector }] = await Promise.all([import('./config/grpc-control-stream.ts'), import('./telemetry/grpc-telemetry-stream.ts')]);
       return { control: new GrpcConnector(), telemetry: new GrpcTelemetryConnector() };
     },
@@ -126,17 +133,18 @@ async function productionEnvironment(settings: SidecarSettings, log: SidecarEnvi
   };
 }
 
-/** What identity needs is loaded only where it is used. Does not wait for a certificate. */
-async function connectWithIdentity({ subject, dataDir }: SidecarSettings, { token, enrolment }: IdentitySettings, nodeId: string, log: SidecarEnvironment['log']): Promise<Connectors> {
-  const [{ IdentityKeeper }, { FileIdentityDisk }, { grpcEnrolment }, { identityConnectors }] = await Promise.all([
-    import('./identity/identity-keeper.ts'), import('./identity/file-identity-disk.ts'), import('./identity/grpc-enrolment.ts'), import('./identity/identity-connectors.ts'),
-  ]);
-  const keeper = new IdentityKeeper({
-    subject, nodeId, token, log, clock: systemClock, timers: systemTimers, random: systemRandom,
-    disk: new FileIdentityDisk(dataDir), enrolment: grpcEnrolment({ addresses: enrolment, clock: systemClock }),
-  });
-  void keeper.start();
-  return identityConnectors(keeper, systemClock);
+/** What identity needs is loaded only where it is used; gRPC not before the control plane is asked. */
+function loadIdentity({ subject, dataDir }: SidecarSettings, { token, enrolment }: IdentitySettings, nodeId: string, log: SidecarEnvironment['log']): NonNullable<SidecarEnvironment['loadIdentity']> {
+  return async () => {
+    const [{ IdentityKeeper }, { FileIdentityDisk }] = await Promise.all([import('./identity/identity-keeper.ts'), import('./identity/file-identity-disk.ts')]);
+    const loaded = async (): Promise<EnrolmentPort> => (await import('./identity/grpc-enrolment.ts')).grpcEnrolment({ addresses: enrolment, clock: systemClock });
+    const keeper = new IdentityKeeper({
+      subject, nodeId, token, log, clock: systemClock, timers: systemTimers, random: systemRandom, disk: new FileIdentityDisk(dataDir),
+      enrolment: { join: async (question) => (await loaded()).join(question), renew: async (question) => (await loaded()).renew(question) },
+    });
+    await keeper.load();
+    return keeper;
+  };
 }
 
 /** The first address of this machine that others can use; loopback where there is none. */

@@ -5,6 +5,7 @@ import type { AppProbe } from './config/app-readiness.ts';
 import type { ProcessFacts } from './config/config-client.ts';
 import type { ControlConnector } from './config/control-stream.ts';
 import type { SnapshotDisk } from './config/snapshot-disk.ts';
+import type { IdentityKeeper } from './identity/identity-keeper.ts';
 import type { DataPlane } from './threads/data-plane.ts';
 import type { Log } from './telemetry/log.ts';
 import type { CertificateStatus } from './tls/certificate-files.ts';
@@ -23,8 +24,10 @@ export interface SidecarEnvironment {
   readonly pause: () => Promise<void>;
   readonly disk: SnapshotDisk;
   readonly startDataPlane: () => Promise<DataPlane>;
+  /** What the disk has of this workload's identity, before ports are open; absent without identity. It asks nobody yet. */
+  readonly loadIdentity?: () => Promise<IdentityKeeper>;
   /** Called after the data path serves: loading gRPC takes longer than everything before it. */
-  readonly loadConnectors: () => Promise<Connectors>;
+  readonly loadConnectors: (identity: IdentityKeeper | null) => Promise<Connectors>;
   readonly probeApp: AppProbe;
   readonly processFacts: ProcessFacts;
   /** What to advertise where the inbound side binds all addresses. */

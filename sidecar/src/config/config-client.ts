@@ -16,6 +16,7 @@ import { ConfigApplier } from './config-applier.ts';
 import { ConfigLane, type ConfigRefusal } from './config-lane.ts';
 import { ControlLink, defaultLinkTimes, type LinkStatus, type LinkTimes } from './control-link.ts';
 import type { ControlConnector } from './control-stream.ts';
+import type { ItemChecks } from './kept-items.ts';
 import { RefusalMemory } from './refusal-memory.ts';
 import type { DiskProblem, SnapshotDisk, StoredEndpoints, StoredNotes } from './snapshot-disk.ts';
 import { SnapshotKeeper, type KeeperStatus } from './snapshot-keeper.ts';
@@ -59,6 +60,8 @@ export interface ConfigClientOptions {
   /** How long a swap waits for the disk. Default 1,000 ms. */
   readonly diskPatienceMs?: number;
   readonly tracer?: OperationTracer;
+  /** What of items must hold before they are taken, by kind. */
+  readonly itemChecks?: ItemChecks;
   /** See ApplierOptions.reach. */
   readonly reach?: (next: Snapshot) => Promise<readonly SnapshotError[] | null>;
   readonly onApplied?: (applied: AppliedConfig) => void;
@@ -136,6 +139,7 @@ export class ConfigClient {
       send: (message) => this.#link?.send(message),
       onApplied: (endpoints) => this.#endpointWriter.put(endpoints),
       persisted: () => this.#endpointWriter.persisted,
+      ...(options.itemChecks && { itemChecks: options.itemChecks }),
     });
   }
 

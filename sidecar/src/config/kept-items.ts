@@ -20,11 +20,19 @@ export const bodyBytesMax = 256 * 1024;
 const ownKinds: ReadonlySet<string> = new Set(['identity', 'jwks']);
 const kindPattern = /^[A-Za-z][A-Za-z0-9]{0,63}$/;
 
+/** What is wrong with a body of one kind, in a sentence; null where nothing is. */
+export type ItemChecks = ReadonlyMap<string, (name: string, body: Uint8Array) => string | null>;
+
 /** Items of the state lane by kind and name: at most 4,096, 32 MiB together. What would exceed that is refused as a whole. */
 export class KeptItems {
+  readonly #checks: ItemChecks;
   readonly #kinds = new Map<string, Map<string, Uint8Array>>();
   #bytes = 0;
   #size = 0;
+
+  constructor(checks: ItemChecks = new Map()) {
+    this.#checks = checks;
+  }
 
   get size(): number {
     return this.#size;
@@ -56,6 +64,10 @@ export class KeptItems {
       const what = `${kind.slice(0, 64)}/${name.slice(0, 253)}`;
       if (!kindPattern.test(kind) || name === '' || name.length > 253 || name.includes('/')) errors.push({ ...problem('bad-name', `an item has the name ${JSON.stringify(what)}`), resource: 'state' });
       else if (body.length > bodyBytesMax) errors.push({ ...problem('too-large', `the item ${what} has ${body.length} bytes, at most ${bodyBytesMax} are taken`), resource: what });
+      else {
+        const wrong = this.#checks.get(kind)?.(name, body) ?? null;
+        if (wrong !== null) errors.push({ ...problem('bad-item', `the item ${what} cannot be used: ${wrong}`), resource: what });
+      }
     }
     return errors.slice(0, 32);
   }

@@ -5,7 +5,7 @@ import { checkEndpointSet } from '@remora/snapshot/decode-endpoints';
 import type { SnapshotError } from '@remora/snapshot/snapshot-error';
 import type { DataPlane } from '../threads/data-plane.ts';
 import { problem } from './config-applier.ts';
-import { KeptItems, type ItemChanges, type ItemUpdate } from './kept-items.ts';
+import { KeptItems, type ItemChanges, type ItemChecks, type ItemUpdate } from './kept-items.ts';
 import type { StoredEndpoints } from './snapshot-disk.ts';
 import { fromWireVersion, lanes, nackClasses, toWireHash, toWireVersion, type NackClass } from './wire-codes.ts';
 
@@ -15,6 +15,7 @@ export interface StateLaneOptions {
   /** What is applied changed: to be written, coalesced. */
   readonly onApplied: (endpoints: StoredEndpoints) => void;
   readonly persisted: () => boolean;
+  readonly itemChecks?: ItemChecks;
 }
 
 export const servicesMax = 16_384;
@@ -29,7 +30,7 @@ export type ItemListener = (items: ReadonlyMap<string, Uint8Array>) => void;
 export class StateLane {
   readonly #options: StateLaneOptions;
   readonly #sets = new Map<string, Uint8Array>();
-  readonly #items = new KeptItems();
+  readonly #items: KeptItems;
   readonly #listeners = new Map<string, Set<ItemListener>>();
   #version: Version = noVersion;
   #hash = '';
@@ -41,6 +42,7 @@ export class StateLane {
 
   constructor(options: StateLaneOptions) {
     this.#options = options;
+    this.#items = new KeptItems(options.itemChecks);
   }
 
   get version(): Version {

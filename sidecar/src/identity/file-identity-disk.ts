@@ -45,8 +45,8 @@ export class FileIdentityDisk implements IdentityDisk {
   }
 }
 
-function partsJson({ key, chain, roots, trustDomain, recoverUntilMs }: IdentityParts): object {
-  return { key: base64(key), chain: chain.map(base64), roots: roots.map(base64), trustDomain, recoverUntilMs };
+function partsJson({ key, chain, roots, trustDomain, recoverUntilMs, ownRoot, joinedPin }: IdentityParts): object {
+  return { key: base64(key), chain: chain.map(base64), roots: roots.map(base64), trustDomain, recoverUntilMs, ...(ownRoot && { ownRoot: base64(ownRoot) }), ...(joinedPin !== undefined && { joinedPin }) };
 }
 
 function parse(text: string): StoredIdentity | null {
@@ -64,10 +64,11 @@ function parse(text: string): StoredIdentity | null {
 }
 
 function readParts(value: unknown): IdentityParts | undefined {
-  const { key, chain, roots, trustDomain, recoverUntilMs } = (value ?? {}) as Readonly<Record<string, unknown>>;
+  const { key, chain, roots, trustDomain, recoverUntilMs, ownRoot, joinedPin } = (value ?? {}) as Readonly<Record<string, unknown>>;
   if (typeof key !== 'string' || typeof trustDomain !== 'string' || typeof recoverUntilMs !== 'number' || !areTexts(chain) || !areTexts(roots)) return undefined;
+  if ((ownRoot !== undefined && typeof ownRoot !== 'string') || (joinedPin !== undefined && typeof joinedPin !== 'string')) return undefined;
   const bytes = (each: string): Buffer => Buffer.from(each, 'base64');
-  return { key: bytes(key), chain: chain.map(bytes), roots: roots.map(bytes), trustDomain, recoverUntilMs };
+  return { key: bytes(key), chain: chain.map(bytes), roots: roots.map(bytes), trustDomain, recoverUntilMs, ...(ownRoot !== undefined && { ownRoot: bytes(ownRoot) }), ...(joinedPin !== undefined && { joinedPin }) };
 }
 
 function areTexts(value: unknown): value is readonly string[] {

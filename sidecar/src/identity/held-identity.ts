@@ -11,7 +11,10 @@ export interface HeldIdentity {
   readonly key: KeyObject;
   /** Leaf first, without roots. */
   readonly chain: readonly X509Certificate[];
+  /** All that count. While roots roll, our own may be gone from them: then the certificate is renewed at once. */
   readonly roots: readonly X509Certificate[];
+  /** The one that our chain leads to. */
+  readonly root: X509Certificate;
   readonly fromMs: number;
   readonly endsMs: number;
   /** Until then the certificate can be renewed, although it ended. */
@@ -27,6 +30,10 @@ export interface IdentityParts {
   readonly roots: readonly Uint8Array[];
   readonly trustDomain: string;
   readonly recoverUntilMs: number;
+  /** The root of the chain, where it is not among the roots any more. */
+  readonly ownRoot?: Uint8Array;
+  /** The pin of the join token that it all began with: roots roll, and the token names what it named. */
+  readonly joinedPin?: string;
 }
 
 /**
@@ -36,18 +43,19 @@ export interface IdentityParts {
 export function holdIdentity(parts: IdentityParts, own: { readonly subject: Subject; readonly nodeId: string; readonly nowMs: number }): HeldIdentity | string {
   const chain = parts.chain.map((raw) => readCertificate(raw)).filter((one) => one !== null);
   const roots = parts.roots.map((raw) => readCertificate(raw)).filter((one) => one !== null);
+  const ownRoot = parts.ownRoot && readCertificate(parts.ownRoot);
   const [leaf, ...intermediates] = chain;
   const key = readKey(parts.key);
   if (!leaf || key === null || chain.length !== parts.chain.length || roots.length !== parts.roots.length) return 'it cannot be read';
   if (!leaf.checkPrivateKey(key)) return 'the key is not that of the certificate';
   const endsMs = leaf.validToDate.getTime();
   // Where it has ended, it is judged as of its last moment.
-  const checked = verifyChain({ leaf, intermediates, bundle: { trustDomain: parts.trustDomain, roots }, nowMs: Math.min(own.nowMs, endsMs - 1), purpose: 'client' });
+  const checked = verifyChain({ leaf, intermediates, bundle: { trustDomain: parts.trustDomain, roots: ownRoot ? [...roots, ownRoot] : roots }, nowMs: Math.min(own.nowMs, endsMs - 1), purpose: 'client' });
   if (!checked.ok) return checked.problem;
   const spiffeId = formatSpiffeId(subjectSpiffeId(parts.trustDomain, own.subject));
   if (formatSpiffeId(checked.id) !== spiffeId) return `it is for ${checked.id.path.slice(1)}, and this sidecar runs for ${subjectKey(own.subject)}`;
   if (checked.commonName !== own.nodeId) return `it is for the instance ${checked.commonName}, and this is ${own.nodeId}`;
-  return { trustDomain: parts.trustDomain, spiffeId, key, chain, roots, fromMs: leaf.validFromDate.getTime(), endsMs, recoverUntilMs: parts.recoverUntilMs };
+  return { trustDomain: parts.trustDomain, spiffeId, key, chain, roots, root: checked.root, fromMs: leaf.validFromDate.getTime(), endsMs, recoverUntilMs: parts.recoverUntilMs };
 }
 
 function readKey(der: Uint8Array): KeyObject | null {

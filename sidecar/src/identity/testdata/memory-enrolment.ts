@@ -6,6 +6,7 @@ import { certificatePem } from '@remora/identity/pem';
 import { readCertificateRequest } from '@remora/identity/read-certificate-request';
 import { isRenewalProof } from '@remora/identity/renewal-proof';
 import { subjectOfSpiffeId, parseSpiffeId } from '@remora/identity/spiffe-id';
+import { bundleDigest, rootDigest, type TrustBundleFacts } from '@remora/identity/trust-bundle-facts';
 import type { Clock } from '@remora/core/clock';
 import type { EnrolmentOutcome, EnrolmentPort } from '../enrolment-port.ts';
 import type { IdentityDisk, StoredIdentity } from '../identity-disk.ts';
@@ -15,7 +16,9 @@ export const dayMs = 86_400_000;
 /** An authority in memory that issues to everybody who proves a key; a test says when it does not. */
 export class MemoryEnrolment implements EnrolmentPort {
   readonly trustDomain = 'shop.example';
-  readonly root: X509Certificate;
+  /** The one that signs, and all that count. */
+  root: X509Certificate;
+  roots: readonly X509Certificate[];
   readonly token: JoinToken;
   /** `join`, `renew`, in the order of the calls. */
   readonly asked: string[] = [];
@@ -26,12 +29,26 @@ export class MemoryEnrolment implements EnrolmentPort {
   /** What is put in place of the issued outcome. */
   change: (issued: EnrolmentOutcome) => EnrolmentOutcome = (issued) => issued;
   readonly #clock: Clock;
-  readonly #key = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+  #key = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.root = issueCertificate(rootProfile({ trustDomain: this.trustDomain, nowMs: clock.wallMs() }), createPublicKey(this.#key).export({ type: 'spki', format: 'der' }), { certificate: null, key: this.#key });
+    this.root = this.#newRoot();
+    this.roots = [this.root];
     this.token = { id: 'aaaaaaaaaaaa', secret: 'PLANTED'.padEnd(43, 'x'), pin: certificatePin(this.root.raw), trustDomain: this.trustDomain };
+  }
+
+  /** Another root signs from now on; the ones before count on. */
+  roll(): void {
+    this.#key = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+    this.root = this.#newRoot();
+    this.roots = [this.root, ...this.roots];
+  }
+
+  /** The bundle as the control plane would say it. */
+  bundle(change: Partial<TrustBundleFacts> = {}): TrustBundleFacts {
+    const roots = this.roots.map(({ raw }) => raw);
+    return { trustDomain: this.trustDomain, roots, digest: bundleDigest(roots), sequence: roots.length, signs: rootDigest(this.root.raw), renewWithinMs: 600_000, ...change };
   }
 
   /** PEM of a server: of the control plane, or of whoever the profile says. */
@@ -56,13 +73,17 @@ export class MemoryEnrolment implements EnrolmentPort {
     return this.next ?? this.#issue(request, read.ok ? read.request.commonName : '');
   }
 
+  #newRoot(): X509Certificate {
+    return issueCertificate(rootProfile({ trustDomain: this.trustDomain, nowMs: this.#clock.wallMs() }), createPublicKey(this.#key).export({ type: 'spki', format: 'der' }), { certificate: null, key: this.#key });
+  }
+
   #issue(bytes: Uint8Array, nodeId: string): EnrolmentOutcome {
     const read = readCertificateRequest(bytes);
     const id = read.ok ? parseSpiffeId(read.request.uris[0] ?? '') : null;
     const subject = id?.ok ? subjectOfSpiffeId(id.id) : null;
     if (!read.ok || !subject) return { kind: 'refused', code: 'bad-request', message: 'x', retry: false };
     const leaf = issueCertificate(svidProfile({ trustDomain: this.trustDomain, subject, nodeId, nowMs: this.#clock.wallMs(), authorityEndsMs: this.root.validToDate.getTime() }), read.request.spki, { certificate: this.root, key: this.#key });
-    return this.change({ kind: 'issued', chain: [leaf.raw], roots: [this.root.raw], trustDomain: this.trustDomain, recoverUntilMs: leaf.validToDate.getTime() + 30 * dayMs });
+    return this.change({ kind: 'issued', chain: [leaf.raw], roots: this.roots.map(({ raw }) => raw), trustDomain: this.trustDomain, recoverUntilMs: leaf.validToDate.getTime() + 30 * dayMs });
   }
 }
 
