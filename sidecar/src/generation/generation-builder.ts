@@ -2,6 +2,7 @@ import { NetworkSet } from '@remora/core/network-set';
 import { parseIpNetwork } from '@remora/core/ip-address';
 import { compileRouteTableSliced, type RouteEntry, type RouteTable } from '@remora/router/route-table';
 import { RouteError } from '@remora/router/route-error';
+import { noSettings, type EffectiveSettings } from '@remora/snapshot/effective-settings';
 import type { RouteDefinition } from '@remora/snapshot/route-definition';
 import type { CallDestination, GatewayListener, InboundPort, Snapshot, UpstreamTls } from '@remora/snapshot/snapshot';
 import type { UpstreamSecurity } from '../tls/upstream-security.ts';
@@ -58,6 +59,7 @@ export function* buildGeneration(inputs: GenerationInputs): Generator<void, Gene
     byAuthority,
     tcpByAuthority,
     unknownPlace: places.provider('outbound', snapshot.subject.name, '', { hash: '', sections: [] }),
+    unknownConnects: places.connects(snapshot.subject.name, snapshot.subject.name, '', ownLogWith(snapshot, noSettings), ''),
     tellsClients: tellsClients(snapshot),
     liveKeys: keys,
   };
@@ -66,6 +68,14 @@ export function* buildGeneration(inputs: GenerationInputs): Generator<void, Gene
 function tellsClients({ inbounds, destinations }: Snapshot): boolean {
   const ports = [...inbounds.values(), ...[...destinations.values()].flatMap((destination) => destination.ports)];
   return ports.some(({ proxyProtocol }) => proxyProtocol !== 0);
+}
+
+/** `settings`, with the access log of the own service and nothing else that runs on its requests. */
+function ownLogWith({ inbounds }: Snapshot, settings: EffectiveSettings): EffectiveSettings {
+  const [own] = inbounds.values();
+  const log = own?.settings.sections.find(({ kind }) => kind === 'accessLog');
+  const callers = settings.sections.filter(({ runtime }) => runtime.side === 'caller');
+  return { hash: `connect:${settings.hash}:${log === undefined ? '' : own?.settings.hash}`, sections: log === undefined ? callers : [...callers, log] };
 }
 
 class RoutesByOwner {
@@ -136,10 +146,12 @@ function* buildDestinationPort(
   const callerRoute = (route: RouteDefinition | null): CallerRoute => {
     const name = route?.name ?? '';
     const settings = route?.settings ?? definition.settings;
+    const place = places.provider('outbound', definition.service, name, { hash: `caller:${settings.hash}`, sections: settings.sections }, tcpPort);
     return {
       caller: places.caller(side, definition.service, name, settings, snapshot.subject.name, tcpPort),
       targets: subsetTargets(route, cluster, port.name, connectionOf),
-      place: places.provider('outbound', definition.service, name, { hash: `caller:${settings.hash}`, sections: settings.sections }, tcpPort),
+      place,
+      connects: raw ? places.connects(snapshot.subject.name, definition.service, name, ownLogWith(snapshot, settings), tcpPort) : place,
     };
   };
   const table = yield* buildTable(routes.filter((route) => appliesTo(route, port.name, transport)), callerRoute);

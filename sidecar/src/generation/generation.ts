@@ -18,6 +18,8 @@ export interface Generation {
   readonly tcpByAuthority: ReadonlyMap<string, Destination>;
   /** The outbound side's place where no destination was found. */
   readonly unknownPlace: Place;
+  /** The same where the request was a CONNECT. */
+  readonly unknownConnects: Place;
   /** Somebody is told by PROXY protocol where clients connected to. */
   readonly tellsClients: boolean;
   /** Owner keys of live state in use. */

@@ -61,6 +61,16 @@ export class PlaceBuilder {
   }
 
   /**
+   * For calls that the own app makes by CONNECT: filters see their end, and nothing before it. What is beside the instance sees a connection of nobody's
+   * asking, or there is nothing; the request ends here, and its line is written here.
+   */
+  connects(owner: string, service: string, route: string, settings: EffectiveSettings, tcpPort: string): Place {
+    const scope = `outbound/${owner}/connect/${service}:${tcpPort}/${route}`;
+    const shownRoute = route === '' && tcpPort !== '' ? `tcp/${tcpPort}` : route;
+    return this.#kept(this.#places, cacheKey(scope, route, settings), settings, () => this.#makePlace({ side: 'outbound', owner: service, route: shownRoute, scope, settings, tcp: true }));
+  }
+
+  /**
    * Makes the places of Routes with these settings, where their filters are the same in all of them; null where each place has its own. Builds those
    * of this Route: what cannot be built is said now.
    */

@@ -134,6 +134,8 @@ export interface CallerRoute {
   readonly targets: readonly WeightedTarget[];
   /** The outbound side has no filters; the place names it in logs and figures. */
   readonly place: Place;
+  /** The same for CONNECT, which writes the own service's access log; `place` where it leads nowhere. */
+  readonly connects: Place;
 }
 
 export interface WeightedTarget {

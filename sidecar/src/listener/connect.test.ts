@@ -2,6 +2,7 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { JsonObject } from '@remora/core/canonical-json';
+import { accessLogAuthoring } from '@remora/policy-access-log/compile';
 import { timeoutAuthoring } from '@remora/policy-timeout/compile';
 import { EndpointSet } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import { CandidateBuilder } from '@remora/testing/candidate-builder';
@@ -9,6 +10,7 @@ import { effectiveSection } from '@remora/testing/effective-section';
 import { echoRequests, type WireEnd, type WireUpstream } from '@remora/testing/wire-end';
 import { runtimeKinds } from '../kinds.ts';
 import { TunnelEnds } from '../testdata/tunnel-ends.ts';
+import type { LogWriter } from '../records/log-lines.ts';
 import type { ListenerSpec, RefusalRecord } from '../threads/data-plane.ts';
 import { LocalDataPlane } from '../threads/local-data-plane.ts';
 
@@ -19,11 +21,14 @@ interface Started {
   readonly plane: LocalDataPlane;
   readonly port: number;
   readonly refusals: RefusalRecord[];
+  /** Of the access log. */
+  readonly lines: string[];
 }
 
 /** A sidecar of `shop`, which may call `db` (TCP on 5432, requests on 80) and `web` (requests on 8080). */
 async function start(up: WireUpstream | null, { connect = 'declared', timeouts = {}, spec = {}, dial = net.connect }: { connect?: string; timeouts?: JsonObject; spec?: Partial<ListenerSpec>; dial?: (options: net.NetConnectOpts) => net.Socket } = {}): Promise<Started> {
-  const plane = new LocalDataPlane({ nodeId: 'n-1', kinds: runtimeKinds, dial });
+  const lines: string[] = [];
+  const plane = new LocalDataPlane({ nodeId: 'n-1', kinds: runtimeKinds, dial, writeLog: keepLines(lines), spans: { ratio: 1 } });
   ends.later(() => plane.close());
   const refusals: RefusalRecord[] = [];
   plane.onRefusal((refusal) => refusals.push(refusal));
@@ -34,7 +39,8 @@ async function start(up: WireUpstream | null, { connect = 'declared', timeouts =
   builder.destination({ service: 'db', ports: [{ name: 'sql', port: 5432, protocol: 'tcp' }, { name: 'http', port: 80, protocol: 'http' }], settings });
   builder.destination({ service: 'web', ports: [{ name: 'http', port: 8080, protocol: 'http' }], settings });
   if (side === 'gateway') builder.listener({ name: 'plain' });
-  if (side === 'inbound') builder.inbound({ portName: 'http' });
+  const log = accessLogAuthoring.compile(effectiveSection(accessLogAuthoring, {}));
+  if (side !== 'gateway') builder.inbound({ portName: 'http', settings: builder.settings({ kind: 'accessLog', minFormat: log.minFormat, body: Buffer.from(log.body) }) });
   const candidate = builder.build();
   const prepared = await plane.prepare(candidate);
   if (!prepared.ok) throw new Error(JSON.stringify(prepared.errors));
@@ -44,7 +50,7 @@ async function start(up: WireUpstream | null, { connect = 'declared', timeouts =
   })).finish()]));
   await plane.applyEndpoints({ full: true, removed: [], sets });
   const [bound] = await plane.listen([{ name: side, side, host: '127.0.0.1', port: 0, ...spec }]);
-  return { plane, port: bound?.port ?? 0, refusals };
+  return { plane, port: bound?.port ?? 0, refusals, lines };
 }
 
 /** One CONNECT and what follows, over either version. */
@@ -115,10 +121,21 @@ async function greets(end: WireEnd): Promise<void> {
   end.end();
 }
 
+function keepLines(lines: string[]): LogWriter {
+  return (text, written) => {
+    lines.push(...text.split('\n').filter((line) => line !== ''));
+    written();
+  };
+}
+
+function parsed(line: string): JsonObject {
+  return JSON.parse(line) as JsonObject;
+}
+
 describe.each(['http1', 'http2'] as const)('CONNECT over %s', (protocol) => {
   it('leads to the TCP port of a declared destination, with what came before its answer', async () => {
     const up = await ends.upstream(greets);
-    const { plane, port } = await start(up);
+    const { plane, port, lines } = await start(up);
     const client = await ask(protocol, port, 'db:5432', 'early;');
     expect(client.status).toBe(200);
     client.send('late;\n');
@@ -127,6 +144,10 @@ describe.each(['http1', 'http2'] as const)('CONNECT over %s', (protocol) => {
     await vi.waitFor(() => expect(plane.readSeries()).toMatchObject([{
       side: 'outbound', route: 'tcp/sql', destination: 'db', requests: 1, codes: new Map([[200, 1]]), bytesIn: 12, bytesOut: 30, tunnels: { opened: 1, active: 0 },
     }]));
+    // The request ends at the caller's side: its line is in the log of the service that made it, once.
+    await vi.waitFor(() => expect(lines).not.toEqual([]));
+    expect(lines.map(parsed)).toMatchObject([{ side: 'outbound', method: 'CONNECT', host: 'db:5432', status: 200, route: 'tcp/sql', destination: 'db', upstream: `127.0.0.1:${up.port}`, bytesIn: 12, bytesOut: 30, attempts: 1 }]);
+    expect(plane.takeSpans(10)).toMatchObject([{ kind: 'client', destination: 'db', status: 200 }, { kind: 'server', method: 'CONNECT', authority: 'db:5432', status: 200, bytesIn: 12, bytesOut: 30 }]);
   });
 
   it.each([
@@ -139,7 +160,7 @@ describe.each(['http1', 'http2'] as const)('CONNECT over %s', (protocol) => {
     ['a name with an empty port', 'db:', 400, 'bad-request'],
   ])('to %s is refused; what came early reaches nobody', async (_what, authority, status, reason) => {
     const up = await ends.upstream(echoRequests);
-    const { plane, port, refusals } = await start(up);
+    const { plane, port, refusals, lines } = await start(up);
     const client = await ask(protocol, port, authority, 'GET /smuggled HTTP/1.1\r\nHost: web\r\n\r\n');
     expect(client).toMatchObject({ status, reason });
     if (protocol === 'http1') await vi.waitFor(() => expect(client.state).toBe('end'));
@@ -149,6 +170,8 @@ describe.each(['http1', 'http2'] as const)('CONNECT over %s', (protocol) => {
       expect(refusals).toMatchObject([{ reason, side: 'outbound' }]);
     });
     expect(client.text).not.toContain('smuggled');
+    await vi.waitFor(() => expect(lines).not.toEqual([]));
+    expect(lines.map(parsed)).toMatchObject([{ side: 'outbound', method: 'CONNECT', host: authority, status, reason }]);
   });
 
   it.each([

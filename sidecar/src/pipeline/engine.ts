@@ -227,12 +227,12 @@ export class Engine {
     const { spec } = peer.binding;
     const where = connectDestination(generation, run.head.authority, spec.side === 'outbound' && spec.destination === undefined);
     if ('reason' in where) {
-      if (spec.side === 'outbound') run.pin = pinFor(generation.unknownPlace, generation.label);
+      if (spec.side === 'outbound') run.pin = pinFor(generation.unknownConnects, generation.label);
       run.refuse(where);
       return;
     }
     if (run.trace !== null) this.tracer?.decide(run);
-    this.#callOut(run, generation, where);
+    this.#callOut(run, generation, where, true);
   }
 
   #takeFromOutside(run: ExchangeRun, peer: ServerPeer): void {
@@ -288,11 +288,11 @@ export class Engine {
     this.#callOut(run, generation, destination);
   }
 
-  #callOut(run: ExchangeRun, generation: Generation, destination: Destination): void {
+  #callOut(run: ExchangeRun, generation: Generation, destination: Destination, connects = false): void {
     this.ensureRequestId(run);
     const chosen = this.#callerRoute(run, destination);
     if (chosen === null) return;
-    run.pin = pinFor(chosen.place, generation.label);
+    run.pin = pinFor(connects ? chosen.connects : chosen.place, generation.label);
     run.destination = destination.service;
     const target = chooseTarget(chosen.targets, this.thread.random);
     if (target === null) this.#nobody(run, destination, chosen.targets);
