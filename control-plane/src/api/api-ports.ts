@@ -1,5 +1,6 @@
 import type { Clock, Timers } from '@remora/core/clock';
 import type { Model } from '@remora/model/model';
+import type { AuditLog } from '../audit/audit-log.ts';
 import type { ControlPlaneIdentity } from '../identity/control-plane-identity.ts';
 import type { Planner } from '../compile/planner.ts';
 import type { Operators } from '../operators/operators.ts';
@@ -19,6 +20,7 @@ export interface ApiPorts {
   readonly planner: Planner;
   readonly events: EventFeed;
   readonly telemetry: TelemetryHub;
+  readonly audit: AuditLog;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly slices: Slices;

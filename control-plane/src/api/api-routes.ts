@@ -1,6 +1,7 @@
 import type { ApiRoute } from './api-route.ts';
 import type { ApiPorts } from './api-ports.ts';
 import { applyRoutes } from './routes/apply-routes.ts';
+import { auditRoutes } from './routes/audit-routes.ts';
 import { documentRoutes } from './routes/document-routes.ts';
 import { docsRoutes } from './routes/docs-routes.ts';
 import { eventRoutes } from './routes/event-routes.ts';
@@ -25,6 +26,7 @@ export function apiRoutes(ports: ApiPorts & { readonly metricsText: () => Promis
     ...sidecarRoutes(ports),
     ...identityRoutes(ports),
     ...operatorRoutes(ports),
+    ...auditRoutes(ports),
     ...explainRoutes(ports),
     ...whyRoutes(ports),
     ...telemetryRoutes(ports),

@@ -15,14 +15,13 @@ export function narrowWriteError(access: Access, documents: ReadonlyMap<Document
     return given.has(key) || (stored !== undefined && access.seesDocument(stored));
   };
   const violations = narrowViolations(error.violations, sees);
-  switch (error.code) {
-    case 'referred':
-      return withFacts(error, violations, narrowList(error.facts, 'referrers', ({ from }) => sees(String(from))), 'it cannot be deleted: other documents still refer to it');
-    case 'guard':
-      return withFacts(error, violations, narrowList(error.facts, 'guards', ({ subject }) => access.sees(String(subject))), 'a guard refuses the change, and may be lifted with `force` by whoever has the role editor for the services and gateways concerned');
-    default:
-      return new WriteError(error.code, withoutSuggestions(error.message), { violations, facts: error.facts });
+  if (error.code === 'referred') {
+    return withFacts(error, violations, narrowList(error.facts, 'referrers', ({ from }) => typeof from === 'string' && sees(from)), 'it cannot be deleted: other documents still refer to it');
   }
+  if (error.code === 'guard') {
+    return withFacts(error, violations, narrowList(error.facts, 'guards', ({ subject }) => typeof subject === 'string' && access.sees(subject)), 'a guard refuses the change, and may be lifted with `force` by whoever has the role editor for the services and gateways concerned');
+  }
+  return new WriteError(error.code, withoutSuggestions(error.message), { violations, facts: error.facts });
 }
 
 /** No name that was only guessed. */

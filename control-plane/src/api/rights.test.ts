@@ -65,6 +65,8 @@ function samplesOf({ revisions }: RightsWorld): Readonly<Record<string, Samples>
     'POST /v1/api-tokens': [{ url: '/v1/api-tokens', body: { name: 'x', role: 'viewer', services: ['orders'] } }],
     'GET /v1/api-tokens': [{ url: '/v1/api-tokens' }],
     'DELETE /v1/api-tokens/{id}': [{ url: '/v1/api-tokens/none' }],
+    'GET /v1/audit': [{ url: '/v1/audit' }],
+    'GET /v1/audit/export': [{ url: '/v1/audit/export' }],
     'GET /v1/explain': [{ url: '/v1/explain?service=orders&all' }, { url: '/v1/explain?service=hidden-ledger' }],
     'POST /v1/explain': [{ url: '/v1/explain', body: asked('orders') }, { url: '/v1/explain', body: asked('hidden-ledger') }],
     'GET /v1/why/{requestId}': [{ url: '/v1/why/none' }],

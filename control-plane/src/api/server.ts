@@ -128,8 +128,8 @@ function admit(gate: ApiGate, request: FastifyRequest, rights: ReadonlyMap<strin
 }
 
 /** `GET /v1/sidecars/:id`; HEAD is a GET without its answer. */
-function routeKey({ routeOptions: { url = '', method = '' } }: FastifyRequest): string {
-  return `${String(method) === 'HEAD' ? 'GET' : String(method)} ${url}`;
+function routeKey({ method, routeOptions: { url = '' } }: FastifyRequest): string {
+  return `${method === 'HEAD' ? 'GET' : method} ${url}`;
 }
 
 function register(app: FastifyInstance, route: ApiRoute, whoOf: (request: FastifyRequest) => Pick<ApiCall, 'access' | 'author' | 'stillGood'>): void {

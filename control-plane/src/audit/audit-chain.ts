@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson } from '@remora/core/canonical-json';
 import type { JsonObject } from '@remora/core/canonical-json';
+import { noHash } from './audit-entry.ts';
 import type { AuditAnchor, AuditEntry, AuditNote, AuditPlace } from './audit-entry.ts';
 
 /** The action of the entry that retention writes: what it removed, and the hash of the last of that. */
@@ -38,7 +39,7 @@ export class ChainVerifier {
     this.#anchor = anchor;
     this.#place = anchor;
     this.#sealed = anchor.seq === 0;
-    if (anchor.seq === 0 && !/^0{64}$/.test(anchor.hash)) this.#broken = { seq: 1, problem: 'the chain begins behind an entry that never was' };
+    if (anchor.seq === 0 && (anchor.hash !== noHash || anchor.sealedBy !== 0)) this.#broken = { seq: 1, problem: 'the chain begins behind an entry that never was' };
   }
 
   /** Entries that were looked at and hold. */
@@ -81,9 +82,9 @@ export class ChainVerifier {
   }
 }
 
-function isSeal(entry: JsonObject, { seq, hash }: AuditAnchor): boolean {
+function isSeal(entry: JsonObject, { seq, hash, sealedBy }: AuditAnchor): boolean {
   const { what } = entry;
-  if (typeof what !== 'object' || what === null) return false;
+  if (entry['seq'] !== sealedBy || typeof what !== 'object' || what === null) return false;
   const { through, hash: removed } = what as JsonObject;
   return through === seq && removed === hash;
 }
