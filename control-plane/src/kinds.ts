@@ -12,7 +12,9 @@ import { faultAuthoring } from '@remora/policy-fault/compile';
 import { faultWire } from '@remora/policy-fault/wire';
 import { ipAccessAuthoring } from '@remora/policy-ip-access/compile';
 import { ipAccessWire } from '@remora/policy-ip-access/wire';
+import { jwtAuthoring } from '@remora/policy-jwt/compile';
 import { mtlsAuthoring } from '@remora/policy-mtls/compile';
+import { jwtWire } from '@remora/policy-jwt/wire';
 import { mtlsWire } from '@remora/policy-mtls/wire';
 import { rateLimitAuthoring } from '@remora/policy-rate-limit/compile';
 import { rateLimitWire } from '@remora/policy-rate-limit/wire';
@@ -37,6 +39,7 @@ export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
   faultAuthoring,
   ipAccessAuthoring,
   authenticationAuthoring,
+  jwtAuthoring,
   mtlsAuthoring,
   rateLimitAuthoring,
   requestIdAuthoring,
@@ -54,6 +57,7 @@ export const wireKinds: ReadonlyMap<string, WireKind<unknown>> = byName<WireKind
   errorResponseWire,
   faultWire,
   ipAccessWire,
+  jwtWire,
   mtlsWire,
   rateLimitWire,
   requestIdWire,

@@ -27,7 +27,7 @@ export const kindOrder: readonly KindPlace[] = [
   provider('waf', false, 'reserved: before credentials are looked at'),
   provider('fault', true, 'simulates the service, so before what protects it'),
   provider('rateLimit', true, 'limits that need no identity come before the cost of authentication'),
-  provider('jwt', false, 'reserved'),
+  provider('jwt', true, 'the commonest credential first; before authentication, which decides over what the kinds from here on found'),
   provider('tokenIntrospection', false, 'reserved'),
   provider('apiKey', false, 'reserved'),
   provider('basicAuth', false, 'reserved'),

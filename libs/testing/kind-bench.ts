@@ -40,6 +40,7 @@ export function measureEdge<S>(authoring: AuthoringKind, runtime: RuntimeKind<S>
   const responseHead = buildResponseHead(step.upstream ?? { status: 200 });
   const loop = (one: EdgeFilter) => (): void => {
     x.head = ownCopy(requestHead);
+    x.identity = null;
     const head = ownCopy(responseHead);
     x.responseHead = head;
     one.request?.(x);

@@ -62,6 +62,17 @@ const advice: Readonly<Record<string, readonly [meaning: string, todo: string]>>
   'cors-preflight': ['A preflight was answered; nothing was refused.', 'Nothing.'],
   'cors-origin-denied': ['A preflight came from an origin that no entry of `cors` allows.', 'Add the origin, where the page is yours.'],
   'fault-injected': ['`fault` aborted the request, on purpose. The status is the one the policy names.', 'Let it end (`until`), or delete the policy.'],
+  'jwt-invalid': ['The token cannot be read or is not of the kind that is accepted; the detail says what is wrong: its form, algorithm, `typ`, a missing `exp`, or that there was more than one.', 'Correct the client, or what its issuer puts into tokens; `jwt` lists what is accepted.'],
+  'jwt-expired': ['The token is over, or older than `maximumAge`.', 'Get a new one. Where fresh tokens are refused, compare the clocks of issuer and sidecar.'],
+  'jwt-early': ['The token says that it holds from a later time on, or was made in the future.', 'Compare the clocks of issuer and sidecar; `leeway` bridges up to five minutes.'],
+  'jwt-issuer': ['No entry of `jwt.issuers` has the `iss` of the token, letter for letter.', 'Compare `iss` with `issuer`: a slash at the end, http for https, and another realm are other issuers.'],
+  'jwt-key': ['The token names a key that its issuer does not publish, or none of them fits its algorithm.', 'Is the token of this issuer, and of this realm? `remora sidecars NAME` shows when its keys were fetched.'],
+  'jwt-signature': ['None of the issuer\'s keys has made the signature of the token.', 'The token was changed, or signed by somebody else.'],
+  'jwt-audience': ['The token is meant for another service: none of `audiences` is in its `aud`.', 'Ask the issuer for a token for this service, or add what stands in `aud` where that is meant.'],
+  'jwt-claims': ['The token is valid, and lacks what `requiredClaims` asks for; or one of `claimsToHeaders` cannot stand in a header.', 'The detail names the claim.'],
+  'jwks-warming': ['The sidecar has not got the keys of the token\'s issuer yet.', 'Where it lasts, the issuer cannot be reached from there: `remora sidecars NAME` says why.'],
+  'jwks-unavailable': ['The issuer has not answered for longer than `keysMaximumAge`.', 'Bring it back; the sidecar goes on trying, and takes up its keys by itself.'],
+  'jwt-overload': ['More tokens that were not seen before come at once than can be verified.', 'Clients should keep their tokens for as long as they hold; a limit by address (`rateLimit`) stops those that do not.'],
   'rate-limited': ['A limit of `rateLimit` is used up; `Retry-After` says when to come again.', '`remora why` names policy and limit (`/limits/NAME`).'],
 };
 

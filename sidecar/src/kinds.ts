@@ -5,6 +5,7 @@ import { corsRuntime } from '@remora/policy-cors/filter';
 import { errorResponseRuntime } from '@remora/policy-error-response/filter';
 import { faultRuntime } from '@remora/policy-fault/filter';
 import { ipAccessRuntime } from '@remora/policy-ip-access/filter';
+import { jwtRuntime } from '@remora/policy-jwt/filter';
 import { mtlsRuntime } from '@remora/policy-mtls/filter';
 import { rateLimitRuntime } from '@remora/policy-rate-limit/filter';
 import { requestIdRuntime } from '@remora/policy-request-id/filter';
@@ -22,6 +23,7 @@ export const runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>> = new Map([
   register(authenticationRuntime),
   register(faultRuntime),
   register(ipAccessRuntime),
+  register(jwtRuntime),
   register(mtlsRuntime),
   register(rateLimitRuntime),
   register(requestIdRuntime),
