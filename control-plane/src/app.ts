@@ -12,6 +12,10 @@ import { createAuditLog } from './audit/audit-log.ts';
 import type { AuditLog } from './audit/audit-log.ts';
 import { createPlanner } from './compile/planner.ts';
 import type { Planner } from './compile/planner.ts';
+import { ConsumerItems } from './consumers/consumer-items.ts';
+import { CredentialBook } from './consumers/credential-book.ts';
+import { createSealer } from './identity/sealer.ts';
+import type { Sealer } from './identity/sealer.ts';
 import { createInstanceRegistry } from './instances/create-instance-registry.ts';
 import type { RunningInstanceRegistry } from './instances/create-instance-registry.ts';
 import { authoringKinds, wireKinds } from './kinds.ts';
@@ -19,6 +23,11 @@ import type { ProcessLog } from './process-log.ts';
 import { createPushHub } from './push/create-push-hub.ts';
 import type { RunningPushHub } from './push/create-push-hub.ts';
 import type { StateItemSource } from './push/state-items.ts';
+import { SecretBook } from './secrets/secret-book.ts';
+import { SecretItems } from './secrets/secret-items.ts';
+import { SecretRefresher } from './secrets/secret-refresher.ts';
+import { createSecretSources } from './secrets/secret-sources.ts';
+import type { SecretSources } from './secrets/secret-sources.ts';
 import type { Store } from './store/store.ts';
 import { createSlices } from './slices.ts';
 import type { Slices } from './slices.ts';
@@ -39,6 +48,12 @@ export interface ControlPlane {
   readonly writePath: WritePath;
   /** Who did what: durable before an answer says that it is done. */
   readonly audit: AuditLog;
+  /** Credentials of Consumers. */
+  readonly credentials: CredentialBook;
+  readonly secrets: SecretBook;
+  readonly secretItems: SecretItems;
+  readonly secretRefresher: SecretRefresher;
+  readonly sealer: Sealer;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly slices: Slices;
@@ -62,16 +77,23 @@ export interface ControlPlaneDeps {
   readonly nodeIdentity?: NodeIdentity;
   /** What sidecars get beside snapshots and endpoints: roots of trust, revocations. */
   readonly items?: readonly StateItemSource[];
+  /** Keeps secrets in the store; default: as they are, for stores in memory. */
+  readonly sealer?: Sealer;
+  /** Where Secrets come from that are not given once; default: nowhere. */
+  readonly secretSources?: SecretSources;
+  readonly secretEveryMs?: number;
 }
 
 /** How often history past retention is dropped, and when first: also a process that is restarted often does it. */
 const compactEveryMs = 3_600_000;
 const compactFirstMs = 60_000;
+/** How often Secrets are read again from where they come. */
+const secretEveryMs = 60_000;
 /** Entries of the audit log that go at once: each hour again. */
 const auditTrimMax = 20_000;
 
 export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
-  const { store, clock, timers, random, soon, log, nodeIdentity = claimedIdentity, items = [] } = deps;
+  const { store, clock, timers, random, soon, log, nodeIdentity = claimedIdentity, items = [], sealer = createSealer(null) } = deps;
   const alarm = (error: unknown): void => log.error('unexpected failure', { error: errorText(error) });
   const audit = createAuditLog({ store: store.audit, timers, soon, alarm });
 
@@ -81,8 +103,15 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   // Who is there. The registry comes first: the hub announces what it knows.
   const instances = createInstanceRegistry({ clock, timers, store, onStoreError: alarm });
   const telemetry = createTelemetryHub({ clock, timers, identity: nodeIdentity });
+  // What is outside revisions, and goes to sidecars that need it.
+  const credentials = new CredentialBook({ store, sealer, clock });
+  const consumerItems = new ConsumerItems({ book: credentials, alarm });
+  const secrets = new SecretBook({ store, sealer, clock });
+  const secretItems = new SecretItems({ book: secrets, alarm });
+  const secretSources = deps.secretSources ?? createSecretSources({ folder: '', environment: {}, vault: null });
+  const secretRefresher = new SecretRefresher({ book: secrets, sources: secretSources, timers, everyMs: deps.secretEveryMs ?? secretEveryMs, alarm });
   const hub = createPushHub({
-    clock, timers, random, soon, store, registry: instances, identity: nodeIdentity, items, onStoreError: alarm,
+    clock, timers, random, soon, store, registry: instances, identity: nodeIdentity, items: [...items, consumerItems, secretItems], onStoreError: alarm,
     onBehind: (version) => log.warn('a sidecar knows a newer version than this store; was an old copy of the store put in place without `restore`?', { version: formatVersion(version) }),
   });
   const slices = createSlices({ clock, soon });
@@ -91,21 +120,29 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   // What is told to listeners.
   const events = createEventFeed({ clock, alarm });
   const stops = [
+    writePath.onPlanned((planned) => {
+      // Whoever comes back under the name of a consumer that is gone is another one.
+      credentials.removeConsumersNotIn(planned.state.consumers);
+      consumerItems.follow(planned);
+      secretItems.follow(planned);
+    }),
     writePath.onCommitted(({ version, author, message, kind, changes }) => events.publish('revision', { version, author, message, kind, detail: `${kind} by ${author}: ${changes.length} documents` })),
     hub.onEvent(({ type, ...facts }) => events.publish(type, facts)),
   ];
   let compactions: readonly Timer[] = [];
 
   return {
-    store, model, planner, instances, hub, telemetry, events, writePath, audit, clock, timers, slices,
+    store, model, planner, instances, hub, telemetry, events, writePath, audit, credentials, secrets, secretItems, secretRefresher, sealer, clock, timers, slices,
     async start() {
       await writePath.start();
       const state = writePath.state();
       if (state.kind === 'broken') log.error('the documents in the store cannot be compiled by this build; nothing is pushed until corrected ones are applied', { violations: state.violations.slice(0, 20).map((one) => `${one.document ?? ''}${one.pointer}: ${one.message}`) });
+      secretRefresher.start();
       compactions = [timers.after(compactFirstMs, () => void compact(deps, alarm)), timers.every(compactEveryMs, () => void compact(deps, alarm))];
     },
     async stop() {
       for (const timer of compactions) timer.cancel();
+      await secretRefresher.close();
       await writePath.stop();
       for (const stop of stops) stop();
       hub.close();

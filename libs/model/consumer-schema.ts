@@ -5,8 +5,8 @@ import { documentName, labels, named } from './names.ts';
 
 /** A word that an issuer says of whom it vouches for. */
 const identitySchema = z.strictObject({
-  issuer: named(/^[^\s\0-\x1f\x7f]{1,2048}$/, 'an issuer as its tokens name it, such as https://login.example/realms/shop', 2_048),
-  claim: named(/^[^\0-\x1f\x7f]{1,256}$/, 'the name of a claim, such as azp or resource.client; dots lead into objects', 256),
+  issuer: named(/^[^\s\p{Cc}]{1,2048}$/u, 'an issuer as its tokens name it, such as https://login.example/realms/shop', 2_048),
+  claim: named(/^[^\p{Cc}]{1,256}$/u, 'the name of a claim, such as azp or resource.client; dots lead into objects', 256),
   value: z.string().min(1).max(1_024).meta({ description: 'what the claim says; where it is a list, one of its items' }),
 });
 

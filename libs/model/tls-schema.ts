@@ -2,18 +2,20 @@ import { cipherNames } from '@remora/core/cipher-suites';
 import { duration, oneOf } from '@remora/policy-kit/scalars';
 import { z } from 'zod';
 import { issue } from './issue.ts';
-import { hostPattern, named } from './names.ts';
+import { documentName, hostPattern, named } from './names.ts';
 
 /** A path on the host of the sidecars. Absolute: what it would be relative to is not the author's folder. */
 const file = named(/^\/[^\0]{1,4094}$/, 'an absolute path on the host of the sidecar', 4_095);
 
 const certificate = z.strictObject({
-  secret: z.string().max(127).optional(),
+  secret: documentName().optional().meta({ description: 'name of a Secret with both in PEM: the certificate, those between it and the root, and its key' }),
   certFile: file.optional().meta({ description: 'PEM: the certificate, then those between it and the root' }),
   keyFile: file.optional().meta({ description: 'PEM: its key, not encrypted' }),
 }).superRefine(({ secret, certFile, keyFile }, context) => {
-  if (secret !== undefined) issue(context, 'not-available', 'certificates from Secrets are not available in this build', 'certFile and keyFile', ['secret']);
-  else if (certFile === undefined || keyFile === undefined) issue(context, 'missing-field', 'needs certFile and keyFile');
+  const files = certFile !== undefined || keyFile !== undefined;
+  if (secret !== undefined && files) issue(context, 'exclusive', 'the Secret has both', 'secret, or certFile and keyFile', ['secret']);
+  else if (secret === undefined && !files) issue(context, 'missing-field', 'needs a Secret, or certFile and keyFile', 'secret, or certFile and keyFile');
+  else if (secret === undefined && (certFile === undefined || keyFile === undefined)) issue(context, 'missing-field', 'needs certFile and keyFile');
 });
 
 const versions = oneOf(['1.2', '1.3']).meta({ description: 'oldest version of TLS that is spoken; default 1.2' });

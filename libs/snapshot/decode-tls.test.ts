@@ -30,7 +30,8 @@ test('defaults', () => {
 
 test.each<[string, readonly string[], readonly string[]]>([
   ['certificates', listener({ certificates: [{ certFile: '/a' }] }).problems, ['/tls/certificates/0/keyFile missing']],
-  ['secrets', listener({ certificates: [{ certFile: '/a', keyFile: '/b', secret: 'x' }] }).problems, ['/tls/certificates/0/secret not-available']],
+  ['secrets', listener({ certificates: [{ certFile: '/a', keyFile: '/b', secret: 'x' }] }).problems, ['/tls/certificates/0/secret invalid-value']],
+  ['names of Secrets', listener({ certificates: [{ secret: '../etc/passwd' }, { secret: 'api-cert' }] }).problems, ['/tls/certificates/0/secret invalid-value']],
   ['versions', listener({ minVersion: '1.1' }).problems, ['/tls/minVersion invalid-value']],
   ['suites that would change the list', listener({ ciphers: ['ALL:@SECLEVEL=0', 'A:B'] }).problems, ['/tls/ciphers/0 invalid-value', '/tls/ciphers/1 invalid-value']],
   ['protocols', upstream({ alpn: ['h2', 'h3'] }).problems, ['/tls/alpn/1 invalid-value']],

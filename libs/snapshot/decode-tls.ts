@@ -36,13 +36,21 @@ export function decodeUpstreamTls(wire: WireUpstream | undefined, pointer: strin
 }
 
 function decodeSource({ certFile, keyFile, secret }: WireSource, pointer: string, check: FieldCheck): CertificateSource {
-  if (secret !== '') check.fail(`${pointer}/secret`, 'not-available', 'certificates from Secrets are not available in this build');
+  if (secret !== '') {
+    if (!secretName.test(secret) || certFile !== '' || keyFile !== '') check.fail(`${pointer}/secret`, 'invalid-value', 'is no name of a Secret that stands alone');
+    // No file has such a name: paths begin with a slash.
+    return Object.freeze({ certFile: `${secretPrefix}${secret}`, keyFile: `${secretPrefix}${secret}`, secret });
+  }
   return Object.freeze({
     certFile: check.required(certFile, `${pointer}/certFile`),
     keyFile: check.required(keyFile, `${pointer}/keyFile`),
     secret,
   });
 }
+
+/** What stands for the text of a Secret where otherwise a path is. */
+export const secretPrefix = 'secret:';
+const secretName = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,126}$/;
 
 function decodeVersion(version: string, pointer: string, check: FieldCheck): TlsVersion {
   return check.oneOf(version || '1.2', ['1.2', '1.3'], pointer);

@@ -87,7 +87,7 @@ export interface GatewayListener {
   readonly pathRules: PathSpelling | null;
 }
 
-/** Files are paths on the host of the sidecar. */
+/** Files are paths on the host of the sidecar; of a Secret both are `secret:` and its name. */
 export interface CertificateSource {
   readonly certFile: string;
   readonly keyFile: string;

@@ -1,10 +1,15 @@
 import type { Clock, Timers } from '@remora/core/clock';
 import type { Model } from '@remora/model/model';
+import type { CredentialBook } from '../consumers/credential-book.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { ControlPlaneIdentity } from '../identity/control-plane-identity.ts';
+import type { Sealer } from '../identity/sealer.ts';
 import type { Planner } from '../compile/planner.ts';
 import type { Operators } from '../operators/operators.ts';
 import type { PushHub } from '../push/push-hub.ts';
+import type { SecretBook } from '../secrets/secret-book.ts';
+import type { SecretItems } from '../secrets/secret-items.ts';
+import type { SecretRefresher } from '../secrets/secret-refresher.ts';
 import type { Slices } from '../slices.ts';
 import type { Store } from '../store/store.ts';
 import type { TelemetryHub } from '../telemetry/telemetry-hub.ts';
@@ -20,6 +25,11 @@ export interface ApiPorts {
   readonly planner: Planner;
   readonly events: EventFeed;
   readonly telemetry: TelemetryHub;
+  readonly credentials: CredentialBook;
+  readonly secrets: SecretBook;
+  readonly secretItems: SecretItems;
+  readonly secretRefresher: SecretRefresher;
+  readonly sealer: Sealer;
   readonly audit: AuditLog;
   readonly clock: Clock;
   readonly timers: Timers;

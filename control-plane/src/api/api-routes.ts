@@ -1,6 +1,7 @@
 import type { ApiRoute } from './api-route.ts';
 import type { ApiPorts } from './api-ports.ts';
 import { applyRoutes } from './routes/apply-routes.ts';
+import { consumerRoutes } from './routes/consumer-routes.ts';
 import { auditRoutes } from './routes/audit-routes.ts';
 import { documentRoutes } from './routes/document-routes.ts';
 import { docsRoutes } from './routes/docs-routes.ts';
@@ -12,6 +13,7 @@ import { operatorRoutes } from './routes/operator-routes.ts';
 import { policyStatusRoute } from './routes/policy-status-route.ts';
 import { revisionRoutes } from './routes/revision-routes.ts';
 import { schemaRoutes } from './routes/schema-routes.ts';
+import { secretRoutes } from './routes/secret-routes.ts';
 import { sidecarRoutes } from './routes/sidecar-routes.ts';
 import { telemetryRoutes } from './routes/telemetry-routes.ts';
 import { whyRoutes } from './routes/why-routes.ts';
@@ -27,6 +29,8 @@ export function apiRoutes(ports: ApiPorts & { readonly metricsText: () => Promis
     ...identityRoutes(ports),
     ...operatorRoutes(ports),
     ...auditRoutes(ports),
+    ...consumerRoutes(ports),
+    ...secretRoutes(ports),
     ...explainRoutes(ports),
     ...whyRoutes(ports),
     ...telemetryRoutes(ports),

@@ -88,7 +88,7 @@ describe('documents', () => {
   test('a misspelt name has a suggestion, a reserved kind its own answer', async () => {
     await api.apply(service('orders'));
     expect((await api.call('GET', '/v1/services/ordres')).body).toMatchObject({ suggestion: 'orders' });
-    expect((await api.call('GET', '/v1/secrets/x')).body).toMatchObject({ code: 'not-available', status: 501 });
+    expect((await api.call('PUT', '/v1/plans/gold', { body: 'kind: Product\nname: gold\n' })).body).toMatchObject({ violations: [{ code: 'not-available' }] });
     expect((await api.call('PUT', '/v1/plans/gold', { body: 'kind: Canary\nname: gold\n' })).body).toMatchObject({ violations: [{ code: 'not-available' }] });
   });
 

@@ -1,4 +1,5 @@
 import type { Subject, SubjectKey } from '@remora/core/subject';
+import type { SubjectNeeds } from './subject-needs.ts';
 
 /** Everything every sidecar enforces at one state of the documents. Immutable; unchanged subjects are shared with the one before. */
 export interface Compilation {
@@ -15,4 +16,6 @@ export interface CompiledSubject {
   readonly resources: ReadonlyMap<string, Uint8Array>;
   /** Services whose endpoint sets this subject needs: itself is not among them. Sorted. */
   readonly destinations: readonly string[];
+  /** What its sidecars must be told beside it: the settings say so, and it is no part of the content. */
+  readonly needs: SubjectNeeds;
 }

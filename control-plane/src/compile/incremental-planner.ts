@@ -30,7 +30,6 @@ export interface PlannerParts {
   readonly model: Model;
   readonly kinds: ReadonlyMap<string, AuthoringKind>;
   readonly wireKinds: ReadonlyMap<string, WireKind<unknown>>;
-  readonly format: number;
 }
 
 /** Changed subjects of one step. */
@@ -66,7 +65,7 @@ export class IncrementalPlanner implements Planner {
     this.#runtimeKinds = parts.wireKinds as ReadonlyMap<string, RuntimeKind<unknown>>;
     const resources = this.#resources;
     this.#resolver = new SettingsResolver(parts.kinds);
-    this.#compiler = new SubjectCompiler({ resolver: this.#resolver, settings: new SettingsCompiler(parts.kinds, resources), resources, format: parts.format });
+    this.#compiler = new SubjectCompiler({ resolver: this.#resolver, settings: new SettingsCompiler(parts.kinds, resources), resources, kinds: parts.kinds });
   }
 
   plan(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, changes: Iterable<DocumentKey>): PlanResult {

@@ -37,12 +37,14 @@ export class ManifestBuilder {
     this.#settings.set(resource.hash, resource);
   }
 
-  *finish(subject: Subject, format: number, destinations: readonly string[], store: ResourceStore): Steps<CompiledSubject> {
+  *finish(subject: Subject, destinations: readonly string[], store: ResourceStore): Steps<Omit<CompiledSubject, 'needs'>> {
     for (const resource of this.#settings.values()) this.#entries.push({ type: EntryType.ENTRY_TYPE_SETTINGS, name: '', resource });
     const entries = yield* sortInSteps(this.#entries, (a, b) => a.type - b.type || order(a.name, b.name) || order(a.resource.hash, b.resource.hash));
     const resources = new Map<string, Uint8Array>();
+    let format = 1;
     for (const { resource } of entries) {
       resources.set(resource.hash, resource.bytes);
+      format = Math.max(format, resource.format);
       if (resources.size % entriesPerStep === 0) yield;
     }
     const pages: BuiltResource[] = [];

@@ -4,6 +4,7 @@ import type { Subject, SubjectKey } from '@remora/core/subject';
 import type { PathRulesDocument } from '@remora/model/path-rules-schema';
 import type { RouteDocument } from '@remora/model/route-schema';
 import type { ServiceDocument } from '@remora/model/service-schema';
+import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { EntryType, Scope } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import type { CallerOverride, DestinationPort, PathRules } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import { routesOf } from '../resolve/document-state.ts';
@@ -16,14 +17,14 @@ import { ManifestBuilder } from './manifest.ts';
 import type { BuiltResource, ResourceStore } from './resource-store.ts';
 import { wireRoute } from './route-wire.ts';
 import type { SettingsCompiler } from './settings-compiler.ts';
+import { NeedsBuilder } from './subject-needs.ts';
 import { wireListenerTls, wireUpstreamTls } from './tls-wire.ts';
 
 export interface CompilerParts {
   readonly resolver: SettingsResolver;
   readonly settings: SettingsCompiler;
   readonly resources: ResourceStore;
-  /** Format of manifests and resources. */
-  readonly format: number;
+  readonly kinds: ReadonlyMap<string, AuthoringKind>;
 }
 
 const noBytes = Buffer.alloc(0);
@@ -53,6 +54,7 @@ class SubjectCompilation {
   readonly #subject: Subject;
   readonly #key: SubjectKey;
   readonly #manifest = new ManifestBuilder();
+  readonly #needs: NeedsBuilder;
   /** Added since the last step. */
   #routes = 0;
   /** Settings of the owner looked at last, where no Route with policies of its own matched: most of its Routes have the same. */
@@ -60,6 +62,7 @@ class SubjectCompilation {
 
   constructor(parts: CompilerParts, routeCache: RouteCache, state: DocumentState, subject: Subject) {
     this.#parts = parts;
+    this.#needs = new NeedsBuilder(parts.kinds);
     this.#routeCache = routeCache;
     this.#state = state;
     this.#subject = subject;
@@ -71,7 +74,8 @@ class SubjectCompilation {
     this.#fleet();
     yield* this.#subject.kind === 'service' ? this.#service() : this.#gateway();
     for (const destination of destinations) yield* this.#destination(destination);
-    return yield* this.#manifest.finish(this.#subject, this.#parts.format, destinations, this.#parts.resources);
+    const made = yield* this.#manifest.finish(this.#subject, destinations, this.#parts.resources);
+    return Object.freeze({ ...made, needs: this.#needs.finish() });
   }
 
   /** Whether the Routes since the last time were enough for one step. */
@@ -115,6 +119,7 @@ class SubjectCompilation {
     const settings = hashOf(this.#settings('provider', { owner: this.#key }));
     const pathRules = this.#pathRules(gateway.pathRules);
     for (const [name, listener] of Object.entries(gateway.listeners)) {
+      for (const { secret } of listener.tls?.certificates ?? []) if (secret !== undefined) this.#needs.addSecret(secret);
       this.#add(EntryType.ENTRY_TYPE_LISTENER, name, {
         $case: 'listener',
         value: {
@@ -149,6 +154,7 @@ class SubjectCompilation {
     const service = this.#state.services.get(name);
     if (!service) return;
     const owner: SubjectKey = `service/${name}`;
+    for (const { tls } of Object.values(service.ports)) if (tls?.clientCertificate?.secret !== undefined) this.#needs.addSecret(tls.clientCertificate.secret);
     this.#add(EntryType.ENTRY_TYPE_DESTINATION, name, {
       $case: 'destination',
       value: { service: name, ports: destinationPorts(service), settings: hashOf(this.#callerSettings(owner, '', '')), pathRules: this.#pathRules(service.pathRules) },
@@ -169,6 +175,7 @@ class SubjectCompilation {
     const last = this.#last;
     if (!named && last?.side === side && last.owner === owner && last.callerRoute === callerRoute) return last.built;
     const resolved = this.#parts.resolver.resolve(this.#state, side, { owner, route: named ? route : '', caller, callerRoute });
+    this.#needs.addSettings(resolved);
     const built = this.#parts.settings.build(resolved);
     if (built !== null) this.#manifest.addSettings(built);
     if (!named) this.#last = { side, owner, callerRoute, built };

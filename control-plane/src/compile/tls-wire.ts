@@ -36,6 +36,6 @@ export function wireUpstreamTls(tls: UpstreamDocument | undefined): UpstreamTls 
   };
 }
 
-function wireCertificate({ certFile, keyFile }: ListenerDocument['certificates'][number]): CertificateSource {
-  return { certFile: certFile ?? '', keyFile: keyFile ?? '', secret: '' };
+function wireCertificate({ secret, certFile, keyFile }: ListenerDocument['certificates'][number]): CertificateSource {
+  return { certFile: certFile ?? '', keyFile: keyFile ?? '', secret: secret ?? '' };
 }

@@ -234,3 +234,23 @@ describe('reading a file', () => {
     await expect(readSmallFile('/dev/zero')).rejects.toThrow('is not a file');
   });
 });
+
+it('a certificate from a Secret needs no file: it comes later than the snapshot, changes without one, and stays when it goes', async () => {
+  const host = new Host();
+  const secret = (pair: { cert: string; key: string }): ReadonlyMap<string, Uint8Array> => new Map([['api-cert', Buffer.from(`${pair.cert}\n${pair.key}`)]]);
+  const settled = (): Promise<unknown> => host.certificates.rotateTickets();
+  expect(await host.apply(snapshotWith({ certificates: [{ secret: 'api-cert' }] }))).toEqual([]);
+  expect(host.problems).toEqual(['Secret api-cert is not here: it was never set, or has not come yet']);
+  host.certificates.useSecrets(secret(shop));
+  await settled();
+  expect(host.problems).toEqual([null]);
+  expect(host.files0?.get('secret:api-cert')).toContain(shop.cert);
+  host.certificates.useSecrets(new Map([['api-cert', Buffer.from('no PEM')]]));
+  await settled();
+  expect(host.problems).toEqual([expect.stringContaining('holds no certificate')]);
+  expect(host.files0?.get('secret:api-cert')).toContain(shop.cert);
+  host.certificates.useSecrets(new Map());
+  await settled();
+  expect(host.files0?.get('secret:api-cert')).toContain(shop.cert);
+  expect(host.lines.join('')).not.toContain('PRIVATE KEY');
+});

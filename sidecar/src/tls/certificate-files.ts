@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock, Timer, Timers } from '@remora/core/clock';
+import { secretPrefix } from '@remora/snapshot/decode-tls';
 import type { Snapshot } from '@remora/snapshot/snapshot';
 import type { SnapshotError } from '@remora/snapshot/snapshot-error';
 import type { Log } from '../telemetry/log.ts';
@@ -39,6 +40,7 @@ export class CertificateFiles {
   readonly #options: CertificateFilesOptions;
   readonly #kept = new Map<string, Kept>();
   #uses: readonly FileUse[] = [];
+  #secrets: ReadonlyMap<string, Uint8Array> = new Map();
   /** Read for, not enforced yet. */
   #reached: Snapshot | null = null;
   #ticketSecret: Uint8Array = randomBytes(32);
@@ -61,7 +63,8 @@ export class CertificateFiles {
         if (found.has(key) || this.#kept.get(key)?.texts) continue;
         const read = await this.#read(use);
         if (read.kept.problem === null) found.set(key, read.kept);
-        else errors.push(toError(use, read));
+        // Its value comes by another lane, soon: until then handshakes that need it fail, and it is said.
+        else if (!isSecret(use)) errors.push(toError(use, read));
       }
       if (errors.length > 0) return errors;
       this.#reached = next;
@@ -88,6 +91,12 @@ export class CertificateFiles {
       if (changed) await this.#hand();
       this.#watch();
     });
+  }
+
+  /** Values of the Secrets that this sidecar may have, whenever they change. */
+  useSecrets(secrets: ReadonlyMap<string, Uint8Array>): void {
+    this.#secrets = secrets;
+    this.#done(this.refresh());
   }
 
   /** True: there were some. */
@@ -150,8 +159,11 @@ export class CertificateFiles {
   #watch(): void {
     if (this.#timers.length > 0 || this.#uses.length === 0) return;
     const { timers } = this.#options;
-    const done = (work: Promise<void>): void => void work.catch((error: unknown) => this.#options.log.error('the data threads were not told about TLS', { cause: String(error) }));
-    this.#timers = [timers.every(lookEveryMs, () => done(this.refresh())), timers.every(ticketRotationMs, () => done(this.rotateTickets()))];
+    this.#timers = [timers.every(lookEveryMs, () => this.#done(this.refresh())), timers.every(ticketRotationMs, () => this.#done(this.rotateTickets()))];
+  }
+
+  #done(work: Promise<void>): void {
+    work.catch((error: unknown) => this.#options.log.error('the data threads were not told about TLS', { cause: String(error) }));
   }
 
   /** Tickets given before are worth nothing from now on: who comes with one does a full handshake. */
@@ -179,12 +191,18 @@ export class CertificateFiles {
     const texts = new Map<string, string>();
     for (const [field, path] of filesOf(use)) {
       try {
-        texts.set(path, await read(path));
+        texts.set(path, path.startsWith(secretPrefix) ? this.#secret(path.slice(secretPrefix.length)) : await read(path));
       } catch (error) {
         return { field, code: 'unreadable-file', kept: { ...nothing, problem: error instanceof Error ? error.message : String(error) } };
       }
     }
     return this.#judge(use, texts);
+  }
+
+  #secret(name: string): string {
+    const value = this.#secrets.get(name);
+    if (value === undefined) throw new Error(`Secret ${name} is not here: it was never set, or has not come yet`);
+    return Buffer.from(value).toString('utf8');
   }
 
   #judge(use: FileUse, texts: ReadonlyMap<string, string>): Read {
@@ -201,6 +219,10 @@ export class CertificateFiles {
     const expired = use.kind === 'certificate' && facts.notAfterMs <= now;
     return { field: use.kind === 'certificate' ? 'certFile' : '', code: 'certificate-expired', kept: { texts, facts, problem: expired ? expiredSince(facts) : null, loadedAtMs: now } };
   }
+}
+
+function isSecret(use: FileUse): boolean {
+  return use.kind === 'certificate' && use.certFile.startsWith(secretPrefix);
 }
 
 interface Kept {

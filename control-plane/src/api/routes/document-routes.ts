@@ -19,7 +19,6 @@ const kinds = [
   { plural: 'routes', kind: 'Route', built: true },
   { plural: 'policies', kind: 'Policy', built: true },
   { plural: 'mesh', kind: 'Mesh', built: true },
-  { plural: 'secrets', kind: 'Secret', built: false },
   { plural: 'consumers', kind: 'Consumer', built: true },
   { plural: 'plans', kind: 'Plan', built: true },
 ] as const;

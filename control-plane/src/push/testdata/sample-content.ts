@@ -2,6 +2,7 @@ import { contentHash } from '@remora/core/hash';
 import { subjectKey, type Subject, type SubjectKey } from '@remora/core/subject';
 import { EntryType, Manifest, Resource } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import type { Compilation, CompiledSubject } from '../../compile/compilation.ts';
+import { noNeeds } from '../../compile/subject-needs.ts';
 
 /** What a test says about one subject: resources by name, destinations. */
 export interface SampleSubject {
@@ -29,7 +30,7 @@ export function compileSample(subject: Subject, sample: SampleSubject): Compiled
   const page = Resource.encode({ body: { $case: 'page', value: { entries } } }).finish();
   resources.set(contentHash(page), page);
   const manifest = Manifest.encode({ subjectKind: subject.kind, subjectName: subject.name, format: 1, pages: [Buffer.from(contentHash(page), 'hex')], entryCount: entries.length }).finish();
-  const compiled = { subject, hash: contentHash(manifest), manifest, resources, destinations: [...(sample.destinations ?? [])].sort() };
+  const compiled = { subject, hash: contentHash(manifest), manifest, resources, destinations: [...(sample.destinations ?? [])].sort(), needs: noNeeds };
   subjects.set(key, compiled);
   return compiled;
 }

@@ -1,0 +1,45 @@
+import type { AuthoringKind, ConsumerProof } from '@remora/policy-kit/authoring-kind';
+import type { ResolvedSettings } from '../resolve/settings-resolver.ts';
+
+/** What a sidecar must be told beside its snapshot, as its settings say. */
+export interface SubjectNeeds {
+  /** The ways in which consumers are proved, sorted; null: it does not look for consumers. */
+  readonly consumers: readonly ConsumerProof[] | null;
+  /** Names of Secrets, sorted. */
+  readonly secrets: readonly string[];
+}
+
+export const noNeeds: SubjectNeeds = Object.freeze({ consumers: null, secrets: Object.freeze([]) });
+
+/** Gathers the needs of one subject while it is compiled. */
+export class NeedsBuilder {
+  readonly #kinds: ReadonlyMap<string, AuthoringKind>;
+  readonly #proofs = new Set<ConsumerProof>();
+  readonly #secrets = new Set<string>();
+  readonly #seen = new Set<ResolvedSettings>();
+  #consumers = false;
+
+  constructor(kinds: ReadonlyMap<string, AuthoringKind>) {
+    this.#kinds = kinds;
+  }
+
+  addSettings(resolved: ResolvedSettings): void {
+    if (this.#seen.has(resolved)) return;
+    this.#seen.add(resolved);
+    for (const { kind: name, value } of resolved.sections.values()) {
+      const kind = this.#kinds.get(name);
+      if (kind?.consumers !== undefined) this.#consumers = true;
+      if (Array.isArray(kind?.consumers)) for (const proof of kind.consumers as readonly ConsumerProof[]) this.#proofs.add(proof);
+      for (const secret of kind?.secrets?.(value) ?? []) this.#secrets.add(secret);
+    }
+  }
+
+  addSecret(name: string): void {
+    this.#secrets.add(name);
+  }
+
+  finish(): SubjectNeeds {
+    if (!this.#consumers && this.#secrets.size === 0) return noNeeds;
+    return Object.freeze({ consumers: this.#consumers ? [...this.#proofs].sort() : null, secrets: [...this.#secrets].sort() });
+  }
+}
