@@ -12,8 +12,11 @@ export interface BuildIdentity {
   readonly id: string;
 }
 
-/** Format of Manifest and Resource that this code writes and reads. */
-export const snapshotFormat = 1;
+/**
+ * Highest format of Manifest and Resource that this code reads. What it writes says the lowest one that knows every field it uses (field-formats.ts): a build
+ * that would pass over one refuses the snapshot instead, and content that uses none keeps its hash.
+ */
+export const snapshotFormat = 2;
 
 export function buildIdentity(version: string, kinds: Iterable<{ readonly name: string; readonly format: number }>): BuildIdentity {
   const sorted = [...kinds].map(({ name, format }): [string, number] => [name, format]).sort(([a], [b]) => (a < b ? -1 : 1));

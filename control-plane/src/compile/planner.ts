@@ -7,7 +7,6 @@ import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import type { WireKind } from '@remora/policy-kit/runtime-kind';
 import type { EndpointSet } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import { checkRegex } from '@remora/router/regex';
-import { snapshotFormat } from '@remora/snapshot/build';
 import type { SnapshotSummary } from '@remora/snapshot/guards';
 import type { DocumentState } from '../resolve/document-state.ts';
 import type { Resolver } from '../resolve/resolver.ts';
@@ -69,12 +68,10 @@ export interface PlannerOptions {
   readonly kinds: ReadonlyMap<string, AuthoringKind>;
   /** Their decoders, as sidecars run them. */
   readonly wireKinds: ReadonlyMap<string, WireKind<unknown>>;
-  /** Format of manifests and resources; default the newest. */
-  readonly format?: number;
   /** Over the same kinds; documents it has found valid are not checked again. Default: one of its own. */
   readonly model?: Model;
 }
 
-export function createPlanner({ kinds, wireKinds, format = snapshotFormat, model = createModel({ kinds, checkRegex }) }: PlannerOptions): Planner {
-  return new IncrementalPlanner({ model, kinds, wireKinds, format });
+export function createPlanner({ kinds, wireKinds, model = createModel({ kinds, checkRegex }) }: PlannerOptions): Planner {
+  return new IncrementalPlanner({ model, kinds, wireKinds });
 }

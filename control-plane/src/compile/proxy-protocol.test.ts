@@ -1,4 +1,4 @@
-import { Resource } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import { Manifest, Resource } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import { expect, test } from 'vitest';
 import { startApi } from '../api/testdata/api-fixture.ts';
 import { authoringKinds, wireKinds } from '../kinds.ts';
@@ -42,6 +42,16 @@ test('a port with a PROXY protocol header is known to its sidecar and to callers
   expect(told(announced, 'service/web')).toEqual(['destination mail smtp v1', 'inbound http ']);
   const changed = [...announced.compilation.subjects].filter(([subject, { hash }]) => without.compilation.subjects.get(subject)?.hash !== hash).map(([subject]) => subject);
   expect(changed.sort()).toEqual(['service/mail', 'service/web']);
+});
+
+test('a sidecar that does not know the field is told that it does not: only where the field is used', () => {
+  const format = (result: Planned, subject: 'service/mail' | 'service/web' | 'service/alone'): number | undefined => {
+    const { manifest } = result.compilation.subjects.get(subject) ?? {};
+    return manifest && Manifest.decode(manifest).format;
+  };
+  const [without, announced] = [planned(documents('')), planned(documents(', proxyProtocol: v1'))];
+  expect((['service/mail', 'service/web', 'service/alone'] as const).map((subject) => format(without, subject))).toEqual([1, 1, 1]);
+  expect((['service/mail', 'service/web', 'service/alone'] as const).map((subject) => format(announced, subject))).toEqual([2, 2, 1]);
 });
 
 test('a dry run shows the field; the document says it afterwards; what is no version is refused by field', async () => {

@@ -1,6 +1,7 @@
 import { AgingMap } from '@remora/core/aging-map';
 import { contentHash } from '@remora/core/hash';
 import { Resource } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import { neededFormat } from '@remora/snapshot/field-formats';
 import { MessageEncoder } from './message-encoder.ts';
 
 /** An encoded resource with its address. */
@@ -8,6 +9,8 @@ export interface BuiltResource {
   /** SHA-256, hex. */
   readonly hash: string;
   readonly bytes: Uint8Array;
+  /** The lowest format of snapshots that has all that it says. */
+  readonly format: number;
 }
 
 /** Largest resource, encoded. */
@@ -26,7 +29,7 @@ export class ResourceStore {
     const hash = contentHash(bytes);
     const known = this.#kept.get(hash);
     if (known) return known;
-    const made: BuiltResource = Object.freeze({ hash, bytes });
+    const made: BuiltResource = Object.freeze({ hash, bytes, format: neededFormat(body) });
     this.#kept.put(hash, made);
     return made;
   }

@@ -9,7 +9,7 @@ export const sampleModel = createModel({ kinds: sampleKinds, checkRegex: () => n
 
 /** A planner over the sample kinds that has seen nothing yet. */
 export function newPlanner(): Planner {
-  return new IncrementalPlanner({ model: sampleModel, kinds: sampleKinds, wireKinds: sampleWireKinds, format: 1 });
+  return new IncrementalPlanner({ model: sampleModel, kinds: sampleKinds, wireKinds: sampleWireKinds });
 }
 
 /** Documents of a YAML text as the store would have them. */
