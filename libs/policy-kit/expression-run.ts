@@ -15,8 +15,11 @@ import { WireError } from './runtime-kind.ts';
  */
 export type ExpressionTest = (x: Exchange) => boolean | ExpressionFailure;
 
-/** Makes closures of a program of `compileExpression`, once per snapshot; bounds are checked again. Throws WireError. */
-export function buildExpression(program: string, pointer: string): ExpressionTest {
+/**
+ * Makes closures of a program of `compileExpression`, once per snapshot; bounds are checked again. `domain`: the trust domain in which `caller.service` is
+ * a name. Throws WireError.
+ */
+export function buildExpression(program: string, pointer: string, domain: { get(): string }): ExpressionTest {
   if (program.length > programMax) throw new WireError(pointer, 'too-long', 'the expression is larger than accepted');
   let tree: unknown;
   try {
@@ -24,7 +27,7 @@ export function buildExpression(program: string, pointer: string): ExpressionTes
   } catch {
     throw new WireError(pointer, 'malformed-message', 'the expression is no program');
   }
-  const builder = new Builder(pointer);
+  const builder = new Builder(pointer, domain);
   const { run } = builder.build(tree, 0, 0);
   const state = builder.state;
   return (x) => {
@@ -43,6 +46,7 @@ const programMax = 64 * 1024;
 interface RunState extends Budget {
   x: Exchange;
   readonly places: ExpressionValue[];
+  readonly domain: { get(): string };
 }
 
 type Part = (state: RunState) => ExpressionValue;
@@ -64,12 +68,12 @@ const patternUndecided = new ExpressionFailure('a text is too long for its patte
 
 const variables: Readonly<Record<string, Part>> = {
   'request.method': ({ x }) => x.head.method,
-  'request.path': ({ x }) => x.head.path,
-  'request.host': ({ x }) => x.head.authority,
+  'request.path': ({ x }) => x.askedPath ?? x.head.path,
+  'request.host': ({ x }) => x.askedAuthority ?? x.head.authority,
   'request.scheme': ({ x }) => x.head.scheme,
   'connection.address': ({ x }) => x.clientAddress,
   'caller.id': ({ x }) => x.connection.principal,
-  'caller.service': ({ x }) => callerService(x.connection.principal),
+  'caller.service': ({ x, domain }) => callerService(x.connection.principal, domain.get()),
   'consumer.name': ({ x }) => x.identity?.consumer?.name ?? '',
   'consumer.groups': ({ x }) => x.identity?.consumer?.groups ?? noEntries,
   'consumer.plan': ({ x }) => x.identity?.consumer?.plan ?? '',
@@ -84,9 +88,9 @@ class Builder {
   #nodes = 0;
   #patterns = 0;
 
-  constructor(pointer: string) {
+  constructor(pointer: string, domain: { get(): string }) {
     this.#pointer = pointer;
-    const state: RunState = { x: noExchange, steps: 0, places: [], spend: (steps) => (state.steps += steps) <= expressionLimits.stepsMax };
+    const state: RunState = { x: noExchange, domain, steps: 0, places: [], spend: (steps) => (state.steps += steps) <= expressionLimits.stepsMax };
     this.state = state;
   }
 

@@ -15,6 +15,7 @@ import { WireError } from './runtime-kind.ts';
 const claims = JSON.parse(JSON.stringify({
   sub: 'u1', level: 3, ratio: 0.5, admin: true, nothing: null, roles: ['reader', 'editor'], realm_access: { roles: ['a', 'b'] }, 'https://x.example/tier': 'gold', empty: [],
 })) as Record<string, Json>;
+const domain = { get: () => 'shop.example' };
 const step: ExchangeStep = {
   request: {
     method: 'POST', authority: 'orders.example', target: '/v1/orders/42?v=1&v=2&x=a%20b', headers: { 'x-role': ['user', 'admin'], 'x-one': 'café' },
@@ -32,7 +33,7 @@ function exchange(own: Record<string, Json> = claims): Exchange {
 function ask(text: string, given?: Exchange): boolean | string {
   const result = checkExpression(text);
   if (!result.ok) return `${result.code} at ${result.offset}`;
-  const holds = buildExpression(result.program, '/when');
+  const holds = buildExpression(result.program, '/when', domain);
   // Heads know the headers that settings name when they arrive.
   const value = holds(given ?? exchange());
   return value instanceof ExpressionFailure ? 'failed' : value;
@@ -103,12 +104,12 @@ describe('expressions', () => {
   });
 
   test.each(['', '[]', '{}', '["call"]', '["constant", {}]', '["variable", "toString"]', '["call", "constructor", ["constant", 1]]', '["matches", ["constant", "a"], "("]', '["local", 1.5]', '[["a"]]'])('program %s is refused', (program) => {
-    expect(() => buildExpression(program, '/rules/a/when')).toThrow(WireError);
+    expect(() => buildExpression(program, '/rules/a/when', domain)).toThrow(WireError);
   });
 
   test('a program deeper or larger than any that is made is refused', () => {
-    expect(() => buildExpression(`${'["call","!_",'.repeat(100)}["constant",true]${']'.repeat(100)}`, '/when')).toThrow(WireError);
-    expect(() => buildExpression(JSON.stringify(['list', ...Array.from({ length: 600 }, () => ['constant', 1])]), '/when')).toThrow(WireError);
+    expect(() => buildExpression(`${'["call","!_",'.repeat(100)}["constant",true]${']'.repeat(100)}`, '/when', domain)).toThrow(WireError);
+    expect(() => buildExpression(JSON.stringify(['list', ...Array.from({ length: 600 }, () => ['constant', 1])]), '/when', domain)).toThrow(WireError);
   });
 });
 
@@ -128,7 +129,7 @@ describe('beside the library', () => {
     fc.assert(fc.property(tree, (text) => {
       const result = checkExpression(text);
       if (!result.ok) return;
-      const own = buildExpression(compileExpression(text), '/when')(exchange());
+      const own = buildExpression(compileExpression(text), '/when', domain)(exchange());
       const theirs = plan(env, parse(text))({ claims: claims as never });
       expect(own instanceof ExpressionFailure ? 'failed' : own, text).toBe(isCelError(theirs) || typeof theirs !== 'boolean' ? 'failed' : theirs);
     }), { numRuns: 500 });

@@ -36,7 +36,7 @@ export const kindOrder: readonly KindPlace[] = [
   provider('externalAuth', false, 'reserved'),
   provider('oidcLogin', false, 'reserved'),
   provider('authentication', true, 'decides over what the kinds that find credentials found, so after the last of them'),
-  provider('authorization', false, 'reserved: needs identity'),
+  provider('authorization', true, 'needs to know who asks, and refuses before anything is counted or changed for them'),
   provider('quota', false, 'reserved: needs a consumer'),
   provider('concurrency', false, 'reserved: only for requests that may run'),
   provider('validation', false, 'reserved: before the request is changed'),
