@@ -14,6 +14,8 @@ export interface EndpointPort {
   readonly port: number;
   /** What is spoken there: `http/1.1`, `h2c`. */
   readonly protocols: readonly string[];
+  /** It takes no mTLS, also where the endpoint does. */
+  readonly plaintext?: true;
 }
 
 export interface ServiceEndpoint {
@@ -70,12 +72,13 @@ function checkEndpoint(wire: Endpoint, pointer: string, check: FieldCheck): Serv
   check.count(wire.labels, `${pointer}/labels`, 64);
   const usual = check.texts(wire.protocols, `${pointer}/protocols`);
   const ports = new Map<string, EndpointPort>();
-  for (const { name, host, port, protocols } of wire.ports) {
+  for (const { name, host, port, protocols, plaintext } of wire.ports) {
     const at = `${pointer}/ports/${name}`;
     ports.set(check.required(name, at), Object.freeze({
       host: check.required(host, `${at}/host`),
       port: check.range(port, `${at}/port`, { min: 1, max: 65_535 }),
       protocols: protocols.length === 0 ? usual : check.texts(protocols, `${at}/protocols`),
+      ...(plaintext === true && { plaintext }),
     }));
   }
   return Object.freeze({

@@ -12,6 +12,8 @@ export interface TestCertificateOptions {
   readonly addresses?: readonly string[];
   readonly keyType?: TestKeyType;
   readonly authority?: boolean;
+  /** Object identifiers of the extended key usage; without them there is none. */
+  readonly usages?: readonly string[];
   readonly validFrom?: Date;
   readonly validTo?: Date;
 }
@@ -74,7 +76,7 @@ function certificate(publicKey: KeyObject, subject: Buffer, options: TestCertifi
   return der.sequence(body, signature, der.bits(sign(issuer.keys.type === 'ed25519' ? null : 'sha256', body, issuer.keys.privateKey)));
 }
 
-function extensions(publicKey: KeyObject, { authority = false, dns = [], uris = [], addresses = [] }: TestCertificateOptions, issuer: Issuer): Buffer[] {
+function extensions(publicKey: KeyObject, { authority = false, dns = [], uris = [], addresses = [], usages = [] }: TestCertificateOptions, issuer: Issuer): Buffer[] {
   const usage = authority ? der.bits(Buffer.of(0x86), 1) : der.bits(Buffer.of(0xa0), 5);
   const made = [
     extension('2.5.29.19', authority ? der.sequence(der.boolean(true)) : der.sequence(), true),
@@ -87,6 +89,7 @@ function extensions(publicKey: KeyObject, { authority = false, dns = [], uris = 
     ...uris.map((uri) => der.context(6, Buffer.from(uri, 'latin1'), false)),
     ...addresses.map((address) => der.context(7, Buffer.from(address.split('.').map(Number)), false)),
   ];
+  if (usages.length > 0) made.push(extension('2.5.29.37', der.sequence(...usages.map((oid) => der.oid(oid)))));
   if (names.length > 0) made.push(extension('2.5.29.17', der.sequence(...names)));
   return made;
 }

@@ -5,10 +5,11 @@ import { RouteError } from '@remora/router/route-error';
 import { noSettings, type EffectiveSettings } from '@remora/snapshot/effective-settings';
 import type { RouteDefinition } from '@remora/snapshot/route-definition';
 import type { CallDestination, GatewayListener, InboundPort, Snapshot, UpstreamTls } from '@remora/snapshot/snapshot';
-import type { UpstreamSecurity } from '../tls/upstream-security.ts';
+import type { UpstreamWay } from '../tls/upstream-way.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { PortConnection } from '../upstream/port-connection.ts';
 import { connectionLimitsOf } from '../listener/connection-limits.ts';
+import { meshTermsOf } from '../listener/mesh-terms.ts';
 import type { Generation } from './generation.ts';
 import { BuildError, type PlaceBuilder } from './place-builder.ts';
 import { ownAction, rewriteOf, RouteOnDemand, type PlaceMaker } from './provider-route.ts';
@@ -23,7 +24,7 @@ export interface GenerationInputs {
   readonly places: PlaceBuilder;
   readonly clusterFor: (service: string) => Cluster;
   /** How endpoints that speak TLS themselves are connected. */
-  readonly securityFor: (tls: UpstreamTls) => UpstreamSecurity;
+  readonly securityFor: (tls: UpstreamTls) => UpstreamWay;
   /** The app behind an inbound port, as a cluster of one; empty where this sidecar was given none. */
   readonly appFor: (port: InboundPort) => ResolvedTarget;
 }
@@ -200,6 +201,7 @@ function* buildInbound(inputs: GenerationInputs, port: InboundPort, all: RoutesB
     fallback: { place: places.provider('inbound', service, '', port.settings, tcpPort), action: toApp(null) },
     hosts: [],
     edge: null,
+    mesh: meshTermsOf(port.settings, port.name),
   };
 }
 
@@ -225,6 +227,7 @@ function* buildListener(
     fallback: { place: fallbackPlace, action: listener.redirectToHttps ? { kind: 'httpsRedirect', port: httpsPort } : { kind: 'none' } },
     hosts: listener.hosts,
     edge: listener.tls !== null || listener.proxyProtocol ? listener : null,
+    mesh: null,
   };
 }
 

@@ -7,6 +7,7 @@ import type { EncodedAnswer } from '../pipeline/answer-encoding.ts';
 import type { Cluster, Tier } from '../upstream/cluster.ts';
 import { plainPort, type PortConnection } from '../upstream/port-connection.ts';
 import type { ConnectionLimits } from '../listener/connection-limits.ts';
+import type { MeshTerms } from '../listener/mesh-terms.ts';
 import type { SeriesRow } from '../records/series-rows.ts';
 
 /** Version and content hash as shown: one object per swap or relabelling. */
@@ -198,4 +199,6 @@ export interface ProviderPort {
   readonly hosts: readonly string[];
   /** Gateway: what the first bytes of its connections must be; null: requests without TLS. */
   readonly edge: GatewayListener | null;
+  /** Inbound: how callers of the mesh are taken; null for gateways. */
+  readonly mesh: MeshTerms | null;
 }

@@ -41,6 +41,13 @@ export class LinkSecurity {
     return this.socket.getPeerX509Certificate();
   }
 
+  /** What the peer showed between its own certificate and a root; none where it resumes. */
+  get peerIntermediates(): X509Certificate[] {
+    const found: X509Certificate[] = [];
+    for (let next = this.peerCertificate?.issuerCertificate; next !== undefined && found.length < intermediatesMax; next = next.issuerCertificate) found.push(next);
+    return found;
+  }
+
   /** Why the peer's chain is not trusted, as OpenSSL's code; '' where it is. */
   get peerProblem(): string {
     return verifyError(this.socket);
@@ -68,6 +75,8 @@ export class LinkSecurity {
     for (const slab of unwritten) this.#slabs.written(slab, false);
   }
 }
+
+const intermediatesMax = 8;
 
 /** What the parts of a link that deal with TLS ask of it. */
 export interface SecuredLink {

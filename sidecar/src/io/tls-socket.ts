@@ -25,8 +25,11 @@ export interface ClientTlsOptions {
   readonly required: string;
   /** Whether a chain that leads to no trusted root ends the connection. */
   readonly verifyChain: boolean;
-  /** What is wrong with the certificate of the peer, '' where nothing is. Asked for full handshakes; what is resumed was checked then. */
-  readonly checkPeer: (certificate: X509Certificate) => string;
+  /**
+   * What is wrong with the certificate of the peer, '' where nothing is; `intermediates`: what it showed beside it. Asked for full handshakes; what is resumed
+   * was checked then.
+   */
+  readonly checkPeer: (certificate: X509Certificate, intermediates: readonly X509Certificate[]) => string;
   /** To resume; absent for none. */
   readonly session?: Buffer;
   /** Each ticket that the peer gives for later. */
@@ -87,17 +90,30 @@ export function openClient(
     host: address.host, port: address.port, noDelay: true, allowHalfOpen: true, ...way,
     ...(context && { secureContext: context }), ...(serverName !== '' && { servername: serverName }), ...(protocols.length > 0 && { ALPNProtocols: [...protocols] }),
     rejectUnauthorized: verifyChain,
-    checkServerIdentity: (_host: string, { raw }: tls.PeerCertificate) => peerError(options, raw),
+    checkServerIdentity: (_host: string, shown: tls.PeerCertificate) => peerError(options, shown),
     ...(session && { session }),
   };
   return dial(dialing);
 }
 
 /** undefined: the peer is who it should be. */
-function peerError(options: ClientTlsOptions, raw: Buffer): Error | undefined {
-  const problem = options.checkPeer(new X509Certificate(raw));
+function peerError(options: ClientTlsOptions, shown: tls.PeerCertificate | tls.DetailedPeerCertificate): Error | undefined {
+  const problem = options.checkPeer(new X509Certificate(shown.raw), intermediatesOf(shown));
   return problem === '' ? undefined : Object.assign(new Error(problem), { code: peerNameFailure });
 }
+
+/** A certificate that issued itself ends the chain. */
+function intermediatesOf(leaf: tls.PeerCertificate | tls.DetailedPeerCertificate): X509Certificate[] {
+  const found: X509Certificate[] = [];
+  for (let at = leaf; 'issuerCertificate' in at && at.issuerCertificate !== at && found.length < intermediatesMax; at = at.issuerCertificate) {
+    // Absent where the chain stops short of a root.
+    if ((at.issuerCertificate as tls.DetailedPeerCertificate | undefined) === undefined) break;
+    found.push(new X509Certificate(at.issuerCertificate.raw));
+  }
+  return found;
+}
+
+const intermediatesMax = 8;
 
 /** `failure` of a link where the certificate is not for the peer that was wanted. */
 export const peerNameFailure = 'ERR_TLS_CERT_ALTNAME_INVALID';

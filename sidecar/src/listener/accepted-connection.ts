@@ -10,11 +10,14 @@ import type { LinkOwner } from '../io/link-owner.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import type { ForwardedFields } from '../pipeline/outside-headers.ts';
+import { tcpProtocol } from '../tls/mesh-security.ts';
 import { peerIdentity } from '../tls/peer-identity.ts';
+import { CallerFacts } from './caller-facts.ts';
 import { edgeTerms } from './edge-terms.ts';
 import { handshakeFailure } from './handshake-failure.ts';
 import { Http2ServerConnection } from './http2-server-connection.ts';
 import type { ListenerBinding } from './listener-binding.ts';
+import { handshakeRecord, meshHandshakeMs, meshHandshakesMax, meshProtocols, meshSilenceMs, type MeshTerms } from './mesh-terms.ts';
 import { plaintextAnswer } from './plaintext-answer.ts';
 import type { Served, ServerCodec } from './server-codec.ts';
 import { ServerConnection } from './server-connection.ts';
@@ -34,6 +37,9 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
   forwarded: ForwardedFields | null = null;
   terms = '';
   outdated = false;
+  caller: CallerFacts | null = null;
+  certificateOver = false;
+  certificateEndsMs = Infinity;
   readonly #engine: Engine;
   #link!: Link;
   #codec: Served | null = null;
@@ -46,6 +52,8 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
   /** How the listener did TLS when the connection came. */
   #tls: ListenerTls | null = null;
   #edge: GatewayListener | null = null;
+  /** How the port took callers of the mesh when the connection came; null: not at all. */
+  #mesh: MeshTerms | null = null;
   /** What ALPN chose. */
   #protocol: FirstProtocol = 'undecided';
 
@@ -61,6 +69,7 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
     const edge = this.#engine.edgeOf(this.binding);
     this.terms = edgeTerms(edge);
     this.#transport = this.#engine.transportOf(this.binding);
+    this.#mesh = this.#engine.meshOf(this.binding);
     if (edge !== null) {
       this.#edge = edge;
       this.#tls = edge.tls;
@@ -75,8 +84,20 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
     this.#arm(this.#tls === null ? this.#firstByteMs() : this.#tls.handshakeTimeoutMs);
   }
 
+  /** How long a client may take to say what it is. */
+  #firstByteMs(): number {
+    if (this.#transport !== 'http' && this.#mesh !== null) return this.#mesh.mode === 'strict' ? meshHandshakeMs : meshSilenceMs;
+    const { headerTimeoutMs, idleTimeoutMs } = this.#engine.limitsOf(this.binding);
+    const firstByteMs = headerTimeoutMs > 0 ? headerTimeoutMs : defaultFirstByteMs;
+    return idleTimeoutMs > 0 ? Math.min(idleTimeoutMs, firstByteMs) : firstByteMs;
+  }
+
   /** What comes first once nothing stands before it. False: nothing is waited for, the connection is carried already. */
   #choosePhase(): boolean {
+    if (this.#mesh !== null) {
+      this.#phase = meshHello;
+      return true;
+    }
     if (this.#transport === 'tcp' || (this.#transport === 'tls' && this.binding.spec.side !== 'gateway')) {
       this.#carry('', null);
       return false;
@@ -99,12 +120,6 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
     const { side } = this.binding.spec;
     this.#engine.count(`connections_total-${side}-${protocol}`);
     this.#engine.count(`connections_active-${side}-${protocol}`);
-  }
-
-  #firstByteMs(): number {
-    const { headerTimeoutMs, idleTimeoutMs } = this.#engine.limitsOf(this.binding);
-    const firstByteMs = headerTimeoutMs > 0 ? headerTimeoutMs : defaultFirstByteMs;
-    return idleTimeoutMs > 0 ? Math.min(idleTimeoutMs, firstByteMs) : firstByteMs;
   }
 
   #arm(delayMs: number): void {
@@ -147,6 +162,9 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
         return;
       case clientHello:
         this.#lookForHello(bytes, from, to);
+        return;
+      case meshHello:
+        this.#lookForMesh(bytes, from, to);
         return;
       case firstRequest:
         this.#lookForProtocol(this.#gather(bytes, from, to));
@@ -269,12 +287,98 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
     this.#link.secure(raw, { context, protocols: tls.alpn.length > 0 ? tls.alpn : spokenProtocols, clientCertificate: tls.clientAuth });
   }
 
+  // --- callers of the mesh ----------------------------------------------------------------------------------------
+
+  #lookForMesh(bytes: TextBuffer, from: number, to: number): void {
+    if (this.#hello === null && bytes[from] !== handshakeRecord) {
+      this.#withoutMesh(asText(bytes.subarray(from, to)), false);
+      return;
+    }
+    const hello = this.#hello ??= new ClientHelloReader();
+    switch (hello.feed(bytes, from, to)) {
+      case 'more':
+        this.#arm(meshHandshakeMs);
+        return;
+      case 'not-tls':
+        this.#withoutMesh(asText(hello.raw), true);
+        return;
+      case 'bad':
+        // Its first bytes may mean something to an app that speaks no HTTP.
+        if (this.#transport === 'http') this.#refuseHandshake('bad-hello', tlsAlerts.decodeError);
+        else this.#withoutMesh(asText(hello.raw), true);
+        return;
+      case 'hello':
+        this.#answerMesh(hello);
+    }
+  }
+
+  /** Plaintext, or the app's own TLS. */
+  #withoutMesh(first: TextBuffer, own: boolean): void {
+    this.#hello = null;
+    if (this.#transport !== 'http') {
+      this.#carry('', asText(own ? first : Buffer.from(first)));
+      return;
+    }
+    this.#phase = firstRequest;
+    this.#lookForProtocol(first);
+  }
+
+  #answerMesh({ hello, raw }: ClientHelloReader): void {
+    const mesh = this.#mesh;
+    if (hello === null || mesh === null) return;
+    const requests = this.#transport === 'http';
+    if (!requests && !hello.protocols.includes(tcpProtocol)) {
+      this.#withoutMesh(asText(raw), true);
+      return;
+    }
+    if (this.binding.handshakes >= meshHandshakesMax) {
+      this.#refuseHandshake('overflow', noBytes);
+      return;
+    }
+    const context = this.#engine.mesh.context(mesh.trustDomains, this.#engine.thread.clock.wallMs());
+    if (context === null) {
+      this.#refuseHandshake('no-certificate', tlsAlerts.internalError);
+      return;
+    }
+    this.facts = { ...this.facts, tls: true };
+    this.#phase = handshake;
+    this.#hello = null;
+    this.binding.handshakes++;
+    this.#arm(meshHandshakeMs);
+    // Whether a certificate is wanted is decided for each request: a probe may come over TLS without one.
+    this.#link.secure(raw, { context, protocols: requests ? meshProtocols : tcpProtocols, clientCertificate: 'optional' });
+  }
+
+  /** False: the certificate that the caller showed does not count, the connection is gone. */
+  #identifyCaller({ trustDomains }: MeshTerms): boolean {
+    const { security } = this.#link;
+    const { mesh, thread } = this.#engine;
+    const result = security === null ? null : mesh.peerOf(security, trustDomains, thread.clock.wallMs());
+    if (result === null) return true;
+    if (!result.ok) {
+      this.#engine.count(`tls_refused-${result.code}`);
+      this.#phase = refused;
+      this.#link.destroy();
+      return false;
+    }
+    this.caller = new CallerFacts(result.peer, mesh.identity.own?.spiffeId ?? '');
+    this.certificateEndsMs = result.peer.endsMs;
+    this.facts = { ...this.facts, principal: result.peer.spiffeId };
+    return true;
+  }
+
+  // --- behind a handshake -----------------------------------------------------------------------------------------
+
   onSecured(): void {
     this.binding.handshakes--;
     this.#phase = firstRequest;
     const { security: tls } = this.#link;
     this.#engine.count(`tls_${tls?.resumed === true ? 'resumed' : 'full'}-${tls?.version ?? ''}`);
-    if (!this.#identify()) return;
+    if (!(this.#mesh === null ? this.#identify() : this.#identifyCaller(this.#mesh))) return;
+    if (this.#transport !== 'http') {
+      this.#carry('', null);
+      return;
+    }
     this.#protocol = tls?.protocol === 'h2' ? 'http2' : 'http1';
     this.#arm(this.#firstByteMs());
   }
@@ -335,18 +439,26 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
 
   /** Nothing, or too little, came in time. */
   fire(): void {
+    if (this.#phase === meshHello && this.#transport !== 'http' && this.#hello === null) {
+      // Nothing was said: the server may have to begin. Whether it may come so is for the policies.
+      this.#carry('', null);
+      this.#engine.thread.turn.end();
+      return;
+    }
     if (this.#phase === handshake || this.#phase === clientHello) this.#link.failure = timedOut;
     if (this.#phase === clientHello && this.#hello !== null) this.#engine.count('tls_refused-timeout');
     this.#link.destroy();
   }
 }
 
-type Phase = typeof proxyHeader | typeof clientHello | typeof handshake | typeof firstRequest | typeof refused;
+type Phase = typeof proxyHeader | typeof clientHello | typeof meshHello | typeof handshake | typeof firstRequest | typeof refused;
 const proxyHeader = 0;
 const clientHello = 1;
 const handshake = 2;
 const firstRequest = 3;
 const refused = 4;
+/** An inbound port: a ClientHello of a caller of the mesh, or anything else. */
+const meshHello = 5;
 
 /** A new connection has this long for its first bytes where `requestLimits` sets no limit on heads. */
 const defaultFirstByteMs = 60_000;
@@ -354,5 +466,6 @@ const drainQuietMs = 500;
 const lastWordMs = 500;
 const noBytes = new Uint8Array(0);
 /** In order of preference. */
+const tcpProtocols: readonly string[] = [tcpProtocol];
 const spokenProtocols: readonly string[] = ['h2', 'http/1.1'];
 const timedOut = 'ETIMEDOUT';

@@ -104,7 +104,7 @@ export class Http2ServerConnection extends WheelNode implements ServerCodec, Ses
     const run = this.#engine.makeRun(server, this.#peer, head);
     this.#exchanges++;
     server.begin(run);
-    if (this.#peer.outdated) this.#session.shutdown();
+    if (this.#peer.outdated || this.#peer.certificateOver) this.#session.shutdown();
     if (!sound) run.requestFailed(reasons.badRequest, 'CONNECT has no body');
     else if ((head.connection & unknownExpectation) !== 0) run.refuse(answerFor(reasons.expectationFailed, ''));
     else if (otherProtocol) run.refuse(answerFor(reasons.notImplemented, ''));

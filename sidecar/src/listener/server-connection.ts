@@ -307,7 +307,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
     }
     const bodiless = end || this.#headRequest || head.status === 204 || head.status === 304;
     // A final answer before the request ended closes (CVE-2024-23326), and so does a body without length for HTTP/1.0.
-    if (!this.#requestDone || this.#peer.binding.draining || this.#peer.outdated || this.#engine.admission.endsKeepAlive) this.#closing = true;
+    if (!this.#requestDone || this.#peer.binding.draining || this.#peer.outdated || this.#peer.certificateOver || this.#engine.admission.endsKeepAlive) this.#closing = true;
     const unknownLength = head.bodyLength < 0 && !bodiless;
     if (unknownLength && this.#http10) this.#closing = true;
     if (end && head.bodyLength < 0 && !this.#headRequest && head.status !== 304) head.bodyLength = 0;

@@ -1,5 +1,6 @@
 import type { ConnectionFacts } from '@remora/policy-kit/exchange';
 import type { ForwardedFields } from '../pipeline/outside-headers.ts';
+import type { CallerFacts } from './caller-facts.ts';
 import type { ListenerBinding } from './listener-binding.ts';
 
 /** The client at the other end of a connection, as the engine sees it, whatever the codec. All exchanges of a connection share it. */
@@ -18,6 +19,12 @@ export interface ServerPeer {
   outdated: boolean;
   /** What a gateway adds for this client. */
   forwarded: ForwardedFields | null;
+  /** Who called by a certificate of the mesh; null: nobody known. */
+  readonly caller: CallerFacts | null;
+  /** The caller's certificate counts no more: expired, revoked, or of a root that is gone. Nothing is taken on the connection any more. */
+  certificateOver: boolean;
+  /** When the caller's certificate ends, Unix milliseconds; Infinity without one. */
+  readonly certificateEndsMs: number;
 }
 
 /** What a connection carries; `tls` is passed through. */

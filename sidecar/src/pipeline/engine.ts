@@ -20,8 +20,10 @@ import { WheelFilterTimers } from './filter-timers.ts';
 import type { Generation } from '../generation/generation.ts';
 import { HopList } from './hop-list.ts';
 import { LiveTunnels } from './live-tunnels.ts';
+import { forgetClientCert } from '../listener/caller-facts.ts';
 import { edgeTerms, termsHold } from '../listener/edge-terms.ts';
 import type { ListenerBinding } from '../listener/listener-binding.ts';
+import type { MeshTerms } from '../listener/mesh-terms.ts';
 import { addForwardedFields, forwardedFields, removeOutsideHeaders } from './outside-headers.ts';
 import { pinFor, type Transport, type CallerRoute, type Destination, type GatewayTarget, type Place, type ProviderPort, type ProviderRoute, type RespondAction, type RewritePlan, type WeightedTarget } from '../generation/places.ts';
 import { isRequestId, type RequestIds } from './request-ids.ts';
@@ -32,6 +34,7 @@ import { rewriteRequest } from './rewrites.ts';
 import { overflowName, type SeriesRow, type SeriesRows } from '../records/series-rows.ts';
 import type { ServedProtocol, ServerPeer } from '../listener/server-peer.ts';
 import type { ServerStream } from '../listener/server-stream.ts';
+import type { MeshServer } from '../tls/mesh-server.ts';
 import type { ServerContexts } from '../tls/server-contexts.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 
@@ -51,6 +54,7 @@ export interface EngineOptions {
   readonly count: (name: string, by: number) => void;
   readonly admission: Admission;
   readonly tls: ServerContexts;
+  readonly mesh: MeshServer;
 }
 
 /** Takes exchanges from listener to destination on the current generation. One per data thread; never waits, never throws. */
@@ -59,9 +63,12 @@ export class Engine {
   readonly tracer: RequestTracer | null;
   readonly admission: Admission;
   readonly tls: ServerContexts;
+  readonly mesh: MeshServer;
   readonly tunnels: LiveTunnels;
   readonly #options: EngineOptions;
   #generation: Generation | null = null;
+  /** Another one after each change of what connections were judged by: the generation, identities. */
+  #epoch: object = {};
   readonly #timers: WheelFilterTimers;
   readonly #hops: Readonly<Record<Place['side'], HopList>>;
   readonly #noPlaces: Readonly<Record<'inbound' | 'outbound' | 'gateway', Place>>;
@@ -72,6 +79,7 @@ export class Engine {
     this.#options = options;
     this.admission = options.admission;
     this.tls = options.tls;
+    this.mesh = options.mesh;
     this.tunnels = new LiveTunnels(options.thread.wheels, (by) => options.series.events.count('generation_older', by));
     this.#timers = new WheelFilterTimers(options.thread.wheels);
     const { nodeId } = options;
@@ -86,8 +94,14 @@ export class Engine {
   /** One reference, between two turns. */
   use(generation: Generation): void {
     this.#generation = generation;
+    this.#epoch = generation;
     this.tunnels.advance();
     this.tunnels.recheck((run) => this.#revoke(run));
+  }
+
+  /** Identity, roots or revocations have changed: connections are looked at again with their next request. */
+  identitiesChanged(): void {
+    this.#epoch = {};
   }
 
   #revoke(run: ExchangeRun): void {
@@ -124,6 +138,12 @@ export class Engine {
     return this.#portOf(binding)?.edge ?? null;
   }
 
+  /** How the port takes callers of the mesh; null: it does not, or there is no identity to do it with. */
+  meshOf(binding: ListenerBinding): MeshTerms | null {
+    const terms = this.#portOf(binding)?.mesh ?? null;
+    return terms !== null && terms.mode !== 'disabled' && this.mesh.identity.own !== null ? terms : null;
+  }
+
   /** Whether the peer at the address may speak for others. */
   trusts(address: string): boolean {
     return (this.#generation?.trusted.find(address) ?? -1) >= 0;
@@ -150,7 +170,8 @@ export class Engine {
     run.startedWallMs = this.thread.clock.wallMs();
     const generation = this.#generation;
     const { spec } = peer.binding;
-    if (peer.factsOf !== (generation ?? this)) this.#refreshFacts(peer, generation);
+    if (peer.factsOf !== this.#epoch) this.#refreshFacts(peer, generation);
+    if (run.startedWallMs >= peer.certificateEndsMs) peer.certificateOver = true;
     run.binding = peer.binding;
     run.connection = peer.facts;
     run.clientAddress = peer.facts.peerAddress;
@@ -161,12 +182,15 @@ export class Engine {
   }
 
   #refreshFacts(peer: ServerPeer, generation: Generation | null): void {
-    peer.factsOf = generation ?? this;
+    peer.factsOf = this.#epoch;
     const trusted = peer.binding.spec.side === 'outbound' || (generation?.trusted.find(peer.facts.peerAddress) ?? -1) >= 0;
     if (trusted !== peer.facts.trusted) peer.facts = { ...peer.facts, trusted };
     if (generation?.tellsClients === true && peer.facts.localAddress === '') peer.facts = { ...peer.facts, localAddress: peer.localAddress };
+    const port = this.#portOf(peer.binding);
+    if (port !== null && peer.facts.portName !== port.name) peer.facts = { ...peer.facts, portName: port.name };
+    if (peer.caller !== null && !this.mesh.identity.stillGood(peer.caller.peer, 'client', this.thread.clock.wallMs(), port?.mesh?.trustDomains ?? [])) peer.certificateOver = true;
     // A listener that wants TLS or client certificates by now takes nothing on connections made without (exchange.md section 6).
-    peer.outdated = !termsHold(peer.terms, edgeTerms(this.edgeOf(peer.binding)));
+    peer.outdated = !termsHold(peer.terms, edgeTerms(port?.edge ?? null));
   }
 
   start(run: ExchangeRun, peer: ServerPeer): void {
@@ -181,6 +205,11 @@ export class Engine {
       run.refuse(answerFor(reasons.connectionOutdated, ''));
       return;
     }
+    if (peer.certificateOver) {
+      run.refuse(answerFor(reasons.certificateOutdated, ''));
+      return;
+    }
+    if (spec.side === 'inbound') tellCaller(run, peer);
     if (head.method === 'CONNECT') {
       this.#startConnect(run, generation, peer);
       return;
@@ -417,6 +446,12 @@ export class Engine {
   recordRefusal(run: ExchangeRun, answer: Answer, shadow: boolean): void {
     this.#options.refusals.add(refusalRecord(run, answer, this.thread.clock.wallMs(), shadow));
   }
+}
+
+/** The app hears of its caller from this side only, or from a proxy that is trusted. */
+function tellCaller({ head, connection }: ExchangeRun, { caller }: ServerPeer): void {
+  if (caller !== null) caller.tell(head);
+  else if (!connection.trusted) forgetClientCert(head);
 }
 
 /** A bare inbound listener stands for the port `http`, or for the only one. */

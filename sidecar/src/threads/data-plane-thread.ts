@@ -41,6 +41,9 @@ import { SeriesRows } from '../records/series-rows.ts';
 import type { SpanRing } from '../records/span-ring.ts';
 import type { SharedMemories } from '../generation/shared-memories.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
+import { MeshIdentity } from '../tls/mesh-identity.ts';
+import { MeshSecurities } from '../tls/mesh-securities.ts';
+import { MeshServer } from '../tls/mesh-server.ts';
 import { ServerContexts } from '../tls/server-contexts.ts';
 import { UpstreamSecurities } from '../tls/upstream-securities.ts';
 import { TlsMaterialStore, type TlsMaterial } from '../tls/tls-material.ts';
@@ -95,6 +98,8 @@ export class DataPlaneThread {
   readonly #prepared = new Map<string, Generation>();
   readonly #material = new TlsMaterialStore();
   readonly #securities: UpstreamSecurities;
+  readonly #identity: MeshIdentity;
+  readonly #mesh: MeshSecurities;
   #transplant: boolean | null = null;
 
   constructor(options: DataPlaneThreadOptions) {
@@ -112,6 +117,8 @@ export class DataPlaneThread {
     };
     this.#pools = new UpstreamPools(this.#thread, (event) => options.series.events.count(`upstream_${event}`, 1), { ...defaultPoolLimits, ...options.poolLimits });
     this.#apps = new AppTargets((address) => this.#pools.at(address));
+    this.#identity = new MeshIdentity(this.#thread.facts);
+    const count = (name: string): void => options.series.events.count(name, 1);
     this.engine = new Engine({
       thread: this.#thread, nodeId: options.nodeId, requestIds: new RequestIds(), series: options.series, refusals: options.refusals,
       tracer: options.spans === undefined ? null : new RequestTracer({ ...options.spans, random: options.random, turn }),
@@ -121,9 +128,11 @@ export class DataPlaneThread {
         memoryShare: options.memoryShare ?? (() => 0), count: (name) => options.series.events.count(name, 1),
         onStage: (stage) => options.onOverload?.(stage),
       }),
-      tls: new ServerContexts(this.#material, options.clock, (name) => options.series.events.count(name, 1)),
+      tls: new ServerContexts(this.#material, options.clock, count),
+      mesh: new MeshServer(this.#identity, this.#material, count),
     });
-    this.#securities = new UpstreamSecurities({ store: this.#material, count: (name) => options.series.events.count(name, 1), clock: options.clock });
+    this.#securities = new UpstreamSecurities({ store: this.#material, count, clock: options.clock });
+    this.#mesh = new MeshSecurities({ identity: this.#identity, clock: options.clock, wheels: this.#thread.wheels, count, onMoved: () => this.#choosePoolsAnew() });
     this.#places = new PlaceBuilder({
       host: {
         clock: options.clock,
@@ -278,7 +287,7 @@ export class DataPlaneThread {
   #cluster(service: string): Cluster {
     let cluster = this.#clusters.get(service);
     if (cluster === undefined) {
-      cluster = new Cluster(service, (address) => this.#pools.at(address));
+      cluster = new Cluster(service, (address) => this.#pools.at(address), () => this.#mesh.for(service));
       this.#clusters.set(service, cluster);
     }
     return cluster;
@@ -305,6 +314,11 @@ export class DataPlaneThread {
   /** From the next connection on. */
   useTlsMaterial(material: TlsMaterial): void {
     this.#material.use(material);
+    this.#choosePoolsAnew();
+  }
+
+  /** What connections are made with has changed. */
+  #choosePoolsAnew(): void {
     for (const cluster of this.#clusters.values()) cluster.refresh();
     this.#retirePools();
   }
@@ -312,6 +326,9 @@ export class DataPlaneThread {
   /** From the next request or connection on. */
   useFacts(update: FactUpdate): void {
     this.#thread.facts.apply(update);
+    if (!this.#identity.refresh()) return;
+    this.engine.identitiesChanged();
+    this.#mesh.refresh();
   }
 
   // --- views and the end ------------------------------------------------------------------------------------------

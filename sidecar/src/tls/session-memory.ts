@@ -6,17 +6,17 @@ export interface KeptSession {
 }
 
 /** Sessions to resume, each used once (RFC 8446 appendix C.4), the newest first: at most 4 for a key, 256 keys. */
-export class SessionMemory {
+export class SessionMemory<S extends KeptSession = KeptSession> {
   /** Keys in the order of their last use. */
-  readonly #sessions = new Map<string, KeptSession[]>();
+  readonly #sessions = new Map<string, S[]>();
 
   /** None where the certificate behind it has ended by now. */
-  take(key: string, nowMs: number): KeptSession | undefined {
+  take(key: string, nowMs: number): S | undefined {
     const kept = this.#sessions.get(key)?.pop();
     return kept !== undefined && kept.validToMs > nowMs ? kept : undefined;
   }
 
-  put(key: string, session: KeptSession): void {
+  put(key: string, session: S): void {
     const kept = this.#sessions.get(key) ?? [];
     kept.push(session);
     if (kept.length > sessionsMax) kept.shift();

@@ -12,11 +12,7 @@ import { certificateNames } from './certificate-names.ts';
 import { SessionMemory } from './session-memory.ts';
 import { systemRoots } from './system-roots.ts';
 import type { TlsMaterialStore } from './tls-material.ts';
-
-export interface SecureAddress {
-  readonly host: string;
-  readonly port: number;
-}
+import type { SecureAddress, UpstreamWay } from './upstream-way.ts';
 
 export interface UpstreamSecurityDeps {
   readonly store: TlsMaterialStore;
@@ -24,8 +20,9 @@ export interface UpstreamSecurityDeps {
   readonly clock: Clock;
 }
 
-/** How the endpoints of one Service port are connected with TLS, on one data thread. */
-export class UpstreamSecurity {
+/** How the endpoints of one Service port are connected with TLS, on one data thread: those that are no sidecars. */
+export class UpstreamSecurity implements UpstreamWay {
+  readonly proves = false;
   readonly settings: UpstreamTls;
   readonly #store: TlsMaterialStore;
   readonly #count: (name: string) => void;
@@ -41,6 +38,10 @@ export class UpstreamSecurity {
     this.#store = store;
     this.#count = count;
     this.#clock = clock;
+  }
+
+  get alpn(): readonly string[] {
+    return this.settings.alpn;
   }
 
   /** Changes with settings and files: connections made under different keys are never mixed. */

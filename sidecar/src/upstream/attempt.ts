@@ -158,7 +158,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
       // The instance knows the deadline too, and keeps it by breaking the call off.
       x.limit = callerDeadline(reasons.upstreamTimeout);
       this.#fail(reasons.upstreamTimeout);
-    } else this.#fail(wasConnected ? reasons.upstreamReset : connectReason(failure));
+    } else this.#fail(wasConnected ? reasons.upstreamReset : connectReason(failure, this.#pool?.proves === true));
   }
 
   // --- sink of the request body -----------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-import type { EndpointPort, EndpointSet } from '@remora/snapshot/decode-endpoints';
+import type { EndpointPort, EndpointSet, ServiceEndpoint } from '@remora/snapshot/decode-endpoints';
+import type { UpstreamWay } from '../tls/upstream-way.ts';
 import { plainPort, type PortConnection } from './port-connection.ts';
 import { addressKey, protocolOf, secureProtocolOf, type UpstreamAddress } from './upstream-address.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
@@ -30,14 +31,17 @@ export class Cluster {
   /** Changes with each set. */
   version = 0;
   readonly #poolFor: (address: UpstreamAddress) => UpstreamPool;
+  /** How instances that announce mTLS are connected; null: in plaintext, for there is no identity here. */
+  readonly #mesh: () => UpstreamWay | null;
   #set: EndpointSet = { service: '', endpoints: [] };
   #subsets = new Map<string, readonly Tier[]>();
   /** By port name, where it is no plain one: how it was connected when it was asked for last. */
   readonly #connected = new Map<string, PortConnection>();
 
-  constructor(service: string, poolFor: (address: UpstreamAddress) => UpstreamPool) {
+  constructor(service: string, poolFor: (address: UpstreamAddress) => UpstreamPool, mesh: () => UpstreamWay | null = () => null) {
     this.service = service;
     this.#poolFor = poolFor;
+    this.#mesh = mesh;
   }
 
   apply(set: EndpointSet): void {
@@ -47,7 +51,7 @@ export class Cluster {
     this.#subsets = new Map();
   }
 
-  /** Files that TLS needs have changed: pools are chosen anew. */
+  /** Files or identities that TLS needs have changed: pools are chosen anew. */
   refresh(): void {
     this.version++;
     this.#subsets = new Map();
@@ -72,9 +76,10 @@ export class Cluster {
 
   /** Every address of the set, as `addressKey` has it: what pools it needs. */
   addresses(): string[] {
-    return this.#set.endpoints.flatMap(({ ports, source }) => [...ports].flatMap(([name, port]) => {
+    const mesh = this.#mesh();
+    return this.#set.endpoints.flatMap((endpoint) => [...endpoint.ports].flatMap(([name, port]) => {
       const how = this.#connected.get(name) ?? plainPort;
-      return [false, true].map((raw) => addressKey(addressOf(port, source, { ...how, raw })));
+      return [false, true].map((raw) => addressKey(addressOf(port, endpoint, { ...how, raw }, mesh)));
     }));
   }
 
@@ -94,18 +99,19 @@ export class Cluster {
 
   #makeTiers(portName: string, labels: readonly string[], how: PortConnection): readonly Tier[] {
     const tiers: Candidate[][] = [[], [], [], []];
+    const mesh = this.#mesh();
     for (const endpoint of this.#set.endpoints) {
       const port = endpoint.ports.get(portName);
       if (port === undefined || !labels.every((label) => endpoint.labels.includes(label))) continue;
       const tier = endpoint.draining ? 3 : endpoint.suspect ? 2 : endpoint.backup ? 1 : 0;
-      tiers[tier]?.push({ id: endpoint.id, pool: this.#poolFor(addressOf(port, endpoint.source, how)), weight: Math.max(0, endpoint.weight) });
+      tiers[tier]?.push({ id: endpoint.id, pool: this.#poolFor(addressOf(port, endpoint, how, mesh)), weight: Math.max(0, endpoint.weight) });
     }
     return tiers.map(makeTier).filter(({ candidates }) => candidates.length > 0);
   }
 }
 
-function addressOf({ host, port, protocols }: EndpointPort, source: string, { raw, tls, proxyProtocol }: PortConnection): UpstreamAddress {
-  if (source === ofSidecars) return { host, port, protocol: raw ? 'tcp' : protocolOf(protocols) };
+function addressOf({ host, port, protocols, plaintext }: EndpointPort, { source, mtls }: ServiceEndpoint, { raw, tls, proxyProtocol }: PortConnection, mesh: UpstreamWay | null): UpstreamAddress {
+  if (source === ofSidecars) return { host, port, protocol: raw ? 'tcp' : protocolOf(protocols), ...(mtls && plaintext !== true && mesh !== null && { tls: mesh }) };
   const spoken = tls === null ? protocolOf(protocols) : secureProtocolOf(tls, protocols);
   return { host, port, protocol: raw ? 'tcp' : spoken, ...(tls && { tls }), ...(proxyProtocol !== 0 && { proxyProtocol }) };
 }

@@ -1,9 +1,17 @@
 import { reasons, type Reason } from '@remora/errors/reason';
 import { noContextFailure, peerNameFailure, protocolFailure } from '../io/tls-socket.ts';
 
-/** Why a connection to an upstream could not be made, from the code of the system or of OpenSSL that its link broke with. */
-export function connectReason(failure: string): Reason {
+/**
+ * Why a connection to an upstream could not be made, from the code of the system or of OpenSSL that its link broke with. `proves`: the upstream was to prove
+ * of which service it is.
+ */
+export function connectReason(failure: string, proves: boolean): Reason {
   if (failure === '') return reasons.connectFailure;
+  const reason = tlsReason(failure);
+  return proves && reason !== reasons.connectFailure ? reasons.upstreamIdentity : reason;
+}
+
+function tlsReason(failure: string): Reason {
   if (failure === peerNameFailure) return reasons.upstreamTlsName;
   if (untrusted.has(failure)) return reasons.upstreamTlsUntrusted;
   if (failure === noContextFailure) return reasons.upstreamTlsConfiguration;

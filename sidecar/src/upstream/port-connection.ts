@@ -1,12 +1,12 @@
 import type { ProxyProtocolVersion } from '@remora/snapshot/snapshot';
-import type { UpstreamSecurity } from '../tls/upstream-security.ts';
+import type { UpstreamWay } from '../tls/upstream-way.ts';
 
 /** How what listens behind a port is connected. Endpoints that sidecars announce are only told apart by `raw`: the rest is between callers and apps without one. */
 export interface PortConnection {
   /** Reached by TCP connections whose bytes nobody looks into. */
   readonly raw: boolean;
   /** null: without TLS. */
-  readonly tls: UpstreamSecurity | null;
+  readonly tls: UpstreamWay | null;
   /** Version of the header that each connection begins with; 0: none. */
   readonly proxyProtocol: ProxyProtocolVersion;
 }

@@ -1,4 +1,4 @@
-import type { UpstreamSecurity } from '../tls/upstream-security.ts';
+import type { UpstreamWay } from '../tls/upstream-way.ts';
 
 /** Where an instance is, and what is spoken there. A pool belongs to one address. */
 export interface UpstreamAddress {
@@ -6,7 +6,7 @@ export interface UpstreamAddress {
   readonly port: number;
   readonly protocol: UpstreamProtocol;
   /** Absent: without TLS. */
-  readonly tls?: UpstreamSecurity;
+  readonly tls?: UpstreamWay;
   /** Connections begin with a PROXY protocol header of this version; absent: without one. */
   readonly proxyProtocol?: 1 | 2;
   /** The header of one client: connections are for its calls alone. Absent: those of all. */
@@ -25,8 +25,8 @@ export function addressKey({ host, port, protocol, tls, proxyProtocol }: Upstrea
 export const cleartextHttp2 = 'h2c';
 
 /** What is spoken behind TLS: what ALPN may choose from, else what the endpoint advertises. */
-export function secureProtocolOf({ settings }: UpstreamSecurity, advertised: readonly string[]): UpstreamProtocol {
-  const [first, second] = settings.alpn;
+export function secureProtocolOf({ alpn }: UpstreamWay, advertised: readonly string[]): UpstreamProtocol {
+  const [first, second] = alpn;
   if (first === undefined) return protocolOf(advertised);
   if (second !== undefined) return 'negotiated';
   return first === 'h2' ? 'http2' : 'http1';

@@ -2,7 +2,7 @@ import { writeProxyHeader } from '@remora/http/first-bytes/write-proxy-header';
 import { Link } from '../io/link.ts';
 import type { LinkContext } from '../io/link-context.ts';
 import type { LinkOwner } from '../io/link-owner.ts';
-import type { UpstreamSecurity } from '../tls/upstream-security.ts';
+import type { UpstreamWay } from '../tls/upstream-way.ts';
 import type { Attempt } from './attempt.ts';
 import type { UpstreamAddress, UpstreamProtocol } from './upstream-address.ts';
 
@@ -14,7 +14,7 @@ export abstract class UpstreamPool {
   readonly host: string;
   readonly port: number;
   readonly protocol: UpstreamProtocol;
-  readonly #tls: UpstreamSecurity | null;
+  readonly #tls: UpstreamWay | null;
   /** What each connection begins with; null: nothing. */
   readonly #header: Buffer | null;
   /** `host:port`. */
@@ -55,6 +55,11 @@ export abstract class UpstreamPool {
   abstract destroy(): void;
 
   abstract describe(now: number): PoolDescription;
+
+  /** What is at the address proves of which service it is. */
+  get proves(): boolean {
+    return this.#tls?.proves === true;
+  }
 
   /** Takes a call without opening a connection. */
   get takes(): boolean {

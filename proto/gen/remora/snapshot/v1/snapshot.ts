@@ -499,6 +499,8 @@ export interface EndpointPort {
   port: number;
   /** Where it differs from the endpoint's; empty: as the endpoint says. */
   protocols: string[];
+  /** It takes no mTLS, also where the endpoint does. */
+  plaintext?: boolean | undefined;
 }
 
 /**
@@ -5124,7 +5126,7 @@ export const Endpoint: MessageFns<Endpoint> = {
 };
 
 function createBaseEndpointPort(): EndpointPort {
-  return { name: "", host: "", port: 0, protocols: [] };
+  return { name: "", host: "", port: 0, protocols: [], plaintext: undefined };
 }
 
 export const EndpointPort: MessageFns<EndpointPort> = {
@@ -5140,6 +5142,9 @@ export const EndpointPort: MessageFns<EndpointPort> = {
     }
     for (const v of message.protocols) {
       writer.uint32(34).string(v!);
+    }
+    if (message.plaintext !== undefined) {
+      writer.uint32(40).bool(message.plaintext);
     }
     return writer;
   },
@@ -5189,6 +5194,14 @@ export const EndpointPort: MessageFns<EndpointPort> = {
             message.protocols.push(reader.string());
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.plaintext = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5209,6 +5222,7 @@ export const EndpointPort: MessageFns<EndpointPort> = {
       protocols: globalThis.Array.isArray(object?.protocols)
         ? object.protocols.map((e: any) => globalThis.String(e))
         : [],
+      plaintext: isSet(object.plaintext) ? globalThis.Boolean(object.plaintext) : undefined,
     };
   },
 
@@ -5226,6 +5240,9 @@ export const EndpointPort: MessageFns<EndpointPort> = {
     if (message.protocols?.length) {
       obj.protocols = message.protocols;
     }
+    if (message.plaintext !== undefined) {
+      obj.plaintext = message.plaintext;
+    }
     return obj;
   },
 
@@ -5238,6 +5255,7 @@ export const EndpointPort: MessageFns<EndpointPort> = {
     message.host = object.host ?? "";
     message.port = object.port ?? 0;
     message.protocols = object.protocols?.map((e) => e) || [];
+    message.plaintext = object.plaintext ?? undefined;
     return message;
   },
 };
