@@ -3,14 +3,12 @@ import type { WireKind } from '@remora/policy-kit/runtime-kind';
 import { accessLogAuthoring } from '@remora/policy-access-log/compile';
 import { accessLogWire } from '@remora/policy-access-log/wire';
 import { authenticationAuthoring } from '@remora/policy-authentication/compile';
-import { corsAuthoring } from '@remora/policy-cors/compile';
 import { authorizationAuthoring } from '@remora/policy-authorization/compile';
-import { basicAuthAuthoring } from '@remora/policy-basic-auth/compile';
+import { corsAuthoring } from '@remora/policy-cors/compile';
 import { authenticationWire } from '@remora/policy-authentication/wire';
+import { authorizationWire } from '@remora/policy-authorization/wire';
 import { corsWire } from '@remora/policy-cors/wire';
 import { errorResponseAuthoring } from '@remora/policy-error-response/compile';
-import { authorizationWire } from '@remora/policy-authorization/wire';
-import { basicAuthWire } from '@remora/policy-basic-auth/wire';
 import { errorResponseWire } from '@remora/policy-error-response/wire';
 import { faultAuthoring } from '@remora/policy-fault/compile';
 import { faultWire } from '@remora/policy-fault/wire';
@@ -42,11 +40,8 @@ export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
   errorResponseAuthoring,
   faultAuthoring,
   ipAccessAuthoring,
-  apiKeyAuthoring,
   authenticationAuthoring,
   authorizationAuthoring,
-  basicAuthAuthoring,
-  authenticationAuthoring,
   jwtAuthoring,
   mtlsAuthoring,
   rateLimitAuthoring,
@@ -65,15 +60,12 @@ export const wireKinds: ReadonlyMap<string, WireKind<unknown>> = byName<WireKind
   errorResponseWire,
   faultWire,
   ipAccessWire,
-  apiKeyWire,
-  authenticationWire,
-  authorizationWire,
-  basicAuthWire,
   jwtWire,
   mtlsWire,
   rateLimitWire,
   requestIdWire,
   authenticationWire,
+  authorizationWire,
   requestLimitsWire,
   retryWire,
   securityHeadersWire,

@@ -1,9 +1,8 @@
 import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { accessLogRuntime } from '@remora/policy-access-log/filter';
 import { authenticationRuntime } from '@remora/policy-authentication/filter';
-import { corsRuntime } from '@remora/policy-cors/filter';
 import { authorizationRuntime } from '@remora/policy-authorization/filter';
-import { basicAuthRuntime } from '@remora/policy-basic-auth/filter';
+import { corsRuntime } from '@remora/policy-cors/filter';
 import { errorResponseRuntime } from '@remora/policy-error-response/filter';
 import { faultRuntime } from '@remora/policy-fault/filter';
 import { ipAccessRuntime } from '@remora/policy-ip-access/filter';
@@ -22,11 +21,8 @@ export const runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>> = new Map([
   register(accessLogRuntime),
   register(corsRuntime),
   register(errorResponseRuntime),
-  register(apiKeyRuntime),
   register(authenticationRuntime),
   register(authorizationRuntime),
-  register(basicAuthRuntime),
-  register(authenticationRuntime),
   register(faultRuntime),
   register(ipAccessRuntime),
   register(jwtRuntime),
