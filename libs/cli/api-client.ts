@@ -1,5 +1,6 @@
 import { Agent, request } from 'undici';
 import type { Dispatcher } from 'undici';
+import type { ConnectionOptions } from 'node:tls';
 import { exitCodes } from './exit-codes.ts';
 import type { ExitCode } from './exit-codes.ts';
 import { CommandFailure } from './command-failure.ts';
@@ -46,7 +47,7 @@ export class ApiProblem extends CommandFailure {
   readonly problem: ProblemDocument;
 
   constructor(status: number, problem: ProblemDocument) {
-    super(exitCodeOf(status, problem), problem.detail ?? problem.title ?? `the control plane answered ${status}`, { detail: problem });
+    super(exitCodeOf(status, problem), (problem.detail ?? problem.title ?? `the control plane answered ${status}`) + hintOf(problem), { detail: problem });
     this.name = 'ApiProblem';
     this.status = status;
     this.problem = problem;
@@ -66,17 +67,51 @@ const defaultTimeoutMs = 30_000;
 const connectTimeoutMs = 3_000;
 const answerBytesMax = 256 * 1024 * 1024;
 
-/** Client of one control plane. `identity` is sent as the author of writes until tokens exist. */
-export function openApi(options: { readonly server: string; readonly author: string; readonly timeoutMs?: number }): ApiClient {
+export interface ApiClientOptions {
+  readonly server: string;
+  /** Named in the history where the control plane asks nobody who they are. */
+  readonly author: string;
+  /** Default 30,000. */
+  readonly timeoutMs?: number;
+  /** Asked once; '' for none. */
+  readonly token?: (server: URL) => Promise<string>;
+  /** Asked once: whom to trust. */
+  readonly tls?: (server: URL) => Promise<ConnectionOptions>;
+}
+
+/** Client of one control plane. Nothing is asked for before the first call. */
+export function openApi(options: ApiClientOptions): ApiClient {
   const server = checkedServer(options.server);
-  const agent = new Agent({ connect: { timeout: connectTimeoutMs }, connections: 4, pipelining: 1, maxResponseSize: answerBytesMax, keepAliveTimeout: 1_000 });
-  const common = { 'user-agent': 'remora-cli', 'x-remora-author': encodeURIComponent(options.author) };
+  let opened: Promise<OpenConnection> | null = null;
+  const connection = (): Promise<OpenConnection> => (opened ??= connect(server, options));
   return {
     server,
-    call: (question) => call(agent, server, question, common, options.timeoutMs ?? defaultTimeoutMs),
-    events: (path, signal) => readEvents(agent, server, path, signal, common),
-    close: () => agent.destroy(),
+    async call(question) {
+      const { agent, headers } = await connection();
+      return call(agent, server, question, headers, options.timeoutMs ?? defaultTimeoutMs);
+    },
+    async *events(path, signal) {
+      const { agent, headers } = await connection();
+      yield* readEvents(agent, server, path, signal, headers);
+    },
+    async close() {
+      await (await opened?.catch(() => null))?.agent.destroy();
+    },
   };
+}
+
+interface OpenConnection {
+  readonly agent: Agent;
+  /** Of every request. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+async function connect(server: string, { author, token, tls }: ApiClientOptions): Promise<OpenConnection> {
+  const url = new URL(server);
+  const secure = (await tls?.(url)) ?? {};
+  const bearer = (await token?.(url)) ?? '';
+  const agent = new Agent({ connect: { timeout: connectTimeoutMs, ...(secure as object) }, connections: 4, pipelining: 1, maxResponseSize: answerBytesMax, keepAliveTimeout: 1_000 });
+  return { agent, headers: { 'user-agent': 'remora-cli', 'x-remora-author': encodeURIComponent(author), ...(bearer === '' ? {} : { authorization: `Bearer ${bearer}` }) } };
 }
 
 function checkedServer(text: string): string {
@@ -161,6 +196,12 @@ function plainHeaders(headers: Dispatcher.ResponseData['headers']): Record<strin
     if (value !== undefined) plain[name.toLowerCase()] = Array.isArray(value) ? value.join(', ') : value;
   }
   return plain;
+}
+
+/** What helps where nobody is known. */
+function hintOf({ code, reason }: ProblemDocument): string {
+  if (code !== 'unauthenticated') return '';
+  return reason === 'missing' ? '\nLog in with `remora login`, or give a token in REMORA_TOKEN.' : '\nIt comes from REMORA_TOKEN, or from `remora login`.';
 }
 
 /** Codes of problems that say more than their status. */

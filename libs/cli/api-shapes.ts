@@ -5,6 +5,8 @@ import type { sidecarHistoryShape, sidecarShape, snapshotShape } from '@remora/c
 import type { storedDocumentShape, writeAnswerShape } from '@remora/control-plane/api/shapes/write-shape';
 import type { topShape } from '@remora/control-plane/api/shapes/telemetry-shape';
 import type { explanationShape, fieldExplanationShape, whyShape } from '@remora/control-plane/api/shapes/explain-shape';
+import type { apiTokenShape, loginShape, newApiTokenShape, whoamiShape } from '@remora/control-plane/api/shapes/operator-shape';
+import type { auditEntryShape, auditListShape } from '@remora/control-plane/api/shapes/audit-shape';
 
 /** Answers of the API, in the types of the schemas that OpenAPI is made from: a change there shows here when compiling. */
 export type WriteAnswer = (typeof writeAnswerShape)['_output'];
@@ -24,6 +26,12 @@ export type JoinTokenAnswer = (typeof joinTokenShape)['_output'];
 export type NewJoinTokenAnswer = (typeof newJoinTokenShape)['_output'];
 export type AuthorityAnswer = (typeof authorityShape)['_output'];
 export type NodeCertificateAnswer = (typeof nodeCertificateShape)['_output'];
+export type ApiTokenAnswer = (typeof apiTokenShape)['_output'];
+export type NewApiTokenAnswer = (typeof newApiTokenShape)['_output'];
+export type LoginAnswer = (typeof loginShape)['_output'];
+export type WhoamiAnswer = (typeof whoamiShape)['_output'];
+export type AuditEntryAnswer = (typeof auditEntryShape)['_output'];
+export type AuditListAnswer = (typeof auditListShape)['_output'];
 export type TopAnswer = (typeof topShape)['_output'];
 export type WhyAnswer = (typeof whyShape)['_output'];
 export type ExplainAnswer = (typeof explanationShape)['_output'];

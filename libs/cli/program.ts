@@ -8,7 +8,9 @@ import type { OutputFormat, Runner } from './session.ts';
 import { styleFor } from './style.ts';
 import { processTerminal } from './terminal.ts';
 import type { Terminal } from './terminal.ts';
+import { addApiToken } from './commands/api-token.ts';
 import { addApply } from './commands/apply.ts';
+import { addAudit } from './commands/audit.ts';
 import { addBackup } from './commands/backup.ts';
 import { addCa } from './commands/ca.ts';
 import { addCompletion } from './commands/completion.ts';
@@ -20,6 +22,8 @@ import { addExplain } from './commands/explain.ts';
 import { addGet } from './commands/get.ts';
 import { addHistory } from './commands/history.ts';
 import { addInspect } from './commands/inspect.ts';
+import { addLogin } from './commands/login.ts';
+import { addLogout } from './commands/logout.ts';
 import { addRestore } from './commands/restore.ts';
 import { addRestoreTo } from './commands/restore-to.ts';
 import { addRevert } from './commands/revert.ts';
@@ -29,6 +33,7 @@ import { addSidecars } from './commands/sidecars.ts';
 import { addToken } from './commands/token.ts';
 import { addTop } from './commands/top.ts';
 import { addValidate } from './commands/validate.ts';
+import { addWhoami } from './commands/whoami.ts';
 import { addWhy } from './commands/why.ts';
 
 /** Every command of `remora`, in the order in which the help shows them. */
@@ -42,7 +47,7 @@ const commands: readonly ((program: Command, run: Runner, terminal: Terminal) =>
   // the fleet
   addSidecars, addInspect, addTop, addEvents,
   // who is who
-  addToken, addCa,
+  addLogin, addLogout, addWhoami, addApiToken, addAudit, addToken, addCa,
   // the store
   addBackup, addRestore,
   addCompletion,

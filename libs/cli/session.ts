@@ -2,9 +2,14 @@ import { parseDurationMs } from '@remora/core/units';
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import { userInfo } from 'node:os';
+import { resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { defaultServer, openApi } from './api-client.ts';
 import type { ApiClient } from './api-client.ts';
+import { tokenFor } from './login/api-credentials.ts';
+import { readLogins } from './login/login-store.ts';
+import { tlsOptions } from './login/server-trust.ts';
+import type { ServerTrust } from './login/server-trust.ts';
 import type { ExitCode } from './exit-codes.ts';
 import { styleFor } from './style.ts';
 import type { Style } from './style.ts';
@@ -33,6 +38,8 @@ export interface SharedOptions {
   readonly server?: string;
   readonly output?: OutputFormat;
   readonly author?: string;
+  readonly caFile?: string;
+  readonly pin?: string;
   readonly requestTimeout?: number;
 }
 
@@ -74,7 +81,9 @@ class OpenSession implements Session {
 
   get api(): ApiClient {
     this.#api ??= openApi({
-      server: this.#options.server ?? setting(this.terminal, 'REMORA_SERVER') ?? defaultServer,
+      server: serverOf(this.terminal, this.#options),
+      token: (server) => tokenFor(server, this.terminal),
+      tls: (server) => tlsOptions(server, trustOf(this.terminal, this.#options, server)),
       author: this.#options.author ?? setting(this.terminal, 'REMORA_AUTHOR') ?? accountName(),
       ...(this.#options.requestTimeout === undefined ? {} : { timeoutMs: this.#options.requestTimeout }),
     });
@@ -92,6 +101,21 @@ class OpenSession implements Session {
   async close(): Promise<void> {
     await this.#api?.close();
   }
+}
+
+/** What was said, the server of the last login, or this machine. */
+export function serverOf(terminal: Terminal, { server }: Pick<SharedOptions, 'server'>): string {
+  return server ?? setting(terminal, 'REMORA_SERVER') ?? setting(terminal, 'REMORA_API') ?? readLogins(terminal).current ?? defaultServer;
+}
+
+/** What was said, or as the server was trusted at the login. */
+export function trustOf(terminal: Terminal, options: Pick<SharedOptions, 'caFile' | 'pin'>, server: URL): ServerTrust {
+  const given = { caFile: options.caFile ?? setting(terminal, 'REMORA_CA_FILE'), pin: options.pin ?? setting(terminal, 'REMORA_PIN') };
+  if (given.caFile !== undefined) return { caFile: resolve(terminal.cwd, given.caFile) };
+  if (given.pin !== undefined) return { pin: given.pin };
+  if (server.protocol !== 'https:') return {};
+  const { caFile, pin } = readLogins(terminal).logins[server.origin] ?? {};
+  return { caFile, pin };
 }
 
 /** JSON with two spaces, or YAML; ends with a line end. */
@@ -122,8 +146,10 @@ export function addOutputOption(command: Command): Command {
 /** `--server`, `-o` and the rest, for commands that use the HTTP API. */
 export function addApiOptions(command: Command): Command {
   return addOutputOption(command)
-    .addOption(new Option('--server <url>', `address of the control plane (REMORA_SERVER, or ${defaultServer})`))
-    .addOption(new Option('--author <name>', 'who is named in the history (REMORA_AUTHOR, or the name of the account)'))
+    .addOption(new Option('--server <url>', `address of the control plane (REMORA_SERVER, that of the last login, or ${defaultServer})`))
+    .addOption(new Option('--ca-file <file>', 'PEM of the authority that the control plane\'s certificate leads to (REMORA_CA_FILE)'))
+    .addOption(new Option('--pin <sha256>', 'pin of that authority instead, as `remora ca show` has it (REMORA_PIN)'))
+    .addOption(new Option('--author <name>', 'who is named in the history where the control plane asks for no token (REMORA_AUTHOR, or the name of the account)'))
     .addOption(new Option('--request-timeout <time>', 'longest wait for one answer (30s)').argParser(durationOption));
 }
 
