@@ -87,7 +87,7 @@ export class Sidecar {
     this.#client = new ConfigClient({
       build, kinds, dataPlane, clock, timers, random, disk, pause, processFacts, addresses: settings.controlPlanes, itemChecks: identityItemChecks,
       instance: {
-        nodeId, subject: settings.subject, labels: settings.labels, locality: settings.locality, protocols: ['http/1.1', 'h2c'],
+        nodeId, subject: settings.subject, labels: settings.labels, locality: settings.locality, protocols: ['http/1.1', 'h2c'], mtls: settings.identity !== null && settings.subject.kind === 'service',
         advertised: () => this.#advertised(this.#client.applied),
         appReady: () => this.#readiness.ready,
       },
@@ -261,7 +261,7 @@ export class Sidecar {
       void this.#certificates.follow(applied.snapshot);
     }
     if (this.#advertisedNames === '' || this.#namesAdvertised(applied) === this.#advertisedNames) return;
-    // A bare --inbound takes the name of the Service's only port; once that is known, Hello is said again.
+    // A bare --inbound takes the name of the Service's only port, and a port may take mTLS no more: once that is known, Hello is said again.
     this.#advertisedNames = this.#namesAdvertised(applied);
     this.#client.renewHello();
   }
@@ -358,7 +358,7 @@ export class Sidecar {
 
   #namesAdvertised(applied: AppliedConfig | null): string {
     // Without asking the system for its addresses, which takes 0.3 ms: this runs at each edit.
-    return advertisedPorts(this.#settings, this.#servicePorts, applied?.snapshot ?? null, '').map(({ name }) => name).join();
+    return advertisedPorts(this.#settings, this.#servicePorts, applied?.snapshot ?? null, '').map(({ name, plaintext }) => (plaintext ? `${name}!` : name)).join();
   }
 
   get #ownSide(): RequestQuestion['side'] {

@@ -31,7 +31,7 @@ export interface InstanceLease {
   /** A newer one ends the draining of an older one. */
   readonly incarnation: number;
   readonly service: string;
-  readonly ports: readonly { readonly name: string; readonly host: string; readonly port: number }[];
+  readonly ports: readonly { readonly name: string; readonly host: string; readonly port: number; readonly plaintext?: true }[];
   readonly labels: Readonly<Record<string, string>>;
   readonly locality: string;
   readonly protocols: readonly string[];

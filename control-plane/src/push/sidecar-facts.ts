@@ -9,7 +9,7 @@ export interface SidecarFacts {
   readonly nodeId: string;
   readonly incarnation: number;
   readonly subject: Subject;
-  readonly ports: readonly { readonly name: string; readonly host: string; readonly port: number }[];
+  readonly ports: readonly { readonly name: string; readonly host: string; readonly port: number; readonly plaintext?: true }[];
   readonly labels: Readonly<Record<string, string>>;
   readonly locality: string;
   readonly protocols: readonly string[];
@@ -50,7 +50,7 @@ export function readHello(hello: Hello): SidecarFacts | string {
     nodeId: hello.nodeId,
     incarnation: safeNumber(hello.incarnation),
     subject: { kind: hello.subjectKind === 'gateway' ? 'gateway' : 'service', name: hello.subjectName },
-    ports: hello.advertised.map(({ name, host, port }) => ({ name, host, port })),
+    ports: hello.advertised.map(({ name, host, port, plaintext }) => ({ name, host, port, ...(plaintext === true && { plaintext }) })),
     labels: recordOf(hello.labels.map(({ key, value }) => [key, value])),
     locality: hello.locality,
     protocols: hello.protocols,

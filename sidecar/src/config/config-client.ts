@@ -33,7 +33,9 @@ export interface InstanceFacts {
   readonly locality: string;
   readonly protocols: readonly string[];
   /** Addresses callers reach it at; read at each Hello. */
-  advertised(): readonly { readonly name: string; readonly host: string; readonly port: number }[];
+  advertised(): readonly { readonly name: string; readonly host: string; readonly port: number; readonly plaintext?: boolean }[];
+  /** Whether ports take mTLS that are not `plaintext`. Hello is only said when there is a certificate, where one is needed. */
+  readonly mtls?: boolean;
   appReady(): boolean;
 }
 
@@ -322,7 +324,7 @@ export class ConfigClient {
       incarnation: BigInt(this.#incarnation),
       subjectKind: instance.subject.kind,
       subjectName: instance.subject.name,
-      advertised: instance.advertised().map(({ name, host, port }) => ({ name, host, port, protocols: [] })),
+      advertised: instance.advertised().map(({ name, host, port, plaintext = false }) => ({ name, host, port, protocols: [], ...(plaintext && { plaintext }) })),
       labels: Object.entries(instance.labels).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => ({ key, value })),
       locality: instance.locality,
       build: {
@@ -336,7 +338,7 @@ export class ConfigClient {
       refusedHashes: this.#refusals.hashes().map(toWireHash),
       protocols: [...instance.protocols],
       appReady: instance.appReady(),
-      mtls: false,
+      mtls: instance.mtls ?? false,
       staleSinceMs: BigInt(Math.round(this.#link?.status.staleSinceMs ?? this.#lastContactMs)),
       leaving,
     };

@@ -1,4 +1,5 @@
 import type { Snapshot } from '@remora/snapshot/snapshot';
+import { meshTermsOf } from '../listener/mesh-terms.ts';
 import type { BoundListener, ListenerSpec } from '../threads/data-plane.ts';
 import { partnerOf } from '../settings/build-settings.ts';
 import type { HostPort, SidecarSettings } from '../settings/sidecar-settings.ts';
@@ -35,6 +36,8 @@ function planGateway(settings: SidecarSettings, snapshot: Snapshot | null): read
 
 export interface AdvertisedPort extends HostPort {
   readonly name: string;
+  /** Its mode is `disabled`: it takes no mTLS. */
+  readonly plaintext: boolean;
 }
 
 /**
@@ -48,7 +51,9 @@ export function advertisedPorts(settings: SidecarSettings, bound: readonly Bound
     const name = listener.name === 'inbound' ? barePortName(snapshot) : listener.name.slice('inbound/'.length);
     const told = settings.advertise.get(name) ?? settings.advertise.get('');
     const host = told?.host ?? (isUnspecified(listener.host) ? ownAddress : listener.host);
-    ports.push({ name, host, port: told && told.port !== 0 ? told.port : listener.port });
+    const own = snapshot?.inbounds.get(name);
+    const plaintext = own !== undefined && meshTermsOf(own.settings, name).mode === 'disabled';
+    ports.push({ name, host, port: told && told.port !== 0 ? told.port : listener.port, plaintext });
   }
   return ports;
 }
