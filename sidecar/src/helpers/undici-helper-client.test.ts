@@ -1,0 +1,142 @@
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { HelperRequest } from './helper-client.ts';
+import { UndiciHelperClient, type LookupAll } from './undici-helper-client.ts';
+
+const closers: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+async function serve(handler: http.RequestListener): Promise<number> {
+  const server = http.createServer(handler).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  closers.push(() => {
+    server.closeAllConnections();
+    return new Promise((resolve) => {
+      server.close(resolve);
+    });
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+function client(lookup?: LookupAll): UndiciHelperClient {
+  const made = new UndiciHelperClient(lookup === undefined ? {} : { lookup });
+  closers.push(() => made.close());
+  return made;
+}
+
+const usual: Omit<HelperRequest, 'url'> = { method: 'GET', deadlineMs: 5_000, bodyBytesMax: 1_000, allowPrivateAddresses: true };
+
+describe('helper requests', () => {
+  test('answer with status, headers and body', async () => {
+    const port = await serve((request, response) => {
+      response.setHeader('cache-control', 'max-age=60');
+      response.end(`${request.method ?? ''} ${request.url ?? ''} ${request.headers['accept-encoding'] ?? ''}`);
+    });
+    const answer = await client().request({ ...usual, url: `http://127.0.0.1:${port}/keys?a=1` });
+    expect(answer).toMatchObject({ ok: true, status: 200, headers: { 'cache-control': 'max-age=60' } });
+    expect(answer.ok && Buffer.from(answer.body).toString()).toBe('GET /keys?a=1 identity');
+  });
+
+  test('post a body', async () => {
+    const port = await serve((request, response) => void request.pipe(response));
+    const answer = await client().request({ ...usual, method: 'POST', body: 'token=abc', headers: { 'content-type': 'application/x-www-form-urlencoded' }, url: `http://127.0.0.1:${port}/` });
+    expect(answer.ok && Buffer.from(answer.body).toString()).toBe('token=abc');
+  });
+
+  test('of a liar with 50 MB only what is accepted is read', async () => {
+    let sent = 0;
+    const port = await serve((_, response) => {
+      const chunk = Buffer.alloc(65_536);
+      const more = (): void => {
+        while (sent < 50_000_000 && !response.destroyed) {
+          sent += chunk.length;
+          if (!response.write(chunk)) return void response.once('drain', more);
+        }
+        response.end();
+      };
+      more();
+    });
+    expect(await client().request({ ...usual, url: `http://127.0.0.1:${port}/` })).toMatchObject({ ok: false, code: 'too-large' });
+    expect(sent).toBeLessThan(20_000_000);
+  });
+
+  test.each([
+    ['too-large', (response: http.ServerResponse) => void response.writeHead(200, { 'content-length': 2_000 }).end('a'.repeat(2_000))],
+    ['redirect', (response: http.ServerResponse) => void response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end()],
+    ['encoded', (response: http.ServerResponse) => void response.writeHead(200, { 'content-encoding': 'gzip' }).end('x')],
+    ['broken', (response: http.ServerResponse) => void response.destroy()],
+    ['broken', (response: http.ServerResponse) => {
+      response.writeHead(200, { 'content-length': 100 }).write('a');
+      response.socket?.end();
+    }],
+  ])('%s', async (code, respond) => {
+    const port = await serve((_, response) => {
+      respond(response);
+    });
+    expect(await client().request({ ...usual, url: `http://127.0.0.1:${port}/` })).toMatchObject({ ok: false, code });
+  });
+
+  test('what is no HTTP is broken', async () => {
+    const server = net.createServer((socket) => {
+      socket.on('error', () => {}).write('SSH-2.0-x\r\n', () => socket.destroySoon());
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    closers.push(() => new Promise((resolve) => {
+      server.close(resolve);
+    }));
+    expect(await client().request({ ...usual, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` })).toMatchObject({ ok: false, code: 'broken' });
+  });
+
+  test('who hangs is given up, before the head and within the body', async () => {
+    const silent = await serve(() => {});
+    const dripping = await serve((_, response) => void response.writeHead(200).write('a'));
+    for (const port of [silent, dripping]) {
+      expect(await client().request({ ...usual, deadlineMs: 100, url: `http://127.0.0.1:${port}/` })).toMatchObject({ ok: false, code: 'timeout' });
+    }
+  });
+
+  test('nobody there', async () => {
+    expect(await client().request({ ...usual, url: 'http://127.0.0.1:1/' })).toMatchObject({ ok: false, code: 'connect' });
+  });
+
+  test('closing ends what is under way, and what comes after', async () => {
+    const arrived = Promise.withResolvers<void>();
+    const port = await serve(() => arrived.resolve());
+    const one = client();
+    const hanging = one.request({ ...usual, url: `http://127.0.0.1:${port}/` });
+    await arrived.promise;
+    await one.close();
+    expect(await hanging).toMatchObject({ ok: false, code: 'closed' });
+    expect(await one.request({ ...usual, url: `http://127.0.0.1:${port}/` })).toMatchObject({ ok: false, code: 'closed' });
+  });
+});
+
+describe('where they may not go', () => {
+  const names = (addresses: readonly string[]): LookupAll => (_host, found) => found(null, addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })));
+
+  test.each([
+    ['https://127.0.0.1/', false], ['https://[::1]/', false], ['https://[::ffff:127.0.0.1]/', false], ['https://2130706433/', false], ['https://0x7f.1/', false],
+    ['http://127.0.0.1/', false], ['http://8.8.8.8/', true], ['ftp://a.example/', true], ['nothing', true], ['https://a:b@a.example/', true],
+  ])('%s, private ones allowed: %s', async (url, allowPrivateAddresses) => {
+    expect(await client().request({ ...usual, url, allowPrivateAddresses })).toMatchObject({ ok: false, code: 'address' });
+  });
+
+  test.each([[['127.0.0.1']], [['169.254.169.254']], [['203.0.113.1', '10.0.0.1']]])('a public name that is %j', async (addresses) => {
+    expect(await client(names(addresses)).request({ ...usual, url: 'https://login.example/', allowPrivateAddresses: false })).toMatchObject({ ok: false, code: 'address' });
+  });
+
+  test('a name that means another address the second time is looked at where the connection is made', async () => {
+    let asked = 0;
+    const port = await serve((_, response) => void response.end('ok'));
+    const rebinding: LookupAll = (_host, found) => found(null, [{ address: ++asked === 1 ? '127.0.0.1' : '8.8.8.8', family: 4 }]);
+    const one = client(rebinding);
+    expect(await one.request({ ...usual, url: `http://a.example:${port}/` })).toMatchObject({ ok: true });
+    expect(asked).toBe(1);
+    expect(await one.request({ ...usual, url: `http://b.example:${port}/` })).toMatchObject({ ok: false, code: 'address' });
+  });
+});
