@@ -2,9 +2,11 @@ import { systemClock, systemTimers } from '@remora/core/clock';
 import { systemRandom } from '@remora/core/random';
 import { apiRoutes } from './api/api-routes.ts';
 import { createApiMetrics } from './api/api-metrics.ts';
-import { createApiServer, refuseBeyondLoopback } from './api/server.ts';
+import { isLoopbackHost } from './api/foreign-pages.ts';
+import { createApiServer, refuseOpenApi } from './api/server.ts';
 import { createControlPlane, errorText } from './app.ts';
 import type { ControlPlane } from './app.ts';
+import type { ApiCertificate } from './operators/api-certificate.ts';
 import { openGate } from './operators/gate.ts';
 import { startOperators } from './operators/start-operators.ts';
 import { createProcessLog } from './process-log.ts';
@@ -14,7 +16,7 @@ import type { RunningGrpcPushServer } from './push/grpc-push-server.ts';
 import type { ControlPlaneIdentity } from './identity/control-plane-identity.ts';
 import type { RunningEnrolmentServer } from './identity/grpc-enrolment-server.ts';
 import type { Registry } from 'prom-client';
-import type { ControlPlaneSettings, IdentitySettings } from './settings/control-plane-settings.ts';
+import type { ApiTls, ControlPlaneSettings, IdentitySettings } from './settings/control-plane-settings.ts';
 import { databasePath } from './store/backup.ts';
 import { createMemoryStore } from './store/memory-store.ts';
 import { openSqliteStore } from './store/sqlite-store.ts';
@@ -40,8 +42,8 @@ export interface RunningControlPlane {
 
 /** Opens the store, loads the state, and listens on both ports. Throws where one of these fails; nothing is left open then. */
 export async function startControlPlane(settings: ControlPlaneSettings, output: { readonly log: (line: string) => void }): Promise<RunningControlPlane> {
-  refuseBeyondLoopback(settings.apiHost);
-  if (!settings.identity) refuseBeyondLoopback(settings.pushHost);
+  refuseOpenApi(settings.apiHost, { tls: settings.operators.tls.kind !== 'off', tokens: settings.operators.authentication === 'tokens' });
+  if (!settings.identity) refuseOpenPush(settings.pushHost);
   const log = createProcessLog({ level: settings.logLevel, clock: systemClock, write: output.log });
   const store = openStore(settings, log);
   const identity = await openIdentity(settings, store, log);
@@ -60,9 +62,11 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
     if (identity) await connectIdentity(identity, controlPlane, metrics.registry);
     const operators = settings.operators.authentication === 'tokens' ? startOperators(settings.operators, { ...controlPlane, log }) : null;
     if (operators) closers.push(async () => operators.close());
+    const certificate = await apiCertificate(settings.operators.tls, identity, log);
+    if (certificate) closers.push(async () => certificate.close());
     const routes = apiRoutes({ ...controlPlane, identity, operators, version: productVersion, metricsText: () => metrics.text() });
     const api = createApiServer({
-      routes, audit: controlPlane.audit, gate: operators?.gate ?? openGate(store), ...(operators && { onForbidden: operators.onForbidden }),
+      routes, certificate, audit: controlPlane.audit, gate: operators?.gate ?? openGate(store), ...(operators && { onForbidden: operators.onForbidden }),
       observe: (seen) => apiMetrics.observe(seen), alarm: (error) => log.error('a request failed', { error: errorText(error) }),
     });
     closers.push(() => api.close());
@@ -126,6 +130,19 @@ async function listenForEnrolment(identity: ControlPlaneIdentity, { enrolmentHos
   } catch (error) {
     throw new StartError('port', (error as Error).message, { cause: error });
   }
+}
+
+/** What the API shows; null without TLS. */
+async function apiCertificate(tls: ApiTls, identity: ControlPlaneIdentity | null, log: ProcessLog): Promise<ApiCertificate | null> {
+  if (tls.kind === 'off') return null;
+  if (tls.kind === 'ca') return identity && { get material() { return identity.server.material; }, problem: '', subscribe: (listener) => identity.server.subscribe(listener), close() {} };
+  const { certificateFromFiles } = await import('./operators/api-certificate.ts');
+  return certificateFromFiles(tls, { clock: systemClock, timers: systemTimers, log });
+}
+
+/** Without identity sidecars are believed what they say. */
+function refuseOpenPush(host: string): void {
+  if (!isLoopbackHost(host)) throw new StartError('refused', `refusing to listen on ${host}: without --identity mtls everybody who reaches the push port gets any sidecar's snapshot; use 127.0.0.1`);
 }
 
 function openStore(settings: ControlPlaneSettings, log: ProcessLog): Store {

@@ -1,5 +1,6 @@
 import type { AddressInfo, Socket } from 'node:net';
 import { STATUS_CODES } from 'node:http';
+import type { Server as TlsServer } from 'node:https';
 import fastify from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import type { ApiCall, ApiRoute } from './api-route.ts';
@@ -13,6 +14,7 @@ import type { Access } from '../operators/access.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import { ForbiddenError } from '../operators/forbidden-error.ts';
 import { audited } from './audited.ts';
+import type { ApiCertificate, ApiCertificateMaterial } from '../operators/api-certificate.ts';
 import type { ApiGate } from '../operators/gate.ts';
 import type { RouteRight } from '../operators/route-right.ts';
 import { authorOf } from '../operators/principal.ts';
@@ -20,7 +22,7 @@ import { StartError } from '../start-error.ts';
 
 /** The HTTP side of the control plane. */
 export interface ApiServer {
-  /** Loopback only, until identity is built. Answers the port that was bound. */
+  /** Answers the port that was bound. Throws StartError: elsewhere than on loopback it takes TLS and tokens. */
   listen(options: { readonly host: string; readonly port: number }): Promise<number>;
   /** The framework's own entrance, for tests. */
   readonly instance: FastifyInstance;
@@ -30,6 +32,8 @@ export interface ApiServer {
 export interface ApiServerPorts {
   readonly routes: readonly ApiRoute[];
   readonly gate: ApiGate;
+  /** null, or missing: without TLS. */
+  readonly certificate?: ApiCertificate | null;
   /** Where what was done is written before it is answered. */
   readonly audit: AuditLog;
   /** Told of who may not do what they ask for. */
@@ -43,9 +47,13 @@ export interface ApiServerPorts {
 
 const bodyDefaultBytes = 1024 * 1024;
 const connectionsMax = 2_048;
+const handshakeMs = 10_000;
 
 export function createApiServer(ports: ApiServerPorts): ApiServer {
+  const { gate, certificate = null } = ports;
+  const scheme = certificate ? 'https' : 'http';
   const app = fastify({
+    ...(certificate && { https: tlsOptions(certificate) }),
     logger: false,
     bodyLimit: bodyDefaultBytes,
     requestTimeout: 120_000,
@@ -63,6 +71,8 @@ export function createApiServer(ports: ApiServerPorts): ApiServer {
     },
   });
   app.server.maxConnections = connectionsMax;
+  // Connections that are open keep what they have; the next handshake shows the new one.
+  const renewals = certificate?.subscribe((material) => (app.server as unknown as TlsServer).setSecureContext(secureContext(material)));
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(bodyTypes, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   const operations = new Map(ports.routes.map(({ method, path, operationId }) => [`${method} ${fastifyPath(path)}`, operationId]));
@@ -76,12 +86,11 @@ export function createApiServer(ports: ApiServerPorts): ApiServer {
   const rights = new Map(ports.routes.map(({ method, path, right }) => [`${method} ${fastifyPath(path)}`, right]));
   const admitted = new WeakMap<FastifyRequest, Access>();
   app.addHook('onRequest', async (request) => {
-    refuseForeignPages(request.headers);
-    admitted.set(request, await admit(ports.gate, request, rights));
+    refuseForeignPages(request.headers, { trustsMachine: gate.kind === 'off', scheme });
+    admitted.set(request, await admit(gate, request, rights));
     refuseEncodedBody(request);
   });
   const byPath = Map.groupBy(ports.routes, ({ path }) => path);
-  const { gate } = ports;
   for (const route of ports.routes) {
     register(app, audited(route, ports.audit), (request) => {
       const access = admitted.get(request);
@@ -100,7 +109,7 @@ export function createApiServer(ports: ApiServerPorts): ApiServer {
   return {
     instance: app,
     async listen({ host, port }) {
-      refuseBeyondLoopback(host);
+      refuseOpenApi(host, { tls: certificate !== null, tokens: gate.kind === 'tokens' });
       try {
         await app.listen({ host, port });
       } catch (error) {
@@ -108,7 +117,10 @@ export function createApiServer(ports: ApiServerPorts): ApiServer {
       }
       return (app.server.address() as AddressInfo).port;
     },
-    close: () => app.close(),
+    async close() {
+      renewals?.unsubscribe();
+      await app.close();
+    },
   };
 }
 
@@ -205,9 +217,19 @@ function refuseUnknown(request: FastifyRequest, byPath: ReadonlyMap<string, read
   throw new ApiError('no-such-path', `there is no ${path}; /openapi.json lists what there is`);
 }
 
-/** Until tokens exist nobody but this machine may talk to the API. */
-export function refuseBeyondLoopback(host: string): void {
-  if (!isLoopbackHost(host)) throw new StartError('refused', `refusing to listen on ${host}: without identity the API is open to everybody who reaches it; use 127.0.0.1`);
+/** Where others can reach the API, they show a token, and nobody on the way sees it. */
+export function refuseOpenApi(host: string, has: { readonly tls: boolean; readonly tokens: boolean }): void {
+  if (isLoopbackHost(host) || (has.tls && has.tokens)) return;
+  const missing = [...(has.tokens ? [] : ['tokens (--api-auth tokens)']), ...(has.tls ? [] : ['TLS (--api-cert-file and --api-key-file, or --api-tls ca)'])];
+  throw new StartError('refused', `refusing to listen on ${host}: where others can reach the API it takes ${missing.join(' and ')}; or use 127.0.0.1`);
+}
+
+function tlsOptions({ material }: ApiCertificate): object {
+  return { ...secureContext(material), ALPNProtocols: ['http/1.1'], handshakeTimeout: handshakeMs };
+}
+
+function secureContext({ key, certificates }: ApiCertificateMaterial): { key: Buffer; cert: Buffer; minVersion: 'TLSv1.2' } {
+  return { key, cert: certificates, minVersion: 'TLSv1.2' };
 }
 
 /** Node's `clientError`, as it is at run time. */

@@ -21,10 +21,14 @@ export interface ControlPlaneSettings {
   readonly identity: IdentitySettings | null;
 }
 
+/** Where the API's certificate comes from. */
+export type ApiTls = { readonly kind: 'off' } | { readonly kind: 'ca' } | { readonly kind: 'files'; readonly certificate: string; readonly key: string };
+
 /** Who may use the API. */
 export interface OperatorSettings {
   /** `off`: whoever reaches it, on loopback only. */
   readonly authentication: 'tokens' | 'off';
+  readonly tls: ApiTls;
   /** Where the first token goes; '' for standard output. */
   readonly firstTokenFile: string;
 }

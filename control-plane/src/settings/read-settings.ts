@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { suggest } from '@remora/core/suggest';
-import type { ControlPlaneSettings, LogLevel } from './control-plane-settings.ts';
+import type { ApiTls, ControlPlaneSettings, LogLevel } from './control-plane-settings.ts';
 import { environmentName, settingTable } from './table.ts';
 
 /** One thing that is wrong with the settings. */
@@ -37,7 +37,7 @@ export function readSettings(argv: readonly string[], env: Environment, readFile
     if ('value' in result) values.set(name, result.value);
     else problems.push({ setting: source?.setting ?? `--${name}`, message: `${JSON.stringify(text.slice(0, 100))}: expected ${result.expected}` });
   }
-  problems.push(...identityProblems(values, given));
+  problems.push(...identityProblems(values, given), ...operatorProblems(values, given));
   return problems.length > 0 ? { ok: false, problems } : { ok: true, settings: settingsOf(values) };
 }
 
@@ -67,7 +67,7 @@ function settingsOf(values: ReadonlyMap<string, unknown>): ControlPlaneSettings 
     dataDir: resolve(text('data-dir')),
     apiHost: text('api-host'),
     apiPort: number('api-port'),
-    operators: { authentication: text('api-auth') === 'tokens' ? 'tokens' : 'off', firstTokenFile: text('first-token-file') },
+    operators: { authentication: text('api-auth') === 'tokens' ? 'tokens' : 'off', tls: tlsOf(text), firstTokenFile: text('first-token-file') },
     pushHost: text('push-host'),
     pushPort: number('push-port'),
     retentionAgeMs: number('retention-age'),

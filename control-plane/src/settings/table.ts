@@ -36,9 +36,12 @@ const url: Parse = (value) => (/^https?:\/\//.test(value) && URL.canParse(value)
 export const settingTable: readonly SettingRow[] = [
   { name: 'store', placeholder: 'sqlite|memory', defaultText: 'sqlite', help: 'Where the log is kept. memory forgets everything at the end of the process.', parse: oneOf(['sqlite', 'memory']) },
   { name: 'data-dir', placeholder: 'DIR', defaultText: '$XDG_STATE_HOME/remora/control-plane', help: 'Folder of the database control-plane.db. One control plane at a time.', parse: text },
-  { name: 'api-host', placeholder: 'ADDRESS', defaultText: '127.0.0.1', help: 'Address of the API. Loopback only, while it has no authentication.', parse: text },
+  { name: 'api-host', placeholder: 'ADDRESS', defaultText: '127.0.0.1', help: 'Address of the API. Elsewhere than on loopback it takes --api-auth tokens and TLS.', parse: text },
   { name: 'api-port', placeholder: 'PORT', defaultText: '8600', help: 'Port of the API; 0 picks a free one.', parse: port },
   { name: 'api-auth', placeholder: 'tokens|off', defaultText: 'off', help: 'tokens: who uses the API shows a token (docs/operators.md). off: whoever reaches it may do everything; on loopback only.', parse: oneOf(['tokens', 'off']) },
+  { name: 'api-tls', placeholder: 'off|files|ca', defaultText: '', help: 'TLS of the API: with --api-cert-file, or (ca) with a certificate of the own authority, for which --identity mtls is needed and clients use --pin. Without it: files where they are given, else off.', parse: oneOf(['off', 'files', 'ca']) },
+  { name: 'api-cert-file', placeholder: 'FILE', defaultText: '', help: 'PEM of the API\'s certificate and what leads to its root. Read again when it changes.', parse: text },
+  { name: 'api-key-file', placeholder: 'FILE', defaultText: '', help: 'PEM of the key of --api-cert-file.', parse: text },
   { name: 'first-token-file', placeholder: 'FILE', defaultText: '', help: 'The one-time token of the first start goes into this file, readable by its owner only, and not to standard output.', parse: text },
   { name: 'push-host', placeholder: 'ADDRESS', defaultText: '127.0.0.1', help: 'Address sidecars connect to. Loopback only without --identity mtls.', parse: text },
   { name: 'push-port', placeholder: 'PORT', defaultText: '8601', help: 'Port sidecars connect to; 0 picks a free one.', parse: port },
