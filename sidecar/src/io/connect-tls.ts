@@ -1,21 +1,21 @@
 import tls from 'node:tls';
-import { Link, readInto, type LinkHolder } from './link.ts';
+import { Link, readInto } from './link.ts';
 import type { LinkContext } from './link-context.ts';
 import type { LinkOwner } from './link-owner.ts';
 import { LinkSecurity } from './link-security.ts';
+import { StreamCarrier } from './stream-carrier.ts';
 import { noContextFailure, openClient, protocolFailure, type ClientTlsOptions } from './tls-socket.ts';
 
 /** Opens a connection with TLS; `onConnected` comes when the peer has shown that it is who it should be. */
 export function connectTls(address: TlsAddress, options: ClientTlsOptions, context: LinkContext, owner: LinkOwner): Link {
   const dialTls = context.dialTls ?? tls.connect;
   if (options.header !== null) return connectBehind(options.header, address, { options, context, owner, dialTls });
-  const holder: LinkHolder = { link: null };
-  const socket = openClient(address, options, dialTls, { onread: readInto(context.readBuffer, holder) });
-  const link = new Link(socket, context, owner);
-  holder.link = link;
-  const security = new LinkSecurity(socket, context.slabs);
-  link.security = security;
-  awaitSecured(link, security, options);
+  const link = new Link(context, owner);
+  const socket = openClient(address, options, dialTls, { onread: readInto(context.readBuffer, link) });
+  const carrier = new StreamCarrier(socket, context.slabs, link);
+  carrier.isSecured();
+  link.carrier = carrier;
+  awaitSecured(link, socket, options);
   return link;
 }
 
@@ -33,27 +33,30 @@ interface Dialing {
 
 /** TLS begins behind a header that goes in the clear. */
 function connectBehind(header: Uint8Array, address: TlsAddress, { options, context, owner, dialTls }: Dialing): Link {
+  const link = new Link(context, owner);
   const raw = context.dial({ host: address.host, port: address.port, noDelay: true, allowHalfOpen: true });
-  const link = new Link(raw, context, owner);
+  const carrier = new StreamCarrier(raw, context.slabs, link);
+  link.carrier = carrier;
   raw.once('close', () => {
     if (link.security === null) options.onEnd('failed');
   });
   raw.once('connect', () => {
     raw.write(header);
-    const security = new LinkSecurity(openClient(address, options, dialTls, { socket: raw }), context.slabs);
-    link.goOnWith(security);
-    security.readInto(context.readBuffer, link);
-    awaitSecured(link, security, options);
+    const socket = openClient(address, options, dialTls, { socket: raw });
+    carrier.goOnWith(socket);
+    awaitSecured(link, socket, options);
   });
   return link;
 }
 
-function awaitSecured(link: Link, { socket }: LinkSecurity, options: ClientTlsOptions): void {
+function awaitSecured(link: Link, socket: tls.TLSSocket, options: ClientTlsOptions): void {
+  const security = new LinkSecurity(socket);
+  link.security = security;
   let established = false;
   if (options.context === null) socket.destroy(Object.assign(new Error('no context'), { code: noContextFailure }));
   socket.on('session', options.onSession);
   socket.on('secureConnect', () => {
-    established = secured(link, options);
+    established = secured(link, security, options);
   });
   socket.once('close', () => {
     if (!established) options.onEnd('failed');
@@ -61,15 +64,14 @@ function awaitSecured(link: Link, { socket }: LinkSecurity, options: ClientTlsOp
 }
 
 /** A handshake that this side began has ended well. False: for nothing, the peer does not speak what it must. */
-function secured(link: Link, { required, onEnd }: ClientTlsOptions): boolean {
-  const { security } = link;
-  const protocol = security?.protocol ?? '';
+function secured(link: Link, security: LinkSecurity, { required, onEnd }: ClientTlsOptions): boolean {
+  const { protocol } = security;
   if (required !== '' && protocol !== required) {
     link.failure = protocolFailure;
     link.destroy();
     return false;
   }
-  onEnd(security?.resumed === true ? 'resumed' : 'full');
+  onEnd(security.resumed ? 'resumed' : 'full');
   link.tell((connected) => connected.onConnected?.(protocol));
   return true;
 }

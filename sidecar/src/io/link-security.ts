@@ -1,44 +1,36 @@
 import type { X509Certificate } from 'node:crypto';
-import type tls from 'node:tls';
-import type { TextBuffer } from '@remora/http/byte-text';
-import type { LinkOwner } from './link-owner.ts';
-import type { OutputSlab, OutputSlabs } from './output-slabs.ts';
-import { readIntoBuffer } from './read-into-buffer.ts';
-import { verifyError } from './tls-socket.ts';
+import tls from 'node:tls';
+import type { TlsHandle } from './node-handles.ts';
 
-/** The TLS of a link: its socket, what a handshake settled, and what was written and is not encrypted yet. */
+/** What a handshake of a link settled, and what the peer showed. To be asked while the link is open. */
 export class LinkSecurity {
-  readonly socket: tls.TLSSocket;
-  readonly #slabs: OutputSlabs;
-  /** Slabs with regions that are not written yet, in order (exchange.md section 2). */
-  #inFlight: OutputSlab[] = [];
-  readonly #onWritten = (): void => {
-    const slab = this.#inFlight.shift();
-    if (slab !== undefined) this.#slabs.written(slab, true);
-  };
+  readonly #of: tls.TLSSocket | TlsHandle;
 
-  constructor(socket: tls.TLSSocket, slabs: OutputSlabs) {
-    this.socket = socket;
-    this.#slabs = slabs;
+  constructor(of: tls.TLSSocket | TlsHandle) {
+    this.#of = of;
   }
 
   /** What ALPN chose, '' for none. */
   get protocol(): string {
-    return this.socket.alpnProtocol || '';
+    const of = this.#of;
+    return (of instanceof tls.TLSSocket ? of.alpnProtocol : of.getALPNNegotiatedProtocol()) || '';
   }
 
   /** `TLSv1.2` or `TLSv1.3`. */
   get version(): string {
-    return this.socket.getProtocol() ?? '';
+    return this.#of.getProtocol() ?? '';
   }
 
   get resumed(): boolean {
-    return this.socket.isSessionReused();
+    return this.#of.isSessionReused();
   }
 
   /** The certificate that the peer showed, also when it resumes; undefined where it showed none. */
   get peerCertificate(): X509Certificate | undefined {
-    return this.socket.getPeerX509Certificate();
+    const of = this.#of;
+    if (of instanceof tls.TLSSocket) return of.getPeerX509Certificate();
+    // A handle has a certificate of its own kind, and only a TLSSocket knows how to make one of everybody's of it.
+    return tls.TLSSocket.prototype.getPeerX509Certificate.call({ _handle: of } as unknown as tls.TLSSocket);
   }
 
   /** What the peer showed between its own certificate and a root; none where it resumes. */
@@ -48,41 +40,14 @@ export class LinkSecurity {
     return found;
   }
 
-  /** Why the peer's chain is not trusted, as OpenSSL's code; '' where it is. */
+  /** Why OpenSSL does not trust the peer's chain, as its code such as `CERT_HAS_EXPIRED`; '' where it does. Fails closed. */
   get peerProblem(): string {
-    return verifyError(this.socket);
-  }
-
-  /** Has what is read go to `user`: by way of `buffer` where that can be done. */
-  readInto(buffer: TextBuffer, user: SecuredLink): void {
-    if (readIntoBuffer(this.socket, buffer, (length) => user.deliver(buffer, length))) return;
-    this.socket.on('data', (bytes: TextBuffer) => user.deliver(bytes, bytes.length));
-  }
-
-  /**
-   * Encrypts and writes a region of `slab`, which stays as it is until that is done: TLS reads from it later. False: more is queued than
-   * the kernel takes.
-   */
-  write(slab: OutputSlab, piece: Uint8Array): boolean {
-    this.#inFlight.push(slab);
-    return this.socket.write(piece, this.#onWritten);
-  }
-
-  /** The link has closed: what was not written never will be. */
-  release(): void {
-    const unwritten = this.#inFlight;
-    this.#inFlight = [];
-    for (const slab of unwritten) this.#slabs.written(slab, false);
+    const of = this.#of;
+    const handle = of instanceof tls.TLSSocket ? (of as unknown as { readonly ssl: Partial<TlsHandle> | null }).ssl : of;
+    if (typeof handle?.verifyError !== 'function') return 'UNKNOWN';
+    const error = handle.verifyError();
+    return error === null || error === undefined ? '' : (error.code ?? 'UNKNOWN');
   }
 }
 
 const intermediatesMax = 8;
-
-/** What the parts of a link that deal with TLS ask of it. */
-export interface SecuredLink {
-  readonly security: LinkSecurity | null;
-  /** Bytes were read and decrypted; they are borrowed for the call. */
-  deliver(bytes: TextBuffer, length: number): void;
-  /** Runs a callback of the owner as a turn. */
-  tell(callback: (owner: LinkOwner) => void): void;
-}

@@ -3,9 +3,11 @@ import tls from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '@remora/core/clock';
 import { TestAuthority } from '@remora/testing/test-authority';
+import { acceptHandles } from './accept-handles.ts';
 import { Link } from './link.ts';
 import { makeReadBuffer, type LinkContext } from './link-context.ts';
 import type { LinkOwner } from './link-owner.ts';
+import type { TcpHandle } from './node-handles.ts';
 import { OutputSlabs } from './output-slabs.ts';
 import { Turn } from './turn.ts';
 
@@ -52,19 +54,21 @@ class Owner implements LinkOwner {
   }
 }
 
-async function listen(transplant: boolean, onSecured: (link: Link) => void): Promise<{ port: number; owners: Owner[] }> {
+async function listen(handles: boolean, onSecured: (link: Link) => void): Promise<{ port: number; owners: Owner[] }> {
   const turn = new Turn(systemClock);
   const context: LinkContext = { dial: net.connect, turn, slabs: new OutputSlabs(), readBuffer: makeReadBuffer() };
   const owners: Owner[] = [];
-  const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) => {
+  const accept = (connection: net.Socket | TcpHandle): void => {
     const owner = new Owner(onSecured);
     owners.push(owner);
-    owner.link = Link.accepted(socket, context, owner, transplant);
+    owner.link = Link.accepted(connection, context, owner);
     turn.end();
-  });
+  };
+  const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, accept);
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });
+  if (handles) expect(acceptHandles(server, accept)).toBe(true);
   closers.push(() => {
     for (const { link } of owners) link.destroy();
     server.close();
@@ -98,9 +102,9 @@ function connect(port: number): { socket: tls.TLSSocket; text: () => string; len
   return { socket, text: () => Buffer.concat(chunks).toString('latin1'), length: () => length };
 }
 
-describe.each([true, false])('a link with TLS, transplanted: %s', (transplant) => {
+describe.each([true, false])('a link with TLS, on a handle: %s', (handles) => {
   it('reads, writes, and sees the end of the other side', async () => {
-    const { port, owners } = await listen(transplant, (link) => link.send(Buffer.from('welcome'), 0, 7));
+    const { port, owners } = await listen(handles, (link) => link.send(Buffer.from('welcome'), 0, 7));
     const { socket, text } = connect(port);
     socket.write('hello');
     await expect.poll(text).toBe('welcome');
@@ -113,7 +117,7 @@ describe.each([true, false])('a link with TLS, transplanted: %s', (transplant) =
 
   it('never overwrites what was written and is not encrypted yet', async () => {
     // Symptom: sent A and B, received A and C: a slab was filled again while TLS still had to read from it.
-    const { port } = await listen(transplant, (link) => {
+    const { port } = await listen(handles, (link) => {
       for (const letter of ['A', 'B', 'C', 'D', 'E', 'F']) {
         const bytes = Buffer.alloc(9_000, letter);
         link.send(bytes, 0, bytes.length);
@@ -129,7 +133,7 @@ describe.each([true, false])('a link with TLS, transplanted: %s', (transplant) =
     const bytes = Buffer.alloc(64 * 1024, 'x');
     const all = 400;
     let sent = 0;
-    const { port, owners } = await listen(transplant, (link) => {
+    const { port, owners } = await listen(handles, (link) => {
       while (sent < all && link.send(bytes, 0, bytes.length)) sent++;
       // The piece that was answered with false was taken too.
       if (sent < all) sent++;
@@ -144,7 +148,7 @@ describe.each([true, false])('a link with TLS, transplanted: %s', (transplant) =
   });
 
   it('can be reset, and ends when what comes cannot be decrypted', async () => {
-    const { port, owners } = await listen(transplant, (link) => link.send(Buffer.from('x'), 0, 1));
+    const { port, owners } = await listen(handles, (link) => link.send(Buffer.from('x'), 0, 1));
     const first = connect(port);
     await expect.poll(first.text).toBe('x');
     owners[0]?.link.abort();

@@ -1,19 +1,19 @@
 import net from 'node:net';
 import type { TextBuffer } from '@remora/http/byte-text';
 import { copyBytes } from '@remora/http/received-head';
+import type { Carrier, CarrierUser } from './carrier.ts';
+import { HandleCarrier } from './handle-carrier.ts';
 import type { LinkContext } from './link-context.ts';
 import type { LinkOwner } from './link-owner.ts';
-import { LinkSecurity, type SecuredLink } from './link-security.ts';
+import { LinkSecurity } from './link-security.ts';
+import { nodeHandles, type NodeHandles, type TcpHandle } from './node-handles.ts';
 import type { OutputSlab } from './output-slabs.ts';
 import { plainIpAddress } from './plain-ip-address.ts';
-import { readFromHandle, writeError, writeQueued, writeRefused, writeTaken, writeToHandle, type HandleUser } from './socket-handle.ts';
-import { wrapServer, type ServerTlsOptions } from './tls-socket.ts';
+import { StreamCarrier } from './stream-carrier.ts';
+import type { ServerTlsOptions } from './tls-socket.ts';
 
-/**
- * A socket as the codecs see it; with link-security.ts and connect-tls.ts the only file that touches sockets. Output is gathered during a turn and written once.
- * Reads arrive in one shared buffer.
- */
-export class Link implements HandleUser, SecuredLink {
+/** A connection as the codecs see it. Output is gathered during a turn and written once. Reads arrive in one shared buffer. */
+export class Link implements CarrierUser {
   owner: LinkOwner;
   /** More is queued than the kernel takes: the codec holds back its producers until `onDrain`. */
   congested = false;
@@ -21,15 +21,11 @@ export class Link implements HandleUser, SecuredLink {
   bytesRead = 0;
   /** Why the connection broke, as the code of the system or of OpenSSL; '' where it did not. */
   failure = '';
-  /** What it has of TLS; null without. Set here, and by who dials with TLS. */
+  /** What it has of TLS; null without. */
   security: LinkSecurity | null = null;
 
   readonly #context: LinkContext;
-  #socket: net.Socket;
-  /** The TCP connection below TLS. */
-  #raw: net.Socket;
-  /** Bytes written past the socket's stream that the kernel has not taken. */
-  #queued = 0;
+  #carrier: Carrier = nothing;
   #slab: OutputSlab | null = null;
   #outFrom = 0;
   #outEnd = 0;
@@ -37,74 +33,45 @@ export class Link implements HandleUser, SecuredLink {
   #paused = false;
   #endAfterFlush = false;
 
-  /** Around a socket that has yet to connect. Others are made by `accepted` and `connect`. */
-  constructor(socket: net.Socket, context: LinkContext, owner: LinkOwner) {
-    this.#socket = socket;
-    this.#raw = socket;
+  /** Others than `accepted` and `connect` make it set what carries it too. */
+  constructor(context: LinkContext, owner: LinkOwner) {
     this.#context = context;
     this.owner = owner;
-    this.#listen(socket);
   }
 
-  #listen(socket: net.Socket): void {
-    socket.on('error', (error: NodeJS.ErrnoException) => this.#failed(error));
-    socket.on('end', () => {
-      if (socket === this.#socket) this.tell((owner) => owner.onEnd());
-    });
-    socket.on('drain', () => {
-      if (socket !== this.#socket) return;
-      this.congested = false;
-      this.tell((owner) => owner.onDrain());
-    });
-    // Below TLS the TCP connection closes first: what was decrypted may still have to be read.
-    socket.on('close', (failed: boolean) => {
-      if (socket === this.#socket) this.#close(failed);
-    });
-  }
-
-  /** `close` follows with `failed`: that is where it is dealt with. */
-  #failed(error: NodeJS.ErrnoException): void {
-    if (this.failure === '') this.failure = error.code ?? error.message;
-  }
-
-  /** Takes over a connection that `net.Server` accepted. */
-  static accepted(socket: net.Socket, context: LinkContext, owner: LinkOwner, transplant: boolean): Link {
-    if (transplant) return Link.#transplanted(socket, context, owner);
-    const link = new Link(socket, context, owner);
-    socket.on('data', (chunk: TextBuffer) => link.deliver(chunk, chunk.length));
-    socket.resume();
-    return link;
-  }
-
-  /** Accepted sockets ignore `onread`: a new Socket around the same handle does not, which saves 4 to 5 µs per request. */
-  static #transplanted(socket: net.Socket, context: LinkContext, owner: LinkOwner): Link {
-    const { _handle: handle } = socket as unknown as HandleOwner;
-    (socket as unknown as HandleOwner)._handle = null;
-    const holder: LinkHolder = { link: null };
-    const taken = new net.Socket({ handle, allowHalfOpen: true, onread: readInto(context.readBuffer, holder) } as net.SocketConstructorOpts);
-    const link = new Link(taken, context, owner);
-    holder.link = link;
-    readFromHandle(taken, link);
-    // Without its handle the accepted socket only takes itself off the server's count.
-    socket.destroy();
-    taken.resume();
+  /** Takes over a connection that was accepted, as a handle of Node's or as its stream. */
+  static accepted(connection: TcpHandle | net.Socket, context: LinkContext, owner: LinkOwner): Link {
+    const link = new Link(context, owner);
+    if (connection instanceof net.Socket || nodeHandles === null) {
+      const carrier = new StreamCarrier(connection as net.Socket, context.slabs, link);
+      link.#carrier = carrier;
+      carrier.read();
+      carrier.resume();
+    } else link.#carrier = HandleCarrier.accepted(connection, nodeHandles, context, link);
     return link;
   }
 
   /** `first`: sent before anything else, with what the owner sends at once. */
   static connect(address: { readonly host: string; readonly port: number }, context: LinkContext, owner: LinkOwner, first: Uint8Array | null = null): Link {
-    const holder: LinkHolder = { link: null };
-    const socket = context.dial({
-      host: address.host, port: address.port, noDelay: true, allowHalfOpen: true, onread: readInto(context.readBuffer, holder),
-    } as net.NetConnectOpts);
-    const link = new Link(socket, context, owner);
-    holder.link = link;
-    socket.on('connect', () => {
-      readFromHandle(socket, link);
+    const link = new Link(context, owner);
+    const onConnected = (): void => {
       if (first !== null) link.send(first, 0, first.length);
       link.tell((connected) => connected.onConnected?.(''));
-    });
+    };
+    const handles = handlesFor(context, address.host);
+    if (handles !== null) {
+      link.#carrier = HandleCarrier.connect(address, handles, context, link, onConnected);
+      return link;
+    }
+    const socket = context.dial({ host: address.host, port: address.port, noDelay: true, allowHalfOpen: true, onread: readInto(context.readBuffer, link) } as net.NetConnectOpts);
+    link.#carrier = new StreamCarrier(socket, context.slabs, link);
+    socket.on('connect', onConnected);
     return link;
+  }
+
+  /** Of a link that was made without. */
+  set carrier(carrier: Carrier) {
+    this.#carrier = carrier;
   }
 
   /**
@@ -112,45 +79,30 @@ export class Link implements HandleUser, SecuredLink {
    * read by the handshake, so nothing may have been written yet.
    */
   secure(first: Uint8Array, options: ServerTlsOptions): void {
-    const security = new LinkSecurity(wrapServer(this.#raw, first, options), this.#context.slabs);
-    this.goOnWith(security);
-    security.readInto(this.#context.readBuffer, this);
-    security.socket.once('secure', () => this.tell((owner) => owner.onSecured?.()));
-    security.socket.resume();
-  }
-
-  /** From here on this TLS, which stands on the socket as it was so far, is the link's. */
-  goOnWith(security: LinkSecurity): void {
-    const { socket } = security;
-    this.#socket = socket;
-    this.security = security;
-    this.#listen(socket);
-    // Without a tls.Server, errors behind the handshake are told by this event only.
-    socket.on('_tlsError', (error: NodeJS.ErrnoException) => {
-      this.#failed(error);
-      socket.destroy();
-    });
+    const carrier = this.#carrier;
+    if (!(carrier instanceof HandleCarrier || carrier instanceof StreamCarrier)) throw new Error('this link cannot have TLS');
+    this.security = new LinkSecurity(carrier.secure(first, options, () => this.tell((owner) => owner.onSecured?.())));
   }
 
   get remoteAddress(): string {
-    return this.#socket.remoteAddress ?? '';
+    return plainIpAddress(this.#carrier.remoteAddress);
   }
 
   get remotePort(): number {
-    return this.#socket.remotePort ?? 0;
+    return this.#carrier.remotePort;
   }
 
   get localAddress(): string {
-    return plainIpAddress(this.#raw.localAddress ?? this.#socket.localAddress ?? '');
+    return plainIpAddress(this.#carrier.localAddress);
   }
 
   get localPort(): number {
-    return this.#socket.localPort ?? 0;
+    return this.#carrier.localPort;
   }
 
   /** Bytes that the kernel has not taken yet. */
   get unsent(): number {
-    return this.closed ? 0 : this.#socket.writableLength + this.#queued;
+    return this.closed ? 0 : this.#carrier.unsent;
   }
 
   get paused(): boolean {
@@ -201,51 +153,12 @@ export class Link implements HandleUser, SecuredLink {
     if (slab !== null) this.#write(slab);
     if (!this.#endAfterFlush) return;
     this.#endAfterFlush = false;
-    if (!this.closed && !this.#socket.writableEnded) this.#socket.end();
+    if (!this.closed) this.#carrier.end();
   }
 
   #write(slab: OutputSlab): void {
-    if (this.closed || this.#outEnd === this.#outFrom || this.#socket.destroyed) {
-      this.#context.slabs.written(slab, true);
-      return;
-    }
-    const piece = slab.bytes.subarray(this.#outFrom, this.#outEnd);
-    if (this.security === null) this.#context.slabs.written(slab, this.#writePlain(piece));
-    else if (!this.security.write(slab, piece)) this.congested = true;
-  }
-
-  /** Whether the kernel has all of it, or never will. */
-  #writePlain(piece: Uint8Array): boolean {
-    const socket = this.#socket;
-    const outcome = writeToHandle(socket, piece, this);
-    if (outcome === writeTaken) return true;
-    if (outcome === writeQueued) {
-      this.#queued += piece.length;
-      if (this.#queued >= socket.writableHighWaterMark) this.congested = true;
-      return false;
-    }
-    if (outcome === writeRefused) {
-      if (!socket.write(piece)) this.congested = true;
-      return socket.writableLength === 0;
-    }
-    socket.destroy(writeError(outcome));
-    return true;
-  }
-
-  /** For `writeToHandle`. */
-  onHandleWritten(bytes: number, status: number): void {
-    this.#queued -= bytes;
-    if (this.closed || this.#socket.destroyed) return;
-    if (status < 0) this.#socket.destroy(writeError(status));
-    else if (this.congested && this.#queued === 0) {
-      this.congested = false;
-      this.tell((owner) => owner.onDrain());
-    }
-  }
-
-  /** For `readFromHandle`. */
-  onHandleRead(length: number): void {
-    this.deliver(this.#context.readBuffer, length);
+    if (this.closed || this.#outEnd === this.#outFrom) this.#context.slabs.written(slab, true);
+    else if (!this.#carrier.write(slab.bytes.subarray(this.#outFrom, this.#outEnd), slab)) this.congested = true;
   }
 
   #markDirty(): void {
@@ -257,13 +170,13 @@ export class Link implements HandleUser, SecuredLink {
   pause(): void {
     if (this.#paused || this.closed) return;
     this.#paused = true;
-    this.#socket.pause();
+    this.#carrier.pause();
   }
 
   resume(): void {
     if (!this.#paused || this.closed) return;
     this.#paused = false;
-    this.#socket.resume();
+    this.#carrier.resume();
   }
 
   /** Ends our side after what is gathered; reading goes on. */
@@ -274,26 +187,44 @@ export class Link implements HandleUser, SecuredLink {
 
   /** Closes at once; queued output is lost. */
   destroy(): void {
-    if (!this.closed) this.#socket.destroy();
+    if (!this.closed) this.#carrier.destroy();
   }
 
   /** Closes at once in a way that the peer cannot take for an orderly end. */
   abort(): void {
-    if (this.closed) return;
-    // TLS sockets cannot be reset; the TCP connection below can, and takes them with it.
-    if (this.security === null || this.#raw !== this.#socket) this.#raw.resetAndDestroy();
-    else this.#socket.destroy();
+    if (!this.closed) this.#carrier.reset();
   }
 
   setKeepAlive(delayMs: number): void {
-    this.#raw.setKeepAlive(true, delayMs);
+    this.#carrier.setKeepAlive(delayMs);
   }
 
-  /** Bytes were read; they are borrowed for the call. */
-  deliver(bytes: TextBuffer, length: number): void {
+  // --- from the carrier -------------------------------------------------------------------------------------------
+
+  carrierRead(bytes: TextBuffer, length: number): void {
     if (this.closed) return;
     this.bytesRead += length;
     this.owner.onRead(bytes, length);
+    this.#context.turn.end();
+  }
+
+  carrierEnded(): void {
+    this.tell((owner) => owner.onEnd());
+  }
+
+  carrierDrained(): void {
+    this.congested = false;
+    this.tell((owner) => owner.onDrain());
+  }
+
+  carrierFailed(code: string): void {
+    if (this.failure === '') this.failure = code;
+  }
+
+  carrierClosed(failed: boolean): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.owner.onClosed(failed);
     this.#context.turn.end();
   }
 
@@ -303,35 +234,29 @@ export class Link implements HandleUser, SecuredLink {
     callback(this.owner);
     this.#context.turn.end();
   }
-
-  #close(failed: boolean): void {
-    if (this.closed) return;
-    this.closed = true;
-    this.security?.release();
-    this.owner.onClosed(failed);
-    this.#context.turn.end();
-  }
 }
 
-interface HandleOwner {
-  _handle: unknown;
+/** Only for the network, and for addresses: names are looked up by Node's streams. */
+function handlesFor({ dial }: LinkContext, host: string): NodeHandles | null {
+  return dial === net.connect && net.isIP(host) !== 0 ? nodeHandles : null;
 }
 
 /** A piece above this is written at once: more of them would only fill memory. */
 const flushAt = 16 * 1024;
 
-/** Where the callback of `readInto` finds its link, which is made around the socket. */
-export interface LinkHolder {
-  link: Link | null;
-}
-
 /** For the option `onread` of a socket: every read goes to `buffer`. */
-export function readInto(buffer: TextBuffer, holder: LinkHolder): object {
+export function readInto(buffer: TextBuffer, user: CarrierUser): object {
   return {
     buffer,
-    callback(length: number, bytes: TextBuffer): boolean {
-      if (holder.link !== null) holder.link.deliver(bytes, length);
+    callback(length: number): boolean {
+      user.carrierRead(buffer, length);
       return true;
     },
   };
 }
+
+/** Before there is a connection. */
+const nothing: Carrier = {
+  remoteAddress: '', remotePort: 0, localAddress: '', localPort: 0, unsent: 0,
+  write: () => true, pause() {}, resume() {}, end() {}, destroy() {}, reset() {}, setKeepAlive() {},
+};

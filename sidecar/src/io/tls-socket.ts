@@ -7,7 +7,7 @@ export interface ServerTlsOptions {
   readonly context: tls.SecureContext;
   /** ALPN names that are accepted, in order of preference. */
   readonly protocols: readonly string[];
-  /** `required`: a client without a certificate is refused by the handshake. Whether it is a good one is asked for with `verifyError`. */
+  /** `required`: a client without a certificate is refused by the handshake. Whether it is a good one is asked for with `LinkSecurity.peerProblem`. */
   readonly clientCertificate: 'none' | 'optional' | 'required';
 }
 
@@ -57,7 +57,7 @@ export function wrapServer(raw: net.Socket, first: Uint8Array, options: ServerTl
 }
 
 /** As they are sent (RFC 7301 section 3.1): made once for each list, not for each connection. */
-function alpnBytes(protocols: readonly string[]): Buffer {
+export function alpnBytes(protocols: readonly string[]): Buffer {
   let bytes = alpnLists.get(protocols);
   if (bytes === undefined) {
     bytes = Buffer.concat(protocols.map((name) => Buffer.from([name.length, ...Buffer.from(name, 'latin1')])));
@@ -67,18 +67,6 @@ function alpnBytes(protocols: readonly string[]): Buffer {
 }
 
 const alpnLists = new WeakMap<readonly string[], Buffer>();
-
-interface TlsHandle {
-  verifyError?: () => Error | null | undefined;
-}
-
-/** Why OpenSSL does not trust the peer's chain, as its code such as `CERT_HAS_EXPIRED`; '' where it does. Fails closed. */
-export function verifyError(socket: tls.TLSSocket): string {
-  const { ssl } = socket as unknown as { readonly ssl: TlsHandle | null };
-  if (typeof ssl?.verifyError !== 'function') return 'UNKNOWN';
-  const error = ssl.verifyError();
-  return error === null || error === undefined ? '' : ((error as NodeJS.ErrnoException).code ?? 'UNKNOWN');
-}
 
 /** Opens a connection with TLS, whose reads go where `onread` says, or goes on with TLS on `socket`. */
 export function openClient(

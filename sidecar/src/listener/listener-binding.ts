@@ -1,13 +1,15 @@
 import net from 'node:net';
-import type { ConnectionFacts } from '@remora/policy-kit/exchange';
 import type { ListenerSpec } from '../threads/data-plane.ts';
 import type { Engine } from '../pipeline/engine.ts';
+import { acceptHandles } from '../io/accept-handles.ts';
 import { Link } from '../io/link.ts';
+import type { HandleAddress, TcpHandle } from '../io/node-handles.ts';
 import { plainIpAddress } from '../io/plain-ip-address.ts';
 import { AcceptedConnection } from './accepted-connection.ts';
 
 export interface BindingOptions {
-  readonly transplant: boolean;
+  /** Connections come as handles of Node's where it has them, without a stream each. */
+  readonly handles: boolean;
   /** SO_REUSEPORT: several threads listen on the same port. */
   readonly reusePort: boolean;
   /** In place of `net.createServer`, where there is no network. */
@@ -51,6 +53,7 @@ export class ListenerBinding {
           this.refused++;
         });
         this.port = (server.address() as net.AddressInfo).port;
+        if (this.#options.handles) acceptHandles(server, (handle) => this.#acceptHandle(handle));
         resolve(this.port);
       });
     });
@@ -67,20 +70,38 @@ export class ListenerBinding {
   }
 
   #accept(socket: net.Socket): void {
-    if (this.draining || !this.#engine.admits(this)) {
-      this.refused++;
-      this.#engine.count(`connections_refused-${this.spec.side}`);
+    if (this.#admits()) this.#take(socket, socket.remoteAddress ?? '', socket.remotePort ?? 0);
+    else {
       socket.on('error', () => {});
       socket.destroy();
+    }
+  }
+
+  #acceptHandle(handle: TcpHandle): void {
+    if (!this.#admits()) {
+      handle.close(() => {});
       return;
     }
+    const peer: HandleAddress = {};
+    handle.getpeername(peer);
+    this.#take(handle, peer.address ?? '', peer.port ?? 0);
+  }
+
+  #admits(): boolean {
+    if (!this.draining && this.#engine.admits(this)) return true;
+    this.refused++;
+    this.#engine.count(`connections_refused-${this.spec.side}`);
+    return false;
+  }
+
+  #take(accepted: TcpHandle | net.Socket, peerAddress: string, peerPort: number): void {
     this.accepted++;
-    const connection = new AcceptedConnection(this.#engine, this, peerOf(socket, this.port));
+    const connection = new AcceptedConnection(this.#engine, this, {
+      peerAddress: plainIpAddress(peerAddress), peerPort, localAddress: '', localPort: this.port, portName: '', tls: false, serverName: '', principal: '', trusted: false,
+    });
     this.#connections.add(connection);
     this.#engine.admission.opened();
-    // TLS takes the handle anyway: one socket less for each connection, a tenth of what a new one costs.
-    const transplant = this.#options.transplant && (this.#engine.edgeOf(this)?.tls ?? null) === null;
-    connection.attach(Link.accepted(socket, this.#engine.thread.links, connection, transplant));
+    connection.attach(Link.accepted(accepted, this.#engine.thread.links, connection));
     this.#engine.thread.turn.end();
   }
 
@@ -115,18 +136,4 @@ export class ListenerBinding {
     for (const connection of this.#connections) connection.destroy();
     return busy;
   }
-}
-
-function peerOf(socket: net.Socket, localPort: number): ConnectionFacts {
-  return {
-    peerAddress: plainIpAddress(socket.remoteAddress ?? ''),
-    peerPort: socket.remotePort ?? 0,
-    localAddress: '',
-    localPort,
-    portName: '',
-    tls: false,
-    serverName: '',
-    principal: '',
-    trusted: false,
-  };
 }

@@ -48,7 +48,7 @@ import { ServerContexts } from '../tls/server-contexts.ts';
 import { UpstreamSecurities } from '../tls/upstream-securities.ts';
 import { TlsMaterialStore, type TlsMaterial } from '../tls/tls-material.ts';
 import { TimerWheels } from '../io/timer-wheel.ts';
-import { transplantWorks } from '../io/transplant-test.ts';
+import { handlesWork } from '../io/handles-test.ts';
 import { Turn } from '../io/turn.ts';
 import { defaultPoolLimits, type PoolLimits } from '../upstream/pool-limits.ts';
 import { UpstreamPools } from '../upstream/upstream-pools.ts';
@@ -100,7 +100,7 @@ export class DataPlaneThread {
   readonly #securities: UpstreamSecurities;
   readonly #identity: MeshIdentity;
   readonly #mesh: MeshSecurities;
-  #transplant: boolean | null = null;
+  #handles: boolean | null = null;
 
   constructor(options: DataPlaneThreadOptions) {
     this.#options = options;
@@ -206,8 +206,8 @@ export class DataPlaneThread {
 
   async #bind(spec: ListenerSpec): Promise<ListenerBinding> {
     const { makeServer, reusePort } = this.#options;
-    this.#transplant ??= makeServer === undefined && await transplantWorks();
-    const binding = new ListenerBinding(this.engine, spec, { transplant: this.#transplant, reusePort, ...(makeServer && { makeServer }) });
+    this.#handles ??= makeServer === undefined && await handlesWork();
+    const binding = new ListenerBinding(this.engine, spec, { handles: this.#handles, reusePort, ...(makeServer && { makeServer }) });
     try {
       await binding.listen(spec.port);
     } catch (error) {
@@ -343,7 +343,7 @@ export class DataPlaneThread {
       timers: this.#thread.wheels.size,
       http2Windows: { extraBytes: this.#thread.windows.used, extraBytesPeak: this.#thread.windows.peak, extraBytesMax: this.#thread.windows.bytesMax },
       liveStates: this.#live.size,
-      transplant: this.#transplant,
+      handles: this.#handles,
       listeners: [...this.#bindings.values()].map(({ spec, port, connections, handshakes, accepted, refused, draining }) =>
         ({ name: spec.name, host: spec.host, port, connections, handshakes, accepted, refused, draining })),
       pools: this.#pools.describe(),
