@@ -58,6 +58,25 @@ function identityProblems(values: ReadonlyMap<string, unknown>, given: ReadonlyM
 
 const identityNames = ['enrolment-host', 'enrolment-port', 'encryption-key-file', 'key-storage', 'ca-certificate-file', 'ca-key-file', 'recovery-age'];
 
+/** What contradicts itself at the API. */
+function operatorProblems(values: ReadonlyMap<string, unknown>, given: ReadonlyMap<string, Given>): SettingProblem[] {
+  const problems: SettingProblem[] = [];
+  const fail = (name: string, message: string): void => void problems.push({ setting: given.get(name)?.setting ?? `--${name}`, message });
+  const [certificate, key, tls] = [given.has('api-cert-file'), given.has('api-key-file'), values.get('api-tls')];
+  if (certificate !== key) fail(certificate ? 'api-cert-file' : 'api-key-file', `needs --api-${certificate ? 'key' : 'cert'}-file beside it`);
+  if (tls === 'files' && !certificate && !key) fail('api-tls', 'files: needs --api-cert-file and --api-key-file');
+  if ((tls === 'off' || tls === 'ca') && (certificate || key)) fail('api-tls', `${tls}, and there are files of a certificate: which one?`);
+  if (tls === 'ca' && values.get('identity') === 'off') fail('api-tls', 'ca: needs --identity mtls, which has the authority');
+  if (values.get('api-auth') === 'off') for (const name of ['first-token-file']) if (given.has(name)) fail(name, 'does nothing with --api-auth off');
+  return problems;
+}
+
+function tlsOf(text: (name: string) => string): ApiTls {
+  if (text('api-tls') === 'ca') return { kind: 'ca' };
+  const [certificate, key] = [text('api-cert-file'), text('api-key-file')];
+  return certificate === '' ? { kind: 'off' } : { kind: 'files', certificate: resolve(certificate), key: resolve(key) };
+}
+
 function settingsOf(values: ReadonlyMap<string, unknown>): ControlPlaneSettings {
   // The table's parsers made them, so their types are known here.
   const text = (name: string): string => (values.get(name) ?? '') as string;
