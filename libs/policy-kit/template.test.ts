@@ -11,7 +11,7 @@ const rejected: readonly [text: string, scope: TemplateScope, code: string, offs
   ['${cookie.a=b}', 'request', 'bad-template', 0],
   ['x${claim.sub}', 'request', 'not-available', 1],
   ['${consumer.name}', 'log', 'not-available', 0],
-  ['${caller.service}', 'request', 'not-available', 0],
+  ['${consumer.name}', 'request', 'not-available', 0],
   ['${duration}', 'request', 'not-available', 0],
   ['${response.status}', 'request', 'not-available', 0],
   ['${response.header.x}', 'answer', 'not-available', 0],

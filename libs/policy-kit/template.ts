@@ -92,6 +92,8 @@ export const variableCatalogue = {
   'cookie.': { scopes: 'all', what: 'A cookie, as sent.' },
   'client.address': { scopes: 'all', what: 'Address of the client, trusted proxies considered.' },
   'peer.address': { scopes: 'all', what: 'Address of the socket\'s peer.' },
+  'caller.service': { scopes: 'all', what: 'Service of the caller, by its certificate of the mesh, of whatever accepted trust domain; empty for callers that showed none, and for gateways.' },
+  'caller.id': { scopes: 'all', what: 'SPIFFE id of the caller, by its certificate of the mesh or of an external client; empty where it showed none.' },
   route: { scopes: 'all', what: 'Name of the route; empty for the default.' },
   'route.owner': { scopes: 'all', what: 'Service or gateway whose route it is.' },
   side: { scopes: 'all', what: '`inbound`, `outbound` or `gateway`.' },
@@ -126,7 +128,7 @@ export const variableCatalogue = {
 export type VariableName = keyof typeof variableCatalogue;
 
 /** Names that exist as soon as Remora knows identities; until then using them is refused, not ignored. */
-const laterNames = ['caller.service', 'caller.id', 'consumer.name', 'consumer.groups', 'claim.'] as const;
+const laterNames = ['consumer.name', 'consumer.groups', 'claim.'] as const;
 
 const factsByName: ReadonlyMap<string, VariableFacts> = new Map(Object.entries(variableCatalogue));
 

@@ -86,6 +86,8 @@ const readers: Readonly<Record<VariableName, MakeReader>> = {
   'cookie.': (argument) => (x) => joinValues((nth) => cookieValueAt(x.head, argument, nth)),
   'client.address': () => (x) => x.clientAddress,
   'peer.address': () => (x) => x.connection.peerAddress,
+  'caller.service': () => (x) => serviceOf(x.connection.principal),
+  'caller.id': () => (x) => x.connection.principal,
   'trace.id': () => traceIdOf,
   'trace.span': () => (x) => (x.trace?.recorded === true ? x.trace.spanId : ''),
   route: () => (x) => x.pin.route,
@@ -116,6 +118,15 @@ const readers: Readonly<Record<VariableName, MakeReader>> = {
   'upstream.path': () => (x) => (x.askedPath === null ? '' : x.head.path),
   destination: () => (x) => x.destination,
 };
+
+/** `web` of `spiffe://shop.example/service/web`. */
+function serviceOf(principal: string): string {
+  const at = principal.indexOf('/', spiffeScheme.length);
+  return at > 0 && principal.startsWith(servicePath, at) ? principal.slice(at + servicePath.length) : '';
+}
+
+const spiffeScheme = 'spiffe://';
+const servicePath = '/service/';
 
 /** The names of a route's variables are one array for all its requests: the position is looked up once per array. */
 function compilePathVariable(name: string): Evaluator {

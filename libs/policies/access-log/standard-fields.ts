@@ -4,6 +4,7 @@ export const standardFields: ReadonlyMap<string, string> = new Map([
   ['id', '${request.id}'],
   ['side', '${side}'],
   ['client', '${client.address}'],
+  ['caller', '${caller.id}'],
   ['method', '${request.method}'],
   ['host', '${request.host}'],
   ['path', '${request.path}'],

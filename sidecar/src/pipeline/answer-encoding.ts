@@ -12,6 +12,8 @@ export interface AnswerContext {
   /** Content type of a gRPC answer; '' where the request was neither gRPC nor gRPC-Web. */
   readonly grpc: string;
   readonly policy: string;
+  /** SPIFFE id of the caller, '' where it is not known. */
+  readonly caller: string;
   /** Version of the snapshot, `epoch.index`. */
   readonly version: string;
   /** Node id of this sidecar. */
@@ -52,7 +54,7 @@ function encodeBody(head: MessageHead, answer: Answer, context: AnswerContext): 
 }
 
 /** Members in a fixed order, empty ones left out. */
-function problem(answer: Answer, { requestId, trusted, policy, version, hop }: AnswerContext): object {
+function problem(answer: Answer, { requestId, trusted, policy, caller, version, hop }: AnswerContext): object {
   const { reason, status, detail, kind, pointer } = answer;
   const members: Record<string, string | number> = {
     type: `urn:remora:reason:${reason.code}`,
@@ -62,7 +64,7 @@ function problem(answer: Answer, { requestId, trusted, policy, version, hop }: A
     requestId,
   };
   if (!trusted) return members;
-  const inside: Record<string, string> = { detail, kind, pointer, policy, version, hop };
+  const inside: Record<string, string> = { detail, kind, pointer, policy, caller, version, hop };
   for (const [name, value] of Object.entries(inside)) if (value !== '') members[name] = value;
   return members;
 }

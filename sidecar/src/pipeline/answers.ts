@@ -29,6 +29,7 @@ export function encodeFor(run: ExchangeRun, answer: Answer, hop: string, wallMs:
     trusted: run.connection.trusted,
     grpc: grpcAnswerType(run.head),
     policy: refusalPolicy(run, answer),
+    caller: run.connection.principal,
     version: run.pin.configVersion,
     hop,
     wallMs,
