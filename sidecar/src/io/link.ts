@@ -42,12 +42,15 @@ export class Link implements CarrierUser {
   /** Takes over a connection that was accepted, as a handle of Node's or as its stream. */
   static accepted(connection: TcpHandle | net.Socket, context: LinkContext, owner: LinkOwner): Link {
     const link = new Link(context, owner);
-    if (connection instanceof net.Socket || nodeHandles === null) {
-      const carrier = new StreamCarrier(connection as net.Socket, context.slabs, link);
-      link.#carrier = carrier;
-      carrier.read();
-      carrier.resume();
-    } else link.#carrier = HandleCarrier.accepted(connection, nodeHandles, context, link);
+    // What is no handle is a stream, whoever made it: networks in memory have their own.
+    if (nodeHandles !== null && connection instanceof nodeHandles.Tcp) {
+      link.#carrier = HandleCarrier.accepted(connection, nodeHandles, context, link);
+      return link;
+    }
+    const carrier = new StreamCarrier(connection as net.Socket, context.slabs, link);
+    link.#carrier = carrier;
+    carrier.read();
+    carrier.resume();
     return link;
   }
 
