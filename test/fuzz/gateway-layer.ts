@@ -35,6 +35,8 @@ export interface GatewayUnderFuzz {
   readonly undisturbed: Undisturbed;
   /** Cases cost so little that short ones are cut at every place. */
   readonly exhaustive: boolean;
+  /** Another sidecar stands behind it, and they speak HTTP/2. */
+  readonly hopOverHttp2: boolean;
 }
 
 export interface GatewayTrialKind {
@@ -74,7 +76,7 @@ export class GatewayLayer implements FuzzLayer {
     this.#proxy = await this.#proxies.proxy({ ...this.#kind.proxy, upstreamPort: this.#trial.upstream.port, documents: patience });
     await untilReachable(this.#proxy.port, false);
     this.#vitals = await Vitals.take(this.#proxy);
-    this.#gateway = { open: () => RawClient.open(this.#proxy.port), outcomes: this.#outcomes, undisturbed: new Undisturbed(this.#proxy.sidecars), exhaustive: false };
+    this.#gateway = { open: () => RawClient.open(this.#proxy.port), outcomes: this.#outcomes, undisturbed: new Undisturbed(this.#proxy.sidecars), exhaustive: false, hopOverHttp2: this.#kind.proxy?.hops === 2 };
     return this.#hearing?.missing ?? [];
   }
 

@@ -34,9 +34,17 @@ function byProcesses(name: string, trial: keyof typeof trials, hops: 1 | 2): Fuz
   return new GatewayLayer({ ...kind, name, proxy: { hops, protocol }, start: (transport) => start(name, transport) });
 }
 
-function inMemory(name: string, trial: keyof typeof trials): FuzzLayer {
+function inMemory(name: string, trial: keyof typeof trials, between?: 'http/1.1' | 'h2c'): FuzzLayer {
   const { start, ...kind } = trials[trial];
-  return new MemoryLayer({ ...kind, name, start: (transport) => start(name, transport) });
+  return new MemoryLayer({ ...kind, ...(between && { between }), name, start: (transport) => start(name, transport) });
+}
+
+/** Through two sidecars, once for each version between them. */
+function twoHopsInMemory(): Record<string, () => FuzzLayer> {
+  return Object.fromEntries((Object.keys(trials) as (keyof typeof trials)[]).flatMap((trial) => ([['http1', 'http/1.1'], ['http2', 'h2c']] as const).map(([word, between]): [string, () => FuzzLayer] => {
+    const name = `${trial}-over-${word}-memory`;
+    return [name, () => inMemory(name, trial, between)];
+  })));
 }
 
 const makers: Readonly<Record<string, () => FuzzLayer>> = {
@@ -56,6 +64,7 @@ const makers: Readonly<Record<string, () => FuzzLayer>> = {
   upgrades: () => byProcesses('upgrades', 'upgrades', 1),
   'upgrades-to-http2-memory': () => inMemory('upgrades-to-http2-memory', 'upgrades-to-http2'),
   'upgrades-to-http2': () => byProcesses('upgrades-to-http2', 'upgrades-to-http2', 1),
+  ...twoHopsInMemory(),
 };
 
 const { values } = parseArgs({ options: {

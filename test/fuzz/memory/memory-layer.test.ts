@@ -5,10 +5,13 @@ import { UpgradeTrial } from '../upgrades/upgrade-trial.ts';
 import { MemoryLayer } from './memory-layer.ts';
 import { MemoryNetwork } from './memory-network.ts';
 
-test.each([['requests', Http1RequestTrial.start], ['upgrades', UpgradeTrial.start]] as const)('what happens to %s follows from the seed alone', async (name, start) => {
+test.each([
+  ['requests', Http1RequestTrial.start, undefined], ['upgrades', UpgradeTrial.start, undefined],
+  ['requests over HTTP/1.1', Http1RequestTrial.start, 'http/1.1'], ['upgrades over HTTP/2', UpgradeTrial.start, 'h2c'],
+] as const)('what happens to %s follows from the seed alone', async (name, start, between) => {
   const runs: string[] = [];
   for (let run = 0; run < 2; run++) {
-    const layer = new MemoryLayer({ name, noun: 'cases', parallel: 8, witnessed: false, start: (transport) => start(name, transport) });
+    const layer = new MemoryLayer({ name, noun: 'cases', parallel: 8, witnessed: false, ...(between && { between }), start: (transport) => start(name, transport) });
     await layer.begin();
     expect(await layer.round(4711)).toEqual([]);
     runs.push((await layer.end()).summary);

@@ -1,8 +1,3 @@
-import { EndpointSet } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
-import { seededRandom } from '@remora/core/random';
-import { runtimeKinds } from '@remora/sidecar/kinds';
-import { LocalDataPlane } from '@remora/sidecar/threads/local-data-plane';
-import { CandidateBuilder } from '@remora/testing/candidate-builder';
 import { ManualTimers } from '@remora/testing/manual-timers';
 import { RawClient } from '../../processes/raw-client.ts';
 import { guarded, type GatewayTrial, type GatewayUnderFuzz } from '../gateway-layer.ts';
@@ -11,13 +6,17 @@ import { Outcomes } from '../outcomes.ts';
 import type { Transport } from '../transport.ts';
 import { Undisturbed } from '../undisturbed.ts';
 import { Hearing } from '../witness/hearing.ts';
+import { MemoryMesh } from './memory-mesh.ts';
 import { MemoryNetwork } from './memory-network.ts';
 
 export interface MemoryTrialKind {
   readonly name: string;
   readonly noun: string;
   readonly start: (transport: Transport) => Promise<GatewayTrial>;
+  /** What the upstream speaks. */
   readonly protocol?: 'http' | 'http2';
+  /** With the upstream's own sidecar before it: what it and the gateway speak. */
+  readonly between?: 'http/1.1' | 'h2c';
   readonly parallel: number;
   readonly witnessed: boolean;
 }
@@ -35,7 +34,7 @@ export class MemoryLayer implements FuzzLayer {
   readonly #outcomes = new Outcomes();
   #hearing: Hearing | null = null;
   #trial!: GatewayTrial;
-  #plane!: LocalDataPlane;
+  #mesh!: MemoryMesh;
   #gateway!: GatewayUnderFuzz;
 
   constructor(kind: MemoryTrialKind) {
@@ -46,21 +45,10 @@ export class MemoryLayer implements FuzzLayer {
   async begin(): Promise<readonly string[]> {
     if (this.#kind.witnessed) this.#hearing = await Hearing.open();
     this.#trial = await this.#kind.start(this.#network);
-    this.#plane = new LocalDataPlane({
-      nodeId: 'fuzz', kinds: runtimeKinds, clock: this.#timers.clock, timers: this.#timers, random: seededRandom(1), dial: this.#network.dial, makeServer: this.#network.makeServer,
-    });
-    const builder = new CandidateBuilder({ kind: 'gateway', name: 'fuzz' }).fleet().listener({ name: 'plain' });
-    builder.destination({ service: 'app', ports: [{ name: 'http', port: 80, protocol: this.#kind.protocol ?? 'http' }] });
-    builder.route({ name: 'all', match: { path: { kind: { $case: 'prefix', value: '/' } } }, action: { $case: 'forward', value: { targets: [{ service: 'app', weight: 1 }] } } });
-    const candidate = builder.build();
-    const prepared = await this.#plane.prepare(candidate);
-    if (!prepared.ok) throw new Error(JSON.stringify(prepared.errors));
-    await this.#plane.swap(candidate.hash, candidate.version);
-    const endpoint = { id: 'app-0', weight: 1, ports: [{ name: 'http', host: '127.0.0.1', port: this.#trial.upstream.port, protocols: this.#kind.protocol === 'http2' ? ['h2c'] : [] }] };
-    await this.#plane.applyEndpoints({ full: true, removed: [], sets: [EndpointSet.encode(EndpointSet.fromPartial({ service: 'app', endpoints: [endpoint] })).finish()] });
-    const [bound] = await this.#plane.listen([{ name: 'gateway/plain', side: 'gateway', host: '127.0.0.1', port: 0, portName: 'plain' }]);
-    const port = bound?.port ?? 0;
-    this.#gateway = { open: async () => RawClient.over(await this.#network.connect(port)), outcomes: this.#outcomes, undisturbed: new Undisturbed([]), exhaustive: true };
+    const { protocol = 'http', between = null } = this.#kind;
+    this.#mesh = await MemoryMesh.start({ network: this.#network, timers: this.#timers, port: this.#trial.upstream.port, protocol, between });
+    const { port } = this.#mesh;
+    this.#gateway = { open: async () => RawClient.over(await this.#network.connect(port)), outcomes: this.#outcomes, undisturbed: new Undisturbed([]), exhaustive: true, hopOverHttp2: between === 'h2c' };
     return this.#hearing?.missing ?? [];
   }
 
@@ -101,12 +89,8 @@ export class MemoryLayer implements FuzzLayer {
   /** '' where no connection, call, tunnel or timer stays behind a round; idle upstream connections may. */
   async #left(): Promise<string> {
     for (let turns = 0; ; turns++) {
-      const { threads } = await this.#plane.describe() as { readonly threads: readonly [ThreadView] };
-      const [{ connections, timers, tunnels, pools }] = threads;
-      const sum = (field: 'active' | 'open' | 'waiting'): number => pools.reduce((total, pool) => total + pool[field], 0);
-      const left = connections + sum('active') + sum('waiting') + tunnels.count;
-      if (left === 0 && timers <= sum('open')) return '';
-      if (turns >= leftTurns) return `left behind: ${connections} connections, ${sum('active')} calls, ${sum('waiting')} waiting, ${tunnels.count} tunnels, ${timers} timers, ${sum('open')} upstream connections`;
+      const left = await this.#mesh.left();
+      if (left === '' || turns >= leftTurns) return left === '' ? '' : `left behind: ${left}`;
       await turn();
       if (turns % 20 === 19) await this.#timers.advance(1000);
     }
@@ -124,18 +108,11 @@ export class MemoryLayer implements FuzzLayer {
   async end(): Promise<{ readonly findings: readonly FuzzFinding[]; readonly summary: string }> {
     await this.#trial.upstream.drop?.();
     const findings = await this.#hear(true);
-    await this.#plane.close();
+    await this.#mesh.close();
     await this.#trial.upstream.close();
     await this.#hearing?.close();
     return { findings, summary: [`${this.cases} ${this.#kind.noun} (${this.#outcomes.text}), ${this.#network.segments} segments`, this.#hearing?.summary].filter(Boolean).join('; ') };
   }
-}
-
-interface ThreadView {
-  readonly connections: number;
-  readonly timers: number;
-  readonly tunnels: { readonly count: number };
-  readonly pools: readonly { readonly active: number; readonly open: number; readonly waiting: number }[];
 }
 
 /** The witnesses read one stream in so many: they cost more than all the rest. */

@@ -33,7 +33,7 @@ export class UpgradeTrial extends UpstreamTrial<UpgradeUpstream> {
     this.upstream.visits.set(asking, visit);
     const client = await gateway.open();
     const outcome = await (plan.version === 1 ? askHttp1(plan, tokens, client) : askHttp2(plan, tokens, client));
-    let problem = judgeAnswer(plan, outcome, visit);
+    let problem = judgeAnswer(plan, outcome, visit, gateway.hopOverHttp2);
     if (problem === '' && outcome.end !== null && visit.end !== null) problem = await carry(plan, outcome.end, visit.end);
     outcome.close();
     problem ||= this.#requests(plan, prefix) || await this.#clean(prefix, gateway);
@@ -69,7 +69,7 @@ function isShed({ status, headers }: UpgradeOutcome): boolean {
 }
 
 /** Whether there is a switch where there must be one, and none elsewhere. */
-function judgeAnswer({ ask, answer, before, version, early }: UpgradePlan, outcome: UpgradeOutcome, visit: UpgradeVisit): string {
+function judgeAnswer({ ask, answer, before, version, early }: UpgradePlan, outcome: UpgradeOutcome, visit: UpgradeVisit, hopOverHttp2: boolean): string {
   if (isShed(outcome)) return '';
   const { status, headers, end, rest } = outcome;
   if (outcome.before.length !== before || outcome.before.some((each) => each !== 200)) return `requests before got ${outcome.before.join(' ') || 'nothing'}`;
@@ -88,7 +88,8 @@ function judgeAnswer({ ask, answer, before, version, early }: UpgradePlan, outco
   if (passedOver(answer, visit)) return status === notSwitched && !own ? '' : `the upstream's ${notSwitched} became ${status}`;
   const passed = status === answer.status && !own;
   // A success that is no switch: a client of HTTP/2 would take it for one.
-  if (answer.kind === 'refusal' && version === 2 && answer.status < 300) return own && status === 502 ? '' : `${answer.status} to extended CONNECT became ${status}`;
+  const byHttp2 = version === 2 || (hopOverHttp2 && ask.kind === 'websocket');
+  if (answer.kind === 'refusal' && byHttp2 && answer.status < 300) return own && status === 502 ? '' : `${answer.status} to extended CONNECT became ${status}`;
   if (answer.kind === 'refusal') return passed && (version === 2 || closes(rest, answer.body, ask.kind === 'ignored' && early.length > 0 && headers.get('connection') !== 'close')) ? '' : `the upstream's ${answer.status} became ${status}, ${JSON.stringify(rest.slice(0, 200))}`;
   return own && status === 502 ? '' : `no switch and no 502: ${status} ${headers.get('x-remora-reason') ?? ''}`;
 }
