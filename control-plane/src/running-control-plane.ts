@@ -8,6 +8,7 @@ import { createControlPlane, errorText } from './app.ts';
 import type { ControlPlane } from './app.ts';
 import type { ApiCertificate } from './operators/api-certificate.ts';
 import { openGate } from './operators/gate.ts';
+import { createOperatorMetrics } from './operators/operator-metrics.ts';
 import { startOperators } from './operators/start-operators.ts';
 import { createProcessLog } from './process-log.ts';
 import type { ProcessLog } from './process-log.ts';
@@ -48,7 +49,7 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
   const store = openStore(settings, log);
   const identity = await openIdentity(settings, store, log);
   const controlPlane = createControlPlane({
-    ...(identity && { nodeIdentity: identity.nodeIdentity }),
+    ...(identity && { nodeIdentity: identity.nodeIdentity, items: identity.items }),
     store, log, clock: systemClock, timers: systemTimers, random: systemRandom, soon: setImmediate,
     retention: { minAgeMs: settings.retentionAgeMs, minEntries: settings.retentionRevisions }, auditAgeMs: settings.auditRetentionMs,
   });
@@ -60,10 +61,11 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
     const metrics = createControlPlaneMetrics({ ...controlPlane, processMetrics: true });
     const apiMetrics = createApiMetrics(metrics.registry, { store, writePath: controlPlane.writePath, listeners: () => controlPlane.events.listeners() });
     if (identity) await connectIdentity(identity, controlPlane, metrics.registry);
-    const operators = settings.operators.authentication === 'tokens' ? startOperators(settings.operators, { ...controlPlane, log }) : null;
+    const operators = settings.operators.authentication === 'tokens' ? await startOperators(settings.operators, { ...controlPlane, log }) : null;
     if (operators) closers.push(async () => operators.close());
     const certificate = await apiCertificate(settings.operators.tls, identity, log);
     if (certificate) closers.push(async () => certificate.close());
+    createOperatorMetrics(metrics.registry, { operators, certificate, audit: controlPlane.audit, store });
     const routes = apiRoutes({ ...controlPlane, identity, operators, version: productVersion, metricsText: () => metrics.text() });
     const api = createApiServer({
       routes, certificate, audit: controlPlane.audit, gate: operators?.gate ?? openGate(store), ...(operators && { onForbidden: operators.onForbidden }),
@@ -114,10 +116,15 @@ async function openIdentity(settings: ControlPlaneSettings, store: Store, log: P
   }
 }
 
-/** The trust domain follows the Mesh document, as far as it may. */
-async function connectIdentity(identity: ControlPlaneIdentity, { writePath, store }: ControlPlane, registry: Registry): Promise<void> {
+/** The trust domain follows the Mesh document, as far as it may; what is revoked ends streams; and what sidecars hold decides how the authority may roll. */
+async function connectIdentity(identity: ControlPlaneIdentity, { writePath, store, hub }: ControlPlane, registry: Registry): Promise<void> {
   const [{ meshTrustDomain }, { createIdentityMetrics }] = await Promise.all([import('./identity/control-plane-identity.ts'), import('./identity/identity-metrics.ts')]);
   createIdentityMetrics(registry, identity, systemClock);
+  identity.rotation.observe((nodeId) => hub.sidecar(nodeId));
+  identity.revocations.onChange(() => {
+    const revoked = new Set(identity.revocations.list().map(({ subject, nodeId }) => `${subject}/${nodeId}`));
+    hub.recheck((nodeId, subject) => revoked.has(`${subject}/${nodeId}`) || revoked.has(`${subject}/`));
+  });
   writePath.onCommitted(({ changes }) => {
     if (changes.some(({ key }) => key === 'Mesh/mesh')) identity.keeper.followMesh(meshTrustDomain(store));
   });

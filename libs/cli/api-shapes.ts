@@ -1,5 +1,5 @@
 import type { policyStatusShape } from '@remora/control-plane/api/shapes/policy-status-shape';
-import type { authorityShape, joinTokenShape, newJoinTokenShape, nodeCertificateShape } from '@remora/control-plane/api/shapes/identity-shape';
+import type { authorityShape, joinTokenShape, newJoinTokenShape, nodeCertificateShape, revocationShape, rotationShape } from '@remora/control-plane/api/shapes/identity-shape';
 import type { documentDiffShape, enforcementShape, fieldChangeShape, refusalShape, revisionListShape, revisionDiffShape, revisionShape } from '@remora/control-plane/api/shapes/revision-shape';
 import type { sidecarHistoryShape, sidecarShape, snapshotShape } from '@remora/control-plane/api/shapes/sidecar-shape';
 import type { storedDocumentShape, writeAnswerShape } from '@remora/control-plane/api/shapes/write-shape';
@@ -25,6 +25,8 @@ export type SidecarHistoryAnswer = (typeof sidecarHistoryShape)['_output'];
 export type JoinTokenAnswer = (typeof joinTokenShape)['_output'];
 export type NewJoinTokenAnswer = (typeof newJoinTokenShape)['_output'];
 export type AuthorityAnswer = (typeof authorityShape)['_output'];
+export type RotationAnswer = (typeof rotationShape)['_output'];
+export type RevocationAnswer = (typeof revocationShape)['_output'];
 export type NodeCertificateAnswer = (typeof nodeCertificateShape)['_output'];
 export type ApiTokenAnswer = (typeof apiTokenShape)['_output'];
 export type NewApiTokenAnswer = (typeof newApiTokenShape)['_output'];

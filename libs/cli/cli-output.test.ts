@@ -3,7 +3,7 @@ import { expectGolden } from '@remora/testing/golden';
 import { describe, expect, test } from 'vitest';
 import { goldenOf, runScripted } from './cli-fixture.ts';
 import type { CliRunOptions, Script } from './cli-fixture.ts';
-import { authority, enforced, explanation, joinToken, nodeCertificate, offlineSidecar, otherwise, pendingOne, refusedByOne, refusedSidecar, revision, sidecar, whyAnswer, whyHops, written } from './testdata/answers.ts';
+import { authority, enforced, explanation, joinToken, nodeCertificate, offlineSidecar, otherwise, pendingOne, refusedByOne, refusedSidecar, revision, sidecar, whyAnswer, whyHops, written, revocation, rotation } from './testdata/answers.ts';
 
 interface Case extends CliRunOptions {
   readonly name: string;
@@ -76,6 +76,18 @@ const cases: readonly Case[] = [
     name: 'ca-certificates', args: ['ca', 'certificates'],
     script: { 'GET /v1/identity/certificates?limit=500': { body: { items: [nodeCertificate, { ...nodeCertificate, nodeId: 'orders-2', how: 'recover', ends: '2026-11-22T11:00:00.000Z' }], next: null, total: 2 } } },
   },
+  { name: 'ca-rotate', args: ['ca', 'rotate'], script: { 'GET /v1/identity/ca/rotation': { body: rotation } } },
+  { name: 'ca-rotate-none', args: ['ca', 'rotate', 'status'], script: { 'GET /v1/identity/ca/rotation': { body: { ...rotation, stage: 'none', startedAt: null, changedAt: null, holdBundle: 40, laggards: [], laggardCount: 0, oldTokens: 0, roots: ['a'.repeat(64)] } } } },
+  { name: 'ca-rotate-start', args: ['ca', 'rotate', '--start', '--window', '30m'], script: { 'POST /v1/identity/ca/rotation': { body: { ...rotation, holdBundle: 0, laggardCount: 40 } } } },
+  {
+    name: 'ca-rotate-unsafe', args: ['ca', 'rotate', '--next'],
+    script: { 'POST /v1/identity/ca/rotation': { status: 409, body: { type: 'urn:remora:problem:rotation-unsafe', title: 'The next stage would cut instances off', status: 409, code: 'rotation-unsafe', detail: '37 of 40 instances hold the new root; missing: orders-1, orders-2 (not connected), web-1 (not connected). Wait for them, or give force: those would need a new join token' } } },
+  },
+  { name: 'ca-rotate-two', args: ['ca', 'rotate', '--next', '--abort'] },
+  { name: 'identity-revoke', args: ['identity', 'revoke', 'orders-1', '--reason', 'the disk was stolen'], script: { 'POST /v1/identity/revocations': { status: 201, body: revocation } } },
+  { name: 'identity-revoke-nobody', args: ['identity', 'revoke', '--reason', 'x'] },
+  { name: 'identity-revocations', args: ['identity', 'revocations'], script: { 'GET /v1/identity/revocations?limit=500': { body: { items: [revocation, { ...revocation, id: 'd0ffee123456', nodeId: null }], next: null, total: 2 } } } },
+  { name: 'identity-lift', args: ['identity', 'lift', 'c0ffee123456'], script: { 'DELETE /v1/identity/revocations/c0ffee123456': { body: revocation } } },
   { name: 'unreachable', args: ['history', '--server', 'http://127.0.0.1:1'] },
   { name: 'unreachable-json', args: ['history', '--server', 'http://127.0.0.1:1', '-o', 'json'] },
   { name: 'bad-server', args: ['history', '--server', 'ftp://example'] },

@@ -21,6 +21,7 @@ import { addEvents } from './commands/events.ts';
 import { addExplain } from './commands/explain.ts';
 import { addGet } from './commands/get.ts';
 import { addHistory } from './commands/history.ts';
+import { addIdentity } from './commands/identity.ts';
 import { addInspect } from './commands/inspect.ts';
 import { addLogin } from './commands/login.ts';
 import { addLogout } from './commands/logout.ts';
@@ -47,7 +48,7 @@ const commands: readonly ((program: Command, run: Runner, terminal: Terminal) =>
   // the fleet
   addSidecars, addInspect, addTop, addEvents,
   // who is who
-  addLogin, addLogout, addWhoami, addApiToken, addAudit, addToken, addCa,
+  addLogin, addLogout, addWhoami, addApiToken, addAudit, addToken, addCa, addIdentity,
   // the store
   addBackup, addRestore,
   addCompletion,

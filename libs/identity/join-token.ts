@@ -4,7 +4,7 @@ import { isTrustDomain } from './trust-domain.ts';
 /**
  * A join token as it is given to a sidecar: `rmj1.<id>.<secret>.<pin>.<trust domain>`. The id names it in lists, the secret
  * (256 random bits) is all that lets in, the pin is the SHA-256 of a root certificate: whoever answers the first contact
- * without a chain to exactly that root is not the control plane.
+ * without a chain to exactly that root is not the control plane. While the authority rolls it is two of them, joined by `~`: the one before, and the one after.
  */
 export interface JoinToken {
   readonly id: string;
@@ -17,6 +17,7 @@ export interface JoinToken {
 export const joinTokenPrefix = 'rmj1';
 const idPattern = /^[a-z0-9]{12}$/;
 const hashPattern = /^[A-Za-z0-9_-]{43}$/;
+const pinsPattern = /^[A-Za-z0-9_-]{43}(?:~[A-Za-z0-9_-]{43})?$/;
 
 export function formatJoinToken({ id, secret, pin, trustDomain }: JoinToken): string {
   return [joinTokenPrefix, id, secret, pin, trustDomain].join('.');
@@ -27,8 +28,13 @@ export function parseJoinToken(text: string): JoinToken | string {
   const [prefix, id = '', secret = '', pin = '', ...rest] = text.trim().split('.');
   const trustDomain = rest.join('.');
   if (prefix !== joinTokenPrefix) return `is no join token: those begin with ${joinTokenPrefix}.`;
-  if (!idPattern.test(id) || !hashPattern.test(secret) || !hashPattern.test(pin) || !isTrustDomain(trustDomain)) return 'is no whole join token: was a part of it lost when it was copied?';
+  if (!idPattern.test(id) || !hashPattern.test(secret) || !pinsPattern.test(pin) || !isTrustDomain(trustDomain)) return 'is no whole join token: was a part of it lost when it was copied?';
   return { id, secret, pin, trustDomain };
+}
+
+/** Whether a token names this certificate. */
+export function isPinned(pin: string, raw: Uint8Array): boolean {
+  return pin.split('~').includes(certificatePin(raw));
 }
 
 /** What a pin is made of: SHA-256 of the certificate, base64url. */

@@ -8,7 +8,7 @@ export interface NodeIdentity {
   readonly name: 'claimed' | 'mtls';
   readonly authenticated: boolean;
   /** Whether this peer may speak for the node and subject that Hello claims. */
-  verify(peer: PeerFacts, claimed: { readonly nodeId: string; readonly subject: Subject }): { readonly ok: true } | { readonly ok: false; readonly reason: string };
+  verify(peer: PeerFacts, claimed: { readonly nodeId: string; readonly subject: Subject }): { readonly ok: true } | { readonly ok: false; readonly reason: string; readonly code?: string };
 }
 
 export interface PeerFacts {

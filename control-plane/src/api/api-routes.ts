@@ -9,6 +9,7 @@ import { eventRoutes } from './routes/event-routes.ts';
 import { explainRoutes } from './routes/explain-routes.ts';
 import { healthRoutes } from './routes/health-routes.ts';
 import { identityRoutes } from './routes/identity-routes.ts';
+import { trustRoutes } from './routes/trust-routes.ts';
 import { operatorRoutes } from './routes/operator-routes.ts';
 import { policyStatusRoute } from './routes/policy-status-route.ts';
 import { revisionRoutes } from './routes/revision-routes.ts';
@@ -27,6 +28,7 @@ export function apiRoutes(ports: ApiPorts & { readonly metricsText: () => Promis
     ...revisionRoutes(ports),
     ...sidecarRoutes(ports),
     ...identityRoutes(ports),
+    ...trustRoutes(ports),
     ...operatorRoutes(ports),
     ...auditRoutes(ports),
     ...consumerRoutes(ports),

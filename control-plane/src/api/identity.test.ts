@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { startIdentity, type IdentityFixture } from '../identity/testdata/identity-fixture.ts';
+import { orders, startIdentity, tokenFor, Workload, type IdentityFixture } from '../identity/testdata/identity-fixture.ts';
 import { startApi, type ApiFixture } from './testdata/api-fixture.ts';
 
 describe('identity over the API', () => {
@@ -62,9 +62,38 @@ describe('identity over the API', () => {
     expect((await api.call('GET', '/v1/identity/certificates')).body).toEqual({ items: [], next: null, total: 0 });
   });
 
+  test('the authority rolls by stages; one that would cut somebody off is refused, and says so', async () => {
+    expect((await api.call('GET', '/v1/identity/ca/rotation')).body).toMatchObject({ stage: 'none', startedAt: null });
+    expect((await api.call('POST', '/v1/identity/ca/rotation', { body: { action: 'next' } })).body).toMatchObject({ status: 409, code: 'rotation-stage' });
+    const workload = new Workload(orders, 'orders-7');
+    await workload.join(it, tokenFor(it, orders));
+    expect((await api.call('POST', '/v1/identity/ca/rotation', { body: { action: 'start', window: '30s' } })).body).toMatchObject({ stage: 'add', window: '30s', total: 1, holdBundle: 0 });
+    expect((await api.call('POST', '/v1/identity/ca/rotation', { body: { action: 'next' } })).body).toMatchObject({ status: 409, code: 'rotation-unsafe', detail: expect.stringContaining('0 of 1 instances hold the new root; missing: orders-7 (not connected)') });
+    expect((await api.call('POST', '/v1/identity/ca/rotation', { body: { action: 'abort' } })).body).toMatchObject({ stage: 'none', ofSigner: 1 });
+    expect((await api.call('POST', '/v1/identity/ca/rotation', { body: { action: 'go' } })).body).toMatchObject({ status: 400 });
+    expect((await api.call('POST', '/v1/identity/ca/rotation', { body: { action: 'start', window: '2d' } })).body).toMatchObject({ status: 400 });
+  });
+
+  test('an instance is revoked, with a reason, and let in again', async () => {
+    const workload = new Workload(orders, 'orders-8');
+    await workload.join(it, tokenFor(it, orders));
+    const made = await api.call('POST', '/v1/identity/revocations', { body: { nodeId: 'orders-8', reason: 'the disk was stolen' } });
+    expect(made).toMatchObject({ status: 201, body: { subject: 'service/orders', nodeId: 'orders-8', reason: 'the disk was stolen' } });
+    expect(await workload.renew(it)).toMatchObject({ code: 'certificate-revoked' });
+    const { id } = made.body as { id: string };
+    expect((await api.call('GET', '/v1/identity/revocations')).body).toMatchObject({ total: 1, items: [{ id }] });
+    expect((await api.call('DELETE', `/v1/identity/revocations/${id}`)).body).toMatchObject({ id });
+    expect(await workload.renew(it)).toMatchObject({ kind: 'issued' });
+    expect((await api.call('DELETE', `/v1/identity/revocations/${id}`)).body).toMatchObject({ status: 404 });
+  });
+
+  test.each([[{ reason: 'x' }, 400], [{ nodeId: 'a', service: 'b', reason: 'x' }, 400], [{ nodeId: 'nobody', reason: 'x' }, 404], [{ nodeId: 'orders-8' }, 400], [{ service: 'orders', reason: '' }, 400]])('revoking %j is refused', async (body, status) => {
+    expect((await api.call('POST', '/v1/identity/revocations', { body })).body).toMatchObject({ status });
+  });
+
   test('without identity every path says so', async () => {
     const without = await startApi();
-    for (const [method, path] of [['GET', 'tokens'], ['POST', 'tokens'], ['DELETE', 'tokens/x'], ['GET', 'ca'], ['GET', 'certificates']] as const) {
+    for (const [method, path] of [['GET', 'tokens'], ['POST', 'tokens'], ['DELETE', 'tokens/x'], ['GET', 'ca'], ['GET', 'certificates'], ['GET', 'ca/rotation'], ['GET', 'revocations'], ['DELETE', 'revocations/x']] as const) {
       const answer = await without.call(method, `/v1/identity/${path}`, method === 'POST' ? { body: { service: 'x' } } : {});
       expect(answer.body, path).toMatchObject({ status: 409, code: 'identity-off', detail: expect.stringContaining('--identity mtls') });
     }

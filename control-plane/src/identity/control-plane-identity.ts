@@ -8,10 +8,14 @@ import type { NodeIdentity } from '@remora/identity/node-identity';
 import type { ProcessLog } from '../process-log.ts';
 import type { Store } from '../store/store.ts';
 import { AuthorityKeeper, type AuthorityFiles } from './authority-keeper.ts';
+import { CaRotation } from './ca-rotation.ts';
 import { Enrolment } from './enrolment.ts';
 import { GroupFlush } from './group-flush.ts';
+import { identityItems } from './identity-items.ts';
 import { JoinTokens, type TokenStatus } from './join-tokens.ts';
+import type { StateItemSource } from '../push/state-items.ts';
 import { NodeRecords } from './node-records.ts';
+import { Revocations } from './revocations.ts';
 import type { Sealer } from './sealer.ts';
 import { ServerCertificate } from './server-certificate.ts';
 import { authorityEndsMs } from './signing-authority.ts';
@@ -23,6 +27,10 @@ export interface ControlPlaneIdentity {
   readonly nodes: NodeRecords;
   readonly enrolment: Enrolment;
   readonly server: ServerCertificate;
+  readonly revocations: Revocations;
+  readonly rotation: CaRotation;
+  /** What sidecars get of it in the state lane. */
+  readonly items: readonly StateItemSource[];
   /** For the hub and the telemetry. */
   readonly nodeIdentity: NodeIdentity;
   /** Peers that were turned away, by code. */
@@ -55,6 +63,7 @@ export interface ControlPlaneIdentityDeps {
   readonly log: ProcessLog;
   readonly sealer: Sealer;
   readonly readFiles: (() => AuthorityFiles) | null;
+  readonly readNextFiles?: (() => AuthorityFiles) | null;
   readonly recoveryMs: number;
 }
 
@@ -64,7 +73,8 @@ export function createControlPlaneIdentity(deps: ControlPlaneIdentityDeps): Cont
   const keeper = new AuthorityKeeper(deps, meshTrustDomain(store));
   const tokens = new JoinTokens(deps);
   const nodes = new NodeRecords(deps);
-  const enrolment = new Enrolment({ keeper, tokens, nodes, flush: new GroupFlush(deps), clock, log, recoveryMs: deps.recoveryMs });
+  const revocations = new Revocations(deps);
+  const enrolment = new Enrolment({ keeper, tokens, nodes, revocations, flush: new GroupFlush(deps), clock, log, recoveryMs: deps.recoveryMs });
   const server = new ServerCertificate({ ...deps, keeper });
   const peersRefused = new Map<string, number>();
   const nodeIdentity = createMtlsIdentity({
@@ -73,20 +83,22 @@ export function createControlPlaneIdentity(deps: ControlPlaneIdentityDeps): Cont
       return { bundle: { trustDomain, roots }, intermediates };
     },
     nowMs: () => clock.wallMs(),
+    isRevoked: (certificate) => revocations.isRevoked(certificate),
     onRefused: (code) => peersRefused.set(code, (peersRefused.get(code) ?? 0) + 1),
   });
   return {
-    keeper, tokens, nodes, enrolment, server, nodeIdentity, peersRefused,
+    keeper, tokens, nodes, enrolment, server, nodeIdentity, peersRefused, revocations,
+    rotation: new CaRotation({ keeper, nodes, tokens, revocations, clock, log }), items: identityItems({ keeper, revocations }),
     createToken(spec) {
-      const { trustDomain, roots } = keeper.authority;
-      const [root] = roots;
+      const { trustDomain } = keeper.authority;
+      const pin = joinPin(keeper);
       // The trust domain is in the token: from now on it stays.
       keeper.markUsed();
       const { id, secret } = tokens.create(spec);
       const status = tokens.find(id);
-      if (!root || !status) throw new Error('invariant: there is a root, and the token that was just made');
+      if (pin === '' || !status) throw new Error('invariant: there is a root, and the token that was just made');
       log.info('made a join token', { id, subject: status.subject, uses: status.uses, expires: new Date(status.expiresMs).toISOString(), author: status.author });
-      return { token: formatJoinToken({ id, secret, pin: certificatePin(root.raw), trustDomain }), status };
+      return { token: formatJoinToken({ id, secret, pin, trustDomain }), status };
     },
     authorityStatus() {
       const { trustDomain, source, issuer, roots } = keeper.authority;
@@ -94,9 +106,17 @@ export function createControlPlaneIdentity(deps: ControlPlaneIdentityDeps): Cont
     },
     close() {
       server.close();
+      revocations.close();
       keeper.close();
     },
   };
+}
+
+/** The root that the enrolment port shows now; while the authority rolls, the one that it will show later too. */
+function joinPin({ serving, rotation }: AuthorityKeeper): string {
+  const [now] = serving.roots;
+  const [next] = rotation?.next.roots ?? [];
+  return [now, next].filter((root) => root !== undefined).map(({ raw }) => certificatePin(raw)).join('~');
 }
 
 /** Of the Mesh document as it is stored; null where it says none. */

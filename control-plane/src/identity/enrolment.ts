@@ -8,12 +8,14 @@ import { readCertificate } from '@remora/identity/pem';
 import { readCertificateRequest, type CertificateRequest } from '@remora/identity/read-certificate-request';
 import { isRenewalProof } from '@remora/identity/renewal-proof';
 import { formatSpiffeId, subjectOfSpiffeId, subjectSpiffeId } from '@remora/identity/spiffe-id';
+import { rootDigest } from '@remora/identity/trust-bundle-facts';
 import { verifyChain } from '@remora/identity/verify-chain';
 import type { ProcessLog } from '../process-log.ts';
 import type { AuthorityKeeper } from './authority-keeper.ts';
 import type { GroupFlush } from './group-flush.ts';
 import type { JoinTokens } from './join-tokens.ts';
 import type { NodeRecord, NodeRecords } from './node-records.ts';
+import type { Revocations } from './revocations.ts';
 import { authorityEndsMs } from './signing-authority.ts';
 
 export interface JoinQuestion {
@@ -54,6 +56,7 @@ export interface EnrolmentDeps {
   readonly keeper: AuthorityKeeper;
   readonly tokens: JoinTokens;
   readonly nodes: NodeRecords;
+  readonly revocations: Revocations;
   readonly flush: GroupFlush;
   readonly clock: Clock;
   readonly log: ProcessLog;
@@ -95,6 +98,8 @@ export class Enrolment {
     // The secret first: who has none learns nothing about nodes.
     const checked = tokens.check(redemption);
     if (!checked.ok) return this.#refuse(who, checked.code, checked.message);
+    const revoked = this.#revokedAtJoin(question);
+    if (revoked) return this.#refuse(who, 'certificate-revoked', revoked.message, revoked.retry);
     const known = nodes.find(nodeId);
     if (known && known.subject !== subjectKey(subject)) return this.#refuse(who, 'node-id-taken', `there is an instance ${nodeId} already, of ${known.subject}; another name is given with --node-id`);
     if (!nodes.hasRoomFor(nodeId)) return this.#refuse(who, 'too-many-nodes', `this control plane keeps the certificates of ${nodes.size} instances already`);
@@ -108,13 +113,17 @@ export class Enrolment {
     if (!leaf || above.includes(null)) return this.#refuse({}, 'bad-request', 'the certificate to renew cannot be read');
     const { trustDomain, roots, intermediates } = keeper.authority;
     const nowMs = clock.wallMs();
-    const checked = verifyChain({ leaf, intermediates: [...above.filter((one) => one !== null), ...intermediates], bundle: { trustDomain, roots }, nowMs, purpose: 'client', expiredForMaxMs: recoveryMs });
+    const checked = verifyChain({ leaf, intermediates: [...above.filter((one) => one !== null), ...intermediates], bundle: { trustDomain, roots: [...roots, ...keeper.retiredRoots] }, nowMs, purpose: 'client', expiredForMaxMs: recoveryMs });
     if (!checked.ok) return this.#refuse({}, checked.code, checked.code === 'certificate-expired' ? `${checked.problem}, too long ago to be renewed; a new join token is needed` : checked.problem);
     const subject = subjectOfSpiffeId(checked.id);
     const nodeId = checked.commonName;
     const who = { nodeId, subject: checked.id.path.slice(1) };
     if (subject === null) return this.#refuse(who, 'other-subject', 'the certificate is of no service or gateway');
     if (!isRenewalProof(question.request, question.proof, leaf.publicKey)) return this.#refuse(who, 'key-proof', 'the proof that the key of the old certificate is there does not hold');
+    const { serialNumber, validFromDate } = leaf;
+    if (this.#deps.revocations.isRevoked({ serial: serialNumber, subject: subjectKey(subject), nodeId, fromMs: validFromDate.getTime() })) {
+      return this.#refuse(who, 'certificate-revoked', `the certificate of ${nodeId} was revoked; a join token made after that lets it in again`);
+    }
     const request = this.#request(question.request, subject);
     if ('code' in request) return this.#refuse(who, request.code, request.message);
     const known = nodes.find(nodeId);
@@ -124,6 +133,15 @@ export class Enrolment {
     if (ended && !known?.serials.includes(leaf.serialNumber)) return this.#refuse(who, 'superseded', `the certificate ended, and is not the newest of ${nodeId}; a new join token is needed`);
     if (!nodes.hasRoomFor(nodeId)) return this.#refuse(who, 'too-many-nodes', `this control plane keeps the certificates of ${nodes.size} instances already`);
     return this.#issue({ nodeId, subject, request, how: ended ? 'recover' : 'renew', token: known?.token ?? '', known });
+  }
+
+  /** A token that was there before does not let in again who was revoked; and times in certificates have whole seconds. */
+  #revokedAtJoin({ tokenId, subject, nodeId }: JoinQuestion): { readonly message: string; readonly retry: boolean } | null {
+    const { revocations, tokens, clock } = this.#deps;
+    const revokedMs = revocations.lastOf(subjectKey(subject), nodeId);
+    if (revokedMs === 0) return null;
+    if ((tokens.find(tokenId)?.createdMs ?? 0) <= revokedMs) return { message: `${nodeId} was revoked; a join token made after that lets it in again`, retry: false };
+    return Math.floor(clock.wallMs() / 1_000) * 1_000 <= revokedMs ? { message: `${nodeId} was revoked this second`, retry: true } : null;
   }
 
   #request(bytes: Uint8Array, subject: Subject): CertificateRequest | { readonly code: string; readonly message: string } {
@@ -149,7 +167,7 @@ export class Enrolment {
     const leafEndsMs = leaf.validToDate.getTime();
     const recoverUntilMs = leafEndsMs + recoveryMs;
     keeper.markUsed();
-    nodes.put({ nodeId, subject: subjectKey(subject), serials: [leaf.serialNumber, ...(known?.serials ?? [])].slice(0, 2), issuedMs: nowMs, endsMs: leafEndsMs, recoverUntilMs, how, token });
+    nodes.put({ nodeId, subject: subjectKey(subject), serials: [leaf.serialNumber, ...(known?.serials ?? [])].slice(0, 2), issuedMs: nowMs, endsMs: leafEndsMs, recoverUntilMs, how, token, issuer: authority.roots[0] ? rootDigest(authority.roots[0].raw) : '' });
     try {
       await flush.done();
     } catch (error) {

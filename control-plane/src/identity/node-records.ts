@@ -16,6 +16,8 @@ export interface NodeRecord {
   readonly how: 'join' | 'renew' | 'recover';
   /** Join token it came with first. */
   readonly token: string;
+  /** SHA-256 (hex) of the root that the newest certificate leads to; '' where an earlier version issued it. */
+  readonly issuer: string;
 }
 
 const namespace = 'identity.nodes';
@@ -76,8 +78,8 @@ export class NodeRecords {
 }
 
 function readNode(nodeId: string, record: JsonObject): NodeRecord | null {
-  const { subject, serials, issuedMs, endsMs, recoverUntilMs, how, token } = record;
+  const { subject, serials, issuedMs, endsMs, recoverUntilMs, how, token, issuer } = record;
   if (typeof subject !== 'string' || !Array.isArray(serials) || typeof issuedMs !== 'number' || typeof endsMs !== 'number' || typeof recoverUntilMs !== 'number') return null;
   const known = how === 'renew' || how === 'recover' ? how : 'join';
-  return { nodeId, subject, serials: serials.filter((one): one is string => typeof one === 'string'), issuedMs, endsMs, recoverUntilMs, how: known, token: typeof token === 'string' ? token : '' };
+  return { nodeId, subject, serials: serials.filter((one): one is string => typeof one === 'string'), issuedMs, endsMs, recoverUntilMs, how: known, token: typeof token === 'string' ? token : '', issuer: typeof issuer === 'string' ? issuer : '' };
 }

@@ -60,7 +60,7 @@ export class ServerCertificate {
 
   #make(): ServerMaterial {
     const { keeper, clock, random } = this.#deps;
-    const { authority } = keeper;
+    const authority = keeper.serving;
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const profile = controlPlaneProfile({ trustDomain: authority.trustDomain, nowMs: clock.wallMs(), authorityEndsMs: authorityEndsMs(authority) });
     const leaf = issueCertificate(profile, publicKey.export({ type: 'spki', format: 'der' }), { certificate: authority.issuer, key: authority.key });

@@ -13,6 +13,7 @@ export interface SigningAuthority {
   readonly key: KeyObject;
   /** What goes with each leaf, the issuer first, without roots; empty where the issuer is a root itself. */
   readonly intermediates: readonly X509Certificate[];
+  /** The one that the issuer leads to first; others count beside it. */
   readonly roots: readonly X509Certificate[];
 }
 
@@ -39,18 +40,20 @@ export function authorityFromFiles(files: { readonly certificates: string; reado
   const roots = certificates.filter(isRoot);
   if (roots.length === 0) return 'the certificates of the authority do not end in a root: the certificate that is signed by its own key is missing';
   const authority: SigningAuthority = { trustDomain: files.trustDomain, source: 'files', issuer, key, intermediates: certificates.filter((one) => !isRoot(one)), roots };
-  const problem = probe(authority, files.nowMs);
-  return problem === null ? authority : `the authority cannot issue certificates that others would take: ${problem}`;
+  const root = probe(authority, files.nowMs);
+  if (typeof root === 'string') return `the authority cannot issue certificates that others would take: ${root}`;
+  return { ...authority, roots: [root, ...roots.filter((one) => one !== root)] };
 }
 
-function probe(authority: SigningAuthority, nowMs: number): string | null {
+/** The root that a certificate made for the purpose leads to; or what is wrong. */
+function probe(authority: SigningAuthority, nowMs: number): X509Certificate | string {
   const { trustDomain, issuer, intermediates, roots } = authority;
   const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const profile = svidProfile({ trustDomain, subject: { kind: 'service', name: 'probe' }, nodeId: 'probe', nowMs, authorityEndsMs: issuer.validToDate.getTime() });
   try {
     const leaf = issueCertificate(profile, publicKey.export({ type: 'spki', format: 'der' }), { certificate: issuer, key: authority.key });
     const checked = verifyChain({ leaf, intermediates, bundle: { trustDomain, roots }, nowMs, purpose: 'client' });
-    return checked.ok ? null : checked.problem;
+    return checked.ok ? checked.root : checked.problem;
   } catch (error) {
     return (error as Error).message;
   }

@@ -6,14 +6,15 @@ import { createControlPlaneIdentity, type ControlPlaneIdentity, type ControlPlan
 import { IdentityError } from './identity-error.ts';
 import { createSealer, readEncryptionKey, type Sealer } from './sealer.ts';
 
-type Surroundings = Omit<ControlPlaneIdentityDeps, 'sealer' | 'readFiles' | 'recoveryMs'> & { readonly durable: boolean };
+type Surroundings = Omit<ControlPlaneIdentityDeps, 'sealer' | 'readFiles' | 'readNextFiles' | 'recoveryMs'> & { readonly durable: boolean };
 
 /** Identity as the settings say it. Throws StartError with a sentence for people. */
 export function startIdentity(settings: IdentitySettings, surroundings: Surroundings): ControlPlaneIdentity {
   const files = settings.authorityCertificateFile === '' ? null : (): AuthorityFiles => ({ certificates: readText(settings.authorityCertificateFile), key: readText(settings.authorityKeyFile) });
+  const next = settings.nextAuthorityCertificateFile === '' ? null : (): AuthorityFiles => ({ certificates: readText(settings.nextAuthorityCertificateFile), key: readText(settings.nextAuthorityKeyFile) });
   const sealer = sealerOf(settings, surroundings, files !== null);
   try {
-    return createControlPlaneIdentity({ ...surroundings, sealer, readFiles: files, recoveryMs: settings.recoveryMs });
+    return createControlPlaneIdentity({ ...surroundings, sealer, readFiles: files, readNextFiles: next, recoveryMs: settings.recoveryMs });
   } catch (error) {
     if (error instanceof IdentityError) throw new StartError('refused', error.message, { cause: error });
     throw error;

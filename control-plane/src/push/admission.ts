@@ -38,7 +38,7 @@ export class Admission {
     if (typeof facts === 'string') return this.#reject(connection, 'bad-hello', facts, 60_000);
     const { nodeId, subject } = facts;
     const verdict = identity.verify(connection.stream.peer, { nodeId, subject });
-    if (!verdict.ok) return this.#reject(connection, 'identity', verdict.reason, 30_000);
+    if (!verdict.ok) return this.#reject(connection, rejectionOf(verdict.code), verdict.reason, 30_000);
     const older = connected.get(nodeId);
     if (older?.session && older.session.facts.incarnation > facts.incarnation) {
       return this.#reject(connection, 'older-incarnation', `Node ${nodeId} is connected with a newer incarnation from ${older.stream.peer.address}. Two sidecars may not share a node id.`, 30_000);
@@ -69,7 +69,7 @@ export class Admission {
     if (this.#deps.nowMs() < connection.nextIdentityCheckAtMs) return true;
     this.#checkIdentityLater(connection);
     const verdict = this.#deps.identity.verify(connection.stream.peer, { nodeId, subject });
-    if (!verdict.ok) this.#reject(connection, 'identity', verdict.reason, 1_000);
+    if (!verdict.ok) this.#reject(connection, rejectionOf(verdict.code), verdict.reason, 1_000);
     return verdict.ok;
   }
 
@@ -111,4 +111,9 @@ export class Admission {
     const near = suggest(subject.name, names);
     return `There is no ${kind} named "${subject.name}"${near === undefined ? '.' : `; did you mean "${near}"?`}`;
   }
+}
+
+/** A sidecar that was revoked can do something about it: ask for another certificate with a new token. */
+function rejectionOf(code: string | undefined): string {
+  return code === 'certificate-revoked' ? code : 'identity';
 }

@@ -1,5 +1,6 @@
 import type { Clock, Timers } from '@remora/core/clock';
 import type { Random } from '@remora/core/random';
+import type { SubjectKey } from '@remora/core/subject';
 import type { Version } from '@remora/core/version';
 import type { NodeIdentity } from '@remora/identity/node-identity';
 import type { InstanceRegistry } from '../instances/instance-registry.ts';
@@ -38,6 +39,8 @@ export interface PushHubDeps {
 /** The hub with the ends that transports and the Prometheus page use. */
 export interface RunningPushHub extends PushHub {
   readonly metrics: PushMetrics;
+  /** Looks again at who the peers of these nodes are, now: something was revoked. Those that are not believed any more are turned away. */
+  recheck(concerns: (nodeId: string, subject: SubjectKey) => boolean): void;
   acceptSync(stream: SidecarStream): SidecarStreamHandler;
   acceptQueries(stream: QueryStream): QueryStreamHandler;
   /** Ends all streams, wakes all who wait, writes what is pending. */

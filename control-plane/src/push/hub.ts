@@ -155,6 +155,14 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     return () => this.#listeners.delete(listener);
   }
 
+  recheck(concerns: (nodeId: string, subject: SubjectKey) => boolean): void {
+    for (const [nodeId, connection] of new Map(this.#connected.byNode)) {
+      if (!connection.session || !concerns(nodeId, connection.session.subject)) continue;
+      connection.nextIdentityCheckAtMs = 0;
+      this.#admission.isStillBelieved(connection, connection.session);
+    }
+  }
+
   acceptSync(stream: SidecarStream): SidecarStreamHandler {
     const connection = new SyncConnection(this, stream);
     this.#connected.opened(connection);

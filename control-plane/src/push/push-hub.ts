@@ -50,6 +50,8 @@ export interface SidecarStatus {
   readonly subject: SubjectKey;
   readonly connected: boolean;
   readonly authenticated: boolean;
+  /** Hash of the item with the roots of trust that it acknowledged last; '' where that is not known. */
+  readonly trustBundle: string;
   readonly connectedSince: string | null;
   readonly lastSeen: string;
   /** Set while it is not connected, or said itself that it served without contact. */

@@ -31,6 +31,8 @@ export class SidecarDirectory {
     const records: unknown[] = [...deps.store.records(namespace).values()];
     const remembered = records.filter(isStatus);
     for (const status of remembered.sort((a, b) => (a.lastSeen < b.lastSeen ? -1 : 1))) {
+      // One that an earlier version wrote does not say which roots it held.
+      if (typeof status.trustBundle !== 'string') Object.assign(status, { trustBundle: '' });
       this.#offline.set(status.nodeId, status.connected ? disconnectedStatus(status, Date.parse(status.lastSeen)) : status);
     }
   }

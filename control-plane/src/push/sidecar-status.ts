@@ -14,6 +14,7 @@ export function statusOfSession(session: SidecarSession, context: HubContext, la
     subject: session.subject,
     connected: true,
     authenticated: context.authenticated,
+    trustBundle: session.state.heldItem('trustBundle'),
     connectedSince: isoTime(session.connectedAtMs),
     lastSeen: isoTime(lastSeenMs),
     // What Hello said of the time without contact is over once it enforces what it should; its next heartbeat says so too.

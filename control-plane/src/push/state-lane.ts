@@ -49,6 +49,12 @@ export class StateLane {
     this.persisted = applied.persisted;
   }
 
+  /** Hash of the one item of a kind that the sidecar has, by its own word; '' where that is not known. */
+  heldItem(kind: string): string {
+    for (const [key, item] of this.acked?.items ?? []) if (item && key.startsWith(`${kind}/`)) return item.hash;
+    return '';
+  }
+
   get waiting(): boolean {
     return this.#inFlight !== null;
   }

@@ -47,6 +47,9 @@ export interface IdentitySettings {
   /** An authority of somebody else's making; both '' for one of our own. */
   readonly authorityCertificateFile: string;
   readonly authorityKeyFile: string;
+  /** The one to roll to, where ours is from files; both '' for none. */
+  readonly nextAuthorityCertificateFile: string;
+  readonly nextAuthorityKeyFile: string;
   /** How long after its certificate ended a sidecar can renew it. */
   readonly recoveryMs: number;
 }

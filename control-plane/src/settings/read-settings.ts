@@ -51,12 +51,15 @@ function identityProblems(values: ReadonlyMap<string, unknown>, given: ReadonlyM
   }
   const [certificate, key] = [given.has('ca-certificate-file'), given.has('ca-key-file')];
   if (certificate !== key) fail(certificate ? 'ca-certificate-file' : 'ca-key-file', `needs --ca-${certificate ? 'key' : 'certificate'}-file beside it`);
+  const [nextCertificate, nextKey] = [given.has('ca-next-certificate-file'), given.has('ca-next-key-file')];
+  if (nextCertificate !== nextKey) fail(nextCertificate ? 'ca-next-certificate-file' : 'ca-next-key-file', `needs --ca-next-${nextCertificate ? 'key' : 'certificate'}-file beside it`);
+  if (nextCertificate && !certificate) fail('ca-next-certificate-file', 'needs --ca-certificate-file: an authority of our own makes the next one itself');
   if (given.has('encryption-key') && given.has('encryption-key-file')) fail('encryption-key-file', 'there is a key in REMORA_CP_ENCRYPTION_KEY too: which one?');
   if (values.get('key-storage') === 'plain' && (given.has('encryption-key') || given.has('encryption-key-file'))) fail('key-storage', 'plain, and there is an encryption key: which one?');
   return problems;
 }
 
-const identityNames = ['enrolment-host', 'enrolment-port', 'encryption-key-file', 'key-storage', 'ca-certificate-file', 'ca-key-file', 'recovery-age'];
+const identityNames = ['enrolment-host', 'enrolment-port', 'encryption-key-file', 'key-storage', 'ca-certificate-file', 'ca-key-file', 'ca-next-certificate-file', 'ca-next-key-file', 'recovery-age'];
 
 /** What contradicts itself at the API. */
 function operatorProblems(values: ReadonlyMap<string, unknown>, given: ReadonlyMap<string, Given>): SettingProblem[] {
@@ -102,6 +105,8 @@ function settingsOf(values: ReadonlyMap<string, unknown>): ControlPlaneSettings 
       keyStorage: text('key-storage') === 'plain' ? 'plain' : 'encrypted',
       authorityCertificateFile: text('ca-certificate-file'),
       authorityKeyFile: text('ca-key-file'),
+      nextAuthorityCertificateFile: text('ca-next-certificate-file'),
+      nextAuthorityKeyFile: text('ca-next-key-file'),
       recoveryMs: number('recovery-age'),
     } : null,
   };

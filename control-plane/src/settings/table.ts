@@ -58,6 +58,8 @@ export const settingTable: readonly SettingRow[] = [
   { name: 'key-storage', placeholder: 'encrypted|plain', defaultText: 'encrypted', help: 'plain: private keys are kept without an encryption key, for a demo; whoever reads the store can be anybody.', parse: oneOf(['encrypted', 'plain']) },
   { name: 'ca-certificate-file', placeholder: 'FILE', defaultText: '', help: 'PEM of another certificate authority: the certificate that signs first, then what leads to its root, with the root. Read again when it changes.', parse: text },
   { name: 'ca-key-file', placeholder: 'FILE', defaultText: '', help: 'PEM of the key of --ca-certificate-file.', parse: text },
+  { name: 'ca-next-certificate-file', placeholder: 'FILE', defaultText: '', help: 'PEM of the authority that `remora ca rotate` rolls to, where --ca-certificate-file is given. After the roll it signs, until it is moved to the place of that one.', parse: text },
+  { name: 'ca-next-key-file', placeholder: 'FILE', defaultText: '', help: 'PEM of the key of --ca-next-certificate-file.', parse: text },
   { name: 'recovery-age', placeholder: 'DURATION', defaultText: '30d', help: 'How long after its certificate ended a sidecar can still renew it.', parse: duration },
   { name: 'settings', placeholder: 'FILE', defaultText: '', help: 'JSON file with settings by name; arguments and environment are stronger.', parse: text },
 ];

@@ -8,23 +8,31 @@ import { addApiOptions } from '../session.ts';
 import type { Runner, Session } from '../session.ts';
 import { renderTable } from '../table.ts';
 import { wordArgument } from '../word-argument.ts';
+import { rotate, type RotateOptions } from './ca-rotate.ts';
 
-interface CaOptions {
+interface CaOptions extends RotateOptions {
   readonly pem?: boolean;
 }
 
-/** `remora ca show`: trust domain, roots, expiry, fingerprints; `remora ca certificates`: who has one. */
+/** `remora ca show`: trust domain, roots, expiry, fingerprints; `remora ca certificates`: who has one; `remora ca rotate`: another authority, stage by stage. */
 export function addCa(program: Command, run: Runner): void {
   const command = program
     .command('ca')
-    .description('the certificate authority: `ca show`, and who has a certificate: `ca certificates`')
-    .addArgument(wordArgument('<action>', 'show or certificates', ['show', 'certificates']))
+    .description('the certificate authority: `ca show`, who has a certificate: `ca certificates`, and its roll to another one: `ca rotate`')
+    .addArgument(wordArgument('<action>', 'show, certificates or rotate', ['show', 'certificates', 'rotate']))
+    .addArgument(wordArgument('[what]', 'with rotate: status, which is also what it says without an option', ['status']))
     .option('--pem', 'with show: the roots, as a bundle for other programs')
+    .option('--start', 'with rotate: the next root counts from now on, beside the one that signs')
+    .option('--next', 'with rotate: the next stage: the next root signs; then the old one goes')
+    .option('--abort', 'with rotate: one stage back')
+    .option('--window <time>', 'with --start: over which time instances renew their certificates, from 1s to 24h (10m)')
+    .option('--force', 'with --next or --abort: also where it cuts instances off')
     .action(
-      run<CaOptions>(async (session, options, [action = '']) => {
-        if (action === 'show') return show(session, options);
-        if (action === 'certificates') return certificates(session);
-        throw new CommandFailure(exitCodes.usage, `ca ${action}: expected ca show or ca certificates`);
+      run<CaOptions>(async (session, options, [action = '', what]) => {
+        if (action === 'rotate' && (what === undefined || what === 'status')) return rotate(session, options, what === 'status');
+        if (action === 'show' && what === undefined) return show(session, options);
+        if (action === 'certificates' && what === undefined) return certificates(session);
+        throw new CommandFailure(exitCodes.usage, `ca ${action}${what === undefined ? '' : ` ${what}`}: expected ca show, ca certificates or ca rotate`);
       }),
     );
   addApiOptions(command);

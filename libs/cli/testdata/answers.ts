@@ -1,4 +1,4 @@
-import type { AuthorityAnswer, EnforcementAnswer, ExplainAnswer, JoinTokenAnswer, NodeCertificateAnswer, RefusalAnswer, RevisionAnswer, SidecarAnswer, WhyAnswer, WriteAnswer } from '../api-shapes.ts';
+import type { AuthorityAnswer, EnforcementAnswer, ExplainAnswer, JoinTokenAnswer, NodeCertificateAnswer, RefusalAnswer, RevisionAnswer, SidecarAnswer, WhyAnswer, WriteAnswer, RevocationAnswer, RotationAnswer } from '../api-shapes.ts';
 
 /** Answers of a control plane, for scripts. Typed by the API's own shapes, so that they cannot drift from it. */
 
@@ -61,7 +61,7 @@ export const otherwise: NonNullable<WriteAnswer['effective']> = {
 };
 
 export const sidecar: SidecarAnswer = {
-  nodeId: 'orders-1', incarnation: 3, subject: 'service/orders', phase: 'in-sync', connected: true, authenticated: false,
+  nodeId: 'orders-1', incarnation: 3, subject: 'service/orders', phase: 'in-sync', connected: true, authenticated: false, trustBundle: '',
   connectedSince: '2026-11-22T10:00:00.000Z', lastSeen: '2026-11-22T11:59:59.000Z', staleSince: null, address: '127.0.0.1:40001', locality: 'eu/a',
   labels: { version: 'v1' }, build: { version: '0.1.0', format: 1, id: 'abcdef0123456789', kinds: { rateLimit: 1, timeout: 1 } },
   config: { desired: version(4), desiredHash: 'aa11aa11aa11aa11', applied: version(4), appliedHash: 'aa11aa11aa11aa11', inSync: true, persisted: true, lagMs: 0 },
@@ -119,6 +119,20 @@ export const joinToken: JoinTokenAnswer = { id: 'k3x9q2m7ab01', subject: 'servic
 const root: AuthorityAnswer['issuer'] = {
   subject: 'CN=Remora shop.example', issuer: 'CN=Remora shop.example', serial: '4F', fingerprint: 'AA:BB', pin: 'qrs', from: '2026-11-01T00:00:00.000Z', ends: '2036-11-01T00:00:00.000Z',
   pem: '-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n',
+};
+
+export const rotation: RotationAnswer = {
+  stage: 'add', startedAt: '2026-11-22T11:00:00.000Z', changedAt: '2026-11-22T11:00:00.000Z', window: '600s', total: 40, holdBundle: 37, ofSigner: 40,
+  laggards: [
+    { nodeId: 'orders-1', subject: 'service/orders', connected: true, lastSeen: '2026-11-22T11:59:00.000Z', lacks: 'bundle' },
+    { nodeId: 'orders-2', subject: 'service/orders', connected: false, lastSeen: '2026-11-22T09:00:00.000Z', lacks: 'bundle' },
+    { nodeId: 'web-1', subject: 'service/web', connected: false, lastSeen: '', lacks: 'bundle' },
+  ],
+  laggardCount: 3, oldTokens: 1, signs: 'a'.repeat(64), roots: ['a'.repeat(64), 'b'.repeat(64)],
+};
+
+export const revocation: RevocationAnswer = {
+  id: 'c0ffee123456', subject: 'service/orders', nodeId: 'orders-1', reason: 'the disk was stolen', author: 'ana', revokedAt: '2026-11-22T11:00:00.000Z', ends: '2026-11-25T11:00:00.000Z',
 };
 
 export const authority: AuthorityAnswer = {

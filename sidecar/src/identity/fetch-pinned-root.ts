@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { connect } from 'node:tls';
-import { certificatePin } from '@remora/identity/join-token';
+import { isPinned } from '@remora/identity/join-token';
 import { controlPlaneServerName, peerChain } from './control-plane-check.ts';
 
 const timeoutMs = 5_000;
@@ -23,7 +23,7 @@ export function fetchPinnedRoot(address: { readonly host: string; readonly port:
     socket.on('error', (error: Error & { readonly reason?: string }) => fail(error.reason === undefined ? error.message : `no TLS: ${error.reason}`));
     socket.on('close', () => fail('the connection was closed'));
     socket.on('secureConnect', () => {
-      const raw = peerChain(socket.getPeerCertificate(true)).find((each) => certificatePin(each) === pin);
+      const raw = peerChain(socket.getPeerCertificate(true)).find((each) => isPinned(pin, each));
       if (!raw) return fail('who answers does not have the root certificate that the join token names: is it the control plane that made the token?');
       socket.destroy();
       resolve(new X509Certificate(raw));

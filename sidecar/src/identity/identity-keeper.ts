@@ -3,7 +3,7 @@ import type { Clock, Timer, Timers } from '@remora/core/clock';
 import type { Random } from '@remora/core/random';
 import type { Subject } from '@remora/core/subject';
 import { createCertificateRequest } from '@remora/identity/certificate-request';
-import { certificatePin, type JoinToken } from '@remora/identity/join-token';
+import { isPinned, type JoinToken } from '@remora/identity/join-token';
 import { renewalTimeMs } from '@remora/identity/renewal-time';
 import { signRenewal } from '@remora/identity/renewal-proof';
 import { formatSpiffeId, subjectSpiffeId } from '@remora/identity/spiffe-id';
@@ -142,6 +142,14 @@ export class IdentityKeeper {
     return null;
   }
 
+  /** The control plane does not take the certificate any more (it was revoked): another one is asked for now, by a join token where there is one. */
+  doubt(): void {
+    if (this.#trying || this.#closed || this.#renewAtMs === 0) return;
+    this.#renewAtMs = 0;
+    this.#timer?.cancel();
+    this.#timer = this.#deps.timers.after(0, () => void this.#look());
+  }
+
   /** Reads the disk, then looks after what is there for as long as the process lives. */
   async start(): Promise<void> {
     await this.load();
@@ -266,7 +274,7 @@ export class IdentityKeeper {
     const joinedPin = pin ?? this.#stored.held?.joinedPin;
     const parts: IdentityParts = { key: exportKey(key), chain: outcome.chain, roots: outcome.roots, trustDomain: outcome.trustDomain, recoverUntilMs: outcome.recoverUntilMs, ...(joinedPin !== undefined && { joinedPin }) };
     const held = holdIdentity(parts, { ...this.#deps, nowMs: clock.wallMs() });
-    const problem = typeof held === 'string' ? held : pin !== null && !held.roots.some(({ raw }) => certificatePin(raw) === pin) ? 'the root that the join token names is not among the roots' : held.endsMs <= clock.wallMs() ? 'it has ended already; is a clock wrong?' : null;
+    const problem = typeof held === 'string' ? held : pin !== null && !held.roots.some(({ raw }) => isPinned(pin, raw)) ? 'the root that the join token names is not among the roots' : held.endsMs <= clock.wallMs() ? 'it has ended already; is a clock wrong?' : null;
     if (problem !== null || typeof held === 'string') return { kind: 'refused', code: 'bad-certificate', message: `what the control plane issued cannot be used: ${problem ?? ''}`, retry: true };
     await this.#keep({ held: parts, joining: null });
     log.info('has a new certificate', { id: held.spiffeId, ends: new Date(held.endsMs).toISOString() });
@@ -320,7 +328,7 @@ function sameRoots(a: readonly X509Certificate[], b: readonly X509Certificate[])
 }
 
 function namesRootOf({ trustDomain, pin }: JoinToken, held: HeldIdentity): boolean {
-  return trustDomain === held.trustDomain && held.roots.some(({ raw }) => certificatePin(raw) === pin);
+  return trustDomain === held.trustDomain && held.roots.some(({ raw }) => isPinned(pin, raw));
 }
 
 function newKey(): KeyObject {

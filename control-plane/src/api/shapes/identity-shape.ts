@@ -53,4 +53,31 @@ export const nodeCertificateShape = shape('NodeCertificate', z.object({
   token: z.string().describe('Id of the join token it came with first'),
 }));
 
+export const rotationShape = shape('CertificateAuthorityRotation', z.object({
+  stage: z.enum(['none', 'add', 'sign']).describe('add: the next root counts beside the one that signs; sign: the next one signs, and the one before counts on'),
+  startedAt: z.string().nullable(),
+  changedAt: z.string().nullable(),
+  window: z.string().describe('Over which time sidecars spread their renewals'),
+  total: z.int().describe('Instances whose certificate is good'),
+  holdBundle: z.int().describe('Of them, those that acknowledged the roots that count now'),
+  ofSigner: z.int().describe('Of them, those with a certificate under the root that signs now'),
+  laggards: z.array(z.object({ nodeId: z.string(), subject: subjectKeyShape, connected: z.boolean(), lastSeen: z.string(), lacks: z.enum(['bundle', 'certificate']) })).describe('Who stands in the way, at most 1,000'),
+  laggardCount: z.int(),
+  oldTokens: z.int().describe('Join tokens that name only the root that goes: they let nobody in after it'),
+  signs: z.string().describe('SHA-256 of the root that signs'),
+  roots: z.array(z.string()).describe('SHA-256 of every root that counts'),
+}));
+
+export const revocationShape = shape('Revocation', z.object({
+  id: z.string(),
+  subject: subjectKeyShape,
+  nodeId: z.string().nullable().describe('null: every instance'),
+  reason: z.string(),
+  author: z.string(),
+  revokedAt: z.string().describe('Certificates issued until then are revoked'),
+  ends: z.string().describe('When the last of them has ended'),
+}));
+
+export const revocationListShape = shape('RevocationList', z.object({ items: z.array(revocationShape), next: z.string().nullable(), total: z.int() }));
+
 export const nodeCertificateListShape = shape('NodeCertificateList', z.object({ items: z.array(nodeCertificateShape), next: z.string().nullable(), total: z.int() }));

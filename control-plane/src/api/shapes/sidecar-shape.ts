@@ -20,6 +20,7 @@ export const sidecarShape = shape('Sidecar', z.object({
   phase: z.enum(['in-sync', 'pending', 'refused', 'offline', 'orphaned', 'draining']),
   connected: z.boolean(),
   authenticated: z.boolean(),
+  trustBundle: z.string().describe('Hash of the roots of trust that it acknowledged last; empty where that is not known'),
   connectedSince: z.string().nullable(),
   lastSeen: z.string(),
   staleSince: z.string().nullable(),

@@ -27,14 +27,14 @@ export interface IdentityFixture {
   readonly lines: string[];
 }
 
-export function startIdentity(options: { readonly store?: Store; readonly time?: ManualTimers; readonly sealer?: Sealer; readonly readFiles?: () => AuthorityFiles } = {}): IdentityFixture {
+export function startIdentity(options: { readonly store?: Store; readonly time?: ManualTimers; readonly sealer?: Sealer; readonly readFiles?: () => AuthorityFiles; readonly readNextFiles?: (() => AuthorityFiles) | null } = {}): IdentityFixture {
   const time = options.time ?? new ManualTimers();
   const store = options.store ?? createMemoryStore({ clock: time.clock });
   const lines: string[] = [];
   const identity = createControlPlaneIdentity({
     store, clock: time.clock, timers: time, random: seededRandom(1), soon: queueMicrotask, recoveryMs: 30 * dayMs,
     log: createProcessLog({ level: 'debug', clock: time.clock, write: (line) => lines.push(line) }),
-    sealer: options.sealer ?? createSealer(null), readFiles: options.readFiles ?? null,
+    sealer: options.sealer ?? createSealer(null), readFiles: options.readFiles ?? null, readNextFiles: options.readNextFiles ?? null,
   });
   return { identity, store, time, lines };
 }

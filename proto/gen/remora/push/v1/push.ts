@@ -392,7 +392,7 @@ export interface Shed {
 
 /** The stream cannot be served. The stream ends. What is applied stays in force. */
 export interface Rejected {
-  /** unknown-service | unknown-gateway | identity | older-incarnation | replaced | too-many-sidecars | bad-hello */
+  /** unknown-service | unknown-gateway | identity | certificate-revoked | older-incarnation | replaced | too-many-sidecars | bad-hello */
   code: string;
   message: string;
   retry: boolean;
