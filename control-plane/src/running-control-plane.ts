@@ -8,6 +8,7 @@ import { createControlPlane, errorText } from './app.ts';
 import type { ControlPlane } from './app.ts';
 import type { ApiCertificate } from './operators/api-certificate.ts';
 import { openGate } from './operators/gate.ts';
+import { createOperatorMetrics } from './operators/operator-metrics.ts';
 import { startOperators } from './operators/start-operators.ts';
 import { createProcessLog } from './process-log.ts';
 import type { ProcessLog } from './process-log.ts';
@@ -60,10 +61,11 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
     const metrics = createControlPlaneMetrics({ ...controlPlane, processMetrics: true });
     const apiMetrics = createApiMetrics(metrics.registry, { store, writePath: controlPlane.writePath, listeners: () => controlPlane.events.listeners() });
     if (identity) await connectIdentity(identity, controlPlane, metrics.registry);
-    const operators = settings.operators.authentication === 'tokens' ? startOperators(settings.operators, { ...controlPlane, log }) : null;
+    const operators = settings.operators.authentication === 'tokens' ? await startOperators(settings.operators, { ...controlPlane, log }) : null;
     if (operators) closers.push(async () => operators.close());
     const certificate = await apiCertificate(settings.operators.tls, identity, log);
     if (certificate) closers.push(async () => certificate.close());
+    createOperatorMetrics(metrics.registry, { operators, certificate, audit: controlPlane.audit, store });
     const routes = apiRoutes({ ...controlPlane, identity, operators, version: productVersion, metricsText: () => metrics.text() });
     const api = createApiServer({
       routes, certificate, audit: controlPlane.audit, gate: operators?.gate ?? openGate(store), ...(operators && { onForbidden: operators.onForbidden }),

@@ -71,7 +71,7 @@ export class ChainVerifier {
     const entry = readEntry(text);
     if (entry === null) return 'it is no JSON object';
     const { hash, ...body } = entry;
-    if (entry['seq'] !== seq) return `entry ${String(entry['seq']).slice(0, 20)} is in its place`;
+    if (entry['seq'] !== seq) return `entry ${JSON.stringify(entry['seq'] ?? null).slice(0, 20)} is in its place`;
     if (canonicalJson(entry) !== text) return 'it is not in the form in which entries are written';
     if (entry['prev'] !== this.#place.hash) return 'the hash of the entry before is another one';
     if (hashOfBody(body) !== hash) return 'its content does not have its hash';

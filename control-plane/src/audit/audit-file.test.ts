@@ -77,7 +77,7 @@ describe('an exported audit log', () => {
     const rewritten: string[] = [];
     for (const { text } of audit.texts({ after: 3, limit: 100 })) {
       const { seq: _, prev: __, hash: ___, at, ...body } = JSON.parse(text) as AuditNote & Record<string, string>;
-      const next = chainNote({ ...body, from: '10.9.9.9' } as AuditNote, place, Date.parse(at ?? ''));
+      const next = chainNote({ ...body, from: '10.9.9.9' }, place, Date.parse(at ?? ''));
       rewritten.push(next.text);
       place = next.entry;
     }

@@ -7,6 +7,7 @@ import { StartError } from '../start-error.ts';
 import type { Store } from '../store/store.ts';
 import { AuthenticationAudit } from './authentication-audit.ts';
 import type { ForbiddenError } from './forbidden-error.ts';
+import type { StartedOidc } from './oidc/start-oidc.ts';
 import { createOperators } from './operators.ts';
 import type { Operators } from './operators.ts';
 
@@ -14,6 +15,8 @@ import type { Operators } from './operators.ts';
 export interface StartedOperators extends Operators {
   /** To be shown this once; '' where there is nothing to show. */
   readonly firstToken: string;
+  /** null: no issuer but ourselves. */
+  readonly oidc: StartedOidc | null;
   /** Requests at the door, by how they ended. */
   readonly counts: ReadonlyMap<string, number>;
   onForbidden(refused: { readonly error: ForbiddenError; readonly operation: string; readonly address: string }): void;
@@ -29,13 +32,19 @@ export interface StartOperatorsDeps {
 }
 
 /** Makes the first token where no start has. Throws StartError where its file cannot be written. */
-export function startOperators(settings: OperatorSettings, deps: StartOperatorsDeps): StartedOperators {
+export async function startOperators(settings: OperatorSettings, deps: StartOperatorsDeps): Promise<StartedOperators> {
   const { store, clock, timers, log } = deps;
   const events = new AuthenticationAudit({ log: deps.audit, clock, timers });
-  const operators = createOperators({ store, clock, events, users: null, login: null });
+  // What it needs is loaded only where there is an issuer.
+  const oidc = settings.oidc && (await import('./oidc/start-oidc.ts')).startOidc(settings.oidc, deps);
+  const operators = createOperators({ store, clock, events, users: oidc?.users ?? null, login: oidc?.login ?? null });
   const firstToken = makeFirst(operators, settings, deps);
   if (firstToken === '' && operators.first.waiting) log.warn('the first token was made at an earlier start and nobody has used it yet; where it is lost: `remora control-plane first-token`');
-  return { ...operators, firstToken, counts: events.counts, onForbidden: (refused) => events.forbidden(refused), close: () => events.close() };
+  const close = (): void => {
+    oidc?.close();
+    events.close();
+  };
+  return { ...operators, oidc, firstToken, counts: events.counts, onForbidden: (refused) => events.forbidden(refused), close };
 }
 
 function makeFirst({ first, tokens }: Operators, { firstTokenFile }: OperatorSettings, { audit, log }: StartOperatorsDeps): string {

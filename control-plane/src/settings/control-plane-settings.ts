@@ -24,11 +24,23 @@ export interface ControlPlaneSettings {
 /** Where the API's certificate comes from. */
 export type ApiTls = { readonly kind: 'off' } | { readonly kind: 'ca' } | { readonly kind: 'files'; readonly certificate: string; readonly key: string };
 
+/** A company's issuer. */
+export interface OidcSettings {
+  readonly issuer: string;
+  readonly audience: string;
+  readonly rolesFile: string;
+  /** Of `remora login`; '' for none. */
+  readonly clientId: string;
+  readonly scopes: readonly string[];
+}
+
 /** Who may use the API. */
 export interface OperatorSettings {
   /** `off`: whoever reaches it, on loopback only. */
   readonly authentication: 'tokens' | 'off';
   readonly tls: ApiTls;
+  /** null: API tokens only. */
+  readonly oidc: OidcSettings | null;
   /** Where the first token goes; '' for standard output. */
   readonly firstTokenFile: string;
 }

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { suggest } from '@remora/core/suggest';
-import type { ApiTls, ControlPlaneSettings, LogLevel } from './control-plane-settings.ts';
+import type { ApiTls, ControlPlaneSettings, LogLevel, OidcSettings } from './control-plane-settings.ts';
 import { environmentName, settingTable } from './table.ts';
 
 /** One thing that is wrong with the settings. */
@@ -70,8 +70,17 @@ function operatorProblems(values: ReadonlyMap<string, unknown>, given: ReadonlyM
   if (tls === 'files' && !certificate && !key) fail('api-tls', 'files: needs --api-cert-file and --api-key-file');
   if ((tls === 'off' || tls === 'ca') && (certificate || key)) fail('api-tls', `${tls}, and there are files of a certificate: which one?`);
   if (tls === 'ca' && values.get('identity') === 'off') fail('api-tls', 'ca: needs --identity mtls, which has the authority');
-  if (values.get('api-auth') === 'off') for (const name of ['first-token-file']) if (given.has(name)) fail(name, 'does nothing with --api-auth off');
+  if (values.get('api-auth') === 'off') for (const name of ['first-token-file', ...oidcNames]) if (given.has(name)) fail(name, 'does nothing with --api-auth off');
+  if (given.has('oidc-issuer')) for (const name of ['oidc-audience', 'oidc-roles-file']) if (!given.has(name)) fail('oidc-issuer', `needs --${name} beside it`);
+  if (!given.has('oidc-issuer')) for (const name of oidcNames.slice(1)) if (given.has(name)) fail(name, 'does nothing without --oidc-issuer');
   return problems;
+}
+
+const oidcNames = ['oidc-issuer', 'oidc-audience', 'oidc-roles-file', 'oidc-client-id', 'oidc-scopes'];
+
+function oidcOf(text: (name: string) => string): OidcSettings | null {
+  if (text('oidc-issuer') === '') return null;
+  return { issuer: text('oidc-issuer'), audience: text('oidc-audience'), rolesFile: resolve(text('oidc-roles-file')), clientId: text('oidc-client-id'), scopes: text('oidc-scopes').split(' ').filter((scope) => scope !== '') };
 }
 
 function tlsOf(text: (name: string) => string): ApiTls {
@@ -89,7 +98,7 @@ function settingsOf(values: ReadonlyMap<string, unknown>): ControlPlaneSettings 
     dataDir: resolve(text('data-dir')),
     apiHost: text('api-host'),
     apiPort: number('api-port'),
-    operators: { authentication: text('api-auth') === 'tokens' ? 'tokens' : 'off', tls: tlsOf(text), firstTokenFile: text('first-token-file') },
+    operators: { authentication: text('api-auth') === 'tokens' ? 'tokens' : 'off', tls: tlsOf(text), oidc: oidcOf(text), firstTokenFile: text('first-token-file') },
     pushHost: text('push-host'),
     pushPort: number('push-port'),
     retentionAgeMs: number('retention-age'),

@@ -1,4 +1,5 @@
 import { parseDurationMs } from '@remora/core/units';
+import { isAllowedUrl } from '../operators/oidc/issuer-url.ts';
 import { logLevels } from './control-plane-settings.ts';
 
 /** One setting. The table is the only source: parsing, `--help` and the page in docs are made from it. */
@@ -31,6 +32,8 @@ const duration: Parse = (value) => {
 const count = (min: number, max: number): Parse => (value) =>
   /^\d{1,12}$/.test(value) && Number(value) >= min && Number(value) <= max ? { value: Number(value) } : { expected: `a whole number from ${min} to ${max}` };
 
+const issuer: Parse = (value) => (isAllowedUrl(value) && !/[?#]/.test(value) ? { value } : { expected: 'a URL with https:// (http:// on this machine only), without query' });
+
 const url: Parse = (value) => (/^https?:\/\//.test(value) && URL.canParse(value) ? { value } : { expected: 'a URL with http:// or https://' });
 
 export const settingTable: readonly SettingRow[] = [
@@ -42,6 +45,11 @@ export const settingTable: readonly SettingRow[] = [
   { name: 'api-tls', placeholder: 'off|files|ca', defaultText: '', help: 'TLS of the API: with --api-cert-file, or (ca) with a certificate of the own authority, for which --identity mtls is needed and clients use --pin. Without it: files where they are given, else off.', parse: oneOf(['off', 'files', 'ca']) },
   { name: 'api-cert-file', placeholder: 'FILE', defaultText: '', help: 'PEM of the API\'s certificate and what leads to its root. Read again when it changes.', parse: text },
   { name: 'api-key-file', placeholder: 'FILE', defaultText: '', help: 'PEM of the key of --api-cert-file.', parse: text },
+  { name: 'oidc-issuer', placeholder: 'URL', defaultText: '', help: 'OpenID issuer whose tokens are taken at the API too, as it names itself. Needs --oidc-audience and --oidc-roles-file.', parse: issuer },
+  { name: 'oidc-audience', placeholder: 'TEXT', defaultText: '', help: 'What its tokens must be for (aud).', parse: text },
+  { name: 'oidc-roles-file', placeholder: 'FILE', defaultText: '', help: 'YAML file that maps claims to roles (docs/operators.md). Read again when it changes.', parse: text },
+  { name: 'oidc-client-id', placeholder: 'TEXT', defaultText: '', help: 'Client of `remora login` at the issuer; without it people bring tokens themselves.', parse: text },
+  { name: 'oidc-scopes', placeholder: 'LIST', defaultText: 'openid profile email offline_access', help: 'What `remora login` asks the issuer for, separated by spaces.', parse: text },
   { name: 'first-token-file', placeholder: 'FILE', defaultText: '', help: 'The one-time token of the first start goes into this file, readable by its owner only, and not to standard output.', parse: text },
   { name: 'push-host', placeholder: 'ADDRESS', defaultText: '127.0.0.1', help: 'Address sidecars connect to. Loopback only without --identity mtls.', parse: text },
   { name: 'push-port', placeholder: 'PORT', defaultText: '8601', help: 'Port sidecars connect to; 0 picks a free one.', parse: port },

@@ -5,6 +5,7 @@ import { createApiMetrics } from '../api/api-metrics.ts';
 import { startApi } from '../api/testdata/api-fixture.ts';
 import { systemClock } from '@remora/core/clock';
 import { createIdentityMetrics } from '../identity/identity-metrics.ts';
+import { createOperatorMetrics } from '../operators/operator-metrics.ts';
 import { startIdentity } from '../identity/testdata/identity-fixture.ts';
 import { createControlPlaneMetrics } from './control-plane-metrics.ts';
 
@@ -19,6 +20,7 @@ const labels: Readonly<Record<string, string>> = {
   remora_identity_issued_total: '`how`: join, renew, recover',
   remora_identity_refused_total: '`reason`: as in [identity.md](identity.md)',
   remora_identity_peers_refused_total: '`reason`: as in [identity.md](identity.md)',
+  remora_api_auth_total: '`result`: ok, forbidden, missing, twice, not-bearer, malformed, refused, expired, revoked, locked, not-ready',
   remora_cp_api_requests_total: '`method`, `route`, `status`',
   remora_cp_api_request_seconds: '`method`',
 };
@@ -31,6 +33,7 @@ test('the page of metrics in docs is made from the registry that /metrics answer
     const metrics = createControlPlaneMetrics({ ...controlPlane, processMetrics: true });
     createIdentityMetrics(metrics.registry, identity.identity, systemClock);
     createApiMetrics(metrics.registry, { ...controlPlane, listeners: () => controlPlane.events.listeners() });
+    createOperatorMetrics(metrics.registry, { operators: null, certificate: null, audit: controlPlane.audit, store: controlPlane.store });
     const text = await metrics.text();
     const rows = [...text.matchAll(/^# HELP (\S+) (.*)\n# TYPE \S+ (\S+)$/gm)].map(([, name = '', help = '', type = '']) => ({ name, help, type }));
     const own = rows.filter(({ name }) => name.startsWith('remora_'));
