@@ -168,10 +168,10 @@ export class Exchange {
   requestId = '';
   /** Who it is from, by its credentials; null where no policy looks for any. The caller's certificate is in `connection.principal`. */
   identity: RequestIdentity | null = null;
-  /** Client address after trusted proxies were considered. */
-  clientAddress = '';
   /** The same with what policies in shadow found, which only policies in shadow see; null where none found anything. */
   shadowIdentity: RequestIdentity | null = null;
+  /** Client address after trusted proxies were considered. */
+  clientAddress = '';
   /** Monotonic milliseconds. */
   startedAt = 0;
   /** Unix milliseconds. */
@@ -234,6 +234,8 @@ const noValues: readonly string[] = Object.freeze([]);
 export interface EdgeFilter {
   /** The kind's name. */
   readonly kind: string;
+  /** What the kind does once it is known who the request is from and that it may: a filter of its own, after `authorization`. */
+  readonly late?: EdgeFilter;
   request?(x: Exchange): Verdict;
   /** Installed only where `wantsRequestBody` has the filter's bit. */
   requestBody?(x: Exchange, next: Sink): Sink;
@@ -245,6 +247,11 @@ export interface EdgeFilter {
    * where the policy says `revoke`: otherwise what has begun goes on.
    */
   revoke?(x: Exchange): Answer | null;
+  /**
+   * For people who ask, never on the way of a request: named entries of the section that let a request pass, or would count it, as pointers. Only where
+   * `request` lets it pass.
+   */
+  concerns?(x: Exchange): readonly string[];
   /** Response head, upstream's or ours. */
   response?(x: Exchange, head: Head): void;
   /** Exactly once, whatever happened. */

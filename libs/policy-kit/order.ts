@@ -14,6 +14,9 @@ const provider = (name: string, built: boolean, why: string): KindPlace => ({ na
 const caller = (name: string, built: boolean, why: string): KindPlace => ({ name, side: 'caller', built, why });
 
 
+/** The late part of a filter (`EdgeFilter.late`) runs after this kind, wherever its own place is: it needs to know who asks. */
+export const lateAfter = 'authorization';
+
 export const kindOrder: readonly KindPlace[] = [
   provider('accessLog', true, 'sees every request, also those refused by the first filter; its hook is `complete`'),
   provider('tracing', false, 'reserved: spans are around everything else'),
@@ -29,9 +32,9 @@ export const kindOrder: readonly KindPlace[] = [
   provider('rateLimit', true, 'limits that need no identity come before the cost of authentication'),
   provider('jwt', true, 'the commonest credential first; before authentication, which decides over what the kinds from here on found'),
   provider('tokenIntrospection', false, 'reserved'),
-  provider('apiKey', false, 'reserved'),
-  provider('basicAuth', false, 'reserved'),
-  provider('hmac', false, 'reserved'),
+  provider('apiKey', true, 'the cheapest to verify after tokens; together with the other kinds that find credentials'),
+  provider('basicAuth', true, 'as the other kinds that find credentials; a first password is slow, so after what is not'),
+  provider('hmac', true, 'as the other kinds that find credentials; it may read the body, so after those that need not'),
   provider('clientCertificate', false, 'reserved'),
   provider('externalAuth', false, 'reserved'),
   provider('oidcLogin', false, 'reserved'),

@@ -9,7 +9,7 @@ import type { RequestIdentity } from './request-identity.ts';
  * sinks may withhold or change bytes.
  */
 export function shadowed(filter: EdgeFilter, record: (x: Exchange, answer: Answer) => void): EdgeFilter {
-  const shadow: EdgeFilter = {
+  const shadow: { -readonly [F in keyof EdgeFilter]: EdgeFilter[F] } = {
     kind: filter.kind,
     request(x) {
       const answer = decide(filter, x);
@@ -17,6 +17,8 @@ export function shadowed(filter: EdgeFilter, record: (x: Exchange, answer: Answe
       return null;
     },
   };
+  if (filter.concerns) shadow.concerns = (x) => filter.concerns?.(x) ?? [];
+  if (filter.late) shadow.late = shadowed(filter.late, record);
   if (filter.response) shadow.response = (x, head) => watchResponse(filter, x, head);
   if (filter.answer) shadow.answer = (x, answer) => watchAnswer(filter, x, answer);
   if (filter.complete) shadow.complete = (x) => filter.complete?.(x);

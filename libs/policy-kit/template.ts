@@ -94,6 +94,10 @@ export const variableCatalogue = {
   'peer.address': { scopes: 'all', what: 'Address of the socket\'s peer.' },
   'caller.service': { scopes: 'all', what: 'Service of the caller, by its certificate of the mesh, of whatever accepted trust domain; empty for callers that showed none, and for gateways.' },
   'caller.id': { scopes: 'all', what: 'SPIFFE id of the caller, by its certificate of the mesh or of an external client; empty where it showed none.' },
+  'consumer.name': { scopes: 'all', what: 'Consumer that the request\'s credentials are of; empty where they are of none, and before the kind that looks at them ran.' },
+  'consumer.groups': { scopes: 'all', what: 'Its groups, joined by a comma.' },
+  'consumer.plan': { scopes: 'all', what: 'Its Plan.' },
+  'claim.': { scopes: 'all', what: 'A claim of the request\'s token, by name or path (`claim.realm_access.roles`); a list is joined by a comma.' },
   route: { scopes: 'all', what: 'Name of the route; empty for the default.' },
   'route.owner': { scopes: 'all', what: 'Service or gateway whose route it is.' },
   side: { scopes: 'all', what: '`inbound`, `outbound` or `gateway`.' },
@@ -127,9 +131,6 @@ export const variableCatalogue = {
 
 export type VariableName = keyof typeof variableCatalogue;
 
-/** Names that exist as soon as Remora knows identities; until then using them is refused, not ignored. */
-const laterNames = ['consumer.name', 'consumer.groups', 'claim.'] as const;
-
 const factsByName: ReadonlyMap<string, VariableFacts> = new Map(Object.entries(variableCatalogue));
 
 /** Whether the values of a variable are decimal numbers: the log writes them without quotes. */
@@ -140,9 +141,6 @@ export function isNumberVariable(name: VariableName): boolean {
 type VariableResult = { readonly ok: true; readonly part: VariablePart } | TemplateError;
 
 function readVariable(name: string, offset: number, scope: TemplateScope): VariableResult {
-  if (laterNames.some((later) => (later.endsWith('.') ? name.startsWith(later) : name === later))) {
-    return fail('not-available', offset, `\${${name}} needs an identity, which this build does not establish yet.`);
-  }
   const found = findVariable(name);
   if (!found) return unknownVariable(name, offset, scope);
   if (!inScope(found.facts, scope)) return fail('not-available', offset, `\${${name}} has no value here (it exists in: ${describeScopes(found.facts)}).`);

@@ -1,3 +1,4 @@
+import { RequestIdentity } from './request-identity.ts';
 import { seededRandom } from '@remora/core/random';
 import { makeExchange, type ExchangeStep } from '@remora/testing/exchange-driver';
 import { ManualClock } from '@remora/testing/manual-clock';
@@ -112,4 +113,19 @@ describe('uuid', () => {
 
 test('formatMs', () => {
   expect([0, -1, 0.0004, 1, 12.34567, 1e6].map(formatMs)).toEqual(['0', '0', '0', '1', '12.346', '1000000']);
+});
+
+test('consumers and claims: empty where nobody was found, and nothing that breaks a line', () => {
+  const x = makeExchange({ request: { method: 'GET', authority: 'orders', target: '/' } }, { clock: new ManualClock() });
+  const read = (text: string): string => {
+    const parsed = parseTemplate(text);
+    if (!parsed.ok) throw new Error(parsed.error);
+    return compileTemplate(parsed.parts)(x);
+  };
+  const whole = '${consumer.name}|${consumer.groups}|${consumer.plan}|${claim.sub}|${claim.realm_access.roles}';
+  expect(read(whole)).toBe('||||');
+  x.identity = new RequestIdentity();
+  expect(read(whole)).toBe('||||');
+  x.identity.finds('jwt', { consumer: { name: 'app', groups: ['a', 'b'], plan: 'gold' }, subject: '', issuer: '', claims: { sub: 'x\r\nset-cookie: y', realm_access: { roles: ['r1', 'r2'] } }, scopes: [] });
+  expect(read(whole)).toBe('app|a,b|gold|x  set-cookie: y|r1,r2');
 });

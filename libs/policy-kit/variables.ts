@@ -1,6 +1,7 @@
 import { systemClock, type Clock } from '@remora/core/clock';
 import { systemRandom, type Random } from '@remora/core/random';
 import type { Head, HeaderId } from '@remora/http/head';
+import { claimText } from './claim-value.ts';
 import { cookieValueAt } from './cookie-values.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { knownHeader } from './known-header.ts';
@@ -90,6 +91,10 @@ const readers: Readonly<Record<VariableName, MakeReader>> = {
   'caller.id': () => (x) => x.connection.principal,
   'trace.id': () => traceIdOf,
   'trace.span': () => (x) => (x.trace?.recorded === true ? x.trace.spanId : ''),
+  'consumer.name': () => (x) => x.identity?.consumer?.name ?? '',
+  'consumer.groups': () => (x) => x.identity?.consumer?.groups.join(',') ?? '',
+  'consumer.plan': () => (x) => x.identity?.consumer?.plan ?? '',
+  'claim.': (argument) => ({ identity }) => (identity === null || identity.claims === null ? '' : safeText(claimText(identity.claims, argument))),
   route: () => (x) => x.pin.route,
   'route.owner': () => (x) => x.pin.owner,
   side: () => (x) => x.pin.side,
@@ -127,6 +132,12 @@ function serviceOf(principal: string): string {
 
 const spiffeScheme = 'spiffe://';
 const servicePath = '/service/';
+
+/** What an issuer says may hold what no header, log line or key may. */
+function safeText(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- these are what is taken out.
+  return /[\0-\x1f\x7f]/.test(text) ? text.replaceAll(/[\0-\x1f\x7f]/g, ' ') : text;
+}
 
 /** The names of a route's variables are one array for all its requests: the position is looked up once per array. */
 function compilePathVariable(name: string): Evaluator {

@@ -5,6 +5,7 @@ export const standardFields: ReadonlyMap<string, string> = new Map([
   ['side', '${side}'],
   ['client', '${client.address}'],
   ['caller', '${caller.id}'],
+  ['consumer', '${consumer.name}'],
   ['method', '${request.method}'],
   ['host', '${request.host}'],
   ['path', '${request.path}'],

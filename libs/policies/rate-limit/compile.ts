@@ -2,6 +2,7 @@ import { parseDurationMs } from '@remora/core/units';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { compileEntryMatch } from '@remora/policy-kit/entry-match-schema';
 import { RateLimit, type Limit } from './gen/rate-limit.ts';
+import { needsIdentity } from './identity-keys.ts';
 import {
   checkRateLimit, effectiveBurst, limitDefaults, rateLimitDefaults, rateLimitSchema, type EffectiveLimit, type EffectiveRateLimit,
 } from './schema.ts';
@@ -13,17 +14,20 @@ export const rateLimitAuthoring: AuthoringKind = {
   tcp: true,
   always: false,
   shadow: true,
-  format: 1,
+  format: 2,
   schema: rateLimitSchema,
   defaults: rateLimitDefaults,
   entryDefaults: { '/limits/*': limitDefaults },
   check: checkRateLimit,
-  compile: (effective) => ({ minFormat: 1, body: RateLimit.encode(toMessage(effective as unknown as EffectiveRateLimit)).finish() }),
+  compile: (effective) => {
+    const message = toMessage(effective as unknown as EffectiveRateLimit);
+    return { minFormat: message.limits.some(({ key }) => needsIdentity(key)) ? 2 : 1, body: RateLimit.encode(message).finish() };
+  },
 };
 
-function toMessage({ limits = {}, headerStyle }: EffectiveRateLimit): RateLimit {
+function toMessage({ limits = {}, headerStyle, plans }: EffectiveRateLimit): RateLimit {
   const names = Object.keys(limits).sort();
-  return { headerStyle, limits: names.flatMap((name) => (limits[name] ? [toLimit(name, limits[name])] : [])) };
+  return { headerStyle, withoutPlans: !plans, limits: names.flatMap((name) => (limits[name] ? [toLimit(name, limits[name])] : [])) };
 }
 
 function toLimit(name: string, limit: EffectiveLimit): Limit {

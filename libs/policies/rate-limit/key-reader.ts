@@ -1,5 +1,6 @@
 import type { HeaderId } from '@remora/http/head';
 import { internHeaderName } from '@remora/http/header-ids';
+import { claimText } from '@remora/policy-kit/claim-value';
 import type { Exchange } from '@remora/policy-kit/exchange';
 import { queryValueAt } from '@remora/policy-kit/query-values';
 import { WireError } from '@remora/policy-kit/runtime-kind';
@@ -47,11 +48,21 @@ function createPart(part: string, pointer: string): PartReader {
   if (part === 'method') return (x) => x.head.method;
   if (part === 'path') return (x) => x.head.path;
   if (part === 'route') return (x) => x.pin.route;
+  if (part === 'consumer') return (x) => x.identity?.consumer?.name ?? null;
+  if (part === 'caller') return (x) => (x.connection.principal === '' ? null : x.connection.principal);
   const name = part.slice(part.indexOf('.') + 1);
+  if (part.startsWith('claim.')) return (x) => claimOf(x, name);
   if (part.startsWith('query.')) return (x) => queryValues(x.head.query, name);
   const id = internHeaderName(name);
   if (id === 0) throw new WireError(pointer, 'too-many', 'the table of header names is full');
   return (x) => headerValues(x, id);
+}
+
+/** Lists are joined; a claim that is missing or empty is not there. */
+function claimOf({ identity }: Exchange, path: string): string | null {
+  if (identity === null || identity.claims === null) return null;
+  const text = claimText(identity.claims, path);
+  return text === '' ? null : text;
 }
 
 /** All values count: a client that repeats a header is not another client. */

@@ -9,8 +9,21 @@ import { createKeyReader, type KeyReader } from './key-reader.ts';
 import { createFixedWindow, createSlidingWindow } from './windows.ts';
 import type { LimitSettings } from './wire.ts';
 
+/** What decides over a request, whoever set it. */
+export interface CountingLimit {
+  readonly settings: Pick<LimitSettings, 'name' | 'requests' | 'perMs'>;
+  /** Where it is set, for refusals. */
+  readonly pointer: string;
+  readonly algorithm: Algorithm;
+  readonly decision: Decision;
+  readonly waiting: Waiting;
+  appliesTo(x: Exchange): boolean;
+  decide(x: Exchange, nowMs: number, commit: boolean): Decision;
+  takeOverflows(): number;
+}
+
 /** One named limit of a section, ready to decide. Its counts are kept over snapshots while its settings are the same. */
-export class Limit {
+export class Limit implements CountingLimit {
   readonly settings: LimitSettings;
   readonly pointer: string;
   readonly algorithm: Algorithm;
@@ -65,14 +78,14 @@ export interface Waiting {
   count: number;
 }
 
-/** The live state: made at the first request, so that a thousand routes with limits cost nothing before they are used. */
-class Counts {
+/** The live state of one limit, or of several that share a table: made at the first request, so that a thousand routes with limits cost nothing before they are used. */
+export class Counts {
   readonly waiting: Waiting = { count: 0 };
   readonly #make: () => CellTable;
   readonly #draw: () => number;
   #table: CellTable | null = null;
 
-  constructor(settings: LimitSettings, context: FilterContext, memory: SharedMemory | null) {
+  constructor(settings: Pick<LimitSettings, 'maxKeys'>, context: FilterContext, memory: SharedMemory | null) {
     this.#make = () => new CellTable(memory?.buffer ?? new ArrayBuffer(CellTable.bytesFor(settings.maxKeys)), settings.maxKeys);
     this.#draw = () => context.random.next();
   }
@@ -97,7 +110,7 @@ function ownerOf(settings: LimitSettings, context: FilterContext): [string, stri
   return [`rateLimit/${owner}/${context.shadow ? 'shadow/' : ''}${settings.name}/${shape}`, shape];
 }
 
-function createAlgorithm({ algorithm, requests, perMs, burst, cost }: LimitSettings): Algorithm {
+export function createAlgorithm({ algorithm, requests, perMs, burst, cost }: Pick<LimitSettings, 'algorithm' | 'requests' | 'perMs' | 'burst' | 'cost'>): Algorithm {
   switch (algorithm) {
     case 'tokenBucket': return createGcra({ requests, perMs, burst, cost, queue: false });
     case 'leakyBucket': return createGcra({ requests, perMs, burst, cost, queue: true });

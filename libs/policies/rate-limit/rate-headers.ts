@@ -1,11 +1,11 @@
 import type { Field, Head } from '@remora/http/head';
 import { headerId, internHeaderName, makeField } from '@remora/http/header-ids';
-import type { Limit } from './limit.ts';
+import type { CountingLimit } from './limit.ts';
 import type { RateLimitSettings } from './wire.ts';
 
 /** What a response says about one limit that counted its request. */
 export interface Standing {
-  readonly limit: Limit;
+  readonly limit: CountingLimit;
   readonly remaining: number;
   readonly resetMs: number;
 }
@@ -13,10 +13,10 @@ export interface Standing {
 /** Adds the style's fields to a response; standings are those of every limit that counted, at least one. */
 export type WriteStandings = (head: Head, standings: readonly Standing[]) => void;
 
-export function createWriter(style: RateLimitSettings['headerStyle'], limits: readonly Limit[]): WriteStandings | null {
+export function createWriter(style: RateLimitSettings['headerStyle']): WriteStandings | null {
   switch (style) {
     case 'none': return null;
-    case 'draft': return createDraftWriter(limits);
+    case 'draft': return createDraftWriter();
     case 'legacy': return (head, standings) => writeTightest(head, standings, legacyIds);
     case 'kong': return createKongWriter();
   }
@@ -25,20 +25,22 @@ export function createWriter(style: RateLimitSettings['headerStyle'], limits: re
 const seconds = (ms: number): number => Math.ceil(ms / 1000);
 
 /** draft-ietf-httpapi-ratelimit-headers-10: `RateLimit-Policy: "perIp";q=300;w=60` and `RateLimit: "perIp";r=299;t=60`. */
-function createDraftWriter(limits: readonly Limit[]): WriteStandings {
-  const policies = new Map(limits.map((limit) => [limit, policyField(limit)] as const));
+function createDraftWriter(): WriteStandings {
+  // Those of Plans come and go.
+  const policies = new WeakMap<CountingLimit, Field>();
   return (head, standings) => {
     let text = '';
     for (const { limit, remaining, resetMs } of standings) {
-      const policy = policies.get(limit);
-      if (policy !== undefined) head.put(policy);
+      let policy = policies.get(limit);
+      if (policy === undefined) policies.set(limit, policy = policyField(limit));
+      head.put(policy);
       text += `${text === '' ? '' : ', '}"${limit.settings.name}";r=${remaining};t=${seconds(resetMs)}`;
     }
     head.append(rateLimitId, text);
   };
 }
 
-function policyField(limit: Limit): Field {
+function policyField(limit: CountingLimit): Field {
   return makeField('ratelimit-policy', `"${limit.settings.name}";q=${limit.algorithm.quota};w=${Math.max(1, seconds(limit.settings.perMs))}`);
 }
 

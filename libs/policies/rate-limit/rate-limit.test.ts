@@ -1,6 +1,9 @@
 import { Exchange, WAIT } from '@remora/policy-kit/exchange';
 import { effectiveSection } from '@remora/testing/effective-section';
-import { driveExchange, makeExchange } from '@remora/testing/exchange-driver';
+import { buildResponseHead } from '@remora/http/head-builder';
+import { RequestIdentity } from '@remora/policy-kit/request-identity';
+import { consumerFacts } from '@remora/testing/consumer-facts';
+import { driveExchange, headLines, makeExchange } from '@remora/testing/exchange-driver';
 import { MemoryLiveState, TestFilterContext, type TestContextOptions } from '@remora/testing/filter-context';
 import { testKindCases } from '@remora/testing/kind-cases';
 import { ManualClock } from '@remora/testing/manual-clock';
@@ -152,4 +155,89 @@ test('an exchange that no limit is about costs no slot entry', () => {
   const x: Exchange = makeExchange(get, context);
   expect(filter.request?.(x)).toBeNull();
   expect(x.slots[0]).toBeUndefined();
+});
+
+describe('by who the request is from', () => {
+  interface Who {
+    readonly consumer?: string;
+    readonly plan?: string;
+    readonly claims?: Readonly<Record<string, string>>;
+    readonly principal?: string;
+  }
+
+  /** The verdict of the late part, as it runs after authorization. */
+  function late({ filter, context }: { filter: EdgeFilter; context: TestFilterContext }, { consumer, plan = '', claims, principal = '' }: Who): string {
+    const x = makeExchange({ ...get, connection: { principal } }, context);
+    expect(filter.request?.(x) ?? null).toBeNull();
+    if (consumer !== undefined || claims !== undefined) {
+      x.identity = new RequestIdentity();
+      x.identity.finds('jwt', { consumer: consumer === undefined ? null : { name: consumer, groups: [], plan }, subject: '', issuer: '', claims: claims ?? null, scopes: [] });
+    }
+    const verdict = filter.late?.request?.(x) ?? null;
+    filter.late?.complete?.(x);
+    return verdict === null ? 'pass' : verdict === WAIT ? 'wait' : `${verdict.reason.code} ${verdict.pointer}`;
+  }
+
+  const refused = 'rate-limited /limits/perConsumer';
+
+  test('each consumer has a count of its own, and all who are none have one together', () => {
+    const built = build({ perConsumer: { requests: 1, per: '1m', key: ['consumer'] } });
+    expect(['a', 'b', 'a'].map((consumer) => late(built, { consumer }))).toEqual(['pass', 'pass', refused]);
+    expect([late(built, {}), late(built, { claims: {} })]).toEqual(['pass', refused]);
+  });
+
+  test('with firstPresent, who is no consumer is counted by what comes next', () => {
+    const built = build({ perConsumer: { requests: 1, per: '1m', key: ['consumer', 'claim.sub', 'clientAddress'], keyRule: 'firstPresent' } });
+    expect([{ consumer: 'a' }, { claims: { sub: 'a' } }, {}, { claims: { sub: '' } }, { claims: { sub: 'a' } }].map((who) => late(built, who))).toEqual(['pass', 'pass', 'pass', refused, refused]);
+  });
+
+  test('callers of the mesh are counted by their certificate', () => {
+    const built = build({ perConsumer: { requests: 1, per: '1m', key: ['caller'] } });
+    const callers = ['spiffe://mesh/service/a', 'spiffe://mesh/service/b', 'spiffe://mesh/service/a'];
+    expect(callers.map((principal) => late(built, { principal }))).toEqual(['pass', 'pass', refused]);
+  });
+
+  test('nested claims and claims with dots in their name', () => {
+    const built = build({ perConsumer: { requests: 1, per: '1m', key: ['claim.https://shop.example/tenant'] } });
+    expect(late(built, { claims: { 'https://shop.example/tenant': 'x' } })).toBe('pass');
+    expect(late(built, { claims: { 'https://shop.example/tenant': 'x' } })).toBe(refused);
+  });
+
+  const plans = (requests: number): ReturnType<typeof consumerFacts> => consumerFacts({ plans: { plans: [{ name: 'gold', limits: [{ name: 'm', algorithm: 'fixedWindow', requests, perMs: 60_000, burst: 0 }] }] } });
+
+  test('the limits of a Plan and of a policy both hold: the tightest decides', () => {
+    const built = build({ perConsumer: { requests: 3, per: '1m', key: ['consumer'] } });
+    built.context.factBooks.apply(plans(2));
+    const ask = (consumer: string, plan: string): string => late(built, { consumer, plan });
+    expect([ask('a', 'gold'), ask('a', 'gold'), ask('a', 'gold')]).toEqual(['pass', 'pass', 'rate-limited /plans/gold/limits/m']);
+    expect([ask('b', ''), ask('b', ''), ask('b', ''), ask('b', '')]).toEqual(['pass', 'pass', 'pass', refused]);
+    expect(ask('c', 'unknown')).toBe('pass');
+  });
+
+  test('a Plan that comes again goes on counting, a changed one begins anew', () => {
+    const built = build({});
+    built.context.factBooks.apply(plans(1));
+    expect(late(built, { consumer: 'a', plan: 'gold' })).toBe('pass');
+    built.context.factBooks.apply(plans(1));
+    expect(late(built, { consumer: 'a', plan: 'gold' })).toContain('rate-limited');
+    built.context.factBooks.apply(plans(2));
+    expect(late(built, { consumer: 'a', plan: 'gold' })).toBe('pass');
+  });
+
+  test('Plans count nothing where the policy says so', () => {
+    const context = new TestFilterContext('rateLimit');
+    const settings = rateLimitRuntime.decode(rateLimitAuthoring.compile(effectiveSection(rateLimitAuthoring, { plans: false, limits: {} })).body);
+    expect(rateLimitRuntime.edge?.(settings, context)).toBeNull();
+  });
+
+  test('a response says what all limits have left', () => {
+    const built = build({ whole: { requests: 9, per: '1m' }, perConsumer: { requests: 3, per: '1m', key: ['consumer'] } }, {}, 'draft');
+    const x = makeExchange(get, built.context);
+    built.filter.request?.(x);
+    built.filter.late?.request?.(x);
+    const head = buildResponseHead({ status: 200 });
+    built.filter.late?.response?.(x, head);
+    built.filter.response?.(x, head);
+    expect(headLines(head).filter((line) => line.startsWith('ratelimit:'))).toEqual(['ratelimit: "whole";r=8;t=7, "perConsumer";r=2;t=20']);
+  });
 });

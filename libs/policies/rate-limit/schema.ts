@@ -9,7 +9,9 @@ export const limitsMax = 64;
 export const requestsMax = 1_000_000_000;
 const dayMs = 86_400_000;
 const plainParts = ['clientAddress', 'method', 'path', 'route'];
-const laterParts = /^(?:consumer|caller|claim)(?:\.|$)/;
+/** Known after authorization only. */
+const identityParts = ['consumer', 'caller'];
+const claimPart = /^claim\.[^\p{Cc}]{1,256}$/u;
 
 const limitSchema = z.strictObject({
   algorithm: oneOf(['tokenBucket', 'fixedWindow', 'slidingWindow', 'leakyBucket']).optional(),
@@ -29,9 +31,10 @@ const limitSchema = z.strictObject({
 export const rateLimitSchema = z.strictObject({
   limits: z.record(entryName(), limitSchema).optional(),
   headerStyle: oneOf(['draft', 'legacy', 'kong', 'none']).optional(),
+  plans: z.boolean().optional().meta({ description: 'whether the limits of a consumer\'s Plan hold here too' }),
 });
 
-export const rateLimitDefaults: JsonObject = { headerStyle: 'draft' };
+export const rateLimitDefaults: JsonObject = { headerStyle: 'draft', plans: true };
 
 export const limitDefaults: JsonObject = {
   algorithm: 'tokenBucket', key: [], keyRule: 'all', cost: 1, sharedBy: 'instance', onStoreFailure: 'degrade', maxKeys: 16_384,
@@ -45,16 +48,15 @@ export type EffectiveLimit = { readonly [F in Exclude<keyof AuthoredLimit, 'burs
 export interface EffectiveRateLimit {
   readonly limits?: Readonly<Record<string, EffectiveLimit>>;
   readonly headerStyle: string;
+  readonly plans: boolean;
 }
 
 /** What a limit counts by. */
 function keyPart(): z.ZodString {
-  const expected = `one of ${plainParts.join(', ')}, header.<name>, query.<name>`;
+  const expected = `one of ${[...plainParts, ...identityParts].join(', ')}, header.<name>, query.<name>, claim.<path>`;
   return z.string({ error: () => `must be ${expected}` }).superRefine((text, context) => {
-    if (plainParts.includes(text) || /^header\.[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/.test(text) || /^query\.[^\s&=#]{1,128}$/.test(text)) return;
-    const later = laterParts.test(text);
-    const message = later ? `${text} needs an identity, which this build does not establish yet` : `${JSON.stringify(text.slice(0, 80))} is not something to count by`;
-    context.addIssue({ code: 'custom', message, params: { code: later ? 'not-available' : 'invalid-value', expected } satisfies IssueParams });
+    if (plainParts.includes(text) || identityParts.includes(text) || claimPart.test(text) || /^header\.[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/.test(text) || /^query\.[^\s&=#]{1,128}$/.test(text)) return;
+    context.addIssue({ code: 'custom', message: `${JSON.stringify(text.slice(0, 80))} is not something to count by`, params: { code: 'invalid-value', expected } satisfies IssueParams });
   }).meta({ description: expected });
 }
 

@@ -11,6 +11,8 @@ const headerStyles = ['draft', 'legacy', 'kong', 'none'] as const;
 export interface RateLimitSettings {
   readonly limits: readonly LimitSettings[];
   readonly headerStyle: (typeof headerStyles)[number];
+  /** Whether the limits of a consumer's Plan hold too. */
+  readonly plans: boolean;
 }
 
 export interface LimitSettings {
@@ -30,16 +32,16 @@ export interface LimitSettings {
   readonly maxKeys: number;
 }
 
-export const rateLimitWire = { name: 'rateLimit', format: 1, reasons: [rateLimited], decode: decodeRateLimit } as const;
+export const rateLimitWire = { name: 'rateLimit', format: 2, reasons: [rateLimited], decode: decodeRateLimit } as const;
 
 function decodeRateLimit(bytes: Uint8Array): RateLimitSettings {
   const message = decodeMessage(RateLimit, bytes);
   const limits = boundedList(message.limits, '/limits', 64).map(readLimit);
   if (new Set(limits.map((limit) => limit.name)).size < limits.length) throw new WireError('/limits', 'duplicate', 'two limits have the same name');
-  return Object.freeze({ limits: Object.freeze(limits), headerStyle: oneWord(message.headerStyle, '/headerStyle', headerStyles) });
+  return Object.freeze({ limits: Object.freeze(limits), headerStyle: oneWord(message.headerStyle, '/headerStyle', headerStyles), plans: !message.withoutPlans });
 }
 
-const keyPattern = /^(?:clientAddress|method|path|route|header\.[!#$%&'*+.^_`|~0-9a-z-]{1,128}|query\.[^\s&=#]{1,128})$/;
+const keyPattern = /^(?:clientAddress|method|path|route|consumer|caller|header\.[!#$%&'*+.^_`|~0-9a-z-]{1,128}|query\.[^\s&=#]{1,128}|claim\.[^\p{Cc}]{1,256})$/u;
 
 function readLimit(message: LimitMessage): LimitSettings {
   const name = boundedText(message.name, '/limits', 63, /^[A-Za-z][A-Za-z0-9_-]*$/);
@@ -53,7 +55,7 @@ function readLimit(message: LimitMessage): LimitSettings {
     requests: wholeNumber(message.requests, `${pointer}/requests`, 1, 1_000_000_000),
     perMs: wholeNumber(message.perMs, `${pointer}/per`, 1, 30 * 86_400_000),
     burst: wholeNumber(message.burst, `${pointer}/burst`, algorithm === 'tokenBucket' ? 1 : 0, 1_000_000_000),
-    key: boundedList(message.key, `${pointer}/key`, 8).map((part) => boundedText(part, `${pointer}/key`, 140, keyPattern)),
+    key: boundedList(message.key, `${pointer}/key`, 8).map((part) => boundedText(part, `${pointer}/key`, 262, keyPattern)),
     keyRule: oneWord(message.keyRule, `${pointer}/keyRule`, keyRules),
     cost: wholeNumber(message.cost, `${pointer}/cost`, 1, 1_000_000_000),
     match: readEntryMatch(message.match, `${pointer}/match`),

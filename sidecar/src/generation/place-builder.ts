@@ -1,5 +1,6 @@
 import { AgingMap } from '@remora/core/aging-map';
 import type { Dispatch, EdgeFilter, Exchange, Answer, Side } from '@remora/policy-kit/exchange';
+import { kindOrder, lateAfter } from '@remora/policy-kit/order';
 import { WireError } from '@remora/policy-kit/runtime-kind';
 import { makeRepeatLayer } from '@remora/policy-retry/filter';
 import { shadowed } from '@remora/policy-kit/shadow';
@@ -9,6 +10,9 @@ import { PlaceFilterContext, SlotCounter, type FilterHost } from '../pipeline/fi
 import type { LiveStates } from './live-state.ts';
 import type { CallerPlace, Place } from './places.ts';
 import { PlaceMaker, type SharedFilters } from './provider-route.ts';
+
+/** Kinds behind the place where late parts run. */
+const kindsAfterLate: ReadonlySet<string> = new Set(kindOrder.slice(kindOrder.findIndex(({ name }) => name === lateAfter) + 1).map(({ name }) => name));
 
 /** A section that cannot be built; becomes an error of `prepare`. */
 export class BuildError extends Error {
@@ -109,12 +113,18 @@ export class PlaceBuilder {
   #makeFilters({ side, scope, settings, tcp }: PlaceToBuild, own: OwnedParts): SharedFilters {
     const slots = new SlotCounter();
     const list: EdgeFilter[] = [];
+    const late: EdgeFilter[] = [];
     for (const section of settings.sections) {
+      if (late.length > 0 && kindsAfterLate.has(section.kind)) list.push(...late.splice(0));
       if (section.runtime.side !== 'provider' || section.runtime.edge === undefined || (tcp && section.runtime.tcp !== true)) continue;
       const context = this.#context(section, { side, scope, index: list.length }, own, slots);
       const filter = building(section, scope, () => section.runtime.edge?.(section.settings, context) ?? null);
-      if (filter !== null) list.push(section.shadow ? shadowed(filter, this.#options.recordShadow) : filter);
+      if (filter === null) continue;
+      const made = section.shadow ? shadowed(filter, this.#options.recordShadow) : filter;
+      list.push(made);
+      if (made.late !== undefined) late.push(made.late);
     }
+    list.push(...late);
     return { list: Object.freeze(list), slotCount: slots.count };
   }
 

@@ -16,6 +16,8 @@ export interface RateLimit {
   limits: Limit[];
   /** draft | legacy | kong | none */
   headerStyle: string;
+  /** The limits of a consumer's Plan do not hold here. */
+  withoutPlans: boolean;
 }
 
 export interface Limit {
@@ -26,7 +28,7 @@ export interface Limit {
   perMs: number;
   /** Token bucket: its capacity. Leaky bucket: how many may wait. Windows: 0. */
   burst: number;
-  /** clientAddress, method, path, route, header.<name>, query.<name>; none: one for all. */
+  /** clientAddress, method, path, route, header.<name>, query.<name>, consumer, caller, claim.<path>; none: one for all. */
   key: string[];
   /** all | firstPresent */
   keyRule: string;
@@ -55,7 +57,7 @@ export interface HeaderCondition {
 }
 
 function createBaseRateLimit(): RateLimit {
-  return { limits: [], headerStyle: "" };
+  return { limits: [], headerStyle: "", withoutPlans: false };
 }
 
 export const RateLimit: MessageFns<RateLimit> = {
@@ -65,6 +67,9 @@ export const RateLimit: MessageFns<RateLimit> = {
     }
     if (message.headerStyle !== "") {
       writer.uint32(18).string(message.headerStyle);
+    }
+    if (message.withoutPlans !== false) {
+      writer.uint32(24).bool(message.withoutPlans);
     }
     return writer;
   },
@@ -98,6 +103,14 @@ export const RateLimit: MessageFns<RateLimit> = {
             message.headerStyle = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.withoutPlans = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -118,6 +131,11 @@ export const RateLimit: MessageFns<RateLimit> = {
         : isSet(object.header_style)
         ? globalThis.String(object.header_style)
         : "",
+      withoutPlans: isSet(object.withoutPlans)
+        ? globalThis.Boolean(object.withoutPlans)
+        : isSet(object.without_plans)
+        ? globalThis.Boolean(object.without_plans)
+        : false,
     };
   },
 
@@ -129,6 +147,9 @@ export const RateLimit: MessageFns<RateLimit> = {
     if (message.headerStyle !== "") {
       obj.headerStyle = message.headerStyle;
     }
+    if (message.withoutPlans !== false) {
+      obj.withoutPlans = message.withoutPlans;
+    }
     return obj;
   },
 
@@ -139,6 +160,7 @@ export const RateLimit: MessageFns<RateLimit> = {
     const message = createBaseRateLimit();
     message.limits = object.limits?.map((e) => Limit.fromPartial(e)) || [];
     message.headerStyle = object.headerStyle ?? "";
+    message.withoutPlans = object.withoutPlans ?? false;
     return message;
   },
 };
