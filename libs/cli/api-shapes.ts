@@ -4,6 +4,7 @@ import type { documentDiffShape, enforcementShape, fieldChangeShape, refusalShap
 import type { sidecarHistoryShape, sidecarShape, snapshotShape } from '@remora/control-plane/api/shapes/sidecar-shape';
 import type { storedDocumentShape, writeAnswerShape } from '@remora/control-plane/api/shapes/write-shape';
 import type { topShape } from '@remora/control-plane/api/shapes/telemetry-shape';
+import type { canShape } from '@remora/control-plane/api/shapes/can-shape';
 import type { explanationShape, fieldExplanationShape, whyShape } from '@remora/control-plane/api/shapes/explain-shape';
 import type { apiTokenShape, loginShape, newApiTokenShape, whoamiShape } from '@remora/control-plane/api/shapes/operator-shape';
 import type { auditEntryShape, auditListShape } from '@remora/control-plane/api/shapes/audit-shape';
@@ -35,6 +36,7 @@ export type WhoamiAnswer = (typeof whoamiShape)['_output'];
 export type AuditEntryAnswer = (typeof auditEntryShape)['_output'];
 export type AuditListAnswer = (typeof auditListShape)['_output'];
 export type TopAnswer = (typeof topShape)['_output'];
+export type CanAnswer = (typeof canShape)['_output'];
 export type WhyAnswer = (typeof whyShape)['_output'];
 export type ExplainAnswer = (typeof explanationShape)['_output'];
 export type FieldExplanation = (typeof fieldExplanationShape)['_output'];

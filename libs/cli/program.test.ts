@@ -16,7 +16,7 @@ const processCommands = new Set(['control-plane', 'sidecar', 'backup', 'restore'
 describe('the command tree', () => {
   test('has every command of this release', () => {
     expect(commandNames).toEqual([
-      'control-plane', 'sidecar', 'run', 'validate', 'apply', 'get', 'delete', 'diff', 'explain', 'why', 'history', 'revert', 'restore-to',
+      'control-plane', 'sidecar', 'run', 'validate', 'apply', 'get', 'delete', 'diff', 'explain', 'can', 'why', 'history', 'revert', 'restore-to',
       'sidecars', 'inspect', 'top', 'events', 'login', 'logout', 'whoami', 'api-token', 'audit', 'token', 'ca', 'identity', 'backup', 'restore', 'completion',
     ]);
   });

@@ -13,6 +13,7 @@ import { addApply } from './commands/apply.ts';
 import { addAudit } from './commands/audit.ts';
 import { addBackup } from './commands/backup.ts';
 import { addCa } from './commands/ca.ts';
+import { addCan } from './commands/can.ts';
 import { addCompletion } from './commands/completion.ts';
 import { addControlPlane } from './commands/control-plane.ts';
 import { addDelete } from './commands/delete.ts';
@@ -44,7 +45,7 @@ const commands: readonly ((program: Command, run: Runner, terminal: Terminal) =>
   // documents
   addValidate, addApply, addGet, addDelete, addDiff,
   // what holds, and why
-  addExplain, addWhy, addHistory, addRevert, addRestoreTo,
+  addExplain, addCan, addWhy, addHistory, addRevert, addRestoreTo,
   // the fleet
   addSidecars, addInspect, addTop, addEvents,
   // who is who

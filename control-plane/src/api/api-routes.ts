@@ -1,6 +1,7 @@
 import type { ApiRoute } from './api-route.ts';
 import type { ApiPorts } from './api-ports.ts';
 import { applyRoutes } from './routes/apply-routes.ts';
+import { canRoutes } from './routes/can-routes.ts';
 import { consumerRoutes } from './routes/consumer-routes.ts';
 import { auditRoutes } from './routes/audit-routes.ts';
 import { documentRoutes } from './routes/document-routes.ts';
@@ -35,6 +36,7 @@ export function apiRoutes(ports: ApiPorts & { readonly metricsText: () => Promis
     ...secretRoutes(ports),
     ...explainRoutes(ports),
     ...whyRoutes(ports),
+    ...canRoutes(ports),
     ...telemetryRoutes(ports),
     ...eventRoutes(ports),
     ...schemaRoutes(ports),

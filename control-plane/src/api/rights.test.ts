@@ -75,6 +75,7 @@ function samplesOf({ revisions }: RightsWorld): Readonly<Record<string, Samples>
     'GET /v1/explain': [{ url: '/v1/explain?service=orders&all' }, { url: '/v1/explain?service=hidden-ledger' }],
     'POST /v1/explain': [{ url: '/v1/explain', body: asked('orders') }, { url: '/v1/explain', body: asked('hidden-ledger') }],
     'GET /v1/why/{requestId}': [{ url: '/v1/why/none' }],
+    'POST /v1/can': [{ url: '/v1/can', body: { service: 'orders' } }, { url: '/v1/can', body: { service: 'hidden-ledger' } }],
     'GET /v1/telemetry/summary': [{ url: '/v1/telemetry/summary?service=orders' }, { url: '/v1/telemetry/summary' }],
     'GET /v1/telemetry/top': [{ url: '/v1/telemetry/top' }],
     'GET /v1/telemetry/refusals': [{ url: '/v1/telemetry/refusals' }],
@@ -120,7 +121,7 @@ describe('who may do what', () => {
   });
 
   test('what changes something needs more than a viewer, and is in the audit log', () => {
-    const reads = new Set(['validate', 'explainRequest']);
+    const reads = new Set(['validate', 'explainRequest', 'can']);
     for (const route of world.api.routes) {
       if (route.method === 'GET' || reads.has(route.operationId) || route.tag === 'Reserved') continue;
       expect(route.right, route.operationId).toMatchObject({ role: expect.stringMatching(/^(editor|admin)$/) });

@@ -4,7 +4,7 @@ import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind
 import { CallerIndex } from './caller-index.ts';
 import { PathIndex } from './path-index.ts';
 import { authorizationDenied } from './reasons.ts';
-import { emptyRules, keepOnly, rulesWhere, type RuleSet } from './rule-set.ts';
+import { emptyRules, hasRule, keepOnly, rulesWhere, type RuleSet } from './rule-set.ts';
 import { buildRuleTest, type RuleTest } from './rule-test.ts';
 import { authorizationWire, type AuthorizationRule, type AuthorizationSettings } from './wire.ts';
 
@@ -17,7 +17,7 @@ export const authorizationRuntime: RuntimeKind<AuthorizationSettings> = {
 };
 
 function makeFilter(book: RuleBook, revokes: boolean): EdgeFilter {
-  return { kind: 'authorization', request: (x) => book.decide(x), ...(revokes && { revoke: (x: Exchange) => book.decide(x) }) };
+  return { kind: 'authorization', request: (x) => book.decide(x), concerns: (x) => book.allowing(x), ...(revokes && { revoke: (x: Exchange) => book.decide(x) }) };
 }
 
 /** The rules of one place as tables: by method, path and caller they are left over, the few that remain are tested. */
@@ -53,13 +53,26 @@ class RuleBook {
   }
 
   decide(x: Exchange): Answer | null {
+    const left = this.#about(x);
+    return this.#denies(x, left) ?? this.#allows(x, left);
+  }
+
+  /** Pointers of the rules that allow it, of the default where there is none. */
+  allowing(x: Exchange): readonly string[] {
+    const left = this.#about(x);
+    const rules = this.#rules.filter(({ deny }, rule) => !deny && hasRule(left, rule) && this.#holds(x, rule) === true).map(({ name }) => `/rules/${name}`);
+    return rules.length === 0 ? ['/defaultAction'] : rules;
+  }
+
+  /** The rules that the tables leave over. */
+  #about(x: Exchange): RuleSet {
     const left = this.#left;
     left.fill(0);
     if (this.#paths === null) left.fill(0xffffffff);
     else this.#paths.find(x.askedPath ?? x.head.path, left);
     keepOnly(left, this.#methods.get(x.head.method) ?? this.#anyMethod);
     if (this.#callers.used) keepOnly(left, this.#callers.find(x.connection.principal));
-    return this.#denies(x, left) ?? this.#allows(x, left);
+    return left;
   }
 
   /** The first rule, by name, that denies or cannot say. */

@@ -1,4 +1,4 @@
-import type { RequestQuestion } from '../threads/data-plane.ts';
+import type { AskingAs, RequestQuestion } from '../threads/data-plane.ts';
 
 export type QuestionResult =
   | { readonly ok: true; readonly question: RequestQuestion }
@@ -30,14 +30,35 @@ export function questionFromJson(text: string, defaultSide: RequestQuestion['sid
     return { ok: false, problems: [`the body is not JSON: ${error instanceof Error ? error.message : String(error)}`] };
   }
   if (typeof input !== 'object' || input === null || Array.isArray(input)) return { ok: false, problems: ['the body must be a JSON object'] };
-  const { headers, side, listener, method, authority, path, ...rest } = input as Record<string, unknown>;
+  const { headers, side, listener, method, authority, path, as, ...rest } = input as Record<string, unknown>;
   const problems = Object.keys(rest).map((name) => `${name}: is not known`);
   const checked = Object.create(null) as Record<string, string>;
   for (const [name, value] of Object.entries(headers ?? {}).slice(0, headersMax)) {
     if (typeof value === 'string') checked[name.toLowerCase()] = value;
     else problems.push(`headers/${name}: must be text`);
   }
-  return check({ side: side ?? defaultSide, listener: listener ?? null, method: method ?? 'GET', authority: authority ?? '', path }, checked, problems);
+  const asking = readAsking(as, problems);
+  const read = check({ side: side ?? defaultSide, listener: listener ?? null, method: method ?? 'GET', authority: authority ?? '', path }, checked, problems);
+  return read.ok && asking !== null ? { ok: true, question: { ...read.question, as: asking } } : read;
+}
+
+const asFields = ['caller', 'consumer', 'address'] as const;
+
+/** null: nobody is named. */
+function readAsking(input: unknown, problems: string[]): AskingAs | null {
+  if (input === undefined || input === null) return null;
+  if (typeof input !== 'object' || Array.isArray(input)) {
+    problems.push('as: must be an object');
+    return null;
+  }
+  const asking: { -readonly [F in keyof AskingAs]: AskingAs[F] } = {};
+  for (const [name, value] of Object.entries(input)) {
+    const field = asFields.find((one) => one === name);
+    if (field === undefined) problems.push(`as/${name}: is not known; known are ${asFields.join(', ')}`);
+    else if (typeof value !== 'string' || value.length > 2_048) problems.push(`as/${name}: must be text`);
+    else asking[field] = value;
+  }
+  return asking;
 }
 
 const fields: ReadonlySet<string> = new Set(['side', 'listener', 'method', 'authority', 'path', 'header']);

@@ -8,6 +8,7 @@ import { HeadArena } from '@remora/http/head-arena';
 import { WindowBudget } from '@remora/http/http2/window-budget';
 import type { Call, Exchange, Answer, Sink } from '@remora/policy-kit/exchange';
 import { FactBooks, type FactUpdate } from '@remora/policy-kit/facts';
+import type { FilterHost } from '../pipeline/filter-context.ts';
 import type { Questions } from '@remora/policy-kit/questions';
 import type { LogFile, RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { decodeEndpointSet } from '@remora/snapshot/decode-endpoints';
@@ -100,6 +101,8 @@ export class DataPlaneThread {
   readonly #securities: UpstreamSecurities;
   readonly #identity: MeshIdentity;
   readonly #mesh: MeshSecurities;
+  /** What filters of this thread may use. */
+  readonly filterHost: FilterHost;
   #handles: boolean | null = null;
 
   constructor(options: DataPlaneThreadOptions) {
@@ -134,7 +137,7 @@ export class DataPlaneThread {
     this.#securities = new UpstreamSecurities({ store: this.#material, count, clock: options.clock });
     this.#mesh = new MeshSecurities({ identity: this.#identity, clock: options.clock, wheels: this.#thread.wheels, count, onMoved: () => this.#choosePoolsAnew() });
     this.#places = new PlaceBuilder({
-      host: {
+      host: this.filterHost = {
         clock: options.clock,
         timers: new WheelFilterTimers(this.#thread.wheels),
         random: options.random,

@@ -101,6 +101,18 @@ export interface RequestQuestion {
   readonly authority: string;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Who would ask; where it is there, the answer says whether they may. */
+  readonly as?: AskingAs;
+}
+
+/** Everything may be missing. */
+export interface AskingAs {
+  /** By a certificate of the mesh: `web`, `gateway/edge`, or a SPIFFE id. */
+  readonly caller?: string;
+  /** As if a credential of this Consumer had been found good. */
+  readonly consumer?: string;
+  /** Client address; 127.0.0.1 unless told. */
+  readonly address?: string;
 }
 
 /** The fields of remora.telemetry.v1.Refusal. */

@@ -11,6 +11,7 @@ import type {
 } from './data-plane.ts';
 import { DataPlaneThread } from './data-plane-thread.ts';
 import { clientConnectionsMax } from '../io/descriptor-reserve.ts';
+import { decideRequest } from '../pipeline/decide-request.ts';
 import { explainRequest } from '../pipeline/explain-request.ts';
 import { LogLines, type LogWriter } from '../records/log-lines.ts';
 import { RefusalBatch } from '../records/refusal-batch.ts';
@@ -129,7 +130,8 @@ export class LocalDataPlane implements DataPlane {
   }
 
   async explainRequest(request: RequestQuestion): Promise<object> {
-    return explainRequest(this.#thread.engine.generation, request);
+    const { engine, filterHost } = this.#thread;
+    return request.as === undefined ? explainRequest(engine.generation, request) : decideRequest(engine.generation, filterHost, request);
   }
 
   async describe(): Promise<object> {

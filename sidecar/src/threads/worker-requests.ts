@@ -1,4 +1,5 @@
 import type { DataPlaneThread } from './data-plane-thread.ts';
+import { decideRequest } from '../pipeline/decide-request.ts';
 import { explainRequest } from '../pipeline/explain-request.ts';
 import { unpackResources, type ResourcePack } from '../generation/resource-pack.ts';
 import type { SharedMemories } from '../generation/shared-memories.ts';
@@ -55,6 +56,7 @@ export class WorkerRequests {
         this.#questions.answer(request.question, request.body);
         return null;
       case 'explain':
+        if (request.question.as !== undefined) return decideRequest(thread.engine.generation, thread.filterHost, request.question);
         return explainRequest(thread.engine.generation, request.question);
       case 'describe':
         return thread.describe();
