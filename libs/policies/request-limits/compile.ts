@@ -20,7 +20,9 @@ export const requestLimitsAuthoring: AuthoringKind = {
   defaults: requestLimitsDefaults,
   compile(effective) {
     const message = toMessage(effective as unknown as EffectiveRequestLimits);
-    return { minFormat: message.grpcMessageBytes === undefined && message.streamsPerConnection === undefined ? 1 : 2, body: RequestLimits.encode(message).finish() };
+    const { grpcMessageBytes, streamsPerConnection, tunnelBytes, halfClose } = message;
+    const first = grpcMessageBytes === undefined && streamsPerConnection === undefined && tunnelBytes === undefined && halfClose === '';
+    return { minFormat: first ? 1 : 2, body: RequestLimits.encode(message).finish() };
   },
 };
 
@@ -38,6 +40,7 @@ function toMessage(effective: EffectiveRequestLimits): RequestLimits {
     idleTimeoutMs: ms(effective.idleTimeout),
     requestsPerConnection: count(effective.requestsPerConnection),
     streamsPerConnection: effective.streamsPerConnection === streamsPerConnectionDefault ? undefined : effective.streamsPerConnection,
+    halfClose: effective.halfClose === 'cancel' ? 'cancel' : '',
   };
 }
 

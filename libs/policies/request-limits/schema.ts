@@ -1,5 +1,5 @@
 import type { JsonObject } from '@remora/core/canonical-json';
-import { duration, size } from '@remora/policy-kit/scalars';
+import { duration, oneOf, size } from '@remora/policy-kit/scalars';
 import { z } from 'zod';
 import { headerBytesMax, headerBytesMin, headerCountMax, streamsPerConnectionDefault, streamsPerConnectionMax } from './wire.ts';
 
@@ -26,6 +26,7 @@ export const requestLimitsSchema = z.strictObject({
   idleTimeout: duration({ max: 24 * hour, zeroMeans: 'unlimited' }).optional(),
   requestsPerConnection: count(1_000_000_000).optional(),
   streamsPerConnection: z.number().int().min(1).max(streamsPerConnectionMax).optional(),
+  halfClose: oneOf(['serve', 'cancel']).optional(),
 });
 
 /** The section after merging and defaults: what `compile` gets. */
@@ -42,6 +43,7 @@ export interface EffectiveRequestLimits {
   readonly idleTimeout: string;
   readonly requestsPerConnection: number | 'unlimited';
   readonly streamsPerConnection: number;
+  readonly halfClose: 'serve' | 'cancel';
 }
 
 /**
@@ -61,4 +63,5 @@ export const requestLimitsDefaults: JsonObject = {
   idleTimeout: '60s',
   requestsPerConnection: 'unlimited',
   streamsPerConnection: streamsPerConnectionDefault,
+  halfClose: 'serve',
 };

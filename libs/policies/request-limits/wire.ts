@@ -1,4 +1,4 @@
-import { decodeMessage, wholeNumber } from '@remora/policy-kit/wire-check';
+import { decodeMessage, oneWord, wholeNumber } from '@remora/policy-kit/wire-check';
 import { RequestLimits } from './gen/request-limits.ts';
 
 /**
@@ -33,6 +33,8 @@ export interface RequestLimitsSettings {
   readonly requestsPerConnectionMax: number;
   /** HTTP/2: requests that a connection may have open at once. Beyond it REFUSED_STREAM. */
   readonly streamsMax: number;
+  /** HTTP/1.1: an end of the client's side behind a whole request ends the exchange, as if the connection had broken. */
+  readonly halfCloseCancels: boolean;
 }
 
 /** No limit, as a number that every count and size is below. */
@@ -66,6 +68,7 @@ export const defaultRequestLimits: RequestLimitsSettings = Object.freeze({
   idleTimeoutMs: 60_000,
   requestsPerConnectionMax: unlimited,
   streamsMax: streamsPerConnectionDefault,
+  halfCloseCancels: false,
 });
 
 function decodeRequestLimits(bytes: Uint8Array): RequestLimitsSettings {
@@ -84,6 +87,7 @@ function decodeRequestLimits(bytes: Uint8Array): RequestLimitsSettings {
     idleTimeoutMs: wholeNumber(message.idleTimeoutMs, '/idleTimeout', 0, dayMs),
     requestsPerConnectionMax: limit(message.requestsPerConnection, '/requestsPerConnection', 1_000_000_000),
     streamsMax: wholeNumber(message.streamsPerConnection ?? streamsPerConnectionDefault, '/streamsPerConnection', 1, streamsPerConnectionMax),
+    halfCloseCancels: oneWord(message.halfClose || 'serve', '/halfClose', ['serve', 'cancel'] as const) === 'cancel',
   });
 }
 

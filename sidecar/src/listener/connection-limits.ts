@@ -14,6 +14,8 @@ export interface ConnectionLimits {
   readonly requestsPerConnectionMax: number;
   /** HTTP/2: requests at once. */
   readonly streamsMax: number;
+  /** HTTP/1.1: whoever ends its side has left, also behind a whole request. */
+  readonly halfCloseCancels: boolean;
 }
 
 export const defaultConnectionLimits: ConnectionLimits = fromSettings(defaultRequestLimits);
@@ -33,5 +35,6 @@ function fromSettings(settings: RequestLimitsSettings): ConnectionLimits {
     idleTimeoutMs: settings.idleTimeoutMs,
     requestsPerConnectionMax: settings.requestsPerConnectionMax,
     streamsMax: settings.streamsMax,
+    halfCloseCancels: settings.halfCloseCancels,
   });
 }

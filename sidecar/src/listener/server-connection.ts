@@ -236,19 +236,23 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
 
   onEnd(): void {
     this.#readEnded = true;
-    if (this.#held === null) this.#inputEnded();
+    if (this.#held === null || (this.#run !== null && this.#limits.halfCloseCancels)) this.#inputEnded();
   }
 
-  /** FIN: after a complete request it is a half-close, and the answer still goes out (RFC 9112 section 9.6). */
+  /** FIN: after a complete request it is a half-close, and the answer still goes out (RFC 9112 section 9.6), unless the listener takes it for a farewell. */
   #inputEnded(): void {
     this.#closing = true;
     const run = this.#run;
     // Behind an answer that is still gathered: what is incomplete gets none, what came before it does.
     if (run === null) this.#link.end();
-    else if (!this.#requestDone) {
+    else if (!this.#requestDone || this.#limits.halfCloseCancels) {
       run.clientGone();
-      this.#run = null;
-      this.#linger();
+      // Of an answer that has begun nothing more comes: not in an order that could be taken for its end.
+      if (this.#headSent) this.abort();
+      else {
+        this.#run = null;
+        this.#linger();
+      }
     }
   }
 
@@ -352,7 +356,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
     if (this.#chunked) sendLastChunk(this.#link, head);
   }
 
-  abort(_reason: Reason): void {
+  abort(_reason?: Reason): void {
     this.#run = null;
     this.#lingering = true;
     // Behind a length or chunks a FIN is recognised as broken; an RST also where the end of the connection would end the body.

@@ -31,7 +31,7 @@ export interface RequestLimits {
   idleTimeoutMs: number;
   /** 0: no limit. */
   requestsPerConnection: number;
-  /** Absent: no limit. */
+  /** Format 2. Absent: no limit. */
   tunnelBytes?:
     | bigint
     | undefined;
@@ -40,7 +40,11 @@ export interface RequestLimits {
     | number
     | undefined;
   /** Format 2. Absent: 100. */
-  streamsPerConnection?: number | undefined;
+  streamsPerConnection?:
+    | number
+    | undefined;
+  /** Format 2. serve | cancel; empty: serve. */
+  halfClose: string;
 }
 
 function createBaseRequestLimits(): RequestLimits {
@@ -57,6 +61,7 @@ function createBaseRequestLimits(): RequestLimits {
     tunnelBytes: undefined,
     grpcMessageBytes: undefined,
     streamsPerConnection: undefined,
+    halfClose: "",
   };
 }
 
@@ -103,6 +108,9 @@ export const RequestLimits: MessageFns<RequestLimits> = {
     }
     if (message.streamsPerConnection !== undefined) {
       writer.uint32(96).uint32(message.streamsPerConnection);
+    }
+    if (message.halfClose !== "") {
+      writer.uint32(106).string(message.halfClose);
     }
     return writer;
   },
@@ -216,6 +224,14 @@ export const RequestLimits: MessageFns<RequestLimits> = {
             message.streamsPerConnection = reader.uint32();
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.halfClose = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -286,6 +302,11 @@ export const RequestLimits: MessageFns<RequestLimits> = {
         : isSet(object.streams_per_connection)
         ? globalThis.Number(object.streams_per_connection)
         : undefined,
+      halfClose: isSet(object.halfClose)
+        ? globalThis.String(object.halfClose)
+        : isSet(object.half_close)
+        ? globalThis.String(object.half_close)
+        : "",
     };
   },
 
@@ -327,6 +348,9 @@ export const RequestLimits: MessageFns<RequestLimits> = {
     if (message.streamsPerConnection !== undefined) {
       obj.streamsPerConnection = Math.round(message.streamsPerConnection);
     }
+    if (message.halfClose !== "") {
+      obj.halfClose = message.halfClose;
+    }
     return obj;
   },
 
@@ -351,6 +375,7 @@ export const RequestLimits: MessageFns<RequestLimits> = {
       : undefined;
     message.grpcMessageBytes = object.grpcMessageBytes ?? undefined;
     message.streamsPerConnection = object.streamsPerConnection ?? undefined;
+    message.halfClose = object.halfClose ?? "";
     return message;
   },
 };
