@@ -1,4 +1,5 @@
 import { buildIdentity } from '@remora/snapshot/build';
+import type { Snapshot } from '@remora/snapshot/snapshot';
 import { AdminServer } from './admin/admin-server.ts';
 import { Inspection } from './admin/inspection.ts';
 import { renderMetrics, type MetricSources, type SpanCounts } from './admin/metrics.ts';
@@ -13,6 +14,7 @@ import { identityItemChecks } from './identity/identity-item-checks.ts';
 import type { IdentityKeeper } from './identity/identity-keeper.ts';
 import type { WorkloadFeed } from './identity/workload-feed.ts';
 import type { BoundListener, DataPlane, RefusalRecord, RequestQuestion } from './threads/data-plane.ts';
+import { PolicyHelpers } from './helpers/policy-helpers.ts';
 import { joinHostPort } from './settings/build-settings.ts';
 import type { SidecarSettings } from './settings/sidecar-settings.ts';
 import type { Connectors, SidecarEnvironment } from './sidecar-environment.ts';
@@ -32,6 +34,8 @@ export class Sidecar {
   readonly #readiness: AppReadiness;
   readonly #gateway: GatewayListeners;
   readonly #certificates: CertificateFiles;
+  /** null: policies that need somebody outside get no answer. */
+  readonly #helpers: PolicyHelpers | null;
   readonly #client: ConfigClient;
   readonly #inspection: Inspection;
   readonly #configured = Promise.withResolvers<void>();
@@ -84,7 +88,13 @@ export class Sidecar {
     this.#readiness = new AppReadiness({ apps: [...settings.apps.values()], probe: probeApp, timers, onChange: (ready) => this.#onAppReady(ready) });
     this.#gateway = new GatewayListeners({ settings, dataPlane, timers, log, onBound: () => this.#announce() });
     this.#certificates = new CertificateFiles({ useTlsMaterial: (material) => dataPlane.useTlsMaterial(material), clock, timers, log });
+    this.#helpers = environment.helpers === undefined ? null : new PolicyHelpers({
+      ...environment.helpers, dataPlane, clock, timers, random, log,
+      onEvent: (kind, message, attributes) => this.#sender?.event(kind, message, attributes),
+      onWarming: () => this.#client.beat(),
+    });
     this.#client = new ConfigClient({
+      ...(this.#helpers && { issuerKeys: this.#helpers }),
       build, kinds, dataPlane, clock, timers, random, disk, pause, processFacts, addresses: settings.controlPlanes, itemChecks: identityItemChecks,
       instance: {
         nodeId, subject: settings.subject, labels: settings.labels, locality: settings.locality, protocols: ['http/1.1', 'h2c'], mtls: settings.identity !== null && settings.subject.kind === 'service',
@@ -92,7 +102,7 @@ export class Sidecar {
         appReady: () => this.#readiness.ready,
       },
       // Files before ports: a port opens when it can be served.
-      reach: async (next) => (await this.#certificates.reach(next)) ?? this.#gateway.reach(next),
+      reach: async (next) => (await this.#certificates.reach(next)) ?? (await this.#reachIssuers(next)) ?? this.#gateway.reach(next),
       tracer: { begin: (name, attributes) => (this.#otlp?.tracer ?? noTracer).begin(name, attributes) },
       onApplied: (applied) => this.#onApplied(applied),
       onRefusal: ({ class: refusalClass, hash, errors }) => {
@@ -110,6 +120,7 @@ export class Sidecar {
       telemetry: () => this.#sender?.status ?? null,
       listenerProblem: () => this.#gateway.problem,
       certificates: () => this.#certificateStatus,
+      issuerKeys: () => this.#helpers?.keys ?? [],
       appReady: () => this.#readiness.ready,
       draining: () => this.#draining !== null,
     });
@@ -165,13 +176,22 @@ export class Sidecar {
 
   async #restore(): Promise<void> {
     const { log } = this.#environment;
+    await this.#helpers?.restore();
     const { from, problems } = await this.#client.restore();
     this.#workload?.follow(this.#client);
     const { applied } = this.#client;
-    if (applied !== null) await this.#certificates.follow(applied.snapshot);
+    if (applied !== null) {
+      await this.#certificates.follow(applied.snapshot);
+      await this.#helpers?.follow(applied.snapshot);
+    }
     for (const { file, code, message } of problems) log.error('a stored file cannot be used', { file, code, cause: message });
     if (from === 'nothing') log.info('nothing to enforce is on disk');
     else log.info('enforcing what is on disk', { generation: from });
+  }
+
+  /** At the start nobody outside is waited for: what the disk has serves at once. */
+  async #reachIssuers(next: Snapshot): Promise<null> {
+    return this.#admin === null || this.#helpers === null ? null : this.#helpers.reach(next);
   }
 
   /** A service's ports are fixed by its settings, a Gateway's follow its snapshot. */
@@ -236,6 +256,7 @@ export class Sidecar {
       policyEvents: () => this.#dataPlane.readPolicyEvents(),
       threadDeaths: () => this.#threadDeaths,
       certificates: () => this.#certificateStatus,
+      issuerKeys: () => this.#helpers?.keys ?? [],
       spans: () => this.#spanCounts,
       overloadStage: () => this.#dataPlane.overloadStage(),
     };
@@ -259,6 +280,7 @@ export class Sidecar {
     if (this.#admin) {
       void this.#gateway.follow(applied.snapshot);
       void this.#certificates.follow(applied.snapshot);
+      void this.#helpers?.follow(applied.snapshot);
     }
     if (this.#advertisedNames === '' || this.#namesAdvertised(applied) === this.#advertisedNames) return;
     // A bare --inbound takes the name of the Service's only port, and a port may take mTLS no more: once that is known, Hello is said again.
@@ -333,6 +355,7 @@ export class Sidecar {
     this.#readiness.stop();
     this.#gateway.close();
     this.#certificates.close();
+    await this.#helpers?.close();
     this.#sender?.stop();
     await this.#otlp?.stop();
     await this.#client.close();

@@ -8,6 +8,8 @@ import type { RuntimeKinds } from '@remora/snapshot/decode';
 import { Sidecar } from './app.ts';
 import { tcpProbe } from './config/app-readiness.ts';
 import { FileSnapshotDisk } from './config/file-snapshot-disk.ts';
+import { UndiciHelperClient } from './helpers/undici-helper-client.ts';
+import { FileIssuerKeyDisk } from './issuer-keys/file-issuer-key-disk.ts';
 import type { EnrolmentPort } from './identity/enrolment-port.ts';
 import { readNodeId } from './config/node-id.ts';
 import { runtimeKinds } from './kinds.ts';
@@ -125,6 +127,7 @@ async function productionEnvironment(settings: SidecarSettings, log: SidecarEnvi
       const [{ GrpcConnector }, { GrpcTelemetryConnector }] = await Promise.all([import('./config/grpc-control-stream.ts'), import('./telemetry/grpc-telemetry-stream.ts')]);
       return { control: new GrpcConnector(), telemetry: new GrpcTelemetryConnector() };
     },
+    helpers: { client: new UndiciHelperClient(), keyDisk: new FileIssuerKeyDisk(settings.dataDir) },
     probeApp: tcpProbe,
     processFacts,
     ownAddress,

@@ -5,6 +5,8 @@ import type { AppProbe } from './config/app-readiness.ts';
 import type { ProcessFacts } from './config/config-client.ts';
 import type { ControlConnector } from './config/control-stream.ts';
 import type { SnapshotDisk } from './config/snapshot-disk.ts';
+import type { HelperClient } from './helpers/helper-client.ts';
+import type { IssuerKeyDisk } from './issuer-keys/issuer-key-disk.ts';
 import type { IdentityKeeper } from './identity/identity-keeper.ts';
 import type { DataPlane } from './threads/data-plane.ts';
 import type { Log } from './telemetry/log.ts';
@@ -28,6 +30,8 @@ export interface SidecarEnvironment {
   readonly loadIdentity?: () => Promise<IdentityKeeper>;
   /** Called after the data path serves: loading gRPC takes longer than everything before it. */
   readonly loadConnectors: (identity: IdentityKeeper | null) => Promise<Connectors>;
+  /** How this sidecar asks issuers and others that policies name, and where their keys are kept. Absent: it asks nobody. */
+  readonly helpers?: { readonly client: HelperClient; readonly keyDisk: IssuerKeyDisk };
   readonly probeApp: AppProbe;
   readonly processFacts: ProcessFacts;
   /** What to advertise where the inbound side binds all addresses. */

@@ -6,6 +6,7 @@ import type { ConfigClient } from '../config/config-client.ts';
 import type { BoundListener, DataPlane, RefusalRecord, RequestQuestion } from '../threads/data-plane.ts';
 import type { RefusalRing } from '../telemetry/refusal-ring.ts';
 import type { TelemetryStatus } from '../telemetry/telemetry-sender.ts';
+import type { IssuerKeyStatus } from '../issuer-keys/issuer-key-keeper.ts';
 import type { CertificateStatus } from '../tls/certificate-files.ts';
 
 /** What a sidecar tells of itself: the admin interface and the questions of the control plane answer from here. */
@@ -19,6 +20,7 @@ export interface InspectionSources {
   readonly listeners: () => readonly BoundListener[];
   readonly listenerProblem: () => string | null;
   readonly certificates: () => readonly CertificateStatus[];
+  readonly issuerKeys: () => readonly IssuerKeyStatus[];
   readonly appReady: () => boolean;
   readonly draining: () => boolean;
   readonly startedAtMs: number;
@@ -62,7 +64,8 @@ export class Inspection {
       controlPlane: { connected: link.connected, address: link.address, lastEnd: link.lastEnd, rejected: link.rejected },
       staleSince: link.staleSinceMs > 0 ? isoTime(link.staleSinceMs) : null,
       config: applied && {
-        version: formatVersion(applied.version), hash: applied.candidate.hash, since: isoTime(applied.sinceMs), from: applied.origin, persisted, warming: applied.warming,
+        version: formatVersion(applied.version), hash: applied.candidate.hash, since: isoTime(applied.sinceMs), from: applied.origin, persisted,
+        warming: [...applied.warming, ...this.#sources.issuerKeys().filter(({ ageSeconds }) => ageSeconds === null).map(({ issuer }) => `keys of ${issuer}`)],
       },
       state: { version: formatVersion(state.version), services: state.services, persisted: state.persisted },
       diskAlarm,
@@ -70,6 +73,7 @@ export class Inspection {
       lastRefusal: lastRefusal && { ...lastRefusal, version: formatVersion(lastRefusal.version), at: isoTime(lastRefusal.atMs), errors: lastRefusal.errors.slice(0, itemsMax) },
       refusedHashes: refusedHashes.slice(0, itemsMax),
       listeners: this.#sources.listeners(),
+      issuerKeys: this.#sources.issuerKeys().slice(0, itemsMax),
       certificates: this.#sources.certificates().slice(0, itemsMax).map(certificateView),
       telemetry: this.#sources.telemetry(),
       refusals: this.#sources.refusals.total,

@@ -5,6 +5,7 @@ import type { ConfigStatus } from '../config/config-client.ts';
 import type { SeriesReading } from '../threads/data-plane.ts';
 import { boundSeries } from '../telemetry/series-bound.ts';
 import type { TelemetryStatus } from '../telemetry/telemetry-sender.ts';
+import type { IssuerKeyStatus } from '../issuer-keys/issuer-key-keeper.ts';
 import type { CertificateStatus } from '../tls/certificate-files.ts';
 import { readConnections, readHttp2Windows, readUpstreamConnections, readUpstreamEvents, readUpstreamHandshakes } from './connection-metrics.ts';
 import { edgeEventKinds, readContexts, readExpiry, readHandshakes, readHttp2Errors, readProblems, readProxyHeaders } from './tls-metrics.ts';
@@ -22,6 +23,7 @@ export interface MetricSources {
   readonly threadDeaths: () => number;
   /** What TLS uses of files. */
   readonly certificates: () => readonly CertificateStatus[];
+  readonly issuerKeys: () => readonly IssuerKeyStatus[];
   /** Stage of overload, 0 to 3. */
   readonly overloadStage: () => number;
   /** Of requests, by what became of them; null where they are not recorded. */
@@ -91,6 +93,8 @@ export const metricTable: readonly MetricRow[] = [
   { name: 'remora_http2_errors_total', type: 'counter', help: 'HTTP/2 of clients: what a `stream` was refused or reset for, or a `connection` ended, by reason; every limit has its own.', read: (_series, s) => readHttp2Errors(s.policyEvents()) },
   { name: 'remora_http2_windows_total', type: 'counter', help: 'Windows of HTTP/2, of clients and upstreams, that `grown` to what a long way holds, or were `refused` to because the memory set aside for it is in use.', read: (_series, s) => readHttp2Windows(s.policyEvents()) },
   { name: 'remora_tls_certificate_expiry_seconds', type: 'gauge', help: 'Unix time at which a certificate in use ends; of several authorities the first.', read: (_series, s) => readExpiry(s.certificates()) },
+  { name: 'remora_issuer_keys_age_seconds', type: 'gauge', help: 'Since the keys of an issuer were fetched; -1: they never were.', read: (_series, s) => s.issuerKeys().map((one) => ({ value: one.ageSeconds ?? -1, labels: { issuer: one.issuer } })) },
+  { name: 'remora_issuer_keys_problem', type: 'gauge', help: '1 while the keys of an issuer cannot be fetched.', read: (_series, s) => s.issuerKeys().map((one) => ({ value: Number(one.problem !== null), labels: { issuer: one.issuer } })) },
   { name: 'remora_tls_certificate_problem', type: 'gauge', help: '1 while the files of a certificate cannot be used as they are, or what is used has expired.', read: (_series, s) => readProblems(s.certificates()) },
   { name: 'remora_refusals_seen_total', type: 'counter', help: 'Refusals that reached the ring for why.', read: single((s) => s.refusalCount()) },
   { name: 'remora_telemetry_dropped_total', type: 'counter', help: 'Batches not sent in time, refusals and events that did not fit the queue.', read: readDropped },

@@ -68,6 +68,8 @@ export interface ConfigClientOptions {
   readonly reach?: (next: Snapshot) => Promise<readonly SnapshotError[] | null>;
   readonly onApplied?: (applied: AppliedConfig) => void;
   readonly onRefusal?: (refusal: ConfigRefusal) => void;
+  /** What is not there yet of what policies need from others (keys of issuers), and how old what is there is, by issuer. */
+  readonly issuerKeys?: { readonly warming: readonly string[]; readonly keyAgeSeconds: ReadonlyMap<string, number> };
   readonly onLink?: (status: LinkStatus) => void;
   readonly onDisk?: (status: KeeperStatus) => void;
 }
@@ -133,6 +135,7 @@ export class ConfigClient {
       wallMs: () => clock.wallMs(),
       pause,
       persisted: () => this.#keeper.status.persisted,
+      warming: () => this.#options.issuerKeys?.warming ?? [],
       send: (message) => this.#link?.send(message),
       onRefusal: (refusal) => this.#onRefusal(refusal),
     });
@@ -358,8 +361,8 @@ export class ConfigClient {
       appReady: instance.appReady(),
       staleSinceMs: BigInt(Math.round(this.#link?.status.staleSinceMs ?? 0)),
       stallMs,
-      keyAgeSeconds: {},
-      warming: [...(this.#applier.current?.warming ?? [])],
+      keyAgeSeconds: Object.fromEntries([...(this.#options.issuerKeys?.keyAgeSeconds ?? [])].map(([issuer, seconds]) => [issuer, BigInt(seconds)])),
+      warming: [...(this.#applier.current?.warming ?? []), ...(this.#options.issuerKeys?.warming ?? [])],
     };
   }
 

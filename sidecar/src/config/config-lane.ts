@@ -24,6 +24,8 @@ export interface ConfigLaneOptions {
   readonly pause: () => Promise<void>;
   /** Whether the disk holds what is enforced. */
   readonly persisted: () => boolean;
+  /** What is not warm yet, beside what data threads say. */
+  readonly warming: () => readonly string[];
   readonly send: (message: SidecarMessage) => void;
   readonly onRefusal: (refusal: ConfigRefusal | null) => void;
 }
@@ -195,7 +197,7 @@ export class ConfigLane {
 
   #ack(version: Version, hash: string, warming: readonly string[], persisted: boolean): void {
     this.#options.send({
-      body: { $case: 'ack', value: { lane: lanes.config, version: toWireVersion(version), hash: toWireHash(hash), persisted, warming: [...warming] } },
+      body: { $case: 'ack', value: { lane: lanes.config, version: toWireVersion(version), hash: toWireHash(hash), persisted, warming: [...warming, ...this.#options.warming()] } },
     });
   }
 

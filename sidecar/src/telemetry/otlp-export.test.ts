@@ -30,7 +30,7 @@ test('metrics and spans reach an OTLP collector, histograms as they were counted
   };
   const sources: MetricSources = {
     readSeries: () => [series], configStatus: () => ({ link: {} }) as ReturnType<MetricSources['configStatus']>, telemetry: () => null, appReady: () => true, rssBytes: () => 5, refusalCount: () => 0,
-    policyEvents: () => new Map([['tls_full-TLSv1.3', 7], ['connections_active-gateway-http2', 2]]), threadDeaths: () => 0, certificates: () => [], spans: () => null, overloadStage: () => 0,
+    policyEvents: () => new Map([['tls_full-TLSv1.3', 7], ['connections_active-gateway-http2', 2]]), threadDeaths: () => 0, certificates: () => [], issuerKeys: () => [], spans: () => null, overloadStage: () => 0,
   };
   const otlp = startOtlpExport({
     endpoint: `http://127.0.0.1:${(collector.address() as AddressInfo).port}/`, nodeId: 'orders-1', subject: { kind: 'service', name: 'orders' }, version: '1',

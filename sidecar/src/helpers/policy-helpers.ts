@@ -1,0 +1,83 @@
+import type { Clock, Timers } from '@remora/core/clock';
+import type { Random } from '@remora/core/random';
+import type { Snapshot } from '@remora/snapshot/snapshot';
+import type { IssuerKeyDisk } from '../issuer-keys/issuer-key-disk.ts';
+import { IssuerKeyKeeper, type IssuerKeyStatus } from '../issuer-keys/issuer-key-keeper.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { DataPlane } from '../threads/data-plane.ts';
+import type { HelperClient } from './helper-client.ts';
+
+export interface PolicyHelpersOptions {
+  readonly dataPlane: DataPlane;
+  readonly client: HelperClient;
+  readonly keyDisk: IssuerKeyDisk;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly log: Log;
+  readonly onEvent: (kind: string, message: string, attributes: Readonly<Record<string, string>>) => void;
+  readonly onWarming: () => void;
+}
+
+/** Answers questions of one topic. */
+export type TopicHandler = (body: Uint8Array) => Promise<Uint8Array | null>;
+
+/** What the control thread does for policies that need somebody outside: keeps keys of issuers, and answers what filters ask. */
+export class PolicyHelpers {
+  readonly #options: PolicyHelpersOptions;
+  readonly #keys: IssuerKeyKeeper;
+  readonly #topics: ReadonlyMap<string, TopicHandler>;
+
+  constructor(options: PolicyHelpersOptions) {
+    const { dataPlane, client, keyDisk, clock, timers, random, log, onEvent, onWarming } = options;
+    this.#options = options;
+    this.#keys = new IssuerKeyKeeper({ useFacts: (update) => dataPlane.useFacts(update), client, disk: keyDisk, clock, timers, random, log, onEvent, onWarming });
+    this.#topics = new Map<string, TopicHandler>([
+      ['jwt.keys', async (body) => Uint8Array.of(Number(await this.#keys.refetch(Buffer.from(body).toString())))],
+    ]);
+    dataPlane.onQuestion((topic, body) => this.#answer(topic, body));
+  }
+
+  /** Before anything is enforced. */
+  restore(): Promise<void> {
+    return this.#keys.restore();
+  }
+
+  /** Before a swap. */
+  reach(next: Snapshot): Promise<null> {
+    return this.#keys.reach(next);
+  }
+
+  /** The snapshot is enforced. */
+  follow(snapshot: Snapshot): Promise<void> {
+    return this.#keys.follow(snapshot);
+  }
+
+  get warming(): readonly string[] {
+    return this.#keys.warming;
+  }
+
+  get keyAgeSeconds(): ReadonlyMap<string, number> {
+    return this.#keys.keyAgeSeconds;
+  }
+
+  get keys(): readonly IssuerKeyStatus[] {
+    return this.#keys.status;
+  }
+
+  async close(): Promise<void> {
+    await this.#keys.close();
+    await this.#options.client.close();
+  }
+
+  async #answer(topic: string, body: Uint8Array): Promise<Uint8Array | null> {
+    const handler = this.#topics.get(topic);
+    if (handler === undefined) return null;
+    try {
+      return await handler(body);
+    } catch (error) {
+      this.#options.log.error('a question of a policy failed', { topic, cause: error instanceof Error ? error.message : String(error) });
+      return null;
+    }
+  }
+}
