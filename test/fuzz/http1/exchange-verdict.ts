@@ -24,7 +24,8 @@ export function judgeOutcome(outcome: Outcome): string {
 /** '' where a second run under other tokens and with other segments came to the same: statuses, reasons, which request each answer is for, what reached the upstream. */
 export function differentOutcome(first: Outcome, second: Outcome): string {
   const [one, other] = [stepsOf(first), stepsOf(second)];
-  if (one.length !== other.length && !overtaken(one.length < other.length ? first : second)) return `${one.length} | ${other.length} answers: ${one.join(', ')} | ${other.join(', ')}`;
+  const [fewer, more] = one.length < other.length ? [first, second] : [second, first];
+  if (one.length !== other.length && !overtaken(fewer) && !unfinished(fewer, more)) return `${one.length} | ${other.length} answers: ${one.join(', ')} | ${other.join(', ')}`;
   for (const [i, step] of one.slice(0, other.length).entries()) if (step !== other[i]) return `answer ${i}: ${step} | ${other[i]}`;
   const reached = [textOf(first), textOf(second)] as const;
   for (let i = 0; i < Math.min(reached[0].length, reached[1].length); i++) if (reached[0][i] !== reached[1][i]) return `request ${i} at the upstream: ${reached[0][i]} | ${reached[1][i]}`;
@@ -35,6 +36,13 @@ export function differentOutcome(first: Outcome, second: Outcome): string {
 function overtaken({ read }: Outcome): boolean {
   const last = read.answers.at(-1);
   return last !== undefined && last.status === 502 && isRefusal(last) && headerOf(last, 'connection') === 'close';
+}
+
+/** The same of a request whose body never came whole: the end of the client's side may come before the upstream's break, and then nothing is answered. */
+function unfinished(fewer: Outcome, more: Outcome): boolean {
+  const [last] = more.read.answers.slice(-1);
+  return fewer.plan.end === 'incomplete' && fewer.read.answers.length === fewer.plan.requests.length && more.read.answers.length === fewer.plan.requests.length + 1
+    && last?.status === 502 && isRefusal(last);
 }
 
 /** What the gateway did for overload alone, as far as this conversation shows it. The last request comes with the end of the client's side, which is a reason to end ours. */
