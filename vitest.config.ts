@@ -11,6 +11,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     retry: 0,
+    globalSetup: [path.join(import.meta.dirname, 'libs/testing/run-folder.ts')],
     // A busy machine is slow, not wrong.
     setupFiles: [path.join(import.meta.dirname, 'libs/testing/patience.ts')],
     expect: { poll: { timeout: 15_000, interval: 20 } },

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { writeFileSync, mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expectGolden } from '@remora/testing/golden';
 import { describeWith } from '@remora/testing/requirement';
+import { scratchFolder } from '@remora/testing/scratch-folder';
 import { describe, expect, test } from 'vitest';
 import { runScripted } from './cli-fixture.ts';
 
@@ -15,7 +15,7 @@ async function scriptFor(shell: string): Promise<string> {
 
 /** What bash offers when Tab is pressed after these words; the last one is begun. */
 function bashOffers(script: string, words: readonly string[]): string[] {
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'remora-completion-')), 'remora.bash');
+  const file = path.join(scratchFolder('completion'), 'remora.bash');
   writeFileSync(file, `${script}\nCOMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')})\nCOMP_CWORD=${words.length - 1}\n_remora\nprintf '%s\\n' "\${COMPREPLY[@]}"\n`);
   const run = spawnSync('bash', [file], { encoding: 'utf8', timeout: 10_000 });
   expect(run.stderr).toBe('');

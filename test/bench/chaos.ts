@@ -1,9 +1,9 @@
 import { createServer } from 'node:http';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { scratchFolder } from '@remora/testing/scratch-folder';
 import type { Bench, BenchRow } from './bench-document.ts';
 import { describeMachine } from './machine.ts';
 import type { ChaosPlan } from '../processes/chaos-worker.ts';
@@ -30,7 +30,7 @@ const plans: readonly (readonly [string, Partial<ChaosPlan>])[] = [
 
 /** faults.md 9: what clients that misbehave do to the p99 of one that does not, at a steady rate. Calm and chaos take turns (`--rounds N`, 3). */
 export const run: Bench = async ({ quick, flags }) => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'remora-bench-chaos-'));
+  const folder = scratchFolder('bench-chaos');
   const backend = await startBackend(folder, 0);
   const big = await startBig();
   const controlPlane = await startControlPlane({ core: 0, flags: ['--store', 'memory'], bundled: true });

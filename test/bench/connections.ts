@@ -1,16 +1,14 @@
 import net from 'node:net';
+import { scratchFolder } from '@remora/testing/scratch-folder';
 import type { Bench, BenchRow } from './bench-document.ts';
 import { residentMiB, stop, untilListening } from '../processes/child.ts';
 import { freePort, startBackend } from '../processes/peers.ts';
 import { startControlPlane, startSidecar } from '../processes/remora.ts';
 import { describeMachine } from './machine.ts';
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 
 /** What idle connections cost: each has served one request, then stays open. `--count N`, 8,000. */
 export const run: Bench = async ({ quick, flags }) => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'remora-bench-connections-'));
+  const folder = scratchFolder('bench-connections');
   const backend = await startBackend(folder, 0);
   const controlPlane = await startControlPlane({ core: 0, flags: ['--store', 'memory'], bundled: true });
   const port = await freePort();

@@ -40,6 +40,8 @@ function print(document: BenchDocument, json: boolean): void {
   process.stdout.write(`${document.bench} — ${cpu}, ${cores} cores, ${memoryGiB} GiB, Node ${node}, Linux ${kernel}\n${document.rows.map(formatRow).join('\n')}\n`);
 }
 
+// Whoever is interrupted ends as usual: what was started ends with it, and what was written goes.
+for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) process.once(signal, () => process.exit(code));
 const { name, json, quick, flags } = parseArguments(process.argv.slice(2));
 const bench = benches[name];
 if (!bench) {

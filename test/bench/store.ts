@@ -1,6 +1,5 @@
 /** `bench store`: what the control plane's log costs on this disk. Every write is validated, planned and flushed to the disk. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { systemClock, systemTimers } from '@remora/core/clock';
 import { systemRandom } from '@remora/core/random';
@@ -9,13 +8,14 @@ import type { ControlPlane } from '@remora/control-plane/app';
 import { createProcessLog } from '@remora/control-plane/process-log';
 import { openSqliteStore } from '@remora/control-plane/store/sqlite-store';
 import { loadDocuments } from '@remora/model/load-documents';
+import { scratchFolder } from '@remora/testing/scratch-folder';
 import type { Bench, BenchRow } from './bench-document.ts';
 import { describeMachine } from './machine.ts';
 
 const services = 100;
 
 export const run: Bench = async ({ quick }) => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'remora-bench-store-'));
+  const folder = scratchFolder('bench-store');
   const rows: BenchRow[] = [];
   try {
     await withControlPlane(path.join(folder, 'writes'), async (controlPlane) => {

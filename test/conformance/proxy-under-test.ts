@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { TestAuthority, type TestCertificate } from '@remora/testing/test-authority';
+import { scratchFolder } from '@remora/testing/scratch-folder';
 import { stop } from '../processes/child.ts';
 import { startControlPlane, startSidecar, type RunningControlPlane, type RunningSidecar } from '../processes/remora.ts';
 import { until } from '../processes/until.ts';
@@ -41,7 +41,7 @@ export class ProxiesUnderTest {
 
   private constructor(controlPlane: RunningControlPlane) {
     this.controlPlane = controlPlane;
-    this.#folder = mkdtempSync(path.join(tmpdir(), 'remora-conformance-'));
+    this.#folder = scratchFolder('conformance');
     const { cert, key } = new TestAuthority().issue({ commonName: 'localhost', dns: ['localhost'], addresses: ['127.0.0.1'] });
     this.certificate = { cert, key };
     this.certFile = path.join(this.#folder, 'server.crt');

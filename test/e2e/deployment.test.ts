@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { exitCode as controlPlaneCode } from '@remora/control-plane/bootstrap';
@@ -8,6 +7,7 @@ import { exitCodes as sidecarCodes } from '@remora/sidecar/bootstrap';
 import { parseAllDocuments } from 'yaml';
 import { describe, expect, test } from 'vitest';
 import { describeWith } from '@remora/testing/requirement';
+import { scratchFolder } from '@remora/testing/scratch-folder';
 
 const run = promisify(execFile);
 const deploy = path.resolve(import.meta.dirname, '../../deploy');
@@ -16,7 +16,7 @@ describeWith('systemd-analyze', 'systemd units', (command) => {
   const units = readdirSync(path.join(deploy, 'systemd'));
   test.each(units)('%s', async (unit) => {
     // The program must exist for the check; here only the unit is judged.
-    const folder = mkdtempSync(path.join(tmpdir(), 'remora-units-'));
+    const folder = scratchFolder('units');
     const file = path.join(folder, unit.replace('@', '@orders'));
     writeFileSync(file, readFileSync(path.join(deploy, 'systemd', unit), 'utf8'));
     const { stdout, stderr } = await run(command, ['verify', '--man=no', file]);

@@ -1,7 +1,6 @@
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { ChildProcess } from 'node:child_process';
+import { scratchFolder } from '@remora/testing/scratch-folder';
 import { startPinned } from './child.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
@@ -64,9 +63,11 @@ export interface ControlPlaneOptions {
 }
 
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<RunningControlPlane> {
-  const folder = options.folder ?? mkdtempSync(path.join(tmpdir(), 'remora-bench-'));
+  const folder = options.folder ?? scratchFolder('run');
   const ports = ['--api-port', String(options.apiPort ?? 0), '--push-port', String(options.pushPort ?? 0)];
-  const command = [...program('control-plane', options.bundled ?? false, options.nodeFlags), '--data-dir', folder, ...ports, ...(options.flags ?? [])];
+  // Tests and benchmarks of other things: on loopback, open. Those of the door itself say so.
+  const door = options.flags?.includes('--api-auth') ? [] : ['--api-auth', 'off'];
+  const command = [...program('control-plane', options.bundled ?? false, options.nodeFlags), '--data-dir', folder, ...ports, ...door, ...(options.flags ?? [])];
   const { child, line } = await untilEvent((onLine) => startPinned(options.core ?? null, command, { onLine, channel: options.channel ?? false, env: options.env ?? {} }), 'listening');
   const api = addressOf(line['api']);
   return {
@@ -96,7 +97,7 @@ export interface SidecarOptions {
 }
 
 export async function startSidecar(flags: readonly string[], options: SidecarOptions = {}): Promise<RunningSidecar> {
-  const folder = options.folder ?? mkdtempSync(path.join(tmpdir(), 'remora-bench-'));
+  const folder = options.folder ?? scratchFolder('run');
   const plain = [...program('sidecar', options.bundled ?? false, options.nodeFlags), '--data-dir', folder, '--admin-port', String(options.adminPort ?? 0), ...flags];
   const command = options.wrap?.(plain) ?? plain;
   const started = performance.now();

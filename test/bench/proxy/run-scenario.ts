@@ -1,7 +1,5 @@
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import type { ChildProcess } from 'node:child_process';
+import { scratchFolder } from '@remora/testing/scratch-folder';
 import type { BenchRow } from '../bench-document.ts';
 import { cpuMs, residentMiB, stop } from '../../processes/child.ts';
 import type { Bar, Contestant, Scenario, Stage } from './scenario.ts';
@@ -28,7 +26,7 @@ const proxyCore = 1;
 /** Starts everything of a scenario, loads the contestants in turn, round after round, and gives medians as rows. */
 export async function runScenario(scenario: Scenario, { bundled, rounds, seconds }: RunOptions): Promise<BenchRow[]> {
   const children: ChildProcess[] = [];
-  const folder = mkdtempSync(path.join(tmpdir(), `remora-bench-${scenario.name}-`));
+  const folder = scratchFolder(`bench-${scenario.name}`);
   const stage: Stage = { folder, loadCore, proxyCore, bundled, own: (child) => children.push(child) };
   const samples = new Map<string, Sample[]>();
   try {

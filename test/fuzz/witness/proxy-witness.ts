@@ -1,10 +1,10 @@
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { createServer, METHODS, type IncomingMessage, type Server } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import type { ChildProcess } from 'node:child_process';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { scratchFolder } from '@remora/testing/scratch-folder';
 import { startPinned, stop, untilListening } from '../../processes/child.ts';
 import { freePort } from '../../processes/peers.ts';
 import { pairUp, type Account, type ReadRequest, type Witness } from './account.ts';
@@ -58,7 +58,7 @@ export class ProxyWitness implements Witness {
     recorder.on('checkExpectation', (request, response) => recorder.emit('request', request, response));
     recorder.listen(0, '127.0.0.1');
     await once(recorder, 'listening');
-    const folder = mkdtempSync(path.join(tmpdir(), 'remora-witness-'));
+    const folder = scratchFolder('witness');
     const port = await freePort();
     const file = path.join(folder, 'witness.conf');
     writeFileSync(file, kind.configuration({ folder, port, recorderPort: (recorder.address() as AddressInfo).port }));
