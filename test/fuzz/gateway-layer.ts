@@ -23,6 +23,8 @@ export interface FuzzUpstream {
   readonly port: number;
   /** What came on connections that have ended, for the witnesses; whoever reads it takes it out. */
   readonly streams?: CapturedStream[];
+  /** Forgets what is known of a client, by the first half of its tokens. */
+  forget?(prefix: string): void;
   /** Ends idle connections, so that their streams are there. */
   drop?(): Promise<void>;
   close(): Promise<void>;

@@ -7,11 +7,18 @@ export abstract class UpstreamTrial<U extends FuzzUpstream> implements GatewayTr
   readonly upstream: U;
   /** As findings name it. */
   protected readonly layer: string;
-  protected readonly prefixes = new TokenPrefixes();
+  readonly #prefixes = new TokenPrefixes();
 
   constructor(layer: string, upstream: U) {
     this.layer = layer;
     this.upstream = upstream;
+  }
+
+  /** First half of the tokens of one run. They come again after many runs: what a client that left asked for may have arrived after it was looked at. */
+  protected nextPrefix(): string {
+    const prefix = this.#prefixes.next();
+    this.upstream.forget?.(prefix);
+    return prefix;
   }
 
   abstract judge(seed: number, gateway: GatewayUnderFuzz): Promise<readonly FuzzFinding[]>;

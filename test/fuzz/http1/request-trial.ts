@@ -55,7 +55,7 @@ export class Http1RequestTrial extends UpstreamTrial<EchoUpstream> {
   /** Each run has tokens of its own. */
   async #run(conversation: Conversation, cuts: Cuts, gateway: GatewayUnderFuzz): Promise<Outcome> {
     const outcome = await gateway.undisturbed.run(() => {
-      const prefix = this.prefixes.next();
+      const prefix = this.nextPrefix();
       return this.#send({ ...conversation, prefix, text: conversation.text.replaceAll(conversation.prefix, prefix) }, cuts, gateway);
     }, disturbanceOf);
     gateway.outcomes.countAnswers(outcome.read.answers, outcome.plan.requests.length);

@@ -38,7 +38,7 @@ export class Http2RequestTrial extends UpstreamTrial<EchoUpstream> {
   /** Each run has tokens of its own. */
   async #run(seed: number, cuts: Cuts, gateway: GatewayUnderFuzz): Promise<{ readonly problem: string; readonly text: string }> {
     const { conversation, streams, goAway, complete } = await gateway.undisturbed.run(() => {
-      const prefix = this.prefixes.next();
+      const prefix = this.nextPrefix();
       return this.#send(generateStreams(seed, prefix), cuts, gateway);
     }, disturbanceOf);
     for (const { streamId } of conversation.requests) gateway.outcomes.count(outcomeOf(streams.get(streamId), goAway));

@@ -25,7 +25,7 @@ export class UpgradeTrial extends UpstreamTrial<UpgradeUpstream> {
   }
 
   async #play(seed: number, gateway: GatewayUnderFuzz): Promise<{ readonly plan: UpgradePlan; readonly outcome: UpgradeOutcome; readonly problem: string }> {
-    const prefix = this.prefixes.next();
+    const prefix = this.nextPrefix();
     const plan = generateUpgrade(seed, prefix);
     const asking = `${prefix}00000000`;
     const tokens = { asking, before: Array.from({ length: plan.before }, (_, nth) => `${prefix}0000000${nth + 1}`) };
