@@ -23,6 +23,7 @@ export async function runControlPlane(argv: readonly string[], env: Environment)
   try {
     if (word === 'backup') return await runBackup(argv.slice(1));
     if (word === 'restore') return await runRestore(argv.slice(1), env);
+    if (word === 'first-token') return await runFirstToken(argv.slice(1));
     return await serve(argv, env);
   } catch (error) {
     return report(error);
@@ -38,8 +39,8 @@ async function serve(argv: readonly string[], env: Environment): Promise<number>
   // Only what serves needs the server's libraries.
   const { startControlPlane } = await import('./running-control-plane.ts');
   const running = await startControlPlane(read.settings, { log: (line) => process.stderr.write(line) });
+  if (running.firstToken !== '') say({ event: 'first-token', token: running.firstToken, note: firstTokenNote });
   say({ event: 'listening', api: running.api, push: running.push, ...(running.enrolment === '' ? {} : { enrolment: running.enrolment }) });
-  if (running.firstToken !== '') say({ event: 'first-token', token: running.firstToken, note: 'makes the first tokens and nothing else; it is shown this once: remora api-token create --name NAME --role admin' });
   await stopped;
   await running.stop();
   say({ event: 'stopped' });
@@ -77,6 +78,19 @@ async function runRestore(argv: readonly string[], env: Environment): Promise<nu
   say({ event: 'restored', dataDir, version: formatVersion(head) });
   return exitCode.ok;
 }
+
+/** For who lost every administrator's token, and has the disk. Throws where a control plane runs on it. */
+async function runFirstToken(argv: readonly string[]): Promise<number> {
+  const { values } = parseArgs({ args: [...argv], options: { 'data-dir': { type: 'string' } }, strict: true });
+  const { 'data-dir': dataDir } = values;
+  if (dataDir === undefined) return complain(['first-token needs --data-dir DIR']);
+  const { makeFirstTokenOffline } = await import('./operators/offline-first-token.ts');
+  const token = await makeFirstTokenOffline({ dataDir, clock: systemClock, timers: systemTimers });
+  say({ event: 'first-token', token, note: firstTokenNote });
+  return exitCode.ok;
+}
+
+const firstTokenNote = 'makes the first tokens and nothing else; it is shown this once: remora api-token create --name NAME --role admin';
 
 function say(facts: Readonly<Record<string, string>>): void {
   process.stdout.write(`${JSON.stringify(facts)}\n`);

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -45,7 +45,7 @@ describe('the process', () => {
   }
 
   async function serve(data = 'data'): Promise<{ child: ChildProcessWithoutNullStreams; api: string }> {
-    const child = run('--data-dir', join(folder, data), '--api-port', '0', '--push-port', '0');
+    const child = run('--data-dir', join(folder, data), '--api-auth', 'off', '--api-port', '0', '--push-port', '0');
     for await (const line of createInterface({ input: child.stdout })) {
       const facts = JSON.parse(line) as { event: string; api: string; push: string };
       expect(facts).toEqual({ event: 'listening', api: expect.stringMatching(/^127\.0\.0\.1:\d+$/), push: expect.stringMatching(/^127\.0\.0\.1:\d+$/) });
@@ -74,6 +74,67 @@ describe('the process', () => {
     expect(await finish('restore', '--data-dir', join(folder, 'restored'), '--from', backup)).toMatchObject({ code: 0, out: expect.stringContaining('"event":"restored"') });
     const restored = await serve('restored');
     expect(await (await fetch(`${restored.api}/v1/revisions`)).json()).toMatchObject({ items: [{ revision: 2, kind: 'restored', of: 1 }, { revision: 1 }] });
+  }, 60_000);
+
+  test('the first start prints a token that makes the others, once; who lost them gets another one from the disk', async () => {
+    const start = async (): Promise<{ child: ChildProcessWithoutNullStreams; api: string; tokens: string[] }> => {
+      const child = run('--data-dir', join(folder, 'data'), '--api-port', '0', '--push-port', '0');
+      const tokens: string[] = [];
+      let api = '';
+      let err = '';
+      child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+      for await (const line of createInterface({ input: child.stdout })) {
+        const facts = JSON.parse(line) as { event: string; api: string; token: string };
+        if (facts.event === 'first-token') tokens.push(facts.token);
+        if (facts.event !== 'listening') continue;
+        api = `http://${facts.api}`;
+        break;
+      }
+      expect(err).not.toContain('rma1.');
+      return { child, api, tokens };
+    };
+    const stop = async (child: ChildProcessWithoutNullStreams): Promise<void> => {
+      child.kill('SIGTERM');
+      await once(child, 'exit');
+    };
+    const make = (api: string, token: string, role: string): Promise<Response> =>
+      fetch(`${api}/v1/api-tokens`, { method: 'POST', headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' }, body: JSON.stringify({ name: 'ana', role }) });
+
+    const first = await start();
+    const [token = ''] = first.tokens;
+    expect(token).toMatch(/^rma1\./);
+    expect((await fetch(`${first.api}/v1/services`)).status).toBe(401);
+    expect((await fetch(`${first.api}/v1/services`, { headers: { authorization: `Bearer ${token}` } })).status).toBe(403);
+    await stop(first.child);
+
+    const again = await start();
+    expect(again.tokens).toEqual([]);
+    expect((await make(again.api, token, 'viewer')).status).toBe(201);
+    expect((await make(again.api, token, 'admin')).status).toBe(201);
+    expect((await make(again.api, token, 'admin')).status).toBe(401);
+    expect(await finish('first-token', '--data-dir', join(folder, 'data'))).toMatchObject({ code: 75 });
+    await stop(again.child);
+
+    const { code, out } = await finish('first-token', '--data-dir', join(folder, 'data'));
+    expect(code).toBe(0);
+    const another = (JSON.parse(out) as { token: string }).token;
+    const last = await start();
+    expect((await make(last.api, token, 'admin')).status).toBe(401);
+    expect((await make(last.api, another, 'admin')).status).toBe(201);
+  }, 60_000);
+
+  test('the first token goes into a file of its owner, and never into one that is there', async () => {
+    const file = join(folder, 'first');
+    const child = run('--store', 'memory', '--api-port', '0', '--push-port', '0', '--first-token-file', file);
+    for await (const line of createInterface({ input: child.stdout })) {
+      expect(line).not.toContain('rma1.');
+      break;
+    }
+    expect(readFileSync(file, 'utf8')).toMatch(/^rma1\.[^\n]+\n$/);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    const ended = await finish('--store', 'memory', '--api-port', '0', '--push-port', '0', '--first-token-file', file);
+    expect(ended).toMatchObject({ code: 2, err: expect.stringContaining('--first-token-file') });
+    expect(ended.err + ended.out).not.toContain('rma1.');
   }, 60_000);
 
   test('a second one on the same store ends at once and says why', async () => {

@@ -85,7 +85,7 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
     const enrolment = identity && settings.identity ? await listenForEnrolment(identity, settings.identity, log) : null;
     if (enrolment) closers.push(() => enrolment.close());
     return {
-      controlPlane, identity, stop, firstToken: operators?.firstToken ?? '', api: hostPort(settings.apiHost, apiPort), push: hostPort(settings.pushHost, push.port),
+      controlPlane, identity, stop, firstToken: operators?.makeFirstToken() ?? '', api: hostPort(settings.apiHost, apiPort), push: hostPort(settings.pushHost, push.port),
       enrolment: enrolment && settings.identity ? hostPort(settings.identity.enrolmentHost, enrolment.port) : '',
     };
   } catch (error) {

@@ -98,7 +98,7 @@ class RunningFleet implements Fleet {
   async startControlPlane(): Promise<void> {
     const [apiPort, pushPort, enrolmentPort] = this.#api === '' ? [this.#ports.api, this.#ports.push, this.#ports.enrolment] : [this.#api, this.#push, this.#enrolment].map(portOf);
     const args = [
-      'control-plane', '--data-dir', path.join(this.#folder, 'control-plane'), '--api-port', String(apiPort), '--push-port', String(pushPort),
+      'control-plane', '--api-auth', 'off', '--data-dir', path.join(this.#folder, 'control-plane'), '--api-port', String(apiPort), '--push-port', String(pushPort),
       '--identity', 'mtls', '--enrolment-port', String(enrolmentPort), '--encryption-key-file', this.#encryptionKey(),
     ];
     this.#controlPlane = this.#supervisor.start({ name: 'control-plane', file: remora, args });

@@ -13,8 +13,8 @@ import type { Operators } from './operators.ts';
 
 /** Operators of a process that runs. */
 export interface StartedOperators extends Operators {
-  /** To be shown this once; '' where there is nothing to show. */
-  readonly firstToken: string;
+  /** Makes the first token where no start has; to be shown this once, '' where there is nothing to show. Called when all else has started: a token that nobody saw would be lost. */
+  makeFirstToken(): string;
   /** null: no issuer but ourselves. */
   readonly oidc: StartedOidc | null;
   /** Requests at the door, by how they ended. */
@@ -31,20 +31,19 @@ export interface StartOperatorsDeps {
   readonly log: ProcessLog;
 }
 
-/** Makes the first token where no start has. Throws StartError where its file cannot be written. */
+/** Throws StartError where what the settings name cannot be used. */
 export async function startOperators(settings: OperatorSettings, deps: StartOperatorsDeps): Promise<StartedOperators> {
   const { store, clock, timers, log } = deps;
   const events = new AuthenticationAudit({ log: deps.audit, clock, timers });
   // What it needs is loaded only where there is an issuer.
   const oidc = settings.oidc && (await import('./oidc/start-oidc.ts')).startOidc(settings.oidc, deps);
   const operators = createOperators({ store, clock, events, users: oidc?.users ?? null, login: oidc?.login ?? null });
-  const firstToken = makeFirst(operators, settings, deps);
-  if (firstToken === '' && operators.first.waiting) log.warn('the first token was made at an earlier start and nobody has used it yet; where it is lost: `remora control-plane first-token`');
+  if (operators.first.waiting) log.warn('the first token was made at an earlier start and nobody has used it yet; where it is lost: `remora control-plane first-token`');
   const close = (): void => {
     oidc?.close();
     events.close();
   };
-  return { ...operators, oidc, firstToken, counts: events.counts, onForbidden: (refused) => events.forbidden(refused), close };
+  return { ...operators, oidc, makeFirstToken: () => makeFirst(operators, settings, deps), counts: events.counts, onForbidden: (refused) => events.forbidden(refused), close };
 }
 
 function makeFirst({ first, tokens }: Operators, { firstTokenFile }: OperatorSettings, { audit, log }: StartOperatorsDeps): string {

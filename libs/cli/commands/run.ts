@@ -111,10 +111,10 @@ async function serve(session: Session, options: RunOptions, running: Running): P
   }
 }
 
-/** The control plane runs in this process: its store is this process's memory. */
+/** The control plane runs in this process, on loopback: its store is this process's memory, and who may use this account may use it. */
 async function startControlPlaneHere(apiPort: number, onLine: (line: string) => void): Promise<RunningControlPlane> {
   const [{ startControlPlane }, { readSettings }] = await Promise.all([import('@remora/control-plane/running-control-plane'), import('@remora/control-plane/settings/read-settings')]);
-  const read = readSettings(['--store', 'memory', '--api-port', String(apiPort), '--push-port', '0', '--log-level', 'warn'], {}, () => '');
+  const read = readSettings(['--store', 'memory', '--api-auth', 'off', '--api-port', String(apiPort), '--push-port', '0', '--log-level', 'warn'], {}, () => '');
   if (!read.ok) throw new CommandFailure(exitCodes.usage, read.problems.map(({ setting, message }) => `${setting}: ${message}`).join('; '));
   return startControlPlane(read.settings, { log: (line) => onLine(line.trimEnd()) });
 }
