@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Timers } from '@remora/core/clock';
 import { ManualTimers } from '@remora/testing/manual-timers';
-import { TimerWheels, WheelNode } from './timer-wheel.ts';
+import { firesPerRun, TimerWheels, WheelNode } from './timer-wheel.ts';
 
 class Probe extends WheelNode {
   firedAt: number[] = [];
@@ -145,5 +145,27 @@ describe('TimerWheels', () => {
     await timers.advance(300);
     await new Promise((resolve) => { setImmediate(resolve); });
     expect(probes.map(({ firedAt }) => firedAt.length)).toEqual([1, 1, 1, 1]);
+  });
+
+  // Symptom: clients waited while hundreds of others, too slow and connected in the same moment, were refused in one go.
+  it('fires a few of many that are due together, and lets the loop look at its sockets between', async () => {
+    const { timers, wheels } = setUp();
+    const count = firesPerRun * 3 - 1;
+    const probes = Array.from({ length: count }, () => {
+      const probe = new Probe(timers);
+      wheels.arm(probe, 10);
+      return probe;
+    });
+    const fired = (): number => probes.filter(({ firedAt }) => firedAt.length > 0).length;
+    await timers.advance(12);
+    expect(fired()).toBe(firesPerRun);
+    expect(wheels.size).toBe(count - firesPerRun);
+    const moved = probes.at(-1) as Probe;
+    wheels.cancel(probes.at(-2) as Probe);
+    wheels.arm(moved, 500);
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => { setImmediate(resolve); });
+    expect([fired(), wheels.size]).toEqual([count - 2, 1]);
+    await timers.advance(600);
+    expect(moved.firedAt).toHaveLength(1);
   });
 });
