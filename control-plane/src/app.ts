@@ -75,6 +75,8 @@ export interface ControlPlaneDeps {
   readonly auditAgeMs?: number;
   /** Who may speak for a sidecar; default: whoever says so. */
   readonly nodeIdentity?: NodeIdentity;
+  /** Whether sidecars have certificates, so that `strict` mTLS can be asked for; default: they have. */
+  readonly hasIdentity?: boolean;
   /** What sidecars get beside snapshots and endpoints: roots of trust, revocations. */
   readonly items?: readonly StateItemSource[];
   /** Keeps secrets in the store; default: as they are, for stores in memory. */
@@ -116,7 +118,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   });
   const slices = createSlices({ clock, soon });
   // The only way in. Publishes to the hub, in the order of the log.
-  const writePath = createWritePath({ store, planner, sameMeaning: (a, b) => model.canonicallyEqual(a, b), hub, instances, clock, slices, alarm });
+  const writePath = createWritePath({ store, planner, sameMeaning: (a, b) => model.canonicallyEqual(a, b), hub, instances, clock, slices, alarm, hasIdentity: deps.hasIdentity ?? true, callersOf: (service, sinceMs) => telemetry.callers({ service, sinceMs }) });
   // What is told to listeners.
   const events = createEventFeed({ clock, alarm });
   const stops = [

@@ -50,6 +50,7 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
   const identity = await openIdentity(settings, store, log);
   const controlPlane = createControlPlane({
     ...(identity && { nodeIdentity: identity.nodeIdentity, items: identity.items }),
+    hasIdentity: settings.identity !== null,
     store, log, clock: systemClock, timers: systemTimers, random: systemRandom, soon: setImmediate,
     retention: { minAgeMs: settings.retentionAgeMs, minEntries: settings.retentionRevisions }, auditAgeMs: settings.auditRetentionMs,
   });

@@ -7,6 +7,7 @@ import type { topShape } from '@remora/control-plane/api/shapes/telemetry-shape'
 import type { canShape } from '@remora/control-plane/api/shapes/can-shape';
 import type { explanationShape, fieldExplanationShape, whyShape } from '@remora/control-plane/api/shapes/explain-shape';
 import type { apiTokenShape, loginShape, newApiTokenShape, whoamiShape } from '@remora/control-plane/api/shapes/operator-shape';
+import type { mtlsStatusShape } from '@remora/control-plane/api/shapes/mtls-shape';
 import type { auditEntryShape, auditListShape } from '@remora/control-plane/api/shapes/audit-shape';
 
 /** Answers of the API, in the types of the schemas that OpenAPI is made from: a change there shows here when compiling. */
@@ -28,6 +29,7 @@ export type NewJoinTokenAnswer = (typeof newJoinTokenShape)['_output'];
 export type AuthorityAnswer = (typeof authorityShape)['_output'];
 export type RotationAnswer = (typeof rotationShape)['_output'];
 export type RevocationAnswer = (typeof revocationShape)['_output'];
+export type MtlsStatusAnswer = (typeof mtlsStatusShape)['_output'];
 export type NodeCertificateAnswer = (typeof nodeCertificateShape)['_output'];
 export type ApiTokenAnswer = (typeof apiTokenShape)['_output'];
 export type NewApiTokenAnswer = (typeof newApiTokenShape)['_output'];

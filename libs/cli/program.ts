@@ -33,6 +33,7 @@ import { addRun } from './commands/run.ts';
 import { addSidecar } from './commands/sidecar.ts';
 import { addSidecars } from './commands/sidecars.ts';
 import { addToken } from './commands/token.ts';
+import { addMtls } from './commands/mtls.ts';
 import { addTop } from './commands/top.ts';
 import { addValidate } from './commands/validate.ts';
 import { addWhoami } from './commands/whoami.ts';
@@ -49,7 +50,7 @@ const commands: readonly ((program: Command, run: Runner, terminal: Terminal) =>
   // the fleet
   addSidecars, addInspect, addTop, addEvents,
   // who is who
-  addLogin, addLogout, addWhoami, addApiToken, addAudit, addToken, addCa, addIdentity,
+  addLogin, addLogout, addWhoami, addApiToken, addAudit, addToken, addCa, addIdentity, addMtls,
   // the store
   addBackup, addRestore,
   addCompletion,

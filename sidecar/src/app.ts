@@ -223,6 +223,7 @@ export class Sidecar {
       node: { nodeId, incarnation: this.#client.incarnation, subject: this.#settings.subject },
       address: () => (this.#client.status.link.connected ? this.#client.status.link.address : null),
       readSeries: () => this.#dataPlane.readSeries(),
+      readCallers: () => this.#dataPlane.readCallers(),
       answer: (query) => answerQuery(query, this.#inspection, this.#ownSide),
     });
     this.#sender.start();

@@ -1,6 +1,7 @@
 import type { Clock, Timer, Timers } from '@remora/core/clock';
 import type { NodeIdentity, PeerFacts } from '@remora/identity/node-identity';
-import type { Batch, Event, Refusal, Series } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
+import type { Batch, CallerCount, Event, Refusal, Series } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
+import { callerKey, CallerHistory, type CallerTraffic } from './caller-history.ts';
 import { differenceOf, isEmpty, readCumulative } from './cumulative-counts.ts';
 import { ReasonCatalogue } from './reason-catalogue.ts';
 import { RefusalStore } from './refusal-store.ts';
@@ -58,11 +59,14 @@ interface Source {
   droppedBatches: number;
   /** The last sums of each series; the numbers of the series beside them. */
   readonly sums: Map<string, { readonly identity: SeriesIdentity; counts: TrafficCounts }>;
+  /** The last sums of each caller of its ports. */
+  readonly callers: Map<string, number>;
 }
 
 /** A first report that covers less than this counts as of now. */
 const freshAgeMs = 60_000;
 const forgetEveryMs = 60_000;
+const callersPerBatchMax = 512;
 
 class Ingest implements TelemetryHub {
   readonly #clock: Clock;
@@ -73,6 +77,7 @@ class Ingest implements TelemetryHub {
   readonly totals: FleetTotals = new FleetTotals(this.#reasons);
   readonly #history: TrafficHistory;
   readonly #refusals: RefusalStore;
+  readonly #callers = new CallerHistory();
   readonly #sources = new Map<string, Source>();
   readonly #sweeper: Timer;
   #events: StoredEvent[] = [];
@@ -105,9 +110,10 @@ class Ingest implements TelemetryHub {
     const continues = before?.incarnation === incarnation && before.subject === subject;
     // A new process of a node that was known counts from zero; a node that was not known only where it is young.
     const countsFromZero = before ? !continues : Number(batch.ageMs) <= freshAgeMs;
-    const source: Source = continues ? before : { nodeId: batch.nodeId, subject, incarnation, sequence, lastMs: now, lastWallMs: 0, droppedBatches: 0, sums: new Map() };
+    const source: Source = continues ? before : { nodeId: batch.nodeId, subject, incarnation, sequence, lastMs: now, lastWallMs: 0, droppedBatches: 0, sums: new Map(), callers: new Map() };
     const span = before ? Math.ceil((now - before.lastMs) / slotMs) : 1;
     this.#takeSeries(source, batch.series, { now, span, countsFromZero: continues || countsFromZero });
+    if (batch.subjectKind === 'service') this.#takeCallers(source, batch.subjectName, batch.callers, continues || countsFromZero);
     source.sequence = sequence;
     source.lastMs = now;
     source.lastWallMs = this.#clock.wallMs();
@@ -117,6 +123,20 @@ class Ingest implements TelemetryHub {
     for (const refusal of batch.refusals) this.#refusals.add(storedRefusal(refusal, batch.nodeId, subject));
     this.#takeEvents(batch.events, batch.nodeId, subject);
     return null;
+  }
+
+  #takeCallers(source: Source, service: string, counts: readonly CallerCount[], countsFromZero: boolean): void {
+    for (const caller of counts.slice(0, callersPerBatchMax)) {
+      const key = callerKey(caller);
+      const sum = Number(caller.requests);
+      const before = source.callers.get(key);
+      source.callers.set(key, sum);
+      if (before !== undefined || countsFromZero) this.#callers.add(service, caller, sum - (before ?? 0), this.#clock.wallMs());
+    }
+  }
+
+  callers({ service, sinceMs }: { readonly service: string; readonly sinceMs: number }): readonly CallerTraffic[] {
+    return this.#callers.of(service, sinceMs);
   }
 
   summary(query: TelemetryQuery): TelemetrySummary {
@@ -198,6 +218,7 @@ class Ingest implements TelemetryHub {
   }
 
   #forget(): void {
+    this.#callers.sweep(this.#clock.wallMs());
     const now = this.#clock.monotonicMs();
     this.#series.forgetUnused(now);
     for (const [nodeId, source] of this.#sources) if (now - source.lastMs > slotMs * slotsKept) this.#sources.delete(nodeId);

@@ -1,4 +1,5 @@
 import type { PeerFacts } from '@remora/identity/node-identity';
+import type { CallerTraffic } from './caller-history.ts';
 import type { FleetTotals } from './fleet-totals.ts';
 import type { Batch } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
 
@@ -17,6 +18,8 @@ export interface TelemetryHub {
   refusals(query: RefusalQuery): readonly StoredRefusal[];
   /** Events that sidecars reported (ejections, breakers, alarms), newest first. */
   events(query: { readonly nodeId?: string; readonly sinceMs?: number; readonly limit: number }): readonly StoredEvent[];
+  /** Who called a service in the last 24 hours, the busiest first. */
+  callers(query: { readonly service: string; readonly sinceMs: number }): readonly CallerTraffic[];
   /** The last report of each sidecar. */
   reporters(): readonly Reporter[];
   /** Series and refusals kept, and what was dropped because a bound was reached. */

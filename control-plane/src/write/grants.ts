@@ -7,7 +7,7 @@ import type { DocumentChange, DocumentKey, Grant } from '../store/store.ts';
 import { WriteError } from './write-error.ts';
 
 /** Every guard that `force` can lift. */
-export const knownGuards: readonly string[] = [...snapshotGuards, 'in-use'];
+export const knownGuards: readonly string[] = [...snapshotGuards, 'in-use', 'mtls'];
 
 /** Deleting what running sidecars work for; forced, they keep their last snapshot and are shown as orphaned. */
 export function inUseFindings(changes: readonly DocumentChange[], sidecars: () => readonly { readonly subject: SubjectKey; readonly connected: boolean }[]): GuardFinding[] {

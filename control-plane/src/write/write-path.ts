@@ -9,6 +9,9 @@ import { revisionNote } from '../audit/revision-note.ts';
 import { effectiveDiff } from '../compile/effective-diff.ts';
 import type { EffectiveDiff } from '../compile/effective-diff.ts';
 import type { GuardFinding, Planned, Planner, PlanResult } from '../compile/planner.ts';
+import { mtlsViolations } from '../mtls/mtls-check.ts';
+import { mtlsFindings } from '../mtls/mtls-guard.ts';
+import type { CallerTraffic } from '../telemetry/caller-history.ts';
 import type { InstanceRegistry } from '../instances/instance-registry.ts';
 import type { PushHub } from '../push/push-hub.ts';
 import type { Slices } from '../slices.ts';
@@ -85,11 +88,16 @@ export interface WritePorts {
   readonly sameMeaning: SameMeaning;
   readonly hub: PushHub;
   readonly instances: InstanceRegistry;
+  /** Sidecars have certificates; absent: they have. */
+  readonly hasIdentity?: boolean;
+  /** Who called a service since a moment (Unix ms), as its sidecars report; absent: nobody is known. */
+  readonly callersOf?: (service: string, sinceMs: number) => readonly CallerTraffic[];
   readonly clock: Clock;
   readonly slices: Slices;
   readonly alarm: (error: unknown) => void;
 }
 
+const dayMs = 86_400_000;
 const waitingMax = 256;
 /** Tries against a head that others move; only a store shared by several replicas can move it. */
 const headTries = 8;
@@ -205,8 +213,14 @@ class SerialWritePath implements WritePath {
     const next = documentsAfter(current, changes, head);
     const result = yield* planner.planInSteps(previous, next, changes.map(({ key }) => key));
     refuseBroken(result, changes, next);
-    const findings = [...result.planned.guards, ...inUseFindings(changes, () => hub.sidecars())];
+    refuseViolations(mtlsViolations(changes, result.planned, this.#ports.hasIdentity ?? true));
+    const findings = [...result.planned.guards, ...inUseFindings(changes, () => hub.sidecars()), ...this.#mtlsFindings(previous, result.planned)];
     return { changes, planned: result.planned, findings, plan: yield* planHash(changes, result.planned), head };
+  }
+
+  #mtlsFindings(before: Planned | null, after: Planned): GuardFinding[] {
+    const { hub, clock, callersOf } = this.#ports;
+    return mtlsFindings({ before, after, trafficOf: (service) => callersOf?.(service, clock.wallMs() - dayMs) ?? [], sidecars: () => hub.sidecars() });
   }
 
   /** null: the state before is not understood. */
@@ -311,6 +325,10 @@ function refuseBroken(result: PlanResult, changes: readonly DocumentChange[], ne
     });
   }
   if (!result.ok) throw new WriteError('documents-refused', `${violations.length} violation${violations.length === 1 ? '' : 's'}`, { violations });
+}
+
+function refuseViolations(violations: readonly Violation[]): void {
+  if (violations.length > 0) throw new WriteError('documents-refused', `${violations.length} violation${violations.length === 1 ? '' : 's'}`, { violations });
 }
 
 function checkPlan(request: WriteRequest, draft: Draft): void {

@@ -9,6 +9,7 @@ import type { Link } from '../io/link.ts';
 import type { LinkOwner } from '../io/link-owner.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
 import type { Engine } from '../pipeline/engine.ts';
+import type { EventCounter } from '../records/policy-events.ts';
 import type { ForwardedFields } from '../pipeline/outside-headers.ts';
 import { tcpProtocol } from '../tls/mesh-security.ts';
 import { peerIdentity } from '../tls/peer-identity.ts';
@@ -37,6 +38,7 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
   forwarded: ForwardedFields | null = null;
   terms = '';
   outdated = false;
+  calls: EventCounter | null = null;
   caller: CallerFacts | null = null;
   certificateOver = false;
   certificateEndsMs = Infinity;

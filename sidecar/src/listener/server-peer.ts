@@ -1,4 +1,5 @@
 import type { ConnectionFacts } from '@remora/policy-kit/exchange';
+import type { EventCounter } from '../records/policy-events.ts';
 import type { ForwardedFields } from '../pipeline/outside-headers.ts';
 import type { CallerFacts } from './caller-facts.ts';
 import type { ListenerBinding } from './listener-binding.ts';
@@ -19,6 +20,8 @@ export interface ServerPeer {
   outdated: boolean;
   /** What a gateway adds for this client. */
   forwarded: ForwardedFields | null;
+  /** Where requests of an inbound port are counted by their caller; null until the first one, and after each change of what the connection was judged by. */
+  calls: EventCounter | null;
   /** Who called by a certificate of the mesh; null: nobody known. */
   readonly caller: CallerFacts | null;
   /** The caller's certificate counts no more: expired, revoked, or of a root that is gone. Nothing is taken on the connection any more. */

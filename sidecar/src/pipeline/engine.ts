@@ -31,6 +31,7 @@ import { revocationOf } from './tunnel-revocation.ts';
 import { makeRedirect, makeHttpsRedirect } from './redirects.ts';
 import type { RequestTracer } from './request-tracer.ts';
 import { rewriteRequest } from './rewrites.ts';
+import { formatCallerName } from '../records/caller-names.ts';
 import { overflowName, type SeriesRow, type SeriesRows } from '../records/series-rows.ts';
 import type { ServedProtocol, ServerPeer } from '../listener/server-peer.ts';
 import type { ServerStream } from '../listener/server-stream.ts';
@@ -183,6 +184,7 @@ export class Engine {
 
   #refreshFacts(peer: ServerPeer, generation: Generation | null): void {
     peer.factsOf = this.#epoch;
+    peer.calls = null;
     const trusted = peer.binding.spec.side === 'outbound' || (generation?.trusted.find(peer.facts.peerAddress) ?? -1) >= 0;
     if (trusted !== peer.facts.trusted) peer.facts = { ...peer.facts, trusted };
     if (generation?.tellsClients === true && peer.facts.localAddress === '') peer.facts = { ...peer.facts, localAddress: peer.localAddress };
@@ -209,7 +211,10 @@ export class Engine {
       run.refuse(answerFor(reasons.certificateOutdated, ''));
       return;
     }
-    if (spec.side === 'inbound') tellCaller(run, peer);
+    if (spec.side === 'inbound') {
+      this.#countCaller(peer);
+      tellCaller(run, peer);
+    }
     if (head.method === 'CONNECT') {
       this.#startConnect(run, generation, peer);
       return;
@@ -238,7 +243,21 @@ export class Engine {
     if (generation === null) run.refuse(answerFor(reasons.starting, ''));
     else if (spec.side !== 'outbound' && !this.admission.admitsRequest()) run.refuse(answerFor(reasons.overload, this.admission.overload.cause));
     else if (spec.side === 'outbound') this.#startOutboundConnection(run, generation, spec.destination ?? '');
-    else this.#startProvider(run, generation, this.#portOf(peer.binding));
+    else {
+      if (spec.side === 'inbound') this.#countCaller(peer);
+      this.#startProvider(run, generation, this.#portOf(peer.binding));
+    }
+  }
+
+  #countCaller(peer: ServerPeer): void {
+    if (peer.calls === null) {
+      const { portName, peerAddress } = peer.facts;
+      const known = peer.caller?.peer ?? null;
+      const own = this.mesh.identity.own?.trustDomain ?? '';
+      const id = known === null ? peerAddress : known.trustDomain === own ? known.spiffeId.slice(spiffeScheme.length + own.length + 1) : known.spiffeId;
+      peer.calls = this.#options.series.callers.counter(formatCallerName({ port: portName, mtls: known !== null, peer: id }));
+    }
+    peer.calls();
   }
 
   #startOutboundConnection(run: ExchangeRun, generation: Generation, fixed: string): void {
@@ -486,6 +505,7 @@ export function emptyPlace(side: Place['side']): Place {
   return { side, route: '', owner: '', filters: [], slotCount: 0, settings: { hash: '', sections: [] }, series: null, pin: null, liveKeys: [] };
 }
 
+const spiffeScheme = 'spiffe://';
 const retrySoon = Object.freeze([makeField('retry-after', '1')]);
 export const noNetworks = new NetworkSet();
 const noLabel = Object.freeze({ version: '', hash: '' });

@@ -7,11 +7,13 @@ export class PolicyEvents {
   readonly #counts: Float64Array;
   readonly #bytes: Uint8Array;
   readonly #counters = new Map<string, EventCounter>();
+  readonly #layout: EventLayout;
 
   /** `at`: where the slots begin, a multiple of 8. */
-  constructor(memory: SharedArrayBuffer, at: number) {
-    this.#counts = new Float64Array(memory, at, eventsMax * slotNumbers);
-    this.#bytes = new Uint8Array(memory, at, eventBytes);
+  constructor(memory: SharedArrayBuffer, at: number, layout: EventLayout = eventLayout) {
+    this.#layout = layout;
+    this.#counts = new Float64Array(memory, at, layout.slots * layout.slotNumbers);
+    this.#bytes = new Uint8Array(memory, at, layoutBytes(layout));
     this.counter(overflowName);
   }
 
@@ -19,7 +21,8 @@ export class PolicyEvents {
   counter(name: string): EventCounter {
     const known = this.#counters.get(name);
     if (known !== undefined) return known;
-    if (this.#counters.size >= eventsMax || name.length > nameMax) return this.counter(overflowName);
+    const { slots, slotNumbers } = this.#layout;
+    if (this.#counters.size >= slots || name.length > nameMaxOf(this.#layout)) return this.counter(overflowName);
     const counts = this.#counts;
     const at = this.#counters.size * slotNumbers;
     const counter: EventCounter = (by = 1) => {
@@ -39,7 +42,7 @@ export class PolicyEvents {
 
   toMap(): Map<string, number> {
     const sums = new Map<string, number>();
-    addEvents(this.#counts.buffer as SharedArrayBuffer, this.#counts.byteOffset, sums);
+    addEvents(this.#counts.buffer as SharedArrayBuffer, this.#counts.byteOffset, sums, this.#layout);
     return sums;
   }
 }
@@ -48,10 +51,11 @@ export class PolicyEvents {
 export type EventCounter = (by?: number) => void;
 
 /** Adds what one thread counted, by name, to a sum over threads. What was asked for and never counted is 0. */
-export function addEvents(memory: SharedArrayBuffer, at: number, sums: Map<string, number>): void {
-  const counts = new Float64Array(memory, at, eventsMax * slotNumbers);
-  const bytes = new Uint8Array(memory, at, eventBytes);
-  for (let slot = 0; slot < eventsMax; slot++) {
+export function addEvents(memory: SharedArrayBuffer, at: number, sums: Map<string, number>, layout: EventLayout = eventLayout): void {
+  const { slots, slotNumbers } = layout;
+  const counts = new Float64Array(memory, at, slots * slotNumbers);
+  const bytes = new Uint8Array(memory, at, layoutBytes(layout));
+  for (let slot = 0; slot < slots; slot++) {
     const start = slot * slotNumbers * 8 + 9;
     const length = Atomics.load(bytes, start - 1);
     if (length === 0) return;
@@ -62,10 +66,23 @@ export function addEvents(memory: SharedArrayBuffer, at: number, sums: Map<strin
   }
 }
 
-export const eventsMax = 256;
 /** A slot: the count, the length of the name in one byte, the name. */
-const slotNumbers = 8;
-const nameMax = slotNumbers * 8 - 9;
+export interface EventLayout {
+  readonly slots: number;
+  /** Numbers of 8 bytes that a slot takes; at most 33. */
+  readonly slotNumbers: number;
+}
+
+export function layoutBytes({ slots, slotNumbers }: EventLayout): number {
+  return slots * slotNumbers * 8;
+}
+
+function nameMaxOf({ slotNumbers }: EventLayout): number {
+  return Math.min(255, slotNumbers * 8 - 9);
+}
+
+export const eventsMax = 256;
+const eventLayout: EventLayout = { slots: eventsMax, slotNumbers: 8 };
 const overflowName = '_overflow';
 
-export const eventBytes = eventsMax * slotNumbers * 8;
+export const eventBytes = layoutBytes(eventLayout);

@@ -1,6 +1,6 @@
 import { bucketCount, bucketOf } from '@remora/telemetry/histogram';
 import type { Side } from '@remora/policy-kit/exchange';
-import { addEvents, eventBytes, PolicyEvents } from './policy-events.ts';
+import { addEvents, eventBytes, layoutBytes, PolicyEvents, type EventLayout } from './policy-events.ts';
 
 /**
  * Figures of one thread by (side, route, destination), as rows of one shared array: the data thread is the only writer, the control thread
@@ -16,6 +16,8 @@ export class SeriesRows {
   readonly names: (SeriesName | null)[] = [];
   /** What policies count, behind the rows. */
   readonly events: PolicyEvents;
+  /** Who called the inbound ports, behind those: see caller-names.ts. */
+  readonly callers: PolicyEvents;
   readonly #values: Float64Array;
   readonly #rows = new Map<string, SeriesRow>();
   readonly #events: Partial<SeriesRowsEvents>;
@@ -29,6 +31,7 @@ export class SeriesRows {
     this.#events = events;
     this.#values = new Float64Array(memory);
     this.events = new PolicyEvents(memory, rowsBytes);
+    this.callers = new PolicyEvents(memory, rowsBytes + eventBytes, callerLayout);
     for (const side of ['inbound', 'outbound', 'gateway'] as const) this.#add({ side, route: overflowName, destination: '' });
   }
 
@@ -235,6 +238,11 @@ export function addPolicyEvents(values: Float64Array, sums: Map<string, number>)
   addEvents(values.buffer as SharedArrayBuffer, rowsBytes, sums);
 }
 
+/** The same for callers of the inbound ports. */
+export function addCallers(values: Float64Array, sums: Map<string, number>): void {
+  addEvents(values.buffer as SharedArrayBuffer, rowsBytes + eventBytes, sums, callerLayout);
+}
+
 export const overflowName = '_overflow';
 export const rowsMax = 1024;
 const codesMax = 32;
@@ -259,4 +267,6 @@ const rowLength = grpcAt + grpcCount;
 
 const rowsBytes = rowsMax * rowLength * 8;
 
-export const seriesBytes = rowsBytes + eventBytes;
+/** Callers by port that one thread tells apart. */
+const callerLayout: EventLayout = { slots: 512, slotNumbers: 32 };
+export const seriesBytes = rowsBytes + eventBytes + layoutBytes(callerLayout);

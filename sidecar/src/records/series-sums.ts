@@ -1,6 +1,6 @@
 import type { SeriesReading } from '../threads/data-plane.ts';
 import type { RefusalCount } from './refusal-batch.ts';
-import { addPolicyEvents, addRow, emptySum, overflowName, type SeriesName, type SeriesSum } from './series-rows.ts';
+import { addCallers, addPolicyEvents, addRow, emptySum, overflowName, type SeriesName, type SeriesSum } from './series-rows.ts';
 
 /** One thread's rows, as the control thread reads them. */
 export interface SeriesSource {
@@ -17,6 +17,7 @@ export class SeriesSums {
   readonly #refusals = new Map<string, RefusalCount>();
   /** What policies counted in threads that died. */
   readonly #pastEvents = new Map<string, number>();
+  readonly #pastCallers = new Map<string, number>();
 
   setSource(thread: number, source: SeriesSource): void {
     this.#sources.set(thread, source);
@@ -29,6 +30,7 @@ export class SeriesSums {
     this.#sources.delete(thread);
     addSource(source, this.#past);
     addPolicyEvents(source.values, this.#pastEvents);
+    addCallers(source.values, this.#pastCallers);
     // What it held is gone with it.
     for (const name of this.#pastEvents.keys()) if (isHeld(name)) this.#pastEvents.delete(name);
     for (const { sum } of this.#past.values()) {
@@ -80,6 +82,13 @@ export class SeriesSums {
   readEvents(): ReadonlyMap<string, number> {
     const sums = new Map(this.#pastEvents);
     for (const { values } of this.#sources.values()) addPolicyEvents(values, sums);
+    return sums;
+  }
+
+  /** Requests of callers of the inbound ports, by name (caller-names.ts). */
+  readCallers(): ReadonlyMap<string, number> {
+    const sums = new Map(this.#pastCallers);
+    for (const { values } of this.#sources.values()) addCallers(values, sums);
     return sums;
   }
 

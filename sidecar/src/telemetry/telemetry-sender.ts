@@ -7,7 +7,7 @@ import { Backoff } from '../config/backoff.ts';
 import type { RefusalRecord, SeriesReading } from '../threads/data-plane.ts';
 import { boundSeries } from './series-bound.ts';
 import type { TelemetryConnector, TelemetryStream } from './telemetry-stream.ts';
-import { toWireRefusal, toWireSeries } from './wire-telemetry.ts';
+import { toWireCallers, toWireRefusal, toWireSeries } from './wire-telemetry.ts';
 
 export interface TelemetrySenderOptions {
   readonly connector: TelemetryConnector;
@@ -15,6 +15,8 @@ export interface TelemetrySenderOptions {
   readonly address: () => string | null;
   readonly node: { readonly nodeId: string; readonly incarnation: number; readonly subject: Subject };
   readonly readSeries: () => readonly SeriesReading[];
+  /** Who called the inbound ports, by name (records/caller-names.ts). */
+  readonly readCallers?: () => ReadonlyMap<string, number>;
   /** JSON text; rejects with what to tell the asker. */
   readonly answer: (query: Query) => Promise<string>;
   readonly intervalMs: number;
@@ -149,7 +151,7 @@ export class TelemetrySender {
   }
 
   #send(): void {
-    const { node, clock, readSeries } = this.#options;
+    const { node, clock, readSeries, readCallers } = this.#options;
     const refusals = this.#refusals.slice(0, refusalsPerBatchMax);
     const events = this.#events.slice(0, eventsPerBatchMax);
     const batch: Batch = {
@@ -160,6 +162,7 @@ export class TelemetrySender {
       sequence: BigInt(++this.#sequence),
       atMs: BigInt(Math.round(clock.wallMs())),
       series: boundSeries(readSeries()).map(toWireSeries),
+      callers: toWireCallers(readCallers?.() ?? new Map()),
       refusals: refusals.map(toWireRefusal),
       events,
       droppedBatches: BigInt(this.#dropped.batches),

@@ -1,5 +1,6 @@
-import type { Refusal, Series } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
+import type { CallerCount, Refusal, Series } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
 import { toProtoHistogram } from '@remora/telemetry/histogram';
+import { parseCallerName } from '../records/caller-names.ts';
 import type { RefusalRecord, SeriesReading } from '../threads/data-plane.ts';
 
 export const codesMax = 32;
@@ -23,6 +24,16 @@ export function toWireSeries(reading: SeriesReading): Series {
     active: whole(reading.active),
   };
 }
+
+/** Who called, as it travels; whom the bound left out is not told apart. */
+export function toWireCallers(counts: ReadonlyMap<string, number>): CallerCount[] {
+  return [...counts].slice(0, callersMax).flatMap(([name, count]) => {
+    const caller = parseCallerName(name);
+    return caller === null || count <= 0 ? [] : [{ ...caller, requests: whole(count) }];
+  });
+}
+
+const callersMax = 512;
 
 /** One refusal as it travels. */
 export function toWireRefusal(record: RefusalRecord): Refusal {

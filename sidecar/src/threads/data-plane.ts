@@ -45,6 +45,8 @@ export interface DataPlane {
   readSeries(): readonly SeriesReading[];
   /** What policy kinds counted, by `kind_event`: cumulative, over all workers. */
   readPolicyEvents(): ReadonlyMap<string, number>;
+  /** Requests and connections of callers of the inbound ports, by name (records/caller-names.ts): cumulative, over all workers. */
+  readCallers(): ReadonlyMap<string, number>;
   /** How far the worst data thread is overloaded: 0 (not) to 3 (pipeline/overload.ts). */
   overloadStage(): number;
   /** Spans of requests that ended, at most `max`; none where they are not recorded. */

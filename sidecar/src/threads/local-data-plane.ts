@@ -167,6 +167,10 @@ export class LocalDataPlane implements DataPlane {
     return this.#sums.read();
   }
 
+  readCallers(): ReadonlyMap<string, number> {
+    return this.#sums.readCallers();
+  }
+
   readPolicyEvents(): ReadonlyMap<string, number> {
     return this.#sums.readEvents();
   }

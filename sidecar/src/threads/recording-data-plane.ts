@@ -111,6 +111,10 @@ export class RecordingDataPlane implements DataPlane {
     return this.series;
   }
 
+  readCallers(): ReadonlyMap<string, number> {
+    return new Map();
+  }
+
   readPolicyEvents(): ReadonlyMap<string, number> {
     return new Map();
   }

@@ -334,6 +334,10 @@ export class WorkerDataPlane implements DataPlane {
     return this.#sums.read();
   }
 
+  readCallers(): ReadonlyMap<string, number> {
+    return this.#sums.readCallers();
+  }
+
   readPolicyEvents(): ReadonlyMap<string, number> {
     return this.#sums.readEvents();
   }

@@ -37,6 +37,19 @@ export interface Batch {
    * this is at most a minute; otherwise it is where the differences start.
    */
   ageMs: bigint;
+  /** Who called the inbound ports: at most 512; cumulative, as series. */
+  callers: CallerCount[];
+}
+
+export interface CallerCount {
+  /** Name of the port. */
+  port: string;
+  /** Showed a certificate of the mesh. */
+  mtls: boolean;
+  /** mtls: path of its SPIFFE id (service/web), or the whole id of another trust domain. Otherwise: its address. */
+  peer: string;
+  /** Requests, and TCP connections. */
+  requests: bigint;
 }
 
 export interface BatchAck {
@@ -147,6 +160,7 @@ function createBaseBatch(): Batch {
     events: [],
     droppedBatches: 0n,
     ageMs: 0n,
+    callers: [],
   };
 }
 
@@ -199,6 +213,9 @@ export const Batch: MessageFns<Batch> = {
         throw new globalThis.Error("value provided for field message.ageMs of type uint64 too large");
       }
       writer.uint32(88).uint64(message.ageMs);
+    }
+    for (const v of message.callers) {
+      CallerCount.encode(v!, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -304,6 +321,14 @@ export const Batch: MessageFns<Batch> = {
             message.ageMs = reader.uint64() as bigint;
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.callers.push(CallerCount.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -345,6 +370,9 @@ export const Batch: MessageFns<Batch> = {
         ? BigInt(object.dropped_batches)
         : 0n,
       ageMs: isSet(object.ageMs) ? BigInt(object.ageMs) : isSet(object.age_ms) ? BigInt(object.age_ms) : 0n,
+      callers: globalThis.Array.isArray(object?.callers)
+        ? object.callers.map((e: any) => CallerCount.fromJSON(e))
+        : [],
     };
   },
 
@@ -383,6 +411,9 @@ export const Batch: MessageFns<Batch> = {
     if (message.ageMs !== 0n) {
       obj.ageMs = message.ageMs.toString();
     }
+    if (message.callers?.length) {
+      obj.callers = message.callers.map((e) => CallerCount.toJSON(e));
+    }
     return obj;
   },
 
@@ -406,6 +437,127 @@ export const Batch: MessageFns<Batch> = {
       ? BigInt(object.droppedBatches)
       : 0n;
     message.ageMs = (object.ageMs !== undefined && object.ageMs !== null) ? BigInt(object.ageMs) : 0n;
+    message.callers = object.callers?.map((e) => CallerCount.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseCallerCount(): CallerCount {
+  return { port: "", mtls: false, peer: "", requests: 0n };
+}
+
+export const CallerCount: MessageFns<CallerCount> = {
+  encode(message: CallerCount, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.port !== "") {
+      writer.uint32(10).string(message.port);
+    }
+    if (message.mtls !== false) {
+      writer.uint32(16).bool(message.mtls);
+    }
+    if (message.peer !== "") {
+      writer.uint32(26).string(message.peer);
+    }
+    if (message.requests !== 0n) {
+      if (BigInt.asUintN(64, message.requests) !== message.requests) {
+        throw new globalThis.Error("value provided for field message.requests of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.requests);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CallerCount {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCallerCount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.port = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.mtls = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.peer = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.requests = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CallerCount {
+    return {
+      port: isSet(object.port) ? globalThis.String(object.port) : "",
+      mtls: isSet(object.mtls) ? globalThis.Boolean(object.mtls) : false,
+      peer: isSet(object.peer) ? globalThis.String(object.peer) : "",
+      requests: isSet(object.requests) ? BigInt(object.requests) : 0n,
+    };
+  },
+
+  toJSON(message: CallerCount): unknown {
+    const obj: any = {};
+    if (message.port !== "") {
+      obj.port = message.port;
+    }
+    if (message.mtls !== false) {
+      obj.mtls = message.mtls;
+    }
+    if (message.peer !== "") {
+      obj.peer = message.peer;
+    }
+    if (message.requests !== 0n) {
+      obj.requests = message.requests.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CallerCount>, I>>(base?: I): CallerCount {
+    return CallerCount.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CallerCount>, I>>(object: I): CallerCount {
+    const message = createBaseCallerCount();
+    message.port = object.port ?? "";
+    message.mtls = object.mtls ?? false;
+    message.peer = object.peer ?? "";
+    message.requests = (object.requests !== undefined && object.requests !== null) ? BigInt(object.requests) : 0n;
     return message;
   },
 };

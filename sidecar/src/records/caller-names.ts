@@ -1,0 +1,20 @@
+/** One caller of an inbound port, as it is counted. */
+export interface CallerName {
+  readonly port: string;
+  /** Showed a certificate of the mesh. */
+  readonly mtls: boolean;
+  /** Path of its SPIFFE id (`service/web`), the whole id where it is of another trust domain; without a certificate its address. */
+  readonly peer: string;
+}
+
+/** As the shared memory of a thread keeps it. */
+export function formatCallerName({ port, mtls, peer }: CallerName): string {
+  return `${mtls ? 'm' : 'p'}${port}/${peer}`;
+}
+
+/** null for callers beyond the bound, which are told apart no more. */
+export function parseCallerName(text: string): CallerName | null {
+  const slash = text.indexOf('/');
+  if (slash < 1 || (text[0] !== 'm' && text[0] !== 'p')) return null;
+  return { port: text.slice(1, slash), mtls: text[0] === 'm', peer: text.slice(slash + 1) };
+}
