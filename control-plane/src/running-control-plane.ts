@@ -18,6 +18,7 @@ import type { ControlPlaneIdentity } from './identity/control-plane-identity.ts'
 import type { RunningEnrolmentServer } from './identity/grpc-enrolment-server.ts';
 import type { Registry } from 'prom-client';
 import type { ApiTls, ControlPlaneSettings, IdentitySettings } from './settings/control-plane-settings.ts';
+import { openSecrets, type OpenSecrets } from './secrets/open-secrets.ts';
 import { databasePath } from './store/backup.ts';
 import { createMemoryStore } from './store/memory-store.ts';
 import { openSqliteStore } from './store/sqlite-store.ts';
@@ -48,13 +49,15 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
   const log = createProcessLog({ level: settings.logLevel, clock: systemClock, write: output.log });
   const store = openStore(settings, log);
   const identity = await openIdentity(settings, store, log);
+  const secrets = await openSecretsOf(settings, store);
   const controlPlane = createControlPlane({
     ...(identity && { nodeIdentity: identity.nodeIdentity, items: identity.items }),
     hasIdentity: settings.identity !== null,
     store, log, clock: systemClock, timers: systemTimers, random: systemRandom, soon: setImmediate,
     retention: { minAgeMs: settings.retentionAgeMs, minEntries: settings.retentionRevisions }, auditAgeMs: settings.auditRetentionMs,
+    sealer: secrets.sealer, secretSources: secrets.sources, secretEveryMs: settings.secrets.refreshMs,
   });
-  const closers: (() => Promise<void>)[] = [() => controlPlane.stop(), async () => identity?.close()];
+  const closers: (() => Promise<void>)[] = [() => secrets.close(), () => controlPlane.stop(), async () => identity?.close()];
   const stop = async (): Promise<void> => {
     for (const close of closers.toReversed()) await close();
   };
@@ -102,6 +105,15 @@ async function listenForSidecars({ hub, telemetry }: ControlPlane, { pushHost: h
     return await startGrpcPushServer({ hub, telemetry, host, port, credentials: serverCredentials(identity.server, 'verified') });
   } catch (error) {
     throw new StartError('port', (error as Error).message, { cause: error });
+  }
+}
+
+async function openSecretsOf(settings: ControlPlaneSettings, store: Store): Promise<OpenSecrets> {
+  try {
+    return await openSecrets(settings.secrets, { durable: settings.store === 'sqlite', environment: process.env, clock: systemClock });
+  } catch (error) {
+    await store.close();
+    throw error;
   }
 }
 

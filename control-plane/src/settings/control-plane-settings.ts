@@ -17,6 +17,7 @@ export interface ControlPlaneSettings {
   /** OTLP over HTTP; '' for none. */
   readonly otlpEndpoint: string;
   readonly logLevel: LogLevel;
+  readonly secrets: SecretSettings;
   /** null: nobody on the push port is authenticated, and it listens on loopback only. */
   readonly identity: IdentitySettings | null;
 }
@@ -43,6 +44,35 @@ export interface OperatorSettings {
   readonly oidc: OidcSettings | null;
   /** Where the first token goes; '' for standard output. */
   readonly firstTokenFile: string;
+}
+
+/** What Secrets and credentials are kept with, and where Secrets come from. */
+export interface SecretSettings {
+  /** Text of the encryption key, from the environment; '' where there is none. Never logged. */
+  readonly encryptionKey: string;
+  /** File with that text; '' for none. */
+  readonly encryptionKeyFile: string;
+  /** The key before, until everything is sealed anew. */
+  readonly previousKey: string;
+  readonly previousKeyFile: string;
+  /** `plain`: without a key, for a demo. */
+  readonly keyStorage: 'encrypted' | 'plain';
+  /** Folder with files that Secrets may be read from; '' for none. */
+  readonly folder: string;
+  readonly refreshMs: number;
+  /** null: none. */
+  readonly vault: VaultSettings | null;
+}
+
+export interface VaultSettings {
+  readonly address: string;
+  /** From the environment; '' where it is in a file. Never logged. */
+  readonly token: string;
+  /** Read at each use. */
+  readonly tokenFile: string;
+  readonly namespace: string;
+  /** PEM; '' for the authorities of the system. */
+  readonly authorityFile: string;
 }
 
 /** With `--identity mtls`. */

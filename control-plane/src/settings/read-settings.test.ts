@@ -15,7 +15,7 @@ describe('settings of the control plane', () => {
       ok: true,
       settings: {
         store: 'sqlite', dataDir: '/home/ana/.local/state/remora/control-plane', apiHost: '127.0.0.1', apiPort: 8600, pushHost: '127.0.0.1', pushPort: 8601,
-        retentionAgeMs: 2_592_000_000, retentionRevisions: 1_000, auditRetentionMs: 31_536_000_000, otlpEndpoint: '', logLevel: 'info', identity: null,
+        retentionAgeMs: 2_592_000_000, retentionRevisions: 1_000, auditRetentionMs: 31_536_000_000, otlpEndpoint: '', logLevel: 'info', secrets: { encryptionKey: '', encryptionKeyFile: '', previousKey: '', previousKeyFile: '', keyStorage: 'encrypted', folder: '', refreshMs: 60_000, vault: null }, identity: null,
         operators: { authentication: 'tokens', tls: { kind: 'off' }, oidc: null, firstTokenFile: '' },
       },
     });
@@ -66,7 +66,10 @@ describe('settings of the control plane', () => {
   });
 
   test.each([
-    [['--key-storage', 'plain'], {}, '--key-storage', 'does nothing without --identity mtls'],
+    [['--previous-encryption-key-file', '/k'], {}, '--previous-encryption-key-file', 'needs the new key beside it'],
+    [['--vault-address', 'http://127.0.0.1:8200'], {}, '--vault-address', 'needs a token'],
+    [['--vault-token-file', '/t'], {}, '--vault-token-file', 'does nothing without --vault-address'],
+    [['--vault-token', 'planted'], {}, '--vault-token', 'from the environment only (REMORA_CP_VAULT_TOKEN)'],
     [['--identity', 'mtls', '--ca-key-file', '/k'], {}, '--ca-key-file', 'needs --ca-certificate-file beside it'],
     [['--identity', 'mtls', '--encryption-key', 'planted'], {}, '--encryption-key', 'from the environment only (REMORA_CP_ENCRYPTION_KEY)'],
     [['--identity', 'mtls', '--encryption-key-file', '/k'], { REMORA_CP_ENCRYPTION_KEY: 'planted' }, '--encryption-key-file', 'which one?'],

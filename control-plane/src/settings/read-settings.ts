@@ -37,8 +37,24 @@ export function readSettings(argv: readonly string[], env: Environment, readFile
     if ('value' in result) values.set(name, result.value);
     else problems.push({ setting: source?.setting ?? `--${name}`, message: `${JSON.stringify(text.slice(0, 100))}: expected ${result.expected}` });
   }
-  problems.push(...identityProblems(values, given), ...operatorProblems(values, given));
+  problems.push(...secretProblems(values, given), ...identityProblems(values, given), ...operatorProblems(values, given));
   return problems.length > 0 ? { ok: false, problems } : { ok: true, settings: settingsOf(values) };
+}
+
+/** Keys and sources of secrets that contradict each other. */
+function secretProblems(values: ReadonlyMap<string, unknown>, given: ReadonlyMap<string, Given>): SettingProblem[] {
+  const problems: SettingProblem[] = [];
+  const fail = (name: string, message: string): void => void problems.push({ setting: given.get(name)?.setting ?? `--${name}`, message });
+  for (const name of ['encryption-key', 'previous-encryption-key']) {
+    if (given.has(name) && given.has(`${name}-file`)) fail(`${name}-file`, `there is a key in ${environmentName(name)} too: which one?`);
+  }
+  const hasKey = given.has('encryption-key') || given.has('encryption-key-file');
+  if (values.get('key-storage') === 'plain' && hasKey) fail('key-storage', 'plain, and there is an encryption key: which one?');
+  if ((given.has('previous-encryption-key') || given.has('previous-encryption-key-file')) && !hasKey) fail('previous-encryption-key-file', 'needs the new key beside it: --encryption-key-file');
+  const vault = given.has('vault-address');
+  for (const name of ['vault-token-file', 'vault-token', 'vault-namespace', 'vault-ca-file']) if (given.has(name) && !vault) fail(name, 'does nothing without --vault-address');
+  if (vault && given.has('vault-token') === given.has('vault-token-file')) fail('vault-address', 'needs a token: exactly one of --vault-token-file and REMORA_CP_VAULT_TOKEN');
+  return problems;
 }
 
 /** What does nothing without identity, or contradicts itself. */
@@ -54,12 +70,10 @@ function identityProblems(values: ReadonlyMap<string, unknown>, given: ReadonlyM
   const [nextCertificate, nextKey] = [given.has('ca-next-certificate-file'), given.has('ca-next-key-file')];
   if (nextCertificate !== nextKey) fail(nextCertificate ? 'ca-next-certificate-file' : 'ca-next-key-file', `needs --ca-next-${nextCertificate ? 'key' : 'certificate'}-file beside it`);
   if (nextCertificate && !certificate) fail('ca-next-certificate-file', 'needs --ca-certificate-file: an authority of our own makes the next one itself');
-  if (given.has('encryption-key') && given.has('encryption-key-file')) fail('encryption-key-file', 'there is a key in REMORA_CP_ENCRYPTION_KEY too: which one?');
-  if (values.get('key-storage') === 'plain' && (given.has('encryption-key') || given.has('encryption-key-file'))) fail('key-storage', 'plain, and there is an encryption key: which one?');
   return problems;
 }
 
-const identityNames = ['enrolment-host', 'enrolment-port', 'encryption-key-file', 'key-storage', 'ca-certificate-file', 'ca-key-file', 'ca-next-certificate-file', 'ca-next-key-file', 'recovery-age'];
+const identityNames = ['enrolment-host', 'enrolment-port', 'ca-certificate-file', 'ca-key-file', 'ca-next-certificate-file', 'ca-next-key-file', 'recovery-age'];
 
 /** What contradicts itself at the API. */
 function operatorProblems(values: ReadonlyMap<string, unknown>, given: ReadonlyMap<string, Given>): SettingProblem[] {
@@ -106,6 +120,18 @@ function settingsOf(values: ReadonlyMap<string, unknown>): ControlPlaneSettings 
     auditRetentionMs: number('audit-retention'),
     otlpEndpoint: text('otlp-endpoint'),
     logLevel: text('log-level') as LogLevel,
+    secrets: {
+      encryptionKey: text('encryption-key'),
+      encryptionKeyFile: text('encryption-key-file'),
+      previousKey: text('previous-encryption-key'),
+      previousKeyFile: text('previous-encryption-key-file'),
+      keyStorage: text('key-storage') === 'plain' ? 'plain' : 'encrypted',
+      folder: text('secrets-dir') === '' ? '' : resolve(text('secrets-dir')),
+      refreshMs: number('secrets-refresh'),
+      vault: text('vault-address') === '' ? null : {
+        address: text('vault-address'), token: text('vault-token'), tokenFile: text('vault-token-file'), namespace: text('vault-namespace'), authorityFile: text('vault-ca-file'),
+      },
+    },
     identity: text('identity') === 'mtls' ? {
       enrolmentHost: text('enrolment-host'),
       enrolmentPort: number('enrolment-port'),
