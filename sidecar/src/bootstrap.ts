@@ -7,6 +7,7 @@ import { systemRandom } from '@remora/core/random';
 import type { RuntimeKinds } from '@remora/snapshot/decode';
 import { Sidecar } from './app.ts';
 import { tcpProbe } from './config/app-readiness.ts';
+import { DiskKey } from './config/disk-key.ts';
 import { FileSnapshotDisk } from './config/file-snapshot-disk.ts';
 import { UndiciHelperClient } from './helpers/undici-helper-client.ts';
 import { FileIssuerKeyDisk } from './issuer-keys/file-issuer-key-disk.ts';
@@ -107,7 +108,7 @@ async function productionEnvironment(settings: SidecarSettings, log: SidecarEnvi
     timers: systemTimers,
     random: systemRandom,
     pause: () => nextTurn(),
-    disk: new FileSnapshotDisk(settings.dataDir, settings.subject, systemClock),
+    disk: new FileSnapshotDisk(settings.dataDir, settings.subject, systemClock, diskKeyOf(settings)),
     startDataPlane: async () => {
       const { WorkerDataPlane } = await import('./threads/worker-data-plane.ts');
       const { workers, subject, withoutKinds, memoryLimitBytes } = settings;
@@ -136,13 +137,17 @@ async function productionEnvironment(settings: SidecarSettings, log: SidecarEnvi
   };
 }
 
+function diskKeyOf({ diskKey }: Pick<SidecarSettings, 'diskKey'>): DiskKey | null {
+  return diskKey === null ? null : new DiskKey(diskKey);
+}
+
 /** What identity needs is loaded only where it is used; gRPC not before the control plane is asked. */
-function loadIdentity({ subject, dataDir }: SidecarSettings, { token, enrolment }: IdentitySettings, nodeId: string, log: SidecarEnvironment['log']): NonNullable<SidecarEnvironment['loadIdentity']> {
+function loadIdentity({ subject, dataDir, diskKey }: SidecarSettings, { token, enrolment }: IdentitySettings, nodeId: string, log: SidecarEnvironment['log']): NonNullable<SidecarEnvironment['loadIdentity']> {
   return async () => {
     const [{ IdentityKeeper }, { FileIdentityDisk }] = await Promise.all([import('./identity/identity-keeper.ts'), import('./identity/file-identity-disk.ts')]);
     const loaded = async (): Promise<EnrolmentPort> => (await import('./identity/grpc-enrolment.ts')).grpcEnrolment({ addresses: enrolment, clock: systemClock });
     const keeper = new IdentityKeeper({
-      subject, nodeId, token, log, clock: systemClock, timers: systemTimers, random: systemRandom, disk: new FileIdentityDisk(dataDir),
+      subject, nodeId, token, log, clock: systemClock, timers: systemTimers, random: systemRandom, disk: new FileIdentityDisk(dataDir, diskKeyOf({ diskKey })),
       enrolment: { join: async (question) => (await loaded()).join(question), renew: async (question) => (await loaded()).renew(question) },
     });
     await keeper.load();

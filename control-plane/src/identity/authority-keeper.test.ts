@@ -1,11 +1,12 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { readEncryptionKey } from '@remora/identity/encryption-key';
 import { TestAuthority } from '@remora/testing/test-authority';
 import { ManualTimers } from '@remora/testing/manual-timers';
 import { ManualClock } from '@remora/testing/manual-clock';
 import { describe, expect, test } from 'vitest';
 import { createMemoryStore } from '../store/memory-store.ts';
 import { authorityFromFiles } from './signing-authority.ts';
-import { createSealer, readEncryptionKey } from './sealer.ts';
+import { createSealer } from './sealer.ts';
 import { orders, startIdentity, tokenFor, Workload } from './testdata/identity-fixture.ts';
 
 const keyA = Buffer.alloc(32, 1).fill(2, 5);

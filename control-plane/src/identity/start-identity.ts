@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
+import { readEncryptionKey } from '@remora/identity/encryption-key';
 import { StartError } from '../start-error.ts';
 import type { IdentitySettings } from '../settings/control-plane-settings.ts';
 import type { AuthorityFiles } from './authority-keeper.ts';
 import { createControlPlaneIdentity, type ControlPlaneIdentity, type ControlPlaneIdentityDeps } from './control-plane-identity.ts';
 import { IdentityError } from './identity-error.ts';
-import { createSealer, readEncryptionKey, type Sealer } from './sealer.ts';
+import { createSealer, type Sealer } from './sealer.ts';
 
 type Surroundings = Omit<ControlPlaneIdentityDeps, 'sealer' | 'readFiles' | 'readNextFiles' | 'recoveryMs'> & { readonly durable: boolean };
 

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import type { Clock } from '@remora/core/clock';
 import type { Subject } from '@remora/core/subject';
 import type { Candidate } from '@remora/snapshot/candidate';
+import type { DiskKey } from './disk-key.ts';
 import type { DiskProblem, LoadedSnapshots, SnapshotDisk, StoredEndpoints, StoredNotes } from './snapshot-disk.ts';
-import { encodeRecord, isVersion, readRecord, type DiskRecord } from './snapshot-record.ts';
+import { encodeRecord, isInTheOpen, isVersion, readRecord, type DiskRecord } from './snapshot-record.ts';
 import { SnapshotSlots, syncDirectory } from './snapshot-slots.ts';
 
 /**
@@ -16,11 +17,14 @@ export class FileSnapshotDisk implements SnapshotDisk {
   readonly #directory: string;
   readonly #subject: Subject;
   readonly #slots: SnapshotSlots;
+  readonly #key: DiskKey | null;
 
-  constructor(directory: string, subject: Subject, clock: Pick<Clock, 'monotonicMs'>) {
+  /** `key`: everything is encrypted with it; null: in the open, readable by its owner only. */
+  constructor(directory: string, subject: Subject, clock: Pick<Clock, 'monotonicMs'>, key: DiskKey | null = null) {
     this.#directory = directory;
     this.#subject = subject;
-    this.#slots = new SnapshotSlots(directory, clock);
+    this.#key = key;
+    this.#slots = new SnapshotSlots(directory, clock, key);
   }
 
   async load(): Promise<LoadedSnapshots> {
@@ -28,6 +32,8 @@ export class FileSnapshotDisk implements SnapshotDisk {
     const ours = found.filter(({ candidate }) => this.#isOurs(candidate));
     const foreign = found.filter(({ candidate }) => !this.#isOurs(candidate));
     const [newest] = ours;
+    // A disk that refuses keeps what it has; the next snapshot is encrypted in any case.
+    if (newest) await this.#slots.seal(newest.candidate).catch(() => false);
     return {
       candidates: ours.map(({ candidate }) => candidate),
       problems: [...problems, ...foreign.map(({ file, candidate: { subject } }): DiskProblem => ({
@@ -84,8 +90,11 @@ export class FileSnapshotDisk implements SnapshotDisk {
       if (code === 'ENOENT') return { record: null, problem: null };
       return { record: null, problem: { file, code: 'unreadable', message } };
     }
-    const read = readRecord(bytes);
-    if (read.ok) return { record: read.record, problem: null };
+    const read = readRecord(bytes, this.#key);
+    if (read.ok) {
+      if (this.#key !== null && isInTheOpen(bytes)) await this.#write(file, read.record).catch(() => {});
+      return { record: read.record, problem: null };
+    }
     return { record: null, problem: { file, code: read.code, message: read.message } };
   }
 
@@ -95,7 +104,7 @@ export class FileSnapshotDisk implements SnapshotDisk {
     const path = this.#path(file);
     const handle = await open(`${path}.new`, 'w', 0o600);
     try {
-      for (const piece of encodeRecord(record).pieces) for (let at = 0; at < piece.length;) at += (await handle.write(piece, at)).bytesWritten;
+      for (const piece of encodeRecord(record, this.#key).pieces) for (let at = 0; at < piece.length;) at += (await handle.write(piece, at)).bytesWritten;
       await handle.sync();
     } finally {
       await handle.close();

@@ -1,11 +1,16 @@
 import { createHash, hash } from 'node:crypto';
 import type { Candidate } from '@remora/snapshot/candidate';
+import { nonceBytes, tagBytes, type DiskKey } from './disk-key.ts';
 
 /**
  * A file of this sidecar: magic, version byte, length, JSON header, named blobs, SHA-256 over everything before it. Anything that was cut or
  * changed anywhere is refused; nothing is ever read half.
  *
  *     8 magic | 1 version | u32 length of all | u32 header length | header | u32 blob count | (u16 name length | name | u32 length | bytes)* | 32 SHA-256
+ *
+ * With a key (version 3) everything between the length and the checksum is encrypted, and what stands before it authenticated:
+ *
+ *     8 magic | 1 version | u32 length of all | 12 nonce | encrypted | 16 tag | 32 SHA-256
  */
 export interface DiskRecord {
   readonly header: Readonly<Record<string, unknown>>;
@@ -14,10 +19,11 @@ export interface DiskRecord {
 
 export type ReadRecord =
   | { readonly ok: true; readonly record: DiskRecord }
-  | { readonly ok: false; readonly code: 'empty' | 'cut' | 'checksum' | 'newer-version' | 'not-a-snapshot'; readonly message: string };
+  | { readonly ok: false; readonly code: 'empty' | 'cut' | 'checksum' | 'newer-version' | 'not-a-snapshot' | 'encrypted' | 'other-key'; readonly message: string };
 
 const magic = Buffer.from('REMORA\r\n', 'latin1');
-export const recordVersion = 2;
+export const recordVersion = 3;
+const plainVersion = 2;
 const lengthAt = magic.length + 1;
 const headerLengthAt = lengthAt + 4;
 const headerAt = headerLengthAt + 4;
@@ -32,7 +38,48 @@ export interface EncodedRecord {
   readonly pieces: Generator<Buffer, void, void>;
 }
 
-export function encodeRecord(record: DiskRecord): EncodedRecord {
+/** `key` null: in the open. */
+export function encodeRecord(record: DiskRecord, key: DiskKey | null = null): EncodedRecord {
+  const plain = encodePlain(record);
+  if (key === null) return plain;
+  const length = plain.length + nonceBytes + tagBytes;
+  if (length > recordBytesMax) throw new Error(`a record has at most ${recordBytesMax} bytes, this one would have ${length}`);
+  const pieces = sealedPieces(plain, length, key);
+  return { length, pieces: length <= pieceBytes ? inOne(pieces) : pieces };
+}
+
+function* sealedPieces(plain: EncodedRecord, length: number, key: DiskKey): Generator<Buffer, void, void> {
+  const nonce = key.newNonce();
+  const head = Buffer.allocUnsafe(headerLengthAt + nonceBytes);
+  magic.copy(head);
+  head.writeUInt8(recordVersion, magic.length);
+  head.writeUInt32BE(length, lengthAt);
+  nonce.copy(head, headerLengthAt);
+  const digest = createHash('sha256').update(head);
+  yield head;
+  for (const piece of key.seal(head, nonce, bodyOf(plain))) {
+    digest.update(piece);
+    yield piece;
+  }
+  yield digest.digest();
+}
+
+/** Without what stands before the header length, and without the checksum. */
+function* bodyOf({ length, pieces }: EncodedRecord): Generator<Buffer, void, void> {
+  let at = 0;
+  for (const piece of pieces) {
+    const from = Math.max(0, headerLengthAt - at);
+    const to = Math.min(piece.length, length - checksumBytes - at);
+    at += piece.length;
+    if (to > from) yield piece.subarray(from, to);
+  }
+}
+
+function* inOne(pieces: Iterable<Buffer>): Generator<Buffer, void, void> {
+  yield Buffer.concat([...pieces]);
+}
+
+function encodePlain(record: DiskRecord): EncodedRecord {
   const header = Buffer.from(JSON.stringify(record.header));
   let length = headerAt + header.length + 4 + checksumBytes;
   for (const [name, bytes] of record.blobs) length += 2 + Buffer.byteLength(name) + 4 + bytes.length;
@@ -75,7 +122,7 @@ function* manyPieces(record: DiskRecord, header: Buffer, length: number): Genera
 
 function writeHead(to: Buffer, record: DiskRecord, header: Buffer, length: number): number {
   magic.copy(to);
-  to.writeUInt8(recordVersion, magic.length);
+  to.writeUInt8(plainVersion, magic.length);
   to.writeUInt32BE(length, lengthAt);
   to.writeUInt32BE(header.length, headerLengthAt);
   header.copy(to, headerAt);
@@ -93,8 +140,13 @@ export function recordLength(bytes: Buffer): number {
   return bytes.length < headerAt || !bytes.subarray(0, magic.length).equals(magic) ? 0 : bytes.readUInt32BE(lengthAt);
 }
 
-/** Total: any bytes give a record or a reason. */
-export function readRecord(bytes: Uint8Array): ReadRecord {
+/** Whether the bytes are a record in the open: what a key that is given is for. */
+export function isInTheOpen(bytes: Buffer): boolean {
+  return bytes.length > magic.length && bytes.subarray(0, magic.length).equals(magic) && bytes.readUInt8(magic.length) <= plainVersion;
+}
+
+/** Total: any bytes give a record or a reason. Records in the open are read with a key too: they are from before there was one. */
+export function readRecord(bytes: Uint8Array, key: DiskKey | null = null): ReadRecord {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.length === 0) return wrong('empty', 'the file is empty');
   if (!magic.subarray(0, Math.min(view.length, magic.length)).equals(view.subarray(0, magic.length))) {
@@ -106,8 +158,20 @@ export function readRecord(bytes: Uint8Array): ReadRecord {
   const bodyEnd = view.length - checksumBytes;
   const sum = hash('sha256', view.subarray(0, bodyEnd), 'buffer');
   if (!sum.equals(view.subarray(bodyEnd))) return wrong('checksum', 'the checksum does not fit: the file was cut or changed');
-  const record = version === recordVersion && view.readUInt32BE(lengthAt) === view.length ? parseBody(view.subarray(0, bodyEnd)) : null;
+  if (view.readUInt32BE(lengthAt) !== view.length) return wrong('not-a-snapshot', 'the checksum fits and the content does not');
+  if (version === recordVersion && key === null) return wrong('encrypted', 'the file is encrypted, and no key is given (--snapshot-key-file, REMORA_SNAPSHOT_KEY)');
+  const plain = version === recordVersion && key ? openBody(view.subarray(0, bodyEnd), key) : view.subarray(0, bodyEnd);
+  if (plain === null) return wrong('other-key', 'the file is encrypted with another key than the one that is given');
+  const record = version >= plainVersion ? parseBody(plain) : null;
   return record ? { ok: true, record } : wrong('not-a-snapshot', 'the checksum fits and the content does not');
+}
+
+/** As if it had been in the open. */
+function openBody(view: Buffer, key: DiskKey): Buffer | null {
+  const from = headerLengthAt + nonceBytes;
+  const head = view.subarray(0, from);
+  const body = view.length < from ? null : key.open(head, head.subarray(headerLengthAt), view.subarray(from));
+  return body && Buffer.concat([view.subarray(0, headerLengthAt), body]);
 }
 
 function parseBody(view: Buffer): DiskRecord | null {

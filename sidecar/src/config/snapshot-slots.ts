@@ -1,11 +1,12 @@
 import { close, constants, fdatasync, ftruncate, open, write } from 'node:fs';
-import { mkdir, open as openFile, readFile, stat } from 'node:fs/promises';
+import { mkdir, open as openFile, readFile, stat, unlink } from 'node:fs/promises';
 import { hash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Clock } from '@remora/core/clock';
 import type { Candidate } from '@remora/snapshot/candidate';
+import type { DiskKey } from './disk-key.ts';
 import type { DiskProblem } from './snapshot-disk.ts';
-import { candidateToRecord, checksumBytes, encodeRecord, pieceBytes, readRecord, recordLength, recordToCandidate } from './snapshot-record.ts';
+import { candidateToRecord, checksumBytes, encodeRecord, isInTheOpen, pieceBytes, readRecord, recordLength, recordToCandidate } from './snapshot-record.ts';
 
 /** A snapshot found in a slot that was marked as good. */
 export interface StoredSnapshot {
@@ -31,19 +32,26 @@ export class SnapshotSlots {
   #read = false;
   #staged: { readonly slot: number; readonly end: number; readonly mark: Buffer } | null = null;
   readonly #clock: Pick<Clock, 'monotonicMs'>;
+  readonly #key: DiskKey | null;
+  /** Slots that are in the open although there is a key: from before there was one. */
+  #plain = new Set<number>();
   #checkedAtMs = -checkEveryMs;
 
-  constructor(directory: string, clock: Pick<Clock, 'monotonicMs'>) {
+  /** `key` null: in the open. */
+  constructor(directory: string, clock: Pick<Clock, 'monotonicMs'>, key: DiskKey | null = null) {
     this.#directory = directory;
     this.#clock = clock;
+    this.#key = key;
   }
 
   /** What is good, newest first, at most two; and what is wrong with the rest. Never rejects. */
   async load(): Promise<{ readonly found: readonly StoredSnapshot[]; readonly problems: readonly DiskProblem[] }> {
     const good: { readonly slot: number; readonly stored: StoredSnapshot }[] = [];
     const problems: DiskProblem[] = [];
+    this.#plain.clear();
     for (const [slot, file] of slotNames.entries()) {
-      const { stored, problem } = await this.#readSlot(file);
+      const { stored, problem, plain } = await this.#readSlot(file);
+      if (plain) this.#plain.add(slot);
       if (stored) good.push({ slot, stored });
       if (problem) problems.push(problem);
     }
@@ -60,7 +68,7 @@ export class SnapshotSlots {
     this.#staged = null;
     if (!this.#read) await this.load();
     const slot = slotNames.findIndex((_, i) => i !== this.#current && i !== this.#previous);
-    const { length, pieces } = encodeRecord(candidateToRecord(candidate, ++this.#serial));
+    const { length, pieces } = encodeRecord(candidateToRecord(candidate, ++this.#serial), this.#key);
     const file = await this.#open(slot);
     try {
       // Many synchronous writes would wait for the disk once each: a long record is synced at its end.
@@ -85,11 +93,32 @@ export class SnapshotSlots {
     await shrink(file, end + markBytes);
   }
 
+  /**
+   * Where a key was given for the first time: what is in the open is written anew with it, and what held it before is removed. The newest is there at each moment.
+   * Answers whether there was anything to do.
+   */
+  async seal(newest: Candidate): Promise<boolean> {
+    if (this.#key === null || this.#plain.size === 0) return false;
+    // Twice: the newest, and the one before it, are then both encrypted.
+    for (let generation = 0; generation < 2; generation++) {
+      await this.write(newest);
+      await this.mark();
+    }
+    for (const slot of this.#plain) {
+      if (slot === this.#current || slot === this.#previous) continue;
+      await this.#release(slot);
+      await unlink(join(this.#directory, slotNames[slot] ?? ''));
+    }
+    this.#plain.clear();
+    await syncDirectory(this.#directory);
+    return true;
+  }
+
   async close(): Promise<void> {
     for (const slot of this.#files.keys()) await this.#release(slot);
   }
 
-  async #readSlot(file: string): Promise<{ readonly stored: StoredSnapshot | null; readonly problem: DiskProblem | null }> {
+  async #readSlot(file: string): Promise<{ readonly stored: StoredSnapshot | null; readonly problem: DiskProblem | null; readonly plain?: boolean }> {
     let bytes: Buffer;
     let writtenMs: number;
     try {
@@ -100,15 +129,17 @@ export class SnapshotSlots {
       return { stored: null, problem: code === 'ENOENT' ? null : { file, code: 'unreadable', message } };
     }
     const length = recordLength(bytes);
-    const read = readRecord(length > 0 ? bytes.subarray(0, length) : bytes);
+    const plain = this.#key !== null && isInTheOpen(bytes);
+    const read = readRecord(length > 0 ? bytes.subarray(0, length) : bytes, this.#key);
+    // Of a damaged one its version says nothing.
     if (!read.ok) return { stored: null, problem: { file, code: read.code, message: read.message } };
     const marked = readMark(bytes, length);
-    if (marked === 'damaged') return { stored: null, problem: { file, code: 'checksum', message: 'the mark behind the snapshot does not fit: the file was cut or changed' } };
+    if (marked === 'damaged') return { stored: null, plain, problem: { file, code: 'checksum', message: 'the mark behind the snapshot does not fit: the file was cut or changed' } };
     // Written, and never enforced: a crash came between, or it was refused.
-    if (marked === 'none') return { stored: null, problem: null };
+    if (marked === 'none') return { stored: null, plain, problem: null };
     const found = recordToCandidate(read.record);
-    if (!found) return { stored: null, problem: { file, code: 'not-a-snapshot', message: 'the file holds no snapshot' } };
-    return { stored: { ...found, file, writtenMs }, problem: null };
+    if (!found) return { stored: null, plain, problem: { file, code: 'not-a-snapshot', message: 'the file holds no snapshot' } };
+    return { stored: { ...found, file, writtenMs }, plain, problem: null };
   }
 
   /** Slots stay open; what was deleted under us (a folder that was emptied) is made anew. */

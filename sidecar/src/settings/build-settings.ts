@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Subject } from '@remora/core/subject';
+import { readEncryptionKey } from '@remora/identity/encryption-key';
 import { parseJoinToken, type JoinToken } from '@remora/identity/join-token';
 import type { LogLevel } from '../telemetry/log.ts';
 import type { Named } from './parsers.ts';
@@ -54,6 +55,7 @@ export function buildSettings(
     ...readOtlp(read),
     logLevel: (read.text('log-level') as LogLevel | undefined) ?? 'info',
     identity,
+    diskKey: readDiskKey(read, readFile),
   };
 }
 
@@ -77,6 +79,15 @@ class Reader {
 
   text(name: string): string | undefined {
     return this.texts(name)[0];
+  }
+
+  /** Where a value was given: `--name`, the environment, a file. */
+  source(name: string): string {
+    return this.#values.get(name)?.source ?? '';
+  }
+
+  key(): Buffer | undefined {
+    return this.#all('snapshot-key')[0] as Buffer | undefined;
   }
 
   join(): JoinToken | undefined {
@@ -158,6 +169,25 @@ function readIdentity(read: Reader, controlPlanes: readonly HostPort[], readFile
     token: given ?? (file === undefined ? null : readTokenFile(read, file, readFile)),
     enrolment: addresses.length > 0 ? addresses : controlPlanes.map(({ host }) => ({ host, port: defaults.enrolmentPort })),
   };
+}
+
+/** A key that cannot be read stops the start: without it the disk would be written in the open. */
+function readDiskKey(read: Reader, readFile: SettingSources['readFile']): Buffer | null {
+  const file = read.text('snapshot-key-file');
+  if (read.has('snapshot-key') && file !== undefined) read.fail('snapshot-key-file', 'there is a key in snapshot-key too: which one?');
+  if (read.source('snapshot-key').startsWith('--')) read.fail('snapshot-key', 'as an argument everybody on the host can read it: give REMORA_SNAPSHOT_KEY, or --snapshot-key-file');
+  if (file === undefined) return read.key() ?? null;
+  let text: string;
+  try {
+    text = readFile(file);
+  } catch (error) {
+    read.fail('snapshot-key-file', `${file} cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`);
+    return null;
+  }
+  const key = readEncryptionKey(text);
+  if (typeof key !== 'string') return key;
+  read.fail('snapshot-key-file', `${file} ${key}`);
+  return null;
 }
 
 function readTokenFile(read: Reader, file: string, readFile: SettingSources['readFile']): JoinToken | null {

@@ -1,4 +1,5 @@
 import { parseDurationMs, parseRatio } from '@remora/core/units';
+import { readEncryptionKey } from '@remora/identity/encryption-key';
 import { parseJoinToken, type JoinToken } from '@remora/identity/join-token';
 import type { HostPort } from './sidecar-settings.ts';
 
@@ -58,6 +59,11 @@ export function parseOneOf<T extends string>(accepted: readonly T[]): Parser<T> 
     return found === undefined ? bad(`one of ${accepted.join(', ')}`) : good(found);
   };
 }
+
+export const parseKey: Parser<Buffer> = (text) => {
+  const key = readEncryptionKey(text);
+  return typeof key === 'string' ? bad('32 bytes in base64 or hexadecimal, such as `openssl rand -base64 32` makes') : good(key);
+};
 
 export const parseJoin: Parser<JoinToken> = (text) => {
   const token = parseJoinToken(text);

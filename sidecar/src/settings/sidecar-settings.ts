@@ -38,6 +38,8 @@ export interface SidecarSettings {
   /** 0 to 1. */
   readonly otlpSampling: number;
   readonly logLevel: LogLevel;
+  /** 32 bytes: files in the data directory are encrypted with it; null: in the open. Never logged. */
+  readonly diskKey: Buffer | null;
   /** null: nobody on the connection to the control plane is authenticated. */
   readonly identity: IdentitySettings | null;
 }

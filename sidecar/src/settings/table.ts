@@ -1,6 +1,6 @@
 import { logLevels } from '../telemetry/log.ts';
 import {
-  parseAddress, parseBinding, parseDestination, parseDuration, parseFlag, parseHostPort, parseInteger, parseJoin, parseLabel, parseName, parseNamed, parseOneOf, parseShare, parseText, parseUrl, type Parser,
+  parseAddress, parseBinding, parseDestination, parseDuration, parseFlag, parseHostPort, parseInteger, parseJoin, parseKey, parseLabel, parseName, parseNamed, parseOneOf, parseShare, parseText, parseUrl, type Parser,
 } from './parsers.ts';
 
 /** One setting. The table is the only source: parsing, `--help` and the page in docs are made from it. */
@@ -33,6 +33,8 @@ export const settingTable: readonly SettingRow[] = [
   { ...row('join-token', 'TOKEN', parseJoin, '', 'Brings the first certificate: `remora token create` makes it. In the environment or a file, not as an argument, which others can read.'), secret: true },
   row('join-token-file', 'FILE', parseText, '', 'File with the join token. It may be missing once there is a certificate in data-dir.'),
   row('enrolment', 'HOST:PORT …', parseHostPort, 'port 8602 of each control plane', 'Where certificates come from. Several are tried in turn.'),
+  { ...row('snapshot-key', 'KEY', parseKey, '', 'Encrypts what is kept in data-dir: 32 bytes in base64 or hexadecimal. In the environment only.'), secret: true },
+  row('snapshot-key-file', 'FILE', parseText, '', 'File with that key.'),
   row('node-id', 'NAME', parseName, 'kept in data-dir', 'Name of this instance, unique in the mesh.'),
   row('label', 'KEY=VALUE …', parseLabel, '', 'Label of this instance, such as version=v2: Routes choose by it.'),
   row('locality', 'TEXT', parseText, '', 'Where this instance is, from wide to narrow: region/zone.'),
