@@ -15,7 +15,7 @@ const servicePort = z.strictObject({
   }),
   proxyProtocol: oneOf(['v1', 'v2']).optional()
     .meta({ description: 'what listens here wants each connection to begin with a PROXY protocol header of this version: the app, from its sidecar; the endpoints listed in this document, from their callers' }),
-  tls: upstreamTlsSchema.optional().meta({ description: 'the endpoints listed in this document speak TLS on this port' }),
+  tls: upstreamTlsSchema.optional().meta({ description: 'the endpoints listed in this document speak TLS on this port; with protocol tcp callers\' sidecars do it for them' }),
 });
 
 const address = named(
@@ -62,7 +62,8 @@ function checkPortNumbers(ports: Readonly<Record<string, { readonly port: number
 
 function checkPortTls(ports: Readonly<Record<string, z.infer<typeof servicePort>>>, context: z.RefinementCtx): void {
   for (const [name, { protocol, tls }] of Object.entries(ports)) {
-    if (tls !== undefined && (protocol === 'tcp' || protocol === 'tls')) issue(context, 'exclusive', `a port of protocol ${protocol} is carried as it is: TLS is the app's own`, undefined, ['ports', name, 'tls']);
+    if (tls !== undefined && protocol === 'tls') issue(context, 'exclusive', 'a port of protocol tls is carried as it is: TLS is the app\'s own', 'protocol: tcp, where callers speak without TLS', ['ports', name, 'tls']);
+    if (tls?.alpn !== undefined && protocol === 'tcp') issue(context, 'exclusive', 'names versions of HTTP, and a port of protocol tcp carries anything', undefined, ['ports', name, 'tls', 'alpn']);
   }
 }
 
