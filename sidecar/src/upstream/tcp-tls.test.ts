@@ -28,7 +28,7 @@ async function start(port: number, upstreamTls: DeepPartial<UpstreamTls>, source
   ends.later(() => plane.close());
   const refusals: RefusalRecord[] = [];
   plane.onRefusal((refusal) => refusals.push(refusal));
-  await plane.useTlsMaterial({ index: 1, files: new Map([['/ca.pem', authority.cert], ['/other.pem', stranger.cert]]), ticketSecret: Buffer.alloc(32, 7) });
+  await plane.useTlsMaterial({ files: new Map([['/ca.pem', authority.cert], ['/other.pem', stranger.cert]]), ticketSecret: Buffer.alloc(32, 7) });
   const builder = new CandidateBuilder({ kind: 'service', name: 'shop' }).fleet({ connect: 'declared' });
   const candidate = builder.destination({ service: 'ledger', ports: [{ name: 'sql', port: 5432, protocol: 'tcp', tls: upstreamTls }] }).build();
   expect(await plane.prepare(candidate)).toMatchObject({ ok: true });
