@@ -1,6 +1,7 @@
 import { buildIdentity } from '@remora/snapshot/build';
 import type { Snapshot } from '@remora/snapshot/snapshot';
 import { AdminServer } from './admin/admin-server.ts';
+import { HealthServer } from './admin/health-server.ts';
 import { Inspection } from './admin/inspection.ts';
 import { renderMetrics, type MetricSources, type SpanCounts } from './admin/metrics.ts';
 import { AppReadiness } from './config/app-readiness.ts';
@@ -42,6 +43,7 @@ export class Sidecar {
   readonly #ended = Promise.withResolvers<void>();
   #servicePorts: readonly BoundListener[] = [];
   #admin: AdminServer | null = null;
+  #health: HealthServer | null = null;
   #sender: TelemetrySender | null = null;
   #otlp: OtlpExport | null = null;
   #connectors: Connectors | null = null;
@@ -123,6 +125,9 @@ export class Sidecar {
       issuerKeys: () => this.#helpers?.keys ?? [],
       appReady: () => this.#readiness.ready,
       draining: () => this.#draining !== null,
+      identity: () => this.#identity?.status ?? null,
+      apps: settings.apps,
+      diskEncrypted: settings.diskKey !== null,
     });
   }
 
@@ -207,6 +212,7 @@ export class Sidecar {
       metrics: () => renderMetrics(this.#metricSources()),
       drain: () => void this.drain(),
     });
+    if (settings.health !== null) this.#health = await HealthServer.start({ address: settings.health, readiness: () => inspection.readiness() });
     this.#announce();
   }
 
@@ -364,6 +370,7 @@ export class Sidecar {
     this.#identity?.close();
     this.#connectors?.close?.();
     await this.#admin?.close();
+    await this.#health?.close();
     await this.#dataPlane.close();
     this.#ended.resolve();
   }
@@ -374,7 +381,7 @@ export class Sidecar {
     const ports = Object.fromEntries(this.listeners.map((listener) => [listener.name, joinHostPort(listener)]));
     const { nodeId, announce } = this.#environment;
     const { kind, name } = this.#settings.subject;
-    announce({ event: 'listening', nodeId, subject: `${kind}/${name}`, pid: process.pid, admin: this.admin, ...ports });
+    announce({ event: 'listening', nodeId, subject: `${kind}/${name}`, pid: process.pid, admin: this.admin, ...(this.#health && { health: joinHostPort(this.#health.address) }), ...ports });
   }
 
   #advertised(applied: AppliedConfig | null): ReturnType<typeof advertisedPorts> {

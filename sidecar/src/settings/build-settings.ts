@@ -43,6 +43,7 @@ export function buildSettings(
     advertise: read.namedHostPorts('advertise'),
     admin,
     adminAllowRemote,
+    health: readHealth(read, listenHost),
     dataDir: read.text('data-dir') ?? defaultDataDir(subject, nodeId, env),
     workers: read.number('workers') ?? 1,
     memoryLimitBytes: (read.number('memory-limit') ?? 0) * 1024 * 1024,
@@ -265,6 +266,11 @@ function readLabels(read: Reader): Record<string, string> {
 
 function withHost(bindings: ReadonlyMap<string, HostPort>, host: string): Map<string, HostPort> {
   return new Map([...bindings].map(([name, binding]) => [name, bound(binding, { host, port: 0 })]));
+}
+
+function readHealth(read: Reader, listenHost: string): HostPort | null {
+  const binding = read.hostPort('health-port');
+  return binding === undefined ? null : bound(binding, { host: listenHost, port: binding.port });
 }
 
 function bound(binding: HostPort | undefined, fallback: HostPort): HostPort {

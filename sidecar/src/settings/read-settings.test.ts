@@ -34,7 +34,7 @@ describe('defaults', () => {
       subject: { kind: 'service', name: 'orders' }, controlPlanes: ['127.0.0.1:8601'], nodeId: '', labels: {}, locality: '',
       apps: new Map([['', { host: '127.0.0.1', port: 8080 }]]), inbounds: new Map([['', { host: '127.0.0.1', port: 15006 }]]),
       outbound: { host: '127.0.0.1', port: 15001 }, outboundFor: new Map(), listeners: new Map(), listenHost: '127.0.0.1', advertise: new Map(),
-      admin: { host: '127.0.0.1', port: 15000 }, adminAllowRemote: false, dataDir: '/home/u/.local/state/remora/service-orders', workers: 1, withoutKinds: [], memoryLimitBytes: 0,
+      admin: { host: '127.0.0.1', port: 15000 }, adminAllowRemote: false, health: null, dataDir: '/home/u/.local/state/remora/service-orders', workers: 1, withoutKinds: [], memoryLimitBytes: 0,
       onNoSnapshot: 'wait', startTimeoutMs: 30_000, drainDelayMs: 5_000, drainTimeoutMs: 30_000, telemetryIntervalMs: 10_000, otlpEndpoint: '', otlpSpans: 'requests', otlpSampling: 1, logLevel: 'info', diskKey: null, identity: null,
     });
   });

@@ -23,6 +23,8 @@ export interface SidecarSettings {
   readonly advertise: ReadonlyMap<string, HostPort>;
   readonly admin: HostPort;
   readonly adminAllowRemote: boolean;
+  /** null: there is no port for probes. */
+  readonly health: HostPort | null;
   readonly dataDir: string;
   readonly workers: number;
   /** 0: what the container allows, where it says. */

@@ -48,6 +48,7 @@ export const settingTable: readonly SettingRow[] = [
   row('advertise', '[NAME=]HOST[:PORT] …', parseNamed(parseAddress, { bare: true }), 'the address bound, or the first of this machine', 'Where callers reach the inbound side, if not where it listens.'),
   row('admin-port', '[HOST:]PORT', parseBinding, '127.0.0.1:15000', 'Admin interface: ready, live, metrics, snapshot, route, drain.'),
   row('admin-allow-remote', '', parseFlag, 'false', 'Allows the admin interface to bind an address that is not loopback. It has no authentication.'),
+  row('health-port', '[HOST:]PORT', parseBinding, '', 'Answers GET /healthz, also to probes without a certificate of the mesh: 200 where the instance may get requests. Without a host: on listen-host.'),
   row('data-dir', 'DIR', parseText, '$XDG_STATE_HOME/remora/<kind>-<name>[-<node-id>]', 'Where snapshots and endpoints are kept, so that it starts without a control plane.'),
   row('workers', 'N', parseInteger(1, 64), '1', 'Data threads.'),
   row('memory-limit', 'MIB', parseInteger(64, 1_048_576), 'the limit of the container, where it has one', 'Memory of the process: load is shed from 90 % of it on.'),
