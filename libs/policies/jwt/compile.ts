@@ -1,9 +1,11 @@
 import { canonicalJson, type Json } from '@remora/core/canonical-json';
 import { parseDurationMs } from '@remora/core/units';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
+import { compileClaimHeaders } from '@remora/policy-kit/tokens/claim-headers-schema';
+import { compileTokenPlace } from '@remora/policy-kit/tokens/token-place-schema';
 import { plainType } from '@remora/policy-kit/tokens/compact-token';
 import { publicKeyAlgorithms, sharedKeyAlgorithms } from '@remora/policy-kit/tokens/signature-algorithm';
-import { Jwt, type ClaimRule, type Issuer, type TokenPlace, type TokenRules } from './gen/jwt.ts';
+import { Jwt, type ClaimRule, type Issuer, type TokenRules } from './gen/jwt.ts';
 import { checkJwt, issuerDefaults, jwtDefaults, jwtSchema, type EffectiveIssuer, type EffectiveJwt, type EffectiveRules } from './schema.ts';
 
 /** What the control plane knows of jwt: provider side. */
@@ -22,11 +24,10 @@ export const jwtAuthoring: AuthoringKind = {
 };
 
 function toMessage({ issuers = {}, tokenFrom = [], claimsToHeaders = {}, forwardToken = true, otherTokens, consumerTokens }: EffectiveJwt): Jwt {
-  const headers = Object.entries(claimsToHeaders).map(([header, claim]) => ({ header: header.toLowerCase(), claim }));
   return {
     issuers: Object.keys(issuers).sort().flatMap((name) => (issuers[name] ? [toIssuer(name, issuers[name])] : [])),
-    tokenFrom: tokenFrom.map(toPlace),
-    claimsToHeaders: headers.sort((a, b) => (a.header < b.header ? -1 : 1)),
+    tokenFrom: tokenFrom.map(compileTokenPlace),
+    claimsToHeaders: compileClaimHeaders(claimsToHeaders),
     forwardToken,
     ignoreOtherTokens: otherTokens === 'ignore',
     consumerTokens: consumerTokens?.accepted === true ? toRules({ ...consumerTokenDefaults, ...consumerTokens }) : undefined,
@@ -60,11 +61,6 @@ function toClaimRule(claim: string, rule: NonNullable<EffectiveRules['requiredCl
   if (rule === undefined) return [];
   if ('anyOf' in rule) return [{ claim, mode: 'anyOf', values: [...new Set(rule.anyOf)].sort() }];
   return [{ claim, mode: 'allOf' in rule ? 'allOf' : 'present', values: 'allOf' in rule ? [...new Set(rule.allOf)].sort() : [] }];
-}
-
-function toPlace(place: NonNullable<EffectiveJwt['tokenFrom']>[number]): TokenPlace {
-  if ('header' in place) return { kind: 'header', name: place.header.toLowerCase(), scheme: place.scheme ?? '' };
-  return 'query' in place ? { kind: 'query', name: place.query, scheme: '' } : { kind: 'cookie', name: place.cookie, scheme: '' };
 }
 
 /** Rounded up: a fraction of a second is none for tokens. */

@@ -6,14 +6,14 @@ import { readCompactToken, type CompactToken } from '@remora/policy-kit/tokens/c
 import { IssuerKeys } from '@remora/policy-kit/tokens/issuer-keys';
 import type { KeySet } from '@remora/policy-kit/tokens/key-set';
 import type { VerificationKey } from '@remora/policy-kit/tokens/verification-key';
-import type { AcceptedToken, Judgement } from './accepted-tokens.ts';
+import type { AcceptedToken, Judgement } from './accepted-token.ts';
 import { ConsumerTrust, IssuerTrust, type Trust } from './issuer-trust.ts';
 import { Judge } from './judge.ts';
 import { jwksUnavailable, jwksWarming, jwtEarly, jwtExpired, jwtInvalid, jwtIssuer, jwtKey, jwtOverload, jwtSignature } from './reasons.ts';
 import { bearerChallenge, Refusals } from './refusals.ts';
 import { ThreadTokens, underwayMax, waitingMax, type Waiter } from './thread-tokens.ts';
-import { ambiguous, createTokenReader, type TokenReader } from './token-reader.ts';
-import { createTokenRemover } from './token-remover.ts';
+import { ambiguous, createTokenReader, type TokenReader } from '@remora/policy-kit/tokens/token-reader';
+import { createTokenRemover } from '@remora/policy-kit/tokens/token-remover';
 import { timesOf } from './token-rules.ts';
 import { jwtWire, type JwtSettings } from './wire.ts';
 

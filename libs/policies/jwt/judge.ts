@@ -1,13 +1,10 @@
 import type { Json } from '@remora/core/canonical-json';
-import type { Field } from '@remora/http/head';
-import { makeField } from '@remora/http/header-ids';
-import { claimText } from '@remora/policy-kit/claim-value';
 import { consumerDirectory, type ConsumerDirectory } from '@remora/policy-kit/consumer-directory';
 import type { Answer } from '@remora/policy-kit/exchange';
 import type { FactBook } from '@remora/policy-kit/facts';
 import type { ConsumerFacts, FoundCredential } from '@remora/policy-kit/request-identity';
-import { hasControl } from '@remora/policy-kit/tokens/control-characters';
-import type { AcceptedToken, Judgement } from './accepted-tokens.ts';
+import { claimFields } from '@remora/policy-kit/tokens/claim-headers';
+import type { AcceptedToken, Judgement } from './accepted-token.ts';
 import type { Trust } from './issuer-trust.ts';
 import { jwtClaims } from './reasons.ts';
 import type { Refusals } from './refusals.ts';
@@ -58,22 +55,11 @@ export class Judge {
     if ('reason' in times) return refused(this.#refusals.of(times.reason, trust.pointer, times.detail));
     const problem = ruleProblem(claims, type, trust.rules);
     if (problem !== null) return refused(this.#refusals.of(problem.reason, trust.pointer, problem.detail));
-    const fields = this.#fieldsOf(claims);
+    const fields = claimFields(this.#headers, claims);
     if (typeof fields === 'string') return refused(this.#refusals.of(jwtClaims, `/claimsToHeaders/${fields}`, 'the claim has characters that no header may have, or is too long'));
     return { ...versions, notBeforeMs: times.notBeforeMs, expiresMs: Math.min(times.expiresMs, ownerEndsMs), failure: null, found, fields };
   }
 
-  /** The header that cannot be made, where there is one. */
-  #fieldsOf(claims: Readonly<Record<string, Json>>): readonly Field[] | string {
-    const fields: Field[] = [];
-    for (const { header, claim } of this.#headers) {
-      const value = claimText(claims, claim);
-      if (value === '') continue;
-      if (value.length > headerLengthMax || hasControl(value)) return header;
-      fields.push(makeField(header, value));
-    }
-    return fields;
-  }
 }
 
 function subjectOf({ sub }: Readonly<Record<string, Json>>, owner: ConsumerFacts | null): string {
@@ -89,4 +75,3 @@ function scopesOf({ scope, scp }: Readonly<Record<string, Json>>): readonly stri
 
 /** Policies of one thread that remember what they make of one token. */
 const judgementsMax = 4;
-const headerLengthMax = 4096;

@@ -1,12 +1,14 @@
 import type { Json, JsonObject } from '@remora/core/canonical-json';
 import { joinPointer } from '@remora/core/pointer';
 import type { Violation } from '@remora/core/violation';
-import { duration, entryName, headerName, oneOf, type IssueParams } from '@remora/policy-kit/scalars';
+import { duration, entryName, oneOf, type IssueParams } from '@remora/policy-kit/scalars';
 import { canVerify, readKeySet } from '@remora/policy-kit/tokens/key-set';
+import { checkClaimHeaders, claimHeadersSchema, claimName } from '@remora/policy-kit/tokens/claim-headers-schema';
+import { tokenPlacesSchema } from '@remora/policy-kit/tokens/token-place-schema';
 import { hasControl } from '@remora/policy-kit/tokens/control-characters';
 import { publicKeyAlgorithms, sharedKeyAlgorithms } from '@remora/policy-kit/tokens/signature-algorithm';
 import { z } from 'zod';
-import { gatewayHeaders, jwtMax } from './wire.ts';
+import { jwtMax } from './wire.ts';
 
 const hourMs = 3_600_000;
 
@@ -35,17 +37,11 @@ const issuerSchema = z.strictObject({
   ...rules,
 });
 
-const placeSchema = z.union([
-  z.strictObject({ header: headerName(), scheme: z.string().regex(/^[A-Za-z][A-Za-z0-9-]{0,31}$/).optional() }),
-  z.strictObject({ query: placeName() }),
-  z.strictObject({ cookie: placeName() }),
-], { error: () => 'must be {header: name, scheme: Bearer}, {query: name} or {cookie: name}' });
-
 /** `jwt` as authored. */
 export const jwtSchema = z.strictObject({
   issuers: z.record(entryName(), issuerSchema).optional(),
-  tokenFrom: z.array(placeSchema).min(1).max(jwtMax.places).optional(),
-  claimsToHeaders: z.record(headerName(), claimName()).optional(),
+  tokenFrom: tokenPlacesSchema().optional(),
+  claimsToHeaders: claimHeadersSchema().optional(),
   forwardToken: z.boolean().optional(),
   otherTokens: oneOf(['refuse', 'ignore']).optional(),
   consumerTokens: z.strictObject({
@@ -85,7 +81,7 @@ export function checkJwt(effective: JsonObject): Violation[] {
     else if (issuer.issuer !== undefined) seen.set(issuer.issuer, name);
   }
   if (consumerTokens?.accepted === true) found.push(...checkRules(consumerTokens, '/consumerTokens'));
-  return [...found, ...checkHeaders(claimsToHeaders), ...checkPlaces(section)];
+  return [...found, ...checkClaimHeaders(claimsToHeaders, section.tokenFrom ?? [])];
 }
 
 function checkIssuer({ issuer, jwksUri, jwks, allowPrivateAddresses = false, algorithms = [] }: EffectiveIssuer, pointer: string): Violation[] {
@@ -131,44 +127,12 @@ function checkRules({ audiences, anyAudience = false, requiredClaims = {} }: Eff
   return found;
 }
 
-function checkHeaders(claimsToHeaders: Readonly<Record<string, string>>): Violation[] {
-  const names = Object.keys(claimsToHeaders);
-  const found: Violation[] = names.length > jwtMax.headers ? [tooMany('/claimsToHeaders', names.length, 'headers', jwtMax.headers)] : [];
-  const seen = new Set<string>();
-  for (const name of names) {
-    const pointer = joinPointer('/claimsToHeaders', name);
-    const plain = name.toLowerCase().replaceAll(/[._]/g, '-');
-    if (gatewayHeaders.has(plain) || plain.startsWith('x-remora-')) found.push({ pointer, code: 'invalid-value', message: `${name} is not for claims: it frames, routes or authenticates` });
-    if (seen.has(plain)) found.push({ pointer, code: 'duplicate', message: `${name} is another spelling of a header that is there already` });
-    seen.add(plain);
-  }
-  return found;
-}
-
-function checkPlaces({ tokenFrom = [], claimsToHeaders = {} }: EffectiveJwt): Violation[] {
-  const headers = new Set(Object.keys(claimsToHeaders).map((name) => name.toLowerCase()));
-  return tokenFrom.flatMap((place, i): Violation[] => {
-    if (!('header' in place)) return [];
-    const name = place.header.toLowerCase();
-    return headers.has(name) ? [{ pointer: `/tokenFrom/${i}/header`, code: 'contradiction', message: `${name} is set from a claim, and removed from what clients send` }] : [];
-  });
-}
-
 function tooMany(pointer: string, count: number, what: string, max: number): Violation {
   return { pointer, code: 'too-many', message: `${count} ${what}, at most ${max} are accepted` };
 }
 
 function text(max: number, expected: string): z.ZodString {
   return checked(expected, (value) => value.length > 0 && value.length <= max && !hasControl(value));
-}
-
-/** Dots lead into objects. */
-function claimName(): z.ZodString {
-  return checked('the name of a claim, such as sub or realm_access.roles', (value) => value.length > 0 && value.length <= 256 && !hasControl(value));
-}
-
-function placeName(): z.ZodString {
-  return checked('a name without spaces, at most 64 characters', (value) => /^[A-Za-z0-9_.-]{1,64}$/.test(value));
 }
 
 function checked(expected: string, accepts: (value: string) => boolean): z.ZodString {

@@ -1,6 +1,7 @@
 import type { FactBook } from '@remora/policy-kit/facts';
 import type { Exchange } from '@remora/policy-kit/exchange';
-import { AcceptedTokens } from './accepted-tokens.ts';
+import { TokenCache } from '@remora/policy-kit/tokens/token-cache';
+import type { AcceptedToken } from './accepted-token.ts';
 import { RejectedTokens } from './rejected-tokens.ts';
 
 /** Something that a request waits for, and how it goes on with the outcome. */
@@ -13,7 +14,7 @@ export interface Waiter<T> {
 
 /** What all jwt policies of one data thread share, over all snapshots: verified tokens stay verified when a policy is edited. */
 export class ThreadTokens {
-  readonly accepted = new AcceptedTokens();
+  readonly accepted = new TokenCache<AcceptedToken>();
   readonly rejected = new RejectedTokens();
   /** Verifications under way: requests with the same token wait for the same one. */
   readonly underway = new Map<string, Waiter<boolean>[]>();

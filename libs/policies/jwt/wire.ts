@@ -1,17 +1,19 @@
 import { WireError } from '@remora/policy-kit/runtime-kind';
+import { readClaimHeaders, type ClaimHeader } from '@remora/policy-kit/tokens/claim-headers';
+import { readTokenPlace, tokenPlacesMax, type TokenPlace } from '@remora/policy-kit/tokens/token-place';
 import { parseStrictJson } from '@remora/policy-kit/tokens/strict-json';
 import { keySourceName } from '@remora/policy-kit/tokens/issuer-keys';
 import { readKeySet, type KeySet } from '@remora/policy-kit/tokens/key-set';
 import { publicKeyAlgorithms, sharedKeyAlgorithms } from '@remora/policy-kit/tokens/signature-algorithm';
-import { boundedList, boundedText, decodeMessage, oneWord, wholeNumber, wireHeaderName } from '@remora/policy-kit/wire-check';
-import { Jwt, type ClaimRule as ClaimRuleMessage, type Issuer, type TokenPlace as TokenPlaceMessage, type TokenRules as TokenRulesMessage } from './gen/jwt.ts';
+import { boundedList, boundedText, decodeMessage, oneWord, wholeNumber } from '@remora/policy-kit/wire-check';
+import { Jwt, type ClaimRule as ClaimRuleMessage, type Issuer, type TokenRules as TokenRulesMessage } from './gen/jwt.ts';
 import { jwtReasons } from './reasons.ts';
 
 export interface JwtSettings {
   readonly issuers: readonly IssuerSettings[];
   readonly tokenFrom: readonly TokenPlace[];
   /** Headers that are removed from what clients send, and set from the claims of a valid token. */
-  readonly claimsToHeaders: readonly { readonly header: string; readonly claim: string }[];
+  readonly claimsToHeaders: readonly ClaimHeader[];
   readonly forwardToken: boolean;
   /** Tokens of none of the issuers are none of this policy's business. */
   readonly ignoreOtherTokens: boolean;
@@ -59,21 +61,7 @@ export interface ClaimRule {
   readonly values: readonly string[];
 }
 
-export interface TokenPlace {
-  readonly kind: 'header' | 'query' | 'cookie';
-  readonly name: string;
-  /** '' for the whole value. */
-  readonly scheme: string;
-}
-
-export const jwtMax = { issuers: 32, audiences: 64, claimValues: 64, requiredClaims: 32, types: 8, places: 8, headers: 64, inlineBytes: 65_536 } as const;
-
-/** Headers that no claim may become: they frame, route, authenticate, or are the gateway's own. */
-export const gatewayHeaders: ReadonlySet<string> = new Set([
-  'host', 'connection', 'content-length', 'transfer-encoding', 'te', 'trailer', 'upgrade', 'expect', 'keep-alive', 'proxy-connection', 'via', 'forwarded',
-  'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port', 'x-forwarded-client-cert', 'x-request-id', 'traceparent', 'tracestate',
-  'authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'content-type', 'content-encoding', 'origin', 'grpc-timeout',
-]);
+export const jwtMax = { issuers: 32, audiences: 64, claimValues: 64, requiredClaims: 32, types: 8, inlineBytes: 65_536 } as const;
 
 export const jwtWire = { name: 'jwt', format: 1, reasons: jwtReasons, decode: decodeJwt } as const;
 
@@ -83,12 +71,8 @@ function decodeJwt(bytes: Uint8Array): JwtSettings {
   if (new Set(issuers.map(({ issuer }) => issuer)).size < issuers.length) throw new WireError('/issuers', 'duplicate', 'two entries are the same issuer');
   return Object.freeze({
     issuers: Object.freeze(issuers),
-    tokenFrom: Object.freeze(boundedList(message.tokenFrom, '/tokenFrom', jwtMax.places).map(readPlace)),
-    claimsToHeaders: Object.freeze(boundedList(message.claimsToHeaders, '/claimsToHeaders', jwtMax.headers).map(({ header, claim }) => {
-      const name = wireHeaderName(header, '/claimsToHeaders');
-      if (gatewayHeaders.has(name)) throw new WireError(`/claimsToHeaders/${name}`, 'invalid-value', `${name} is not for claims`);
-      return Object.freeze({ header: name, claim: boundedText(claim, `/claimsToHeaders/${name}`, 256) });
-    })),
+    tokenFrom: Object.freeze(boundedList(message.tokenFrom, '/tokenFrom', tokenPlacesMax).map(readTokenPlace)),
+    claimsToHeaders: readClaimHeaders(message.claimsToHeaders),
     forwardToken: message.forwardToken,
     ignoreOtherTokens: message.ignoreOtherTokens,
     consumerTokens: message.consumerTokens === undefined ? null : readRules(message.consumerTokens, '/consumerTokens', [...publicKeyAlgorithms, ...sharedKeyAlgorithms]),
@@ -133,14 +117,4 @@ function readClaimRule({ claim, mode, values }: ClaimRuleMessage, pointer: strin
   boundedText(claim, pointer, 256);
   const known = oneWord(mode, `${pointer}/${claim}`, ['present', 'anyOf', 'allOf'] as const);
   return Object.freeze({ claim, mode: known, values: Object.freeze(boundedList(values, `${pointer}/${claim}`, jwtMax.claimValues)) });
-}
-
-function readPlace({ kind, name, scheme }: TokenPlaceMessage, i: number): TokenPlace {
-  const pointer = `/tokenFrom/${i}`;
-  const known = oneWord(kind, pointer, ['header', 'query', 'cookie'] as const);
-  return Object.freeze({
-    kind: known,
-    name: known === 'header' ? wireHeaderName(name, `${pointer}/header`) : boundedText(name, `${pointer}/${known}`, 64, /^[A-Za-z0-9_.-]+$/),
-    scheme: boundedText(scheme, `${pointer}/scheme`, 32, /^(?:[A-Za-z][A-Za-z0-9-]*)?$/),
-  });
 }

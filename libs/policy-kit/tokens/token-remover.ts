@@ -1,8 +1,8 @@
 import type { Head } from '@remora/http/head';
 import { headerId } from '@remora/http/header-ids';
-import { knownHeader } from '@remora/policy-kit/known-header';
-import { queryValueAt } from '@remora/policy-kit/query-values';
-import type { TokenPlace } from './wire.ts';
+import { knownHeader } from '../known-header.ts';
+import { queryValueAt } from '../query-values.ts';
+import type { TokenPlace } from './token-place.ts';
 
 /** Takes tokens out of a request before it is forwarded. Built once per snapshot. */
 export function createTokenRemover(places: readonly TokenPlace[]): (head: Head) => void {

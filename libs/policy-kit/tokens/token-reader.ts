@@ -1,10 +1,10 @@
 import type { Head, HeaderId } from '@remora/http/head';
 import { headerId } from '@remora/http/header-ids';
-import { cookieValueAt } from '@remora/policy-kit/cookie-values';
-import type { Exchange } from '@remora/policy-kit/exchange';
-import { knownHeader } from '@remora/policy-kit/known-header';
-import { queryValueAt } from '@remora/policy-kit/query-values';
-import type { TokenPlace } from './wire.ts';
+import { cookieValueAt } from '../cookie-values.ts';
+import type { Exchange } from '../exchange.ts';
+import { knownHeader } from '../known-header.ts';
+import { queryValueAt } from '../query-values.ts';
+import type { TokenPlace } from './token-place.ts';
 
 /** More than one token, or a field that may come once came twice: which one counts is not for us to guess (RFC 6750 section 2). */
 export const ambiguous: unique symbol = Symbol('ambiguous');
