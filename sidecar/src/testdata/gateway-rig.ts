@@ -7,6 +7,7 @@ import type { Candidate } from '@remora/snapshot/candidate';
 import { requestLimitsAuthoring } from '@remora/policy-request-limits/compile';
 import { retryAuthoring } from '@remora/policy-retry/compile';
 import { timeoutAuthoring } from '@remora/policy-timeout/compile';
+import type { ManualTimers } from '@remora/testing/manual-timers';
 import { effectiveSection } from '@remora/testing/effective-section';
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
@@ -29,6 +30,8 @@ export interface RigOptions {
   readonly sections?: readonly DeepPartial<Section>[];
   readonly routes?: readonly (DeepPartial<Route> & { readonly name: string })[];
   readonly clock?: Clock;
+  /** Time stands still but where a test moves it, and the clock is theirs. */
+  readonly timers?: ManualTimers;
   /** Of the limit on memory, 0 to 1. */
   readonly memoryShare?: () => number;
   readonly kinds?: ReadonlyMap<string, RuntimeKind<unknown>>;
@@ -46,7 +49,7 @@ export class GatewayRig {
 
   private constructor(options: RigOptions) {
     this.#options = options;
-    this.plane = new LocalDataPlane({ nodeId: 'edge-1', kinds: options.kinds ?? runtimeKinds, ...(options.clock && { clock: options.clock }), ...(options.memoryShare && { memoryShare: options.memoryShare }), ...(options.poolLimits && { poolLimits: options.poolLimits }), ...(options.dial && { dial: options.dial }) });
+    this.plane = new LocalDataPlane({ nodeId: 'edge-1', kinds: options.kinds ?? runtimeKinds, ...(options.clock && { clock: options.clock }), ...(options.timers && { timers: options.timers, clock: options.timers.clock }), ...(options.memoryShare && { memoryShare: options.memoryShare }), ...(options.poolLimits && { poolLimits: options.poolLimits }), ...(options.dial && { dial: options.dial }) });
     this.plane.onRefusal((refusal) => this.refusals.push(refusal));
   }
 
@@ -93,6 +96,7 @@ export class GatewayRig {
   /** Fails where connections, calls or timers stay behind; idle upstream connections may. */
   async untilNothingIsLeft(): Promise<void> {
     await vi.waitFor(async () => {
+      await this.#options.timers?.advance(1000);
       const { connections, active, timers, open } = await this.leftovers();
       if (connections > 0 || active > 0 || timers > open) throw new Error(`left: ${connections} connections, ${active} calls, ${timers} timers, ${open} upstream connections`);
     }, { timeout: 5000, interval: 10 });
