@@ -18,6 +18,7 @@ import { addCompletion } from './commands/completion.ts';
 import { addControlPlane } from './commands/control-plane.ts';
 import { addDelete } from './commands/delete.ts';
 import { addDiff } from './commands/diff.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addEvents } from './commands/events.ts';
 import { addExplain } from './commands/explain.ts';
 import { addGet } from './commands/get.ts';
@@ -48,7 +49,7 @@ const commands: readonly ((program: Command, run: Runner, terminal: Terminal) =>
   // what holds, and why
   addExplain, addCan, addWhy, addHistory, addRevert, addRestoreTo,
   // the fleet
-  addSidecars, addInspect, addTop, addEvents,
+  addSidecars, addInspect, addTop, addEvents, addDoctor,
   // who is who
   addLogin, addLogout, addWhoami, addApiToken, addAudit, addToken, addCa, addIdentity, addMtls,
   // the store

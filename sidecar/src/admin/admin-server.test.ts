@@ -34,7 +34,7 @@ describe('answers', () => {
     expect(await fixture.get('/live')).toMatchObject({ status: 200, body: { live: true } });
     expect(await fixture.get('/ready')).toMatchObject({ status: 200, body: { ready: true } });
     expect((await fixture.get('/status')).body).toMatchObject({
-      nodeId: 'node-1', ready: true, staleSince: null, config: { version: '1.1', persisted: true, from: 'control-plane' }, lastRefusal: null, stallMsMax: 0,
+      nodeId: 'node-1', ready: true, staleSince: null, config: { version: '1.1', persisted: true, from: 'control-plane' }, lastRefusal: null, stallMsMax: 0, identity: null, apps: {}, diskEncrypted: false, controlPlane: { clockOffsetMs: null },
     });
   });
 

@@ -7,6 +7,7 @@ import type { BoundListener, DataPlane, RefusalRecord, RequestQuestion } from '.
 import type { RefusalRing } from '../telemetry/refusal-ring.ts';
 import type { TelemetryStatus } from '../telemetry/telemetry-sender.ts';
 import type { IssuerKeyStatus } from '../issuer-keys/issuer-key-keeper.ts';
+import type { IdentityStatus } from '../identity/identity-keeper.ts';
 import type { CertificateStatus } from '../tls/certificate-files.ts';
 
 /** What a sidecar tells of itself: the admin interface and the questions of the control plane answer from here. */
@@ -21,9 +22,19 @@ export interface InspectionSources {
   readonly listenerProblem: () => string | null;
   readonly certificates: () => readonly CertificateStatus[];
   readonly issuerKeys: () => readonly IssuerKeyStatus[];
+  /** null: without identity. */
+  readonly identity: () => IdentityStatus | null;
+  /** Where the app serves, by port. */
+  readonly apps: ReadonlyMap<string, { readonly host: string; readonly port: number }>;
+  readonly diskEncrypted: boolean;
   readonly appReady: () => boolean;
   readonly draining: () => boolean;
   readonly startedAtMs: number;
+}
+
+function identityView({ fromMs, endsMs, renewAtMs, roots, spiffeId, fingerprint, issuerRoot, problem, persisted }: IdentityStatus): object {
+  const time = (ms: number): string | null => (ms > 0 ? isoTime(ms) : null);
+  return { spiffeId, fingerprint, issuerRoot, problem, persisted, from: time(fromMs), ends: time(endsMs), renewal: time(renewAtMs), roots: roots.map((root) => ({ digest: root.digest, ends: isoTime(root.endsMs) })) };
 }
 
 function certificateView({ facts, loadedAtMs, ...rest }: CertificateStatus): object {
@@ -53,6 +64,7 @@ export class Inspection {
   status(): object {
     const { client, build, nodeId, startedAtMs } = this.#sources;
     const { applied, link, lastRefusal, state, refusedHashes, persisted, diskAlarm } = client.status;
+    const own = this.#sources.identity();
     return {
       nodeId,
       incarnation: client.incarnation,
@@ -61,14 +73,17 @@ export class Inspection {
       ...this.readiness(),
       appReady: this.#sources.appReady(),
       draining: this.#sources.draining(),
-      controlPlane: { connected: link.connected, address: link.address, lastEnd: link.lastEnd, rejected: link.rejected },
+      controlPlane: { connected: link.connected, address: link.address, lastEnd: link.lastEnd, rejected: link.rejected, clockOffsetMs: link.clockOffsetMs },
+      identity: own && identityView(own),
+      apps: Object.fromEntries(this.#sources.apps),
       staleSince: link.staleSinceMs > 0 ? isoTime(link.staleSinceMs) : null,
       config: applied && {
         version: formatVersion(applied.version), hash: applied.candidate.hash, since: isoTime(applied.sinceMs), from: applied.origin, persisted,
         warming: [...applied.warming, ...this.#sources.issuerKeys().filter(({ ageSeconds }) => ageSeconds === null).map(({ issuer }) => `keys of ${issuer}`)],
       },
-      state: { version: formatVersion(state.version), services: state.services, persisted: state.persisted },
+      state: { version: formatVersion(state.version), services: state.services, items: state.items, persisted: state.persisted },
       diskAlarm,
+      diskEncrypted: this.#sources.diskEncrypted,
       stallMsMax: client.stallMsMax,
       lastRefusal: lastRefusal && { ...lastRefusal, version: formatVersion(lastRefusal.version), at: isoTime(lastRefusal.atMs), errors: lastRefusal.errors.slice(0, itemsMax) },
       refusedHashes: refusedHashes.slice(0, itemsMax),

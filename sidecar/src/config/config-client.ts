@@ -180,7 +180,7 @@ export class ConfigClient {
       diskAlarm: this.#keeper.status.alarm ?? this.#endpointWriter.alarm ?? this.#notesWriter.alarm,
       lastRefusal: this.#lastRefusal,
       refusedHashes: this.#refusals.hashes(),
-      link: this.#link?.status ?? { connected: false, address: '', staleSinceMs: this.#lastContactMs, lastEnd: '', rejected: null, attempts: 0 },
+      link: this.#link?.status ?? { connected: false, address: '', staleSinceMs: this.#lastContactMs, lastEnd: '', rejected: null, attempts: 0, clockOffsetMs: null },
       state: { version, hash, services: sets.size, items: items.size, itemBytes: items.bytes, persisted: this.#endpointWriter.persisted },
     };
   }

@@ -33,6 +33,8 @@ export interface LinkStatus {
   readonly lastEnd: string;
   readonly rejected: { readonly code: string; readonly message: string } | null;
   readonly attempts: number;
+  /** Clock of the control plane less ours at its last heartbeat, ms; null: never heard. */
+  readonly clockOffsetMs: number | null;
 }
 
 export interface LinkOptions {
@@ -75,6 +77,7 @@ export class ControlLink {
   #lastEnd = '';
   #rejected: LinkStatus['rejected'] = null;
   #attempts = 0;
+  #clockOffsetMs: number | null = null;
   #leaving: { readonly deadlineMs: number; readonly done: (stragglers: readonly string[] | null) => void } | null = null;
   #closed = false;
 
@@ -93,6 +96,7 @@ export class ControlLink {
       lastEnd: this.#lastEnd,
       rejected: this.#rejected,
       attempts: this.#attempts,
+      clockOffsetMs: this.#clockOffsetMs,
     };
   }
 
@@ -182,7 +186,10 @@ export class ControlLink {
       this.#report();
     }
     if (message.body?.$case === 'safeToStop') return this.#leaving?.done(message.body.value.stragglers);
-    if (message.body?.$case !== 'heartbeat') onMessage(message);
+    if (message.body?.$case !== 'heartbeat') return onMessage(message);
+    // Of a clock that nobody set nothing is said: 0 comes from tests and from before its first tick.
+    const theirsMs = Number(message.body.value.clockMs);
+    if (theirsMs > 0 && Number.isSafeInteger(theirsMs)) this.#clockOffsetMs = theirsMs - clock.wallMs();
   }
 
   #shed(shed: Shed): void {
