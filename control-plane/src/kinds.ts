@@ -10,7 +10,9 @@ import { authorizationWire } from '@remora/policy-authorization/wire';
 import { corsWire } from '@remora/policy-cors/wire';
 import { errorResponseAuthoring } from '@remora/policy-error-response/compile';
 import { errorResponseWire } from '@remora/policy-error-response/wire';
+import { externalAuthAuthoring } from '@remora/policy-external-auth/compile';
 import { faultAuthoring } from '@remora/policy-fault/compile';
+import { externalAuthWire } from '@remora/policy-external-auth/wire';
 import { faultWire } from '@remora/policy-fault/wire';
 import { ipAccessAuthoring } from '@remora/policy-ip-access/compile';
 import { ipAccessWire } from '@remora/policy-ip-access/wire';
@@ -38,6 +40,7 @@ export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
   accessLogAuthoring,
   corsAuthoring,
   errorResponseAuthoring,
+  externalAuthAuthoring,
   faultAuthoring,
   ipAccessAuthoring,
   authenticationAuthoring,
@@ -58,6 +61,7 @@ export const wireKinds: ReadonlyMap<string, WireKind<unknown>> = byName<WireKind
   accessLogWire,
   corsWire,
   errorResponseWire,
+  externalAuthWire,
   faultWire,
   ipAccessWire,
   jwtWire,

@@ -36,7 +36,7 @@ export const kindOrder: readonly KindPlace[] = [
   provider('basicAuth', true, 'as the other kinds that find credentials; a first password is slow, so after what is not'),
   provider('hmac', true, 'as the other kinds that find credentials; it may read the body, so after those that need not'),
   provider('clientCertificate', false, 'reserved'),
-  provider('externalAuth', false, 'reserved'),
+  provider('externalAuth', true, 'somebody outside is asked last of those who know clients: what they found is there already'),
   provider('oidcLogin', false, 'reserved'),
   provider('authentication', true, 'decides over what the kinds that find credentials found, so after the last of them'),
   provider('authorization', true, 'needs to know who asks, and refuses before anything is counted or changed for them'),

@@ -4,6 +4,7 @@ import { authenticationRuntime } from '@remora/policy-authentication/filter';
 import { authorizationRuntime } from '@remora/policy-authorization/filter';
 import { corsRuntime } from '@remora/policy-cors/filter';
 import { errorResponseRuntime } from '@remora/policy-error-response/filter';
+import { externalAuthRuntime } from '@remora/policy-external-auth/filter';
 import { faultRuntime } from '@remora/policy-fault/filter';
 import { ipAccessRuntime } from '@remora/policy-ip-access/filter';
 import { jwtRuntime } from '@remora/policy-jwt/filter';
@@ -23,6 +24,7 @@ export const runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>> = new Map([
   register(errorResponseRuntime),
   register(authenticationRuntime),
   register(authorizationRuntime),
+  register(externalAuthRuntime),
   register(faultRuntime),
   register(ipAccessRuntime),
   register(jwtRuntime),

@@ -20,6 +20,8 @@ export interface HelperRequest {
   readonly bodyBytesMax: number;
   /** Private, loopback and link-local addresses too. Otherwise the address that a name really has is looked at for each connection. */
   readonly allowPrivateAddresses: boolean;
+  /** A redirect is an answer like any other, to be passed on; it is not followed either way. */
+  readonly takesRedirects?: boolean;
 }
 
 export type HelperAnswer =

@@ -59,7 +59,7 @@ export class UndiciHelperClient implements HelperClient {
     });
     // Whatever is refused from here on ends its connection with it.
     response.body.on('error', () => {});
-    const refused = refuseHead(response, bodyBytesMax);
+    const refused = refuseHead(response, bodyBytesMax, request.takesRedirects === true);
     if (refused !== null) {
       response.body.destroy();
       return refused;
@@ -116,8 +116,8 @@ function refusedAddress(address: string, rule: AddressRule): string {
   return rule === 'private' ? `${address}, which is not private: https is needed for it` : `${address}, which is private: allowPrivateAddresses is needed for it`;
 }
 
-function refuseHead({ statusCode, headers }: Dispatcher.ResponseData, bodyBytesMax: number): HelperAnswer | null {
-  if (statusCode >= 300 && statusCode < 400) return failure('redirect', `status ${statusCode}: redirects are not followed`);
+function refuseHead({ statusCode, headers }: Dispatcher.ResponseData, bodyBytesMax: number, takesRedirects: boolean): HelperAnswer | null {
+  if (!takesRedirects && statusCode >= 300 && statusCode < 400) return failure('redirect', `status ${statusCode}: redirects are not followed`);
   const encoding = headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity') return failure('encoded', 'the answer is compressed, which was not asked for');
   return Number(headers['content-length'] ?? 0) > bodyBytesMax ? failure('too-large', `more than ${bodyBytesMax} bytes`) : null;

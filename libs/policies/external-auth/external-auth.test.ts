@@ -1,0 +1,186 @@
+import type { JsonObject } from '@remora/core/canonical-json';
+import { WAIT, type Exchange } from '@remora/policy-kit/exchange';
+import { effectiveSection } from '@remora/testing/effective-section';
+import { headLines, makeExchange, type ExchangeStep } from '@remora/testing/exchange-driver';
+import { TestFilterContext } from '@remora/testing/filter-context';
+import { testKindCases } from '@remora/testing/kind-cases';
+import { buildResponseHead } from '@remora/http/head-builder';
+import { describe, expect, test } from 'vitest';
+import { externalAuthAuthoring } from './compile.ts';
+import { externalAuthRuntime } from './filter.ts';
+import { CheckRequest, CheckResponse, Question, Reply } from './gen/external-auth.ts';
+
+testKindCases(import.meta.dirname, externalAuthAuthoring, externalAuthRuntime);
+
+const grpc: JsonObject = { grpc: { address: 'opa.internal:9191' }, allowPrivateAddresses: true };
+const http: JsonObject = { http: { url: 'https://auth.example/check' } };
+const step: ExchangeStep = { request: { method: 'POST', authority: 'api.example', target: '/orders?x=1', headers: { authorization: 'Bearer t', cookie: 'a=1', 'x-user': 'root', 'X_User': 'root2', connection: 'close', 'x-tenant': ['a', 'b'] } }, connection: { principal: 'spiffe://m/service/web' } };
+
+function build(section: JsonObject, shadow = false) {
+  const context = new TestFilterContext('externalAuth', { shadow });
+  const filter = externalAuthRuntime.edge?.(externalAuthRuntime.decode(externalAuthAuthoring.compile(effectiveSection(externalAuthAuthoring, section)).body), context);
+  if (!filter) throw new Error('it asks');
+  return { context, filter };
+}
+
+/** Asks, lets the authorizer answer, and says what became of it. */
+function ask(section: JsonObject, reply: Partial<Reply> | null, given = build(section)): { x: Exchange; verdict: string; question: Question | null; response: string[]; proceeded: number } {
+  const { context, filter } = given;
+  const x = makeExchange(step, { clock: context.clock, slotCount: context.slotCount });
+  let proceeded = 0;
+  x.proceed = (token) => void (token === x.token && (proceeded += 1));
+  const before = context.asked.length;
+  const verdict = filter.request?.(x);
+  const asked = context.asked[before];
+  if (verdict === WAIT) asked?.answered(reply === null ? null : Reply.encode(Reply.fromPartial(reply)).finish());
+  const response = buildResponseHead({ status: 200 });
+  filter.response?.(x, response);
+  const failure = x.identity?.failure ?? null;
+  return { x, proceeded, response: headLines(response), question: asked === undefined ? null : Question.decode(asked.body), verdict: failure !== null ? `${failure.reason.code} ${failure.status}` : (x.identity?.proved ?? 0) > 0 ? 'proved' : 'nothing' };
+}
+
+const checked = (response: object): Partial<Reply> => ({ body: Buffer.from(CheckResponse.encode(CheckResponse.fromPartial(response)).finish()) });
+const ok = { status: { code: 0 } };
+
+describe('gRPC', () => {
+  test('asks as Envoy does', () => {
+    const { question } = ask({ ...grpc, context: { policy: 'orders' } }, checked(ok));
+    expect(question).toMatchObject({ address: 'opa.internal:9191', tls: false, deadlineMs: 200, allowPrivateAddresses: true });
+    const { attributes } = CheckRequest.decode(question?.body ?? new Uint8Array());
+    expect(attributes).toMatchObject({
+      source: { principal: 'spiffe://m/service/web', address: { socketAddress: { address: '192.0.2.10', portValue: 40_000 } } }, destination: { service: 'orders' }, contextExtensions: { policy: 'orders' },
+      request: { http: { method: 'POST', path: '/orders?x=1', host: 'api.example', headers: { ':method': 'POST', authorization: 'Bearer t', 'x-tenant': 'a,b' } } },
+    });
+    expect(attributes?.request?.http?.headers).not.toHaveProperty('connection');
+  });
+
+  test.each<[string, object, string]>([
+    ['an ok', ok, 'proved'],
+    ['no status', {}, 'external-auth-failed 503'],
+    ['another status', { status: { code: 7 } }, 'external-auth-denied 403'],
+    ['a denial', { status: { code: 16 }, deniedResponse: { status: { code: 401 } } }, 'external-auth-denied 401'],
+    ['an ok that is a denial', { ...ok, deniedResponse: { status: { code: 401 } } }, 'external-auth-denied 401'],
+    ['a denial with 200', { status: { code: 7 }, deniedResponse: { status: { code: 200 } } }, 'external-auth-denied 403'],
+    ['a denial that is an ok', { status: { code: 7 }, okResponse: { headers: [{ header: { key: 'x-a', value: '1' } }] } }, 'external-auth-denied 403'],
+    ['more headers than anybody needs', { ...ok, okResponse: { headers: Array.from({ length: 70 }, () => ({ header: { key: 'x-a', value: '1' } })) } }, 'external-auth-failed 503'],
+  ])('%s', (_title, response, expected) => {
+    expect(ask(grpc, checked(response)).verdict).toBe(expected);
+  });
+
+  test('bytes that are no answer decide nothing', () => {
+    expect(ask(grpc, { body: Buffer.from([0xff, 0xff, 0xff]) }).verdict).toBe('external-auth-failed 503');
+    expect(ask(grpc, null).verdict).toBe('external-auth-failed 503');
+  });
+
+  test('edits headers, in every spelling; never the connection\'s, never ours', () => {
+    const { x, response } = ask(grpc, checked({
+      ...ok,
+      okResponse: {
+        headers: [
+          { header: { key: 'X-User', value: 'alice' } }, { header: { key: 'x-tenant', value: 'c' }, append: { value: true } }, { header: { key: 'x-new', value: '1' }, appendAction: 1 }, { header: { key: 'x-none', value: '1' }, appendAction: 3 },
+          ...['host', 'connection', 'transfer-encoding', 'content-length', 'x-remora-origin', 'x-forwarded-for', ':path', 'te', 'bad name'].map((key) => ({ header: { key, value: 'evil' } })),
+          { header: { key: 'x-split', value: 'a\r\nx: y' } },
+        ],
+        headersToRemove: ['Authorization', 'host', 'connection'],
+        responseHeadersToAdd: [{ header: { key: 'set-cookie', value: 's=1' } }, { header: { key: 'content-length', value: '0' } }],
+      },
+    }));
+    expect(headLines(x.head).filter((line) => !line.startsWith('POST'))).toEqual(['host: api.example', 'cookie: a=1', 'connection: close', 'x-tenant: a', 'x-tenant: b', 'x-user: alice', 'x-tenant: c', 'x-new: 1']);
+    expect(response).toEqual(['set-cookie: s=1']);
+  });
+
+  test('a denial is answered as the authorizer wants it', () => {
+    const { x } = ask(grpc, checked({ status: { code: 7, message: 'quota' }, deniedResponse: { status: { code: 429 }, headers: [{ header: { key: 'Retry-After', value: '3' } }, { header: { key: 'content-type', value: 'text/html' } }, { header: { key: 'connection', value: 'x' } }], body: '<p>no</p>' } }));
+    expect(x.identity?.failure).toMatchObject({ status: 429, contentType: 'text/html', detail: 'the authorizer denies it: quota' });
+    expect(x.identity?.failure?.fields.map(({ name, value }) => `${name}: ${value}`)).toEqual(['retry-after: 3']);
+    expect(Buffer.from(x.identity?.failure?.body ?? []).toString()).toBe('<p>no</p>');
+  });
+});
+
+describe('HTTP', () => {
+  test('tells the request as forward authentication does', () => {
+    const { question } = ask({ ...http, requestHeaders: ['authorization', 'x-tenant'] }, { status: 200 });
+    expect(question).toMatchObject({ url: 'https://auth.example/check' });
+    expect(Object.fromEntries((question?.headers ?? []).map(({ name, value }) => [name, value]))).toEqual({
+      authorization: 'Bearer t', 'x-tenant': 'a, b', 'x-forwarded-method': 'POST', 'x-forwarded-proto': 'http', 'x-forwarded-host': 'api.example', 'x-forwarded-uri': '/orders?x=1', 'x-forwarded-for': '192.0.2.10', 'x-request-id': 'request-1',
+    });
+  });
+
+  test.each<[number, string]>([[200, 'proved'], [204, 'proved'], [302, 'external-auth-denied 302'], [401, 'external-auth-denied 401'], [403, 'external-auth-denied 403'], [500, 'external-auth-failed 503'], [503, 'external-auth-failed 503'], [100, 'external-auth-failed 503'], [0, 'external-auth-failed 503']])('status %i: %s', (status, expected) => {
+    expect(ask(http, { status }).verdict).toBe(expected);
+  });
+
+  test('takes over what it may, and never what the client said under that name', () => {
+    const section = { ...http, headersToUpstream: ['X-User', 'X-Role'] };
+    expect(headLines(ask(section, { status: 200, headers: [{ name: 'x-user', value: 'alice' }, { name: 'x-other', value: '1' }] }).x.head)).toContain('x-user: alice');
+    const silent = headLines(ask(section, { status: 200 }).x.head).join('\n');
+    expect(silent).not.toMatch(/root/);
+  });
+
+  test('a redirect goes to the client with its place', () => {
+    const { x } = ask(http, { status: 302, headers: [{ name: 'location', value: 'https://login.example/' }, { name: 'server', value: 'auth' }, { name: 'transfer-encoding', value: 'chunked' }] });
+    expect(x.identity?.failure?.fields.map(({ name, value }) => `${name}: ${value}`)).toEqual(['location: https://login.example/']);
+  });
+});
+
+describe('when nobody answers', () => {
+  test('the deadline decides, and what comes later changes nothing', () => {
+    const { context, filter } = build({ ...grpc, deadline: '50ms' });
+    const x = makeExchange(step, { clock: context.clock, slotCount: context.slotCount });
+    let proceeded = 0;
+    x.proceed = (token) => {
+      if (token === x.token) proceeded += 1;
+      x.token += 1;
+    };
+    expect(filter.request?.(x)).toBe(WAIT);
+    context.timers.advance(50);
+    expect([proceeded, x.identity?.failure?.reason.code]).toEqual([1, 'external-auth-failed']);
+    context.asked[0]?.answered(Reply.encode(Reply.fromPartial(checked(ok))).finish());
+    expect([proceeded, x.identity?.proved]).toEqual([1, 0]);
+  });
+
+  test('onFailure: allow lets it in, counted', () => {
+    const given = build({ ...grpc, onFailure: 'allow' });
+    expect(ask({}, { failure: 'connect' }, given).verdict).toBe('proved');
+    expect(given.context.counts.get('externalAuth_failed_open')).toBe(1);
+    expect(ask({}, checked({ status: { code: 7 } }), given).verdict).toBe('external-auth-denied 403');
+  });
+
+  test('too many questions: as if nobody had answered', () => {
+    const given = build(grpc);
+    (given.context as { questions: unknown }).questions = { ask: () => false };
+    expect(ask({}, null, given).verdict).toBe('external-auth-failed 503');
+  });
+
+  test('in shadow it asks, counts, and waits for nothing', () => {
+    const { context, filter } = build(grpc, true);
+    const x = makeExchange(step, { clock: context.clock, slotCount: context.slotCount });
+    expect(filter.request?.(x)).toBeNull();
+    context.asked[0]?.answered(Reply.encode(Reply.fromPartial(checked({ status: { code: 7 } }))).finish());
+    expect(context.counts.get('externalAuth_shadow_denied')).toBe(1);
+  });
+});
+
+describe('the cache', () => {
+  const cached = { ...grpc, cache: { ttl: '5s', key: ['${header.authorization}', '${request.path}'] } };
+
+  test('keeps what was decided, for its time, and no failures', () => {
+    const given = build(cached);
+    ask({}, { failure: 'connect' }, given);
+    ask({}, checked({ ...ok, okResponse: { headers: [{ header: { key: 'x-user', value: 'alice' } }] } }), given);
+    expect(given.context.asked).toHaveLength(2);
+    const { x, verdict } = ask({}, null, given);
+    expect([verdict, headLines(x.head).includes('x-user: alice')]).toEqual(['proved', true]);
+    expect(given.context.asked).toHaveLength(2);
+    given.context.clock.advance(5_000);
+    ask({}, checked({ status: { code: 7 } }), given);
+    expect(given.context.asked).toHaveLength(3);
+    expect(ask({}, null, given).verdict).toBe('external-auth-denied 403');
+  });
+
+  test('is bounded', () => {
+    const given = build({ ...cached, cache: { ttl: '5s', key: ['${uuid}'], entries: 3 } });
+    for (let i = 0; i < 20; i += 1) ask({}, checked(ok), given);
+    expect(given.context.asked).toHaveLength(20);
+  });
+});

@@ -1,0 +1,46 @@
+import { makeField } from '@remora/http/header-ids';
+import type { Answer, Exchange } from '@remora/policy-kit/exchange';
+import { canEdit } from './apply-edit.ts';
+import type { Decision, HeaderEdit } from './decision.ts';
+import type { Pair, Reply } from './gen/external-auth.ts';
+import { isHeaderValue, mayTell, mayTouch } from './header-rules.ts';
+import { externalAuthMax, type ExternalAuthSettings } from './wire.ts';
+
+/** What an authorizer is told over HTTP: the request's headers, and what it was in `x-forwarded-*`, as forward authentication has it. */
+export function headersForAuthorizer(x: Exchange, { requestHeaders }: ExternalAuthSettings): Pair[] {
+  const { head } = x;
+  const joined = new Map<string, string>();
+  head.forEach((name, value) => {
+    const lower = name.toLowerCase();
+    if (!mayTell(lower) || told.has(lower) || (requestHeaders.length > 0 && !requestHeaders.includes(lower))) return;
+    const before = joined.get(lower);
+    joined.set(lower, before === undefined ? value : `${before}${lower === 'cookie' ? '; ' : ', '}${value}`);
+  });
+  return [
+    ...[...joined].map(([name, value]) => ({ name, value })),
+    { name: 'x-forwarded-method', value: head.method }, { name: 'x-forwarded-proto', value: head.scheme }, { name: 'x-forwarded-host', value: head.authority },
+    { name: 'x-forwarded-uri', value: head.target }, { name: 'x-forwarded-for', value: x.clientAddress }, { name: 'x-request-id', value: x.requestId },
+  ].filter(({ value }) => value !== '' && isHeaderValue(value));
+}
+
+/** Said by us. */
+const told: ReadonlySet<string> = new Set(['x-forwarded-method', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-uri', 'x-forwarded-for', 'x-request-id', 'accept-encoding', 'content-encoding', 'range', 'if-none-match', 'if-modified-since']);
+
+/** 2xx lets the request in; 3xx and 4xx are answered to the client; anything else is no decision. */
+export function readHttpAnswer({ status, headers, body }: Reply, denied: Answer, { headersToUpstream, consumerHeader }: ExternalAuthSettings): Decision {
+  if (headers.length > externalAuthMax.answerHeaders) return { kind: 'failed', problem: `the answer has more than ${externalAuthMax.answerHeaders} headers` };
+  const valueOf = (wanted: string): string => headers.find(({ name }) => name === wanted)?.value ?? '';
+  if (status >= 200 && status < 300) {
+    const edits = headersToUpstream.flatMap((name): HeaderEdit[] => {
+      const value = valueOf(name);
+      // What the client said under that name never passes for the authorizer's word.
+      return value === '' || !isHeaderValue(value) ? [{ name, value: '', how: 'remove' }] : [{ name, value, how: 'set' }];
+    });
+    return { kind: 'allowed', edits, toClient: [], consumer: consumerHeader === '' ? '' : valueOf(consumerHeader) };
+  }
+  if (status < 300 || status >= 500) return { kind: 'failed', problem: `the authorizer answered ${status}` };
+  const fields = headers.filter(({ name, value }) => mayTouch(name) && !unshown.has(name) && isHeaderValue(value) && canEdit({ name })).map(({ name, value }) => makeField(name, value));
+  return { kind: 'denied', answer: { ...denied, status, fields, body: body.length === 0 ? null : body, contentType: body.length === 0 ? '' : valueOf('content-type') || 'text/plain' } };
+}
+
+const unshown: ReadonlySet<string> = new Set(['content-type', 'content-encoding', 'date', 'server', 'alt-svc', 'strict-transport-security']);

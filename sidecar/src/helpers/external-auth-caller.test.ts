@@ -1,0 +1,125 @@
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Server, ServerCredentials, status, type sendUnaryData, type ServerUnaryCall } from '@grpc/grpc-js';
+import { authQuestion } from '@remora/policy-external-auth/wire';
+import { CheckRequest, CheckResponse } from '@remora/policy-external-auth/gen/external-auth';
+import { ManualClock } from '@remora/testing/manual-clock';
+import { afterEach, describe, expect, test } from 'vitest';
+import { ExternalAuthCaller } from './external-auth-caller.ts';
+import { UndiciHelperClient } from './undici-helper-client.ts';
+
+const closers: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+type Check = (request: CheckRequest, answer: sendUnaryData<CheckResponse>) => void;
+
+/** A server of Envoy's protocol, made of the generated messages. */
+async function startAuthorizer(check: Check): Promise<string> {
+  const server = new Server();
+  server.addService({
+    check: {
+      path: '/envoy.service.auth.v3.Authorization/Check', requestStream: false, responseStream: false,
+      requestSerialize: (value: CheckRequest) => Buffer.from(CheckRequest.encode(value).finish()), requestDeserialize: (bytes: Buffer) => CheckRequest.decode(bytes),
+      responseSerialize: (value: CheckResponse) => Buffer.from(CheckResponse.encode(CheckResponse.fromPartial(value)).finish()), responseDeserialize: (bytes: Buffer) => CheckResponse.decode(bytes),
+    },
+  }, { check: (call: ServerUnaryCall<CheckRequest, CheckResponse>, answer: sendUnaryData<CheckResponse>) => check(call.request, answer) });
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => (error === null ? resolve(bound) : reject(error)));
+  });
+  closers.push(() => server.forceShutdown());
+  return `127.0.0.1:${port}`;
+}
+
+async function startHttp(answer: http.RequestListener): Promise<string> {
+  const server = http.createServer(answer);
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  closers.push(() => new Promise((resolve) => {
+    server.closeAllConnections();
+    server.close(() => resolve());
+  }));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/check`;
+}
+
+function caller(clock = new ManualClock()): ExternalAuthCaller {
+  const client = new UndiciHelperClient();
+  const made = new ExternalAuthCaller({ client, clock });
+  closers.push(() => made.close(), () => client.close());
+  return made;
+}
+
+const request = CheckRequest.encode(CheckRequest.fromPartial({ attributes: { request: { http: { method: 'GET', path: '/orders' } } } })).finish();
+
+async function ask(one: ExternalAuthCaller, question: object): Promise<ReturnType<typeof authQuestion.Reply.decode>> {
+  const bytes = authQuestion.Question.encode(authQuestion.Question.fromPartial({ deadlineMs: 2_000, allowPrivateAddresses: true, body: Buffer.from(request), ...question })).finish();
+  return authQuestion.Reply.decode(await one.answer(bytes));
+}
+
+describe('gRPC', () => {
+  test('carries question and answer of Envoy\'s protocol', async () => {
+    const address = await startAuthorizer((asked, answer) => answer(null, CheckResponse.fromPartial({ status: { code: asked.attributes?.request?.http?.path === '/orders' ? 0 : 7 }, okResponse: { headers: [{ header: { key: 'x-user', value: 'alice' } }] } })));
+    const reply = await ask(caller(), { address });
+    expect(reply.failure).toBe('');
+    expect(CheckResponse.decode(reply.body)).toMatchObject({ status: { code: 0 }, okResponse: { headers: [{ header: { key: 'x-user', value: 'alice' } }] } });
+  });
+
+  test('ends at the deadline where the authorizer hangs', async () => {
+    const address = await startAuthorizer(() => {});
+    expect((await ask(caller(), { address, deadlineMs: 30 })).failure).toMatch(/gRPC 4/);
+  });
+
+  test('an answer larger than anybody needs is none', async () => {
+    const address = await startAuthorizer((_asked, answer) => answer(null, CheckResponse.fromPartial({ status: { code: 0 }, deniedResponse: { body: 'x'.repeat(200_000) } })));
+    expect((await ask(caller(), { address })).failure).toMatch(/gRPC 8/);
+  });
+
+  test('private addresses only where they are allowed, plain only to those', async () => {
+    const address = await startAuthorizer((_asked, answer) => answer(null, CheckResponse.fromPartial({ status: { code: 0 } })));
+    expect((await ask(caller(), { address, allowPrivateAddresses: false })).failure).toMatch(/without TLS/);
+    expect((await ask(caller(), { address, allowPrivateAddresses: false, tls: true })).failure).toMatch(/may not be asked/);
+    expect((await ask(caller(), { address: '192.0.2.1:1', allowPrivateAddresses: true })).failure).toMatch(/may not be asked/);
+  });
+
+  test('one that fails again and again is left alone for a moment', async () => {
+    let asked = 0;
+    let fine = false;
+    const address = await startAuthorizer((_asked, answer) => {
+      asked += 1;
+      answer(fine ? null : { code: status.UNAVAILABLE, details: 'down' }, CheckResponse.fromPartial({ status: { code: 0 } }));
+    });
+    const clock = new ManualClock();
+    const one = caller(clock);
+    for (let i = 0; i < 8; i += 1) expect((await ask(one, { address })).failure).not.toBe('');
+    expect(asked).toBe(5);
+    fine = true;
+    clock.advance(1_000);
+    expect((await ask(one, { address })).failure).toBe('');
+    expect((await ask(one, { address })).failure).toBe('');
+  });
+});
+
+describe('HTTP', () => {
+  test('tells status, headers and body, a redirect too', async () => {
+    const url = await startHttp((_asked, answer) => answer.writeHead(302, { location: 'https://login.example/', 'x-a': '1' }).end('go'));
+    const reply = await ask(caller(), { url, headers: [{ name: 'authorization', value: 'Bearer t' }] });
+    expect(reply).toMatchObject({ failure: '', status: 302 });
+    expect(reply.headers).toContainEqual({ name: 'location', value: 'https://login.example/' });
+    expect(Buffer.from(reply.body).toString()).toBe('go');
+  });
+
+  test.each<[string, http.RequestListener, RegExp]>([
+    ['hangs', () => {}, /timeout/],
+    ['sends 50 MB', (_asked, answer) => void answer.writeHead(200).end(Buffer.alloc(50_000_000)), /too-large/],
+    ['breaks off', (asked) => void asked.socket.destroy(), /broken|connect/],
+    ['speaks no HTTP', (asked) => void asked.socket.end('hello\r\n\r\n'), /broken|connect/],
+  ])('one that %s decides nothing', async (_title, answer, expected) => {
+    const url = await startHttp(answer);
+    expect((await ask(caller(), { url, deadlineMs: 300 })).failure).toMatch(expected);
+  });
+
+  test('nobody there', async () => {
+    expect((await ask(caller(), { url: 'http://127.0.0.1:1/' })).failure).toMatch(/connect/);
+    expect((await ask(caller(), { url: 'http://127.0.0.1:1/', allowPrivateAddresses: false })).failure).toMatch(/address/);
+  });
+});
