@@ -32,7 +32,9 @@ import { securityHeadersAuthoring } from '@remora/policy-security-headers/compil
 import { securityHeadersWire } from '@remora/policy-security-headers/wire';
 import { timeoutAuthoring } from '@remora/policy-timeout/compile';
 import { timeoutWire } from '@remora/policy-timeout/wire';
+import { tokenIntrospectionAuthoring } from '@remora/policy-token-introspection/compile';
 import { transformAuthoring } from '@remora/policy-transform/compile';
+import { tokenIntrospectionWire } from '@remora/policy-token-introspection/wire';
 import { transformWire } from '@remora/policy-transform/wire';
 
 /** Every kind that this control plane can validate and compile, by name. Their order is in `policy-kit/order.ts`. */
@@ -53,6 +55,7 @@ export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
   retryAuthoring,
   securityHeadersAuthoring,
   timeoutAuthoring,
+  tokenIntrospectionAuthoring,
   transformAuthoring,
 ]);
 
@@ -74,6 +77,7 @@ export const wireKinds: ReadonlyMap<string, WireKind<unknown>> = byName<WireKind
   retryWire,
   securityHeadersWire,
   timeoutWire,
+  tokenIntrospectionWire,
   transformWire,
 ]);
 

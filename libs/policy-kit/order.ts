@@ -31,7 +31,7 @@ export const kindOrder: readonly KindPlace[] = [
   provider('fault', true, 'simulates the service, so before what protects it'),
   provider('rateLimit', true, 'limits that need no identity come before the cost of authentication'),
   provider('jwt', true, 'the commonest credential first; before authentication, which decides over what the kinds from here on found'),
-  provider('tokenIntrospection', false, 'reserved'),
+  provider('tokenIntrospection', true, 'after jwt, which needs nobody to ask'),
   provider('apiKey', true, 'the cheapest to verify after tokens; together with the other kinds that find credentials'),
   provider('basicAuth', true, 'as the other kinds that find credentials; a first password is slow, so after what is not'),
   provider('hmac', true, 'as the other kinds that find credentials; it may read the body, so after those that need not'),

@@ -115,7 +115,10 @@ export class Sidecar {
       onLink: (status) => this.#onLink(status),
       onDisk: ({ alarm }) => this.#onDisk(alarm),
     });
-    this.#client.onItem('secret', (secrets) => this.#certificates.useSecrets(secrets));
+    this.#client.onItem('secret', (secrets) => {
+      this.#certificates.useSecrets(secrets);
+      this.#helpers?.useSecrets(secrets);
+    });
     this.#inspection = new Inspection({
       nodeId, build, dataPlane, client: this.#client, refusals: this.#refusals, startedAtMs: clock.wallMs(),
       listeners: () => this.listeners,

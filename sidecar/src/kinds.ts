@@ -15,6 +15,7 @@ import { requestLimitsRuntime } from '@remora/policy-request-limits/filter';
 import { retryRuntime } from '@remora/policy-retry/filter';
 import { securityHeadersRuntime } from '@remora/policy-security-headers/filter';
 import { timeoutRuntime } from '@remora/policy-timeout/filter';
+import { tokenIntrospectionRuntime } from '@remora/policy-token-introspection/filter';
 import { transformRuntime } from '@remora/policy-transform/filter';
 
 /** Every kind that this sidecar can enforce, by name. Their order is in `policy-kit/order.ts`. */
@@ -35,6 +36,7 @@ export const runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>> = new Map([
   register(retryRuntime),
   register(securityHeadersRuntime),
   register(timeoutRuntime),
+  register(tokenIntrospectionRuntime),
   register(transformRuntime),
 ]);
 

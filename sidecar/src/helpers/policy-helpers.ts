@@ -2,11 +2,10 @@ import type { Clock, Timers } from '@remora/core/clock';
 import type { Random } from '@remora/core/random';
 import type { Snapshot } from '@remora/snapshot/snapshot';
 import type { IssuerKeyDisk } from '../issuer-keys/issuer-key-disk.ts';
+import { Introspector } from '../introspection/introspector.ts';
 import { IssuerKeyKeeper, type IssuerKeyStatus } from '../issuer-keys/issuer-key-keeper.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { DataPlane } from '../threads/data-plane.ts';
-import { authQuestion } from '@remora/policy-external-auth/wire';
-import { ExternalAuthCaller } from './external-auth-caller.ts';
 import type { HelperClient } from './helper-client.ts';
 
 export interface PolicyHelpersOptions {
@@ -28,17 +27,17 @@ export type TopicHandler = (body: Uint8Array) => Promise<Uint8Array | null>;
 export class PolicyHelpers {
   readonly #options: PolicyHelpersOptions;
   readonly #keys: IssuerKeyKeeper;
-  readonly #authorizers: ExternalAuthCaller;
+  readonly #introspector: Introspector;
   readonly #topics: ReadonlyMap<string, TopicHandler>;
 
   constructor(options: PolicyHelpersOptions) {
     const { dataPlane, client, keyDisk, clock, timers, random, log, onEvent, onWarming } = options;
     this.#options = options;
     this.#keys = new IssuerKeyKeeper({ useFacts: (update) => dataPlane.useFacts(update), client, disk: keyDisk, clock, timers, random, log, onEvent, onWarming });
-    this.#authorizers = new ExternalAuthCaller({ client, clock });
+    this.#introspector = new Introspector({ client, clock, random, log });
     this.#topics = new Map<string, TopicHandler>([
       ['jwt.keys', async (body) => Uint8Array.of(Number(await this.#keys.refetch(Buffer.from(body).toString())))],
-      [authQuestion.topic, (body) => this.#authorizers.answer(body)],
+      ['tokenIntrospection', (body) => this.#introspector.answer(body)],
     ]);
     dataPlane.onQuestion((topic, body) => this.#answer(topic, body));
   }
@@ -58,6 +57,11 @@ export class PolicyHelpers {
     return this.#keys.follow(snapshot);
   }
 
+  /** By name: what policies of this sidecar refer to. */
+  useSecrets(secrets: ReadonlyMap<string, Uint8Array>): void {
+    this.#introspector.useSecrets(secrets);
+  }
+
   get warming(): readonly string[] {
     return this.#keys.warming;
   }
@@ -71,7 +75,6 @@ export class PolicyHelpers {
   }
 
   async close(): Promise<void> {
-    this.#authorizers.close();
     await this.#keys.close();
     await this.#options.client.close();
   }
