@@ -6,6 +6,8 @@ import { Introspector } from '../introspection/introspector.ts';
 import { IssuerKeyKeeper, type IssuerKeyStatus } from '../issuer-keys/issuer-key-keeper.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { DataPlane } from '../threads/data-plane.ts';
+import { authQuestion } from '@remora/policy-external-auth/wire';
+import { ExternalAuthCaller } from './external-auth-caller.ts';
 import type { HelperClient } from './helper-client.ts';
 
 export interface PolicyHelpersOptions {
@@ -27,6 +29,7 @@ export type TopicHandler = (body: Uint8Array) => Promise<Uint8Array | null>;
 export class PolicyHelpers {
   readonly #options: PolicyHelpersOptions;
   readonly #keys: IssuerKeyKeeper;
+  readonly #authorizers: ExternalAuthCaller;
   readonly #introspector: Introspector;
   readonly #topics: ReadonlyMap<string, TopicHandler>;
 
@@ -34,9 +37,11 @@ export class PolicyHelpers {
     const { dataPlane, client, keyDisk, clock, timers, random, log, onEvent, onWarming } = options;
     this.#options = options;
     this.#keys = new IssuerKeyKeeper({ useFacts: (update) => dataPlane.useFacts(update), client, disk: keyDisk, clock, timers, random, log, onEvent, onWarming });
+    this.#authorizers = new ExternalAuthCaller({ client, clock });
     this.#introspector = new Introspector({ client, clock, random, log });
     this.#topics = new Map<string, TopicHandler>([
       ['jwt.keys', async (body) => Uint8Array.of(Number(await this.#keys.refetch(Buffer.from(body).toString())))],
+      [authQuestion.topic, (body) => this.#authorizers.answer(body)],
       ['tokenIntrospection', (body) => this.#introspector.answer(body)],
     ]);
     dataPlane.onQuestion((topic, body) => this.#answer(topic, body));
@@ -75,6 +80,7 @@ export class PolicyHelpers {
   }
 
   async close(): Promise<void> {
+    this.#authorizers.close();
     await this.#keys.close();
     await this.#options.client.close();
   }
