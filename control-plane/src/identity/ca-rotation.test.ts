@@ -16,7 +16,7 @@ const key = Buffer.alloc(32, 1).fill(2, 5);
 
 /** Sidecars that hold the bundle of this moment, by node id. */
 function holding(it: IdentityFixture, held: Map<string, string>): void {
-  it.identity.rotation.observe((nodeId) => (held.has(nodeId) ? ({ trustBundle: held.get(nodeId) ?? '', connected: true, lastSeen: '' } as SidecarStatus) : null));
+  it.identity.rotation.observe((nodeId) => (held.has(nodeId) ? ({ trustBundle: held.get(nodeId) ?? '', connected: false, lastSeen: '' } as SidecarStatus) : null));
 }
 
 async function fleet(it: IdentityFixture, size: number): Promise<{ readonly workloads: readonly Workload[]; readonly held: Map<string, string>; readonly hold: (...which: readonly number[]) => void }> {

@@ -72,7 +72,9 @@ export class CaRotation {
     for (const node of nodes) {
       const sidecar = this.#sidecars(node.nodeId);
       const holds = sidecar?.trustBundle === bundle;
-      const isOfSigner = node.issuer === signs || (node.issuer === '' && rotation?.stage !== 'sign');
+      // Issued is not yet in use: the stream is opened anew with it, when the data threads have it.
+      const inUse = !sidecar?.connected || sidecar.certificate === node.serials[0];
+      const isOfSigner = inUse && (node.issuer === signs || (node.issuer === '' && rotation?.stage !== 'sign'));
       if (holds) holdBundle++;
       if (isOfSigner) ofSigner++;
       if (!holds || !isOfSigner) laggards.push({ nodeId: node.nodeId, subject: node.subject, connected: sidecar?.connected ?? false, lastSeen: sidecar?.lastSeen ?? '', lacks: holds ? 'certificate' : 'bundle' });

@@ -38,7 +38,7 @@ describe('identity over gRPC', () => {
   let running: RunningControlPlane;
   const lines: string[] = [];
   beforeAll(async () => {
-    const read = readSettings(['--store', 'memory', '--api-port', '0', '--push-port', '0', '--identity', 'mtls', '--enrolment-port', '0'], { HOME: '/tmp' }, () => '');
+    const read = readSettings(['--store', 'memory', '--api-auth', 'off', '--api-port', '0', '--push-port', '0', '--identity', 'mtls', '--enrolment-port', '0'], { HOME: '/tmp' }, () => '');
     if (!read.ok) throw new Error(JSON.stringify(read.problems));
     running = await startControlPlane(read.settings satisfies ControlPlaneSettings, { log: (line) => lines.push(line) });
     await fetch(`http://${running.api}/v1/apply`, { method: 'POST', body: documents, headers: { 'content-type': 'application/yaml' } });

@@ -52,6 +52,8 @@ export interface SidecarStatus {
   readonly authenticated: boolean;
   /** Hash of the item with the roots of trust that it acknowledged last; '' where that is not known. */
   readonly trustBundle: string;
+  /** Serial number of the certificate that its stream was opened with; '' without one. */
+  readonly certificate: string;
   readonly connectedSince: string | null;
   readonly lastSeen: string;
   /** Set while it is not connected, or said itself that it served without contact. */

@@ -32,7 +32,7 @@ export class SidecarDirectory {
     const remembered = records.filter(isStatus);
     for (const status of remembered.sort((a, b) => (a.lastSeen < b.lastSeen ? -1 : 1))) {
       // One that an earlier version wrote does not say which roots it held.
-      if (typeof status.trustBundle !== 'string') Object.assign(status, { trustBundle: '' });
+      if (typeof status.trustBundle !== 'string') Object.assign(status, { trustBundle: '', certificate: '' });
       this.#offline.set(status.nodeId, status.connected ? disconnectedStatus(status, Date.parse(status.lastSeen)) : status);
     }
   }

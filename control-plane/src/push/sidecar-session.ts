@@ -1,6 +1,7 @@
 import type { Timer } from '@remora/core/clock';
 import { subjectKey, type SubjectKey } from '@remora/core/subject';
 import { compareVersions } from '@remora/core/version';
+import { readCertificate } from '@remora/identity/pem';
 import { observe } from '@remora/telemetry/histogram';
 import { Lane, type Ack, type Applied, type Nack, type NeedHashes, type SidecarHeartbeat } from '@remora/proto/gen/remora/push/v1/push';
 import { ConfigLane, type ConfigTarget } from './config-lane.ts';
@@ -37,6 +38,8 @@ export class SidecarSession {
   readonly state: StateLane;
   readonly entries: PendingEntries;
   readonly connectedAtMs: number;
+  /** Serial number of the certificate of its stream; '' without one. */
+  readonly certificate: string;
   readonly vitals: SidecarVitals = { clockOffsetMs: 0, rssBytes: 0, cpuShare: 0, stallMs: 0, warming: [] };
   appReady: boolean;
   leaving = false;
@@ -69,6 +72,8 @@ export class SidecarSession {
     this.facts = deps.facts;
     this.subject = subjectKey(deps.facts.subject);
     this.stream = deps.stream;
+    const [leaf] = deps.stream.peer.certificates;
+    this.certificate = leaf ? (readCertificate(leaf)?.serialNumber ?? '') : '';
     this.entries = deps.entries;
     this.appReady = deps.appReady;
     this.staleSinceMs = deps.staleSinceMs;

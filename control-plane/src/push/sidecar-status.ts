@@ -15,6 +15,7 @@ export function statusOfSession(session: SidecarSession, context: HubContext, la
     connected: true,
     authenticated: context.authenticated,
     trustBundle: session.state.heldItem('trustBundle'),
+    certificate: session.certificate,
     connectedSince: isoTime(session.connectedAtMs),
     lastSeen: isoTime(lastSeenMs),
     // What Hello said of the time without contact is over once it enforces what it should; its next heartbeat says so too.

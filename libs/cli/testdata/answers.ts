@@ -61,7 +61,7 @@ export const otherwise: NonNullable<WriteAnswer['effective']> = {
 };
 
 export const sidecar: SidecarAnswer = {
-  nodeId: 'orders-1', incarnation: 3, subject: 'service/orders', phase: 'in-sync', connected: true, authenticated: false, trustBundle: '',
+  nodeId: 'orders-1', incarnation: 3, subject: 'service/orders', phase: 'in-sync', connected: true, authenticated: false, trustBundle: '', certificate: '',
   connectedSince: '2026-11-22T10:00:00.000Z', lastSeen: '2026-11-22T11:59:59.000Z', staleSince: null, address: '127.0.0.1:40001', locality: 'eu/a',
   labels: { version: 'v1' }, build: { version: '0.1.0', format: 1, id: 'abcdef0123456789', kinds: { rateLimit: 1, timeout: 1 } },
   config: { desired: version(4), desiredHash: 'aa11aa11aa11aa11', applied: version(4), appliedHash: 'aa11aa11aa11aa11', inSync: true, persisted: true, lagMs: 0 },

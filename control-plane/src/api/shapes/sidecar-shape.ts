@@ -21,6 +21,7 @@ export const sidecarShape = shape('Sidecar', z.object({
   connected: z.boolean(),
   authenticated: z.boolean(),
   trustBundle: z.string().describe('Hash of the roots of trust that it acknowledged last; empty where that is not known'),
+  certificate: z.string().describe('Serial number of the certificate of its stream; empty without one'),
   connectedSince: z.string().nullable(),
   lastSeen: z.string(),
   staleSince: z.string().nullable(),
