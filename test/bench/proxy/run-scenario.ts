@@ -46,14 +46,15 @@ export async function runScenario(scenario: Scenario, { bundled, rounds, seconds
 }
 
 async function measure(scenario: Scenario, contestant: Contestant, seconds: number): Promise<Sample> {
-  const pid = contestant.process.pid ?? 0;
-  const before = cpuMs(pid);
+  const pids = [contestant.process, ...(contestant.others ?? [])].map(({ pid = 0 }) => pid);
+  const cpuOfAll = (): number => pids.reduce((sum, pid) => sum + cpuMs(pid), 0);
+  const before = cpuOfAll();
   const load = await scenario.load(contestant, seconds, loadCore);
   if (load.errors > 0 || load.requests === 0) throw new Error(`${scenario.name}: ${contestant.name}: ${load.errors} errors in ${load.requests} requests`);
-  const spentMs = cpuMs(pid) - before;
+  const spentMs = cpuOfAll() - before;
   return {
     cpuUs: (spentMs * 1000) / load.requests, perSecond: load.perSecond, p50Ms: load.p50Ms, p99Ms: load.p99Ms,
-    memoryMiB: residentMiB(pid), mibPerCpu: (load.bytes ?? 0) / 1024 / 1024 / (spentMs / 1000),
+    memoryMiB: pids.reduce((sum, pid) => sum + residentMiB(pid), 0), mibPerCpu: (load.bytes ?? 0) / 1024 / 1024 / (spentMs / 1000),
   };
 }
 

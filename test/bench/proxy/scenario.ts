@@ -16,6 +16,8 @@ export interface Contestant {
   readonly name: string;
   readonly port: number;
   readonly process: ChildProcess;
+  /** Further processes that a request passes: what they take is counted too. */
+  readonly others?: readonly ChildProcess[];
 }
 
 /** What one round of load came to. */
