@@ -2,11 +2,15 @@ import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import type { WireKind } from '@remora/policy-kit/runtime-kind';
 import { accessLogAuthoring } from '@remora/policy-access-log/compile';
 import { accessLogWire } from '@remora/policy-access-log/wire';
+import { apiKeyAuthoring } from '@remora/policy-api-key/compile';
 import { authenticationAuthoring } from '@remora/policy-authentication/compile';
 import { authorizationAuthoring } from '@remora/policy-authorization/compile';
+import { basicAuthAuthoring } from '@remora/policy-basic-auth/compile';
 import { corsAuthoring } from '@remora/policy-cors/compile';
+import { apiKeyWire } from '@remora/policy-api-key/wire';
 import { authenticationWire } from '@remora/policy-authentication/wire';
 import { authorizationWire } from '@remora/policy-authorization/wire';
+import { basicAuthWire } from '@remora/policy-basic-auth/wire';
 import { corsWire } from '@remora/policy-cors/wire';
 import { errorResponseAuthoring } from '@remora/policy-error-response/compile';
 import { errorResponseWire } from '@remora/policy-error-response/wire';
@@ -14,13 +18,15 @@ import { externalAuthAuthoring } from '@remora/policy-external-auth/compile';
 import { faultAuthoring } from '@remora/policy-fault/compile';
 import { externalAuthWire } from '@remora/policy-external-auth/wire';
 import { faultWire } from '@remora/policy-fault/wire';
+import { hmacAuthoring } from '@remora/policy-hmac/compile';
 import { ipAccessAuthoring } from '@remora/policy-ip-access/compile';
+import { hmacWire } from '@remora/policy-hmac/wire';
 import { ipAccessWire } from '@remora/policy-ip-access/wire';
 import { jwtAuthoring } from '@remora/policy-jwt/compile';
 import { mtlsAuthoring } from '@remora/policy-mtls/compile';
+import { rateLimitAuthoring } from '@remora/policy-rate-limit/compile';
 import { jwtWire } from '@remora/policy-jwt/wire';
 import { mtlsWire } from '@remora/policy-mtls/wire';
-import { rateLimitAuthoring } from '@remora/policy-rate-limit/compile';
 import { rateLimitWire } from '@remora/policy-rate-limit/wire';
 import { requestIdAuthoring } from '@remora/policy-request-id/compile';
 import { requestIdWire } from '@remora/policy-request-id/wire';
@@ -40,13 +46,16 @@ import { transformWire } from '@remora/policy-transform/wire';
 /** Every kind that this control plane can validate and compile, by name. Their order is in `policy-kit/order.ts`. */
 export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
   accessLogAuthoring,
+  apiKeyAuthoring,
+  authenticationAuthoring,
+  authorizationAuthoring,
+  basicAuthAuthoring,
   corsAuthoring,
   errorResponseAuthoring,
   externalAuthAuthoring,
   faultAuthoring,
+  hmacAuthoring,
   ipAccessAuthoring,
-  authenticationAuthoring,
-  authorizationAuthoring,
   jwtAuthoring,
   mtlsAuthoring,
   rateLimitAuthoring,
@@ -62,17 +71,20 @@ export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
 /** The sidecar's own decoders: what is about to be pushed is read with them first. */
 export const wireKinds: ReadonlyMap<string, WireKind<unknown>> = byName<WireKind<unknown>>([
   accessLogWire,
+  apiKeyWire,
+  authenticationWire,
+  authorizationWire,
+  basicAuthWire,
   corsWire,
   errorResponseWire,
   externalAuthWire,
   faultWire,
+  hmacWire,
   ipAccessWire,
   jwtWire,
   mtlsWire,
   rateLimitWire,
   requestIdWire,
-  authenticationWire,
-  authorizationWire,
   requestLimitsWire,
   retryWire,
   securityHeadersWire,

@@ -1,11 +1,14 @@
 import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { accessLogRuntime } from '@remora/policy-access-log/filter';
+import { apiKeyRuntime } from '@remora/policy-api-key/filter';
 import { authenticationRuntime } from '@remora/policy-authentication/filter';
 import { authorizationRuntime } from '@remora/policy-authorization/filter';
+import { basicAuthRuntime } from '@remora/policy-basic-auth/filter';
 import { corsRuntime } from '@remora/policy-cors/filter';
 import { errorResponseRuntime } from '@remora/policy-error-response/filter';
 import { externalAuthRuntime } from '@remora/policy-external-auth/filter';
 import { faultRuntime } from '@remora/policy-fault/filter';
+import { hmacRuntime } from '@remora/policy-hmac/filter';
 import { ipAccessRuntime } from '@remora/policy-ip-access/filter';
 import { jwtRuntime } from '@remora/policy-jwt/filter';
 import { mtlsRuntime } from '@remora/policy-mtls/filter';
@@ -21,12 +24,15 @@ import { transformRuntime } from '@remora/policy-transform/filter';
 /** Every kind that this sidecar can enforce, by name. Their order is in `policy-kit/order.ts`. */
 export const runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>> = new Map([
   register(accessLogRuntime),
-  register(corsRuntime),
-  register(errorResponseRuntime),
+  register(apiKeyRuntime),
   register(authenticationRuntime),
   register(authorizationRuntime),
+  register(basicAuthRuntime),
+  register(corsRuntime),
+  register(errorResponseRuntime),
   register(externalAuthRuntime),
   register(faultRuntime),
+  register(hmacRuntime),
   register(ipAccessRuntime),
   register(jwtRuntime),
   register(mtlsRuntime),
