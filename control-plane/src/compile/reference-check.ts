@@ -3,6 +3,7 @@ import type { SubjectKey } from '@remora/core/subject';
 import type { Violation } from '@remora/core/violation';
 import { identityKey } from '@remora/model/consumer-schema';
 import type { ConsumerDocument } from '@remora/model/consumer-schema';
+import { sectionOf } from '@remora/model/policy-schema';
 import type { PolicyDocument } from '@remora/model/policy-schema';
 import type { RouteDocument } from '@remora/model/route-schema';
 import type { ServiceDocument } from '@remora/model/service-schema';
@@ -96,6 +97,10 @@ export class ReferenceCheck {
     const found = this.#target(document, '/target', policy.target);
     if (policy.from?.service !== undefined) found.push(...this.#named(document, '/from/service', 'Service', policy.from.service));
     if (policy.from?.gateway !== undefined) found.push(...this.#named(document, '/from/gateway', 'Gateway', policy.from.gateway));
+    const anonymous = sectionOf(policy, 'authentication')?.['anonymous'];
+    if (typeof anonymous === 'string' && !this.#state.consumers.has(anonymous) && !this.#excused.has(`Consumer/${anonymous}`)) {
+      found.push(unknown(document, '/authentication/anonymous', 'consumer', anonymous, this.#state.consumers.keys()));
+    }
     for (const [i, bound] of (policy.bounds ?? []).entries()) {
       for (const [n, target] of (bound.except ?? []).entries()) found.push(...this.#target(document, `/bounds/${i}/except/${n}`, target));
     }

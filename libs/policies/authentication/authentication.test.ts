@@ -2,6 +2,7 @@ import type { JsonObject } from '@remora/core/canonical-json';
 import type { Answer, Exchange } from '@remora/policy-kit/exchange';
 import { RequestIdentity, type ConsumerFacts, type CredentialKind } from '@remora/policy-kit/request-identity';
 import { shadowed } from '@remora/policy-kit/shadow';
+import { ConsumersPart } from '@remora/proto/gen/remora/consumers/v1/consumers';
 import { effectiveSection } from '@remora/testing/effective-section';
 import { makeExchange, type ExchangeStep } from '@remora/testing/exchange-driver';
 import { TestFilterContext } from '@remora/testing/filter-context';
@@ -26,6 +27,8 @@ interface Shown {
 
 function build(section: JsonObject, inEffect: readonly string[] = ['apiKey', 'jwt']) {
   const context = new TestFilterContext('authentication');
+  const visitors = ConsumersPart.encode(ConsumersPart.fromPartial({ consumers: [{ name: 'visitors', groups: ['public'], plan: '', identities: [] }] })).finish();
+  context.factBooks.apply({ kind: 'consumers', full: true, facts: new Map([['consumers.1', visitors]]) });
   const filter = authenticationRuntime.edge?.(authenticationRuntime.decode(authenticationAuthoring.compile(effectiveSection(authenticationAuthoring, section), inEffect).body), context) ?? null;
   return { context, filter };
 }
@@ -96,9 +99,14 @@ describe('authentication', () => {
   });
 
   test('a client that shows nothing is the anonymous consumer', () => {
-    expect(ask({ anonymous: 'visitors' }, {}).x.identity?.consumer).toMatchObject({ name: 'visitors' });
+    expect(ask({ anonymous: 'visitors' }, {}).x.identity?.consumer).toEqual({ name: 'visitors', groups: ['public'], plan: '' });
     expect(ask({ anonymous: 'visitors' }, null).x.identity?.consumer).toMatchObject({ name: 'visitors' });
     expect(ask({ anonymous: 'visitors', exempt }, {}, health).x.identity?.consumer).toBeNull();
+  });
+
+  test('an anonymous consumer that is not known lets nobody in', () => {
+    expect(ask({ anonymous: 'gone' }, {}).answer).toMatchObject({ status: 401, pointer: '/anonymous' });
+    expect(ask({ anonymous: 'gone' }, { proved: { jwt: gold } }).verdict).toBe('pass');
   });
 
   test('has nothing to do where nothing is looked for and nothing required', () => {

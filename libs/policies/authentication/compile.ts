@@ -14,6 +14,7 @@ export const authenticationAuthoring: AuthoringKind = {
   format: 1,
   schema: authenticationSchema,
   defaults: authenticationDefaults,
+  consumers: true,
   check: checkAuthentication,
   checkAmong,
   compile: (effective, inEffect = []) => ({ minFormat: 1, body: Authentication.encode(toMessage(effective, inEffect)).finish() }),

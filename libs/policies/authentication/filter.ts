@@ -1,7 +1,8 @@
 import { makeField } from '@remora/http/header-ids';
 import { buildEntryMatch, type ExchangeTest } from '@remora/policy-kit/entry-match';
 import type { Answer, EdgeFilter, Exchange } from '@remora/policy-kit/exchange';
-import { RequestIdentity, credentialBit, type ConsumerFacts } from '@remora/policy-kit/request-identity';
+import { consumerDirectory, type ConsumerDirectory } from '@remora/policy-kit/consumer-directory';
+import { RequestIdentity, credentialBit } from '@remora/policy-kit/request-identity';
 import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { authenticationRequired, consumerUnmapped } from './reasons.ts';
 import { authenticationWire, type AuthenticationSettings, type Requirement } from './wire.ts';
@@ -21,7 +22,10 @@ class AuthenticationFilter implements EdgeFilter {
   /** Bits of the kinds that are required. */
   readonly #wanted: number;
   readonly #exempt: readonly (ExchangeTest | null)[];
-  readonly #anonymous: ConsumerFacts | null;
+  /** '' for none. */
+  readonly #anonymous: string;
+  readonly #consumers: ConsumerDirectory;
+  readonly #unknownAnonymous: Answer;
   readonly #unmapped: Answer | null;
   readonly #required: Answer;
   readonly #exempted: () => void;
@@ -31,7 +35,9 @@ class AuthenticationFilter implements EdgeFilter {
     this.#any = any;
     this.#wanted = kinds.reduce((bits, kind) => bits | credentialBit(kind), 0);
     this.#exempt = settings.exempt.map(({ match }) => buildEntryMatch(match));
-    this.#anonymous = settings.anonymous === '' ? null : Object.freeze({ name: settings.anonymous, groups: [], plan: '' });
+    this.#anonymous = settings.anonymous;
+    this.#consumers = consumerDirectory(context.facts('consumers'));
+    this.#unknownAnonymous = context.refuse(authenticationRequired, '/anonymous', 'the anonymous Consumer is not known');
     this.#unmapped = settings.refuseUnmapped ? context.refuse(consumerUnmapped, '/unmapped', 'the credential is valid, and no Consumer has it') : null;
     this.#required = context.refuse(authenticationRequired, pointer, `${any ? 'one' : 'all'} of ${kinds.join(', ')} must be shown`);
     this.#exempted = context.counter('authentication_exempted');
@@ -57,11 +63,12 @@ class AuthenticationFilter implements EdgeFilter {
   }
 
   #nothingShown(x: Exchange): Answer | null {
-    if (this.#anonymous === null) return x.identity?.invitation ?? this.#challenge(x.identity);
-    if (!this.#exempts(x)) {
-      (x.identity ??= new RequestIdentity()).consumer = this.#anonymous;
-      this.#passedAnonymous();
-    }
+    if (this.#anonymous === '') return x.identity?.invitation ?? this.#challenge(x.identity);
+    if (this.#exempts(x)) return null;
+    const consumer = this.#consumers.byName(this.#anonymous);
+    if (consumer === null) return this.#unknownAnonymous;
+    (x.identity ??= new RequestIdentity()).consumer = consumer;
+    this.#passedAnonymous();
     return null;
   }
 

@@ -23,6 +23,12 @@ const answering: RuntimeKind<ExternalAuthSettings> = {
         return true;
       },
     };
-    return externalAuthRuntime.edge?.(settings, Object.create(context, { questions: { value: questions } }) as typeof context) ?? null;
+    const asking = new Proxy(context, {
+      get(target, name): unknown {
+        const value: unknown = name === 'questions' ? questions : Reflect.get(target, name, target);
+        return typeof value === 'function' ? value.bind(target) as unknown : value;
+      },
+    });
+    return externalAuthRuntime.edge?.(settings, asking) ?? null;
   },
 };
