@@ -124,7 +124,7 @@ describe('mTLS between two sidecars', () => {
 
   it('disabled answers no ClientHello', async () => {
     const { inbound } = await pair({ mtls: { mode: 'disabled' } });
-    await expect(raw(inbound, {})).rejects.toThrow();
+    await expect(raw(inbound, {})).rejects.toThrow(/wrong version number|closed|ECONNRESET/);
   });
 
   it('a new certificate is used from the next handshake on; nobody is cut', async () => {

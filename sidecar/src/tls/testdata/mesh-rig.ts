@@ -95,7 +95,7 @@ export class MeshSidecar {
 
   async apply({ ports = {}, mtls, shadow = false, destinations = [], destinationProtocol = 'http', retries, fleet = {} }: Applied): Promise<void> {
     const builder = new CandidateBuilder(this.#subject).fleet(fleet);
-    const sections = [section(accessLogAuthoring, { format: 'json' } as JsonObject, false), ...(mtls ? [section(mtlsAuthoring, mtls, shadow)] : [])];
+    const sections = [section(accessLogAuthoring, { format: 'json' }, false), ...(mtls ? [section(mtlsAuthoring, mtls, shadow)] : [])];
     const settings = builder.settings(...sections);
     for (const [portName, protocol] of Object.entries(ports)) builder.inbound({ portName, protocol, settings });
     const caller = retries ? builder.settings(section(retryAuthoring, retries, false)) : undefined;
