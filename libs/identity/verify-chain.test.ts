@@ -149,3 +149,27 @@ describe('the peers of the push port', () => {
     expect(refusals).toEqual([code]);
   });
 });
+
+/** Who verifies is an hour off: five minutes before a certificate was made are forgiven, and its end is its end. */
+describe('a clock that is off', () => {
+  const minuteMs = 60_000;
+  const leaf = certificate({ uris: [orders] });
+  const [fromMs, endsMs] = [leaf.validFromDate.getTime(), leaf.validToDate.getTime()];
+  const judged = (atMs: number): string => {
+    const result = verifyChain({ leaf, intermediates: [], bundle: { trustDomain, roots: [certificateOf(root)] }, nowMs: atMs, purpose: 'client' });
+    return result.ok ? 'good' : result.code;
+  };
+
+  test.each<[string, number, string]>([
+    ['at its first moment', fromMs, 'good'],
+    ['a second before', fromMs - 1_000, 'certificate-early'],
+    ['an hour behind', fromMs - 60 * minuteMs, 'certificate-early'],
+    ['an hour ahead', fromMs + 65 * minuteMs, 'good'],
+    ['a second before its end', endsMs - 1_000, 'good'],
+    ['at its end', endsMs, 'certificate-expired'],
+    ['at its end, an hour ahead', endsMs + 60 * minuteMs, 'certificate-expired'],
+    ['at its end, an hour behind', endsMs - 60 * minuteMs, 'good'],
+  ])('%s', (_name, atMs, verdict) => {
+    expect(judged(atMs)).toBe(verdict);
+  });
+});

@@ -38,7 +38,8 @@ export interface IdentityParts {
 
 /**
  * Checks that the parts belong together and are this instance's: the key is the certificate's, the chain leads to one of the
- * roots, service and instance are ours. One that has ended is good here: it can be renewed. A sentence says what is wrong.
+ * roots, service and instance are ours. One that has ended is good here: it can be renewed. So is one of which this host's clock
+ * thinks that it begins later: what others think of it counts. A sentence says what is wrong.
  */
 export function holdIdentity(parts: IdentityParts, own: { readonly subject: Subject; readonly nodeId: string; readonly nowMs: number }): HeldIdentity | string {
   const chain = parts.chain.map((raw) => readCertificate(raw)).filter((one) => one !== null);
@@ -49,13 +50,15 @@ export function holdIdentity(parts: IdentityParts, own: { readonly subject: Subj
   if (!leaf || key === null || chain.length !== parts.chain.length || roots.length !== parts.roots.length) return 'it cannot be read';
   if (!leaf.checkPrivateKey(key)) return 'the key is not that of the certificate';
   const endsMs = leaf.validToDate.getTime();
-  // Where it has ended, it is judged as of its last moment.
-  const checked = verifyChain({ leaf, intermediates, bundle: { trustDomain: parts.trustDomain, roots: ownRoot ? [...roots, ownRoot] : roots }, nowMs: Math.min(own.nowMs, endsMs - 1), purpose: 'client' });
+  const fromMs = leaf.validFromDate.getTime();
+  // Where it has ended, or a clock that is behind says that it is not good yet, it is judged as of its last or first moment.
+  const nowMs = Math.max(fromMs, Math.min(own.nowMs, endsMs - 1));
+  const checked = verifyChain({ leaf, intermediates, bundle: { trustDomain: parts.trustDomain, roots: ownRoot ? [...roots, ownRoot] : roots }, nowMs, purpose: 'client' });
   if (!checked.ok) return checked.problem;
   const spiffeId = formatSpiffeId(subjectSpiffeId(parts.trustDomain, own.subject));
   if (formatSpiffeId(checked.id) !== spiffeId) return `it is for ${checked.id.path.slice(1)}, and this sidecar runs for ${subjectKey(own.subject)}`;
   if (checked.commonName !== own.nodeId) return `it is for the instance ${checked.commonName}, and this is ${own.nodeId}`;
-  return { trustDomain: parts.trustDomain, spiffeId, key, chain, roots, root: checked.root, fromMs: leaf.validFromDate.getTime(), endsMs, recoverUntilMs: parts.recoverUntilMs };
+  return { trustDomain: parts.trustDomain, spiffeId, key, chain, roots, root: checked.root, fromMs, endsMs, recoverUntilMs: parts.recoverUntilMs };
 }
 
 function readKey(der: Uint8Array): KeyObject | null {

@@ -154,6 +154,40 @@ describe('renewal', () => {
   });
 });
 
+describe('a clock that steps by an hour', () => {
+  test.each([[-hourMs, 'back'], [hourMs, 'forth']])('%i ms: what is held stays, and is renewed in time', async (step) => {
+    const keeper = await start();
+    await live(20 * hourMs);
+    time.clock.stepWall(step);
+    await live(2 * 60_000);
+    expect(keeper.current).not.toBeNull();
+    expect(enrolment.asked).toEqual(['join']);
+    await live(20 * hourMs);
+    expect(enrolment.asked.filter((each) => each === 'renew').length).toBeGreaterThanOrEqual(1);
+    expect((keeper.current?.endsMs ?? 0) - time.clock.wallMs()).toBeGreaterThan(34 * hourMs);
+  });
+
+  test('back, before the first certificate comes: it is taken, for others believe it', async () => {
+    const ahead = new MemoryEnrolment({ wallMs: () => time.clock.wallMs() + hourMs, monotonicMs: () => time.clock.monotonicMs() });
+    const keeper = await start({ enrolment: ahead, token: ahead.token });
+    expect(keeper.current).not.toBeNull();
+    time.clock.stepWall(hourMs);
+    await live(2 * 60_000);
+    expect(ahead.asked).toEqual(['join']);
+  });
+
+  test('back, before a restart: the identity on the disk serves, and nobody is asked', async () => {
+    (await start()).close();
+    time.clock.stepWall(-hourMs);
+    const keeper = await start({ token: null });
+    expect(keeper.current).not.toBeNull();
+    time.clock.stepWall(hourMs);
+    await live(2 * 60_000);
+    expect(enrolment.asked).toEqual(['join']);
+    expect(keeper.status.problem).toBe('');
+  });
+});
+
 describe('the disk', () => {
   test('is enough after a restart', async () => {
     (await start()).close();
