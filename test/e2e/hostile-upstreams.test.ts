@@ -68,6 +68,21 @@ describe('hostile upstreams', () => {
     expect(answer.body).not.toMatch(/127\.0\.0\.1|orders|ECONN/);
   }
 
+  /** What the gateway says of the refusal of a request to this path; its data threads tell it a little later. */
+  async function refusalOf(path: string): Promise<Readonly<Record<string, unknown>>> {
+    const newest = async (): Promise<Readonly<Record<string, unknown>>> => {
+      const { refusals } = await (await fetch(`http://127.0.0.1:${edge.gateway.ports['admin']}/refusals`)).json() as { readonly refusals: readonly Readonly<Record<string, unknown>>[] };
+      return refusals[0] ?? {};
+    };
+    return until(`the refusal of ${path} is told`, newest, (refusal) => refusal['path'] === path);
+  }
+
+  /** Attempts beyond the first so far. */
+  async function retries(): Promise<number> {
+    const text = await (await fetch(`http://127.0.0.1:${edge.gateway.ports['admin']}/metrics`)).text();
+    return [...text.matchAll(/^remora_retries_total\{[^}]*\} (\d+)$/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
+  }
+
   const broken: readonly { readonly name: string; readonly text: string }[] = [
     { name: 'a length and chunked', text: 'HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n' },
     { name: 'two lengths', text: 'HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd' },
@@ -157,8 +172,8 @@ describe('hostile upstreams', () => {
     await begin(() => {});
     const answer = await ask({ port: edge.port, path: '/slow' });
     expectRefusal(answer, 504, 'upstream-timeout');
+    expect(await refusalOf('/slow')).toMatchObject({ reason: 'upstream-timeout', pointer: '/request', detail: 'the limit of 700 ms has passed' });
     expect(answer.elapsedMs).toBeGreaterThan(650);
-    expect(answer.elapsedMs).toBeLessThan(2_500);
     expect(upstream.heads).toBe(1);
     await until('the connection is closed', () => upstream.open, (count) => count === 0);
   });
@@ -167,8 +182,8 @@ describe('hostile upstreams', () => {
     await begin(answering('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\npart'));
     const answer = await ask({ port: edge.port, path: '/silent' });
     expect(answer.status).toBe(0);
+    expect(await refusalOf('/silent')).toMatchObject({ reason: 'stream-idle', pointer: '/idle', detail: 'the limit of 900 ms has passed' });
     expect(answer.elapsedMs).toBeGreaterThan(800);
-    expect(answer.elapsedMs).toBeLessThan(4_000);
   });
 
   test('bytes that nobody asked for, on an idle connection or behind an answer, never become an answer', async () => {
@@ -240,13 +255,16 @@ describe('hostile upstreams', () => {
       const answer = await ask({ port: edge.port, path: '/hole' });
       expectRefusal(answer, answer.status, answer.status === 504 ? 'upstream-timeout' : 'connect-timeout');
       expect(answer.elapsedMs).toBeGreaterThan(350);
-      expect(answer.elapsedMs).toBeLessThan(3_000);
+      // What is left of 700 ms behind the first attempt ends the second one.
+      expect(Number(/^the limit of (\d+) ms has passed$/.exec(String((await refusalOf('/hole'))['detail']))?.[1] ?? 0)).toBeLessThanOrEqual(700);
       await edge.apply(ordersAt([hole.port, upstream.port]));
+      const retried = await retries();
+      const began = performance.now();
       const answers: Answer[] = [];
-      for (let i = 0; i < 20; i++) answers.push(await ask({ port: edge.port, path: '/other' }));
-      expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 200));
-      // After the first time others are preferred.
-      expect(answers.filter(({ elapsedMs }) => elapsedMs > 350).length).toBeLessThanOrEqual(3);
+      for (let i = 0; i < 40; i++) answers.push(await ask({ port: edge.port, path: '/other' }));
+      expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 40 }, () => 200));
+      // After the first time others are preferred, and it is tried again after 0.5 s, 1 s, 2 s …: by chance it would be every second request.
+      expect(await retries() - retried).toBeLessThanOrEqual(2 + Math.ceil(Math.log2(1 + (performance.now() - began) / 250)));
     } finally {
       await edge.apply(ordersAt([upstream.port]));
       await hole.close();

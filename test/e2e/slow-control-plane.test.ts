@@ -4,7 +4,11 @@ import { FaultProxy, type Fault } from '../processes/fault-proxy.ts';
 import type { RunningSidecar } from '../processes/remora.ts';
 import { ask, startTraffic, type Answer } from '../processes/traffic.ts';
 import { until } from '../processes/until.ts';
+import { InStep } from './in-step.ts';
 import { Fixture, markPolicy, sidecarsOf, statusOf, twoServices, untilInSync } from './fixture.ts';
+
+/** For what comes when it comes: how long a machine takes is not what is tested. */
+const patienceMs = 50_000;
 
 /** faults.md 1: whatever lies between sidecars and control plane, requests do not notice, and contact comes back by itself. */
 describe('slow control plane', () => {
@@ -28,45 +32,43 @@ describe('slow control plane', () => {
     await untilInSync(controlPlane.api, 2);
     const port = web.ports['outbound'] ?? 0;
     await until('the first answer', () => ask({ port, path: '/', host: 'orders' }), ({ status }) => status === 200);
-    return { controlPlane, proxy, orders, web, port };
+    return { controlPlane, proxy, orders, web, app, port };
   }
 
   const contact = async (sidecar: RunningSidecar): Promise<boolean> => typeof (await statusOf(sidecar))['staleSince'] !== 'string';
 
-  test('latency, black hole, a byte a second, flapping and resets: no request fails or slows down, contact returns', async () => {
-    const { controlPlane, proxy, orders, web, port } = await startMesh();
+  test('latency, black hole, a byte a second, flapping and resets: no request fails or waits, contact returns', async () => {
+    const { controlPlane, proxy, orders, web, app, port } = await startMesh();
     await controlPlane.apply(markPolicy(0), '?wait=applied&timeout=10s');
     const traffic = startTraffic({ port, path: '/', host: 'orders', concurrency: 4, pauseMs: 2 });
+    // The same app without anything before it: no fault of the control plane can touch these, the load of the machine does.
+    const pace = startTraffic({ port: app.port, path: '/', concurrency: 4, pauseMs: 2 });
+    const inStep = new InStep(pace);
     await traffic.more(500);
     let mark = 0;
     for (const fault of ['latency', 'black-hole', 'drip', 'flapping', 'reset'] as const satisfies readonly Fault[]) {
-      // Calm before and after each fault, so that other load of the machine weighs on both alike.
-      const calm = await measured(traffic, 1_000);
+      const calm = inStep.overtakings(await measured(traffic, 1_000));
       proxy.fault = fault;
       const asked = proxy.attempts.length;
       mark++;
       await controlPlane.apply(markPolicy(mark));
-      // Other load of the machine comes and goes; what the fault does would be there each time.
-      let disturbed = await measured(traffic, 1_000);
-      for (let again = 0; again < 5 && p99(disturbed) > allowedMs(calm); again++) {
-        const next = await measured(traffic, 1_000);
-        if (p99(next) < p99(disturbed)) disturbed = next;
-      }
+      const disturbed = inStep.overtakings(await measured(traffic, 1_000));
       if (fault === 'reset' || fault === 'flapping') {
-        await until('new connections are tried', () => proxy.attempts.length - asked, (count) => count >= 4, 20_000);
+        await until('new connections are tried', () => proxy.attempts.length - asked, (count) => count >= 4, patienceMs);
         if (fault === 'reset') expect(gaps(proxy.attempts.slice(asked))).toSatisfy((found: number[]) => new Set(found.map((ms) => Math.round(ms / 5))).size > 1);
       }
       // A message that takes minutes is none: the stream counts as dead after 15 s without a whole one.
-      if (fault === 'drip') await until('the silence is noticed', () => contact(web), (inContact) => !inContact, 25_000);
-      if (fault === 'latency') await until('the edit arrives all the same', () => traffic.answers.at(-1)?.headers['x-mark'], (value) => value === String(mark));
+      if (fault === 'drip') await until('the silence is noticed', () => contact(web), (inContact) => !inContact, patienceMs);
+      if (fault === 'latency') await until('the edit arrives all the same', () => traffic.answers.at(-1)?.headers['x-mark'], (value) => value === String(mark), patienceMs);
       proxy.fault = 'none';
-      await until('everybody is back, and has the edit', async () => [await contact(orders), await contact(web), traffic.answers.at(-1)?.headers['x-mark']], ([one, other, value]) => one === true && other === true && value === String(mark), 45_000);
-      const after = await measured(traffic, 1_000);
-      process.stdout.write(`${fault}: p99 ${p99(calm).toFixed(1)} ms before, ${p99(disturbed).toFixed(1)} ms during, ${p99(after).toFixed(1)} ms after\n`);
-      expect(p99(disturbed)).toBeLessThanOrEqual(Math.max(allowedMs(calm), allowedMs(after)));
+      await until('everybody is back, and has the edit', async () => [await contact(orders), await contact(web), traffic.answers.at(-1)?.headers['x-mark']], ([one, other, value]) => one === true && other === true && value === String(mark), patienceMs);
+      process.stdout.write(`${fault}: overtaken at p99 by ${at99(calm)} in calm, ${at99(disturbed)} during, at most ${disturbed.at(-1)}\n`);
+      // Who waits for a control plane that has a fault is overtaken by hundreds.
+      expect(at99(disturbed)).toBeLessThanOrEqual(at99(calm) * 3 + 30);
     }
+    await pace.stop();
     expect((await traffic.stop()).filter(({ status }) => status !== 200)).toEqual([]);
-    await untilInSync(controlPlane.api, 2, 30_000);
+    await untilInSync(controlPlane.api, 2, patienceMs);
   });
 
   test('one stuck sidecar among five delays nobody, and costs the control plane little', async () => {
@@ -81,12 +83,12 @@ describe('slow control plane', () => {
     try {
       const before = residentMiB(controlPlane.process.pid ?? 0);
       for (let mark = 1; mark <= 60; mark++) {
-        const began = performance.now();
         // Large enough that sixty of them would be seen, if they were kept for the one that does not read.
         await controlPlane.apply(`${markPolicy(mark)}---\n${ballast(mark)}`);
         if (mark % 10 !== 0) continue;
-        await until('the others enforce it', async () => (await Promise.all(others.map((other) => ask({ port: inbound(other), path: '/' })))).map(({ headers }) => headers['x-mark']), (marks) => marks.every((value) => value === String(mark)), 5_000);
-        expect(performance.now() - began).toBeLessThan(2_500);
+        await until('the others enforce it', async () => (await Promise.all(others.map((other) => ask({ port: inbound(other), path: '/' })))).map(({ headers }) => headers['x-mark']), (marks) => marks.every((value) => value === String(mark)), patienceMs);
+        // All of them, before the stuck one was cut off for its silence: nobody waited for that.
+        if (mark === 10) expect((await sidecarsOf(controlPlane.api)).filter(({ connected }) => connected)).toHaveLength(5);
       }
       expect(residentMiB(controlPlane.process.pid ?? 0) - before).toBeLessThan(96);
       const phases = new Map((await sidecarsOf(controlPlane.api)).map(({ nodeId, phase }) => [nodeId, phase]));
@@ -94,7 +96,7 @@ describe('slow control plane', () => {
     } finally {
       stuck.process.kill('SIGCONT');
     }
-    await untilInSync(controlPlane.api, 5, 45_000);
+    await untilInSync(controlPlane.api, 5, patienceMs);
     expect((await ask({ port: inbound(stuck), path: '/' })).headers['x-mark']).toBe('60');
   });
 });
@@ -110,13 +112,8 @@ async function measured(traffic: ReturnType<typeof startTraffic>, count: number)
   return traffic.answers.slice(from);
 }
 
-function allowedMs(calm: readonly Answer[]): number {
-  return p99(calm) * 1.1 + 2;
-}
-
-function p99(answers: readonly Answer[]): number {
-  const sorted = answers.map(({ elapsedMs }) => elapsedMs).sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length * 0.99)] ?? 0;
+function at99(ascending: readonly number[]): number {
+  return ascending[Math.floor(ascending.length * 0.99)] ?? 0;
 }
 
 function gaps(times: readonly number[]): number[] {

@@ -18,6 +18,8 @@ export interface Answer {
   readonly body: string;
   readonly error: string;
   readonly elapsedMs: number;
+  /** When it was asked, on the clock of this process. */
+  readonly startedAt: number;
   /** Number of the keep-alive lane, and of the answer on it: for checks of order. */
   readonly lane: number;
 }
@@ -34,7 +36,7 @@ export interface Traffic {
 export function ask(options: { readonly port: number; readonly path: string; readonly host?: string; readonly agent?: Agent; readonly lane?: number; readonly method?: string; readonly headers?: Readonly<Record<string, string>> }): Promise<Answer> {
   const started = performance.now();
   return new Promise((resolve) => {
-    const finish = (part: Partial<Answer>): void => resolve({ status: 0, headers: {}, body: '', error: '', lane: options.lane ?? 0, elapsedMs: performance.now() - started, ...part });
+    const finish = (part: Partial<Answer>): void => resolve({ status: 0, headers: {}, body: '', error: '', lane: options.lane ?? 0, startedAt: started, elapsedMs: performance.now() - started, ...part });
     const outgoing = request({
       host: '127.0.0.1', port: options.port, path: options.path, method: options.method ?? 'GET', timeout: 20_000,
       headers: { host: options.host ?? 'localhost', ...options.headers }, ...(options.agent ? { agent: options.agent } : {}),
