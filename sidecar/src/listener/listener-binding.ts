@@ -6,6 +6,7 @@ import { Link } from '../io/link.ts';
 import type { HandleAddress, TcpHandle } from '../io/node-handles.ts';
 import { plainIpAddress } from '../io/plain-ip-address.ts';
 import { AcceptedConnection } from './accepted-connection.ts';
+import { removeStaleSocket, unixPathOf } from './unix-path.ts';
 
 export interface BindingOptions {
   /** Connections come as handles of Node's where it has them, without a stream each. */
@@ -39,21 +40,24 @@ export class ListenerBinding {
     this.#options = options;
   }
 
-  /** Rejects with the system's error where the port cannot be bound. */
-  listen(port: number): Promise<number> {
+  /** Rejects with the system's error where the port cannot be bound. For a UNIX socket the port is 0. */
+  async listen(port: number): Promise<number> {
+    const path = unixPathOf(this.spec.host);
+    if (path !== '') await removeStaleSocket(path);
     return new Promise((resolve, reject) => {
       const server = (this.#options.makeServer ?? net.createServer)({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true });
       this.#server = server;
       server.once('error', reject);
       server.on('connection', (socket) => this.#accept(socket));
-      server.listen({ host: this.spec.host, port, backlog: 4096, reusePort: this.#options.reusePort }, () => {
+      const where = path === '' ? { host: this.spec.host, port, reusePort: this.#options.reusePort } : { path };
+      server.listen({ ...where, backlog: 4096 }, () => {
         server.removeListener('error', reject);
         // Later errors are of single accepts (EMFILE among them): the listener itself goes on.
         server.on('error', () => {
           this.refused++;
         });
-        this.port = (server.address() as net.AddressInfo).port;
-        if (this.#options.handles) acceptHandles(server, (handle) => this.#acceptHandle(handle));
+        this.port = path === '' ? (server.address() as net.AddressInfo).port : 0;
+        if (this.#options.handles && path === '') acceptHandles(server, (handle) => this.#acceptHandle(handle));
         resolve(this.port);
       });
     });

@@ -29,6 +29,7 @@ export function buildSettings(
   if (!adminAllowRemote && !isLoopback(admin.host)) {
     read.fail('admin-port', `binds ${admin.host}, which is not loopback; the admin interface has no authentication. --admin-allow-remote allows it`);
   }
+  if ((read.number('workers') ?? 1) > 1 && sides.outbound?.host.startsWith('unix:') === true) read.fail('outbound', 'is a UNIX socket, which one data thread alone can serve: --workers 1, or a port');
   const nodeId = read.text('node-id') ?? '';
   const telemetryIntervalMs = read.number('telemetry-interval') ?? 10_000;
   if (telemetryIntervalMs < 1_000) read.fail('telemetry-interval', 'must be at least 1s');
@@ -287,6 +288,7 @@ export function isLoopback(host: string): boolean {
 }
 
 export function joinHostPort({ host, port }: HostPort): string {
+  if (host.startsWith('unix:')) return host;
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 

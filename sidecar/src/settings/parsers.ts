@@ -85,6 +85,17 @@ export const parseBinding: Parser<HostPort> = (text) => {
   return parsed.ok ? parsed : bad('[HOST:]PORT, port 0 for a free one');
 };
 
+/** `[HOST:]PORT`, or `unix:` and an absolute path: then the port is 0. */
+export const parseOutbound: Parser<HostPort> = (text) => {
+  if (!text.startsWith('unix:')) return parseBinding(text);
+  const path = text.slice('unix:'.length);
+  if (!path.startsWith('/') || path.includes('\0') || Buffer.byteLength(path) > unixPathMax) return bad(`unix: and an absolute path of at most ${unixPathMax} bytes`);
+  return good({ host: text, port: 0 });
+};
+
+/** Of `sun_path`, without its NUL (unix(7)). */
+const unixPathMax = 107;
+
 /** `HOST[:PORT]`; without a port 0. */
 export const parseAddress: Parser<HostPort> = (text) => {
   const whole = parseHostPort(text);

@@ -1,6 +1,6 @@
 import { logLevels } from '../telemetry/log.ts';
 import {
-  parseAddress, parseBinding, parseDestination, parseDuration, parseFlag, parseHostPort, parseInteger, parseJoin, parseKey, parseLabel, parseName, parseNamed, parseOneOf, parseShare, parseText, parseUrl, type Parser,
+  parseAddress, parseBinding, parseDestination, parseDuration, parseFlag, parseHostPort, parseInteger, parseJoin, parseKey, parseLabel, parseName, parseNamed, parseOneOf, parseOutbound, parseShare, parseText, parseUrl, type Parser,
 } from './parsers.ts';
 
 /** One setting. The table is the only source: parsing, `--help` and the page in docs are made from it. */
@@ -40,7 +40,7 @@ export const settingTable: readonly SettingRow[] = [
   row('locality', 'TEXT', parseText, '', 'Where this instance is, from wide to narrow: region/zone.'),
   row('app', '[NAME=]HOST:PORT …', parseNamed(parseHostPort, { bare: true }), '', 'Where the app serves a port of the Service. Without it there is no inbound side.'),
   row('inbound', '[NAME=][HOST:]PORT …', binding, '15006', 'Where the inbound side listens for a port of the Service. Bare: the port http, or the only one.'),
-  row('outbound', '[HOST:]PORT', parseBinding, '127.0.0.1:15001', 'Where the app calls other services: as a proxy, or with their name as Host.'),
+  row('outbound', '[HOST:]PORT|unix:PATH', parseOutbound, '127.0.0.1:15001', 'Where the app calls other services: as a proxy, or with their name as Host. A UNIX socket needs --workers 1.'),
   row('no-outbound', '', parseFlag, 'false', 'Runs without an outbound side.'),
   row('outbound-for', 'SERVICE[:PORT]=[HOST:]PORT …', parseNamed(parseBinding, { bare: false, name: parseDestination }), '', 'A port of its own for calls to one service, or to one of its ports: the way to those that carry TCP.'),
   row('listener', 'NAME=[HOST:]PORT …', parseNamed(parseBinding, { bare: false }), '', 'Gateways: binds a listener here instead of where its document says.'),
