@@ -256,7 +256,7 @@ describe('hostile upstreams', () => {
       expectRefusal(answer, answer.status, answer.status === 504 ? 'upstream-timeout' : 'connect-timeout');
       expect(answer.elapsedMs).toBeGreaterThan(350);
       // What is left of 700 ms behind the first attempt ends the second one.
-      expect(Number(/^the limit of (\d+) ms has passed$/.exec(String((await refusalOf('/hole'))['detail']))?.[1] ?? 0)).toBeLessThanOrEqual(700);
+      expect(Number(/(\d+) ms/.exec(String((await refusalOf('/hole'))['detail']))?.[1] ?? Infinity)).toBeLessThanOrEqual(700);
       await edge.apply(ordersAt([hole.port, upstream.port]));
       const retried = await retries();
       const began = performance.now();

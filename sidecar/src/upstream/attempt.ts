@@ -264,7 +264,8 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     if (streamOver) return expired(reasons.upstreamTimeout, '/maxStream', call.maxStreamMs);
     if (now < headersAt) return null;
     const perTry = call.perTryTimeoutMs > 0 && call.headersTimeoutMs === call.perTryTimeoutMs;
-    return expired(reasons.upstreamTimeout, perTry ? '/perTry' : '/request', call.headersTimeoutMs);
+    if (perTry || call.x.attempts < 2) return expired(reasons.upstreamTimeout, perTry ? '/perTry' : '/request', call.headersTimeoutMs);
+    return { reason: reasons.upstreamTimeout, pointer: '/request', detail: `the ${Math.round(call.headersTimeoutMs)} ms that attempts before this one had left of the limit have passed` };
   }
 
   // --- the end ----------------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 import { ManualTimers } from '@remora/testing/manual-timers';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { GatewayRig, endpointAt, type RigOptions } from '../testdata/gateway-rig.ts';
 import { WireEnd, WireUpstream, echoRequests } from '@remora/testing/wire-end';
 
@@ -162,6 +162,24 @@ describe('limits of a call', () => {
     await end.untilText('"target":"/after"');
     end.close();
     await gateway.untilNothingIsLeft();
+  });
+
+  it('what an attempt had left of the limit is said as that', async () => {
+    const { timers, gateway, up, end } = await withTimers(() => {}, { timeouts: { request: '5s' }, retries: { retries: 1, retryOn: ['reset'], backoff: { base: '1ms', max: '1ms' } } });
+    end.send(get());
+    const first = await up.connection(1);
+    await first.message('request', 1);
+    await timers.advance(2000);
+    first.reset();
+    await vi.waitFor(async () => {
+      await timers.advance(10);
+      expect(up.connections).toHaveLength(2);
+    });
+    await (await up.connection(2)).message('request', 1);
+    await timers.advance(5000);
+    expect((await end.message('response', 1))?.head.status).toBe(504);
+    gateway.plane.readSeries();
+    expect(gateway.refusals).toMatchObject([{ reason: 'upstream-timeout', pointer: '/request', detail: expect.stringMatching(/^the [12]\d{3} ms that attempts before this one had left of the limit have passed$/) as unknown }]);
   });
 
   it('silence within the answer breaks it off; a slow stream lives on', async () => {
