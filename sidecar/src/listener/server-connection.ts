@@ -7,10 +7,9 @@ import { HeadReader } from '@remora/http/head-reader';
 import {
   connectionClose, connectionKeepAlive, scanComplete, scanIncomplete, scanTooLarge, scanVersion, unknownExpectation, type ScanVerdict,
 } from '@remora/http/head-scanner';
-import { closeLine, headSizeMax, keepAliveLine, noConnectionLine, writeResponseHead, type ResponseFraming } from '@remora/http/head-writer';
 import type { MessageHead } from '@remora/http/message-head';
-import { sendChunk, sendLastChunk } from '../io/chunk-output.ts';
 import { BodyPace } from './body-pace.ts';
+import { drainQuietMs, timeLeft, type Awaited } from './client-patience.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 import { answerFor } from '../pipeline/answers.ts';
 import { becomesTunnelRequest } from '../pipeline/connect-request.ts';
@@ -18,6 +17,8 @@ import type { Engine } from '../pipeline/engine.ts';
 import type { ExchangeRun } from '../pipeline/exchange-run.ts';
 import type { Link } from '../io/link.ts';
 import type { AcceptedConnection } from './accepted-connection.ts';
+import { LingeringLink } from './lingering-link.ts';
+import { ResponseWriter } from './response-writer.ts';
 import type { ServerCodec } from './server-codec.ts';
 import type { ServerStream } from './server-stream.ts';
 import { ServerTunnel } from './server-tunnel.ts';
@@ -32,6 +33,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
   readonly #engine: Engine;
   readonly #peer: AcceptedConnection;
   #link!: Link;
+  #responses!: ResponseWriter;
   readonly #heads: HeadReader;
   readonly #bodies: BodyReader;
   #limits: ConnectionLimits;
@@ -51,14 +53,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
   #closing = false;
   /** Nothing is answered any more: what still comes is dropped until the client closes. */
   #lingering = false;
-  #headSent = false;
-  #chunked = false;
-  #http10 = false;
-  #keepAliveAsked = false;
-  #headRequest = false;
   #since = 0;
-  /** What the kernel had not taken when lingering was looked at last. */
-  #unsent = 0;
   /** Of the body that is being read; null until it is wanted. */
   #pace: BodyPace | null = null;
 
@@ -74,6 +69,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
 
   attach(link: Link): void {
     this.#link = link;
+    this.#responses = new ResponseWriter(link);
     this.#since = this.#now();
   }
 
@@ -159,12 +155,9 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
     const { minorVersion, connection, bodyLength } = head;
     this.#requests++;
     head.expectContinue &&= minorVersion === 1;
-    this.#http10 = minorVersion === 0;
-    this.#keepAliveAsked = this.#http10 && (connection & connectionKeepAlive) !== 0;
-    this.#closing = this.#http10 ? !this.#keepAliveAsked : (connection & connectionClose) !== 0;
+    this.#closing = minorVersion === 0 ? (connection & connectionKeepAlive) === 0 : (connection & connectionClose) !== 0;
     if (this.#requests >= this.#limits.requestsPerConnectionMax || this.#peer.binding.draining || this.#engine.admission.endsKeepAlive) this.#closing = true;
-    this.#headRequest = head.method === 'HEAD';
-    this.#headSent = false;
+    this.#responses.answers(head);
     this.#bodyWanted = false;
     this.#ignoringBody = false;
     this.#continueDue = head.expectContinue;
@@ -219,9 +212,6 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
   #refuseHead(verdict: ScanVerdict): void {
     this.#closing = true;
     this.#requestDone = false;
-    this.#http10 = false;
-    this.#headRequest = false;
-    this.#headSent = false;
     const reason = verdict === scanTooLarge ? reasons.headersTooLarge : verdict === scanVersion ? reasons.versionNotSupported : reasons.badRequest;
     const limit = this.#heads.tooManyFields ? '/headerCount' : '/headerBytes';
     this.#failUnread(reason, verdict === scanTooLarge ? limit : '');
@@ -229,6 +219,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
 
   /** Answers a request that was not read. */
   #failUnread(reason: Reason, limit: string): void {
+    this.#responses.answers(null);
     const run = this.#engine.makeRun(this, this.#peer, null);
     this.#run = run;
     run.requestFailed(reason, '', limit);
@@ -248,7 +239,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
     else if (!this.#requestDone || this.#limits.halfCloseCancels) {
       run.clientGone();
       // Of an answer that has begun nothing more comes: not in an order that could be taken for its end.
-      if (this.#headSent) this.abort();
+      if (this.#responses.headSent) this.abort();
       else {
         this.#run = null;
         this.#linger();
@@ -296,10 +287,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
   }
 
   sendInfo(head: MessageHead): void {
-    if (this.#http10 || this.#headSent) return;
-    const out = this.#link.reserve(headSizeMax(head));
-    const at = writeResponseHead(head, infoFraming, out, this.#link.outAt);
-    if (at >= 0) this.#link.wrote(at);
+    this.#responses.info(head);
   }
 
   sendHead(head: MessageHead, end: boolean): boolean {
@@ -309,22 +297,10 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
       // What the client may have sent already is not HTTP: it is never read as the next request.
       this.#closing = true;
     }
-    const bodiless = end || this.#headRequest || head.status === 204 || head.status === 304;
-    // A final answer before the request ended closes (CVE-2024-23326), and so does a body without length for HTTP/1.0.
+    // A final answer before the request ended closes (CVE-2024-23326).
     if (!this.#requestDone || this.#peer.binding.draining || this.#peer.outdated || this.#peer.certificateOver || this.#engine.admission.endsKeepAlive) this.#closing = true;
-    const unknownLength = head.bodyLength < 0 && !bodiless;
-    if (unknownLength && this.#http10) this.#closing = true;
-    if (end && head.bodyLength < 0 && !this.#headRequest && head.status !== 304) head.bodyLength = 0;
-    this.#chunked = unknownLength && !this.#http10;
-    framing.bodiless = bodiless;
-    framing.chunkedAllowed = !this.#http10;
-    framing.connectionLine = this.#closing ? closeLine : this.#keepAliveAsked ? keepAliveLine : noConnectionLine;
-    const out = this.#link.reserve(headSizeMax(head));
-    const at = writeResponseHead(head, framing, out, this.#link.outAt);
-    if (at < 0) return false;
-    this.#link.wrote(at);
-    this.#headSent = true;
-    return true;
+    if (this.#responses.endsByClosing(head, end)) this.#closing = true;
+    return this.#responses.head(head, end, this.#closing);
   }
 
   /** 101, or 200 to CONNECT: from here on the link belongs to the tunnel, and what came early is its first bytes. */
@@ -341,10 +317,8 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
   }
 
   sendData(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
-    if (this.#headRequest) return true;
+    if (!this.#responses.data(bytes, at, to, end)) return true;
     this.#since = this.#now();
-    if (this.#chunked) sendChunk(this.#link, bytes, at, to, end);
-    else if (to > at) this.#link.send(bytes, at, to);
     if (!end && this.#link.congested) {
       this.#writeStalled();
       return false;
@@ -353,7 +327,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
   }
 
   sendTrailers(head: MessageHead): void {
-    if (this.#chunked) sendLastChunk(this.#link, head);
+    this.#responses.trailers(head);
   }
 
   abort(_reason?: Reason): void {
@@ -376,15 +350,12 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
     if (this.#held !== null && !this.#feeding) this.#engine.thread.turn.later(this);
   }
 
-  /** Closes our side, then waits a little for the client's: closing with unread input would make the kernel reset what we sent. */
+  /** Ends our side, and leaves the connection to its last moments. */
   #linger(): void {
     this.#lingering = true;
     this.#held = null;
-    this.#link.end();
-    this.#link.resume();
-    if (this.#readEnded) return;
-    this.#since = this.#now();
-    this.#arm(lingerMs);
+    this.#engine.thread.wheels.cancel(this);
+    LingeringLink.takeOver(this.#link, this.#engine.thread, { idleTimeoutMs: this.#limits.idleTimeoutMs, onGone: () => this.onClosed() });
   }
 
   /**
@@ -432,18 +403,13 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
 
   fire(): void {
     const now = this.#now();
-    if (this.#lingering && this.#stillSending(now)) {
-      this.#arm(lingerMs);
-      return;
-    }
-    const left = this.#timeLeft(now);
+    const left = timeLeft(this.#awaited(), this.#limits, { sinceMs: this.#since, nowMs: now, pace: this.#pace });
     if (left > 0) {
       if (left < Infinity) this.#arm(left);
       return;
     }
     const run = this.#run;
-    if (this.#lingering) this.#link.destroy();
-    else if (run === null && this.#heads.waiting) {
+    if (run === null && this.#heads.waiting) {
       this.#heads.clear();
       this.#refuseSlow();
     } else if (run === null) this.#linger();
@@ -456,44 +422,17 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
     }
   }
 
-  /** The client takes its last answer slowly: lingering begins when it has all of it, or has taken nothing for the idle timeout. */
-  #stillSending(now: number): boolean {
-    const { unsent } = this.#link;
-    if (unsent !== this.#unsent) {
-      this.#unsent = unsent;
-      this.#since = now;
-      return true;
-    }
-    return unsent > 0 && (this.#limits.idleTimeoutMs <= 0 || now - this.#since < this.#limits.idleTimeoutMs);
-  }
-
   #refuseSlow(): void {
     this.#closing = true;
     this.#requestDone = false;
-    this.#headSent = false;
     this.#failUnread(reasons.requestTimeout, '/headerTimeout');
   }
 
-  /** Milliseconds until something is too late; not positive: it is. Infinity: nothing is awaited from the client. */
-  #timeLeft(now: number): number {
-    const limits = this.#limits;
-    const quiet = now - this.#since;
-    if (this.#lingering) return lingerMs - quiet;
-    if (this.#run === null) {
-      if (this.#heads.waiting) return limits.headerTimeoutMs > 0 ? limits.headerTimeoutMs - quiet : Infinity;
-      if (this.#peer.binding.draining) return drainQuietMs - quiet;
-      return limits.idleTimeoutMs > 0 ? limits.idleTimeoutMs - quiet : Infinity;
-    }
-    if (this.#link.congested) return limits.idleTimeoutMs > 0 ? limits.idleTimeoutMs - quiet : Infinity;
-    const pace = this.#pace;
-    if (this.#requestDone || !this.#bodyWanted || pace === null) return limits.idleTimeoutMs > 0 ? limits.idleTimeoutMs : Infinity;
-    return pace.exceeded(limits, now) === '' ? pace.checkInMs(limits, now) : 0;
+  #awaited(): Awaited {
+    if (this.#run === null) return this.#heads.waiting ? 'head' : this.#peer.binding.draining ? 'farewell' : 'request';
+    if (this.#link.congested) return 'reader';
+    return this.#requestDone || !this.#bodyWanted || this.#pace === null ? 'nothing' : 'body';
   }
 }
 
-const lingerMs = 1000;
-const drainQuietMs = 500;
 const continueBytes = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
-const infoFraming: ResponseFraming = { bodiless: true, chunkedAllowed: true, connectionLine: noConnectionLine };
-/** Filled for each head, read within the call. */
-const framing = { bodiless: false, chunkedAllowed: true, connectionLine: noConnectionLine };
