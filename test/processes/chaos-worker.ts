@@ -4,14 +4,16 @@ import { parentPort, workerData } from 'node:worker_threads';
 
 export interface ChaosPlan {
   readonly port: number;
-  /** Path of an answer of a megabyte. */
-  readonly bigPath: string;
+  /** Of an app that answers GET with a megabyte, and anything else when it has all of the body. What is under / answers at once. */
+  readonly appPath: string;
   /** Connections that stay open and silent. */
   readonly idle: number;
   /** A byte of a request head every half second. */
   readonly slowHeads: number;
-  /** Ten bytes of a body every half second. */
+  /** Ten bytes of a body every half second, to the app. */
   readonly slowBodies: number;
+  /** The same to who answers at once, so that each is thrown out with its answer, and comes back: five new connections a second each. */
+  readonly returning: number;
   /** Ask for the big answer and do not read it. */
   readonly slowReads: number;
   /** New connections a second that send half a request and end their side. */
@@ -65,11 +67,15 @@ function startChaos(plan: ChaosPlan): void {
     dribble(socket, 'a');
   }, slowHead);
   const slowBody = (): void => open(plan, (socket) => {
-    socket.resume().write('POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n');
+    socket.resume().write(`POST ${plan.appPath} HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n`);
     dribble(socket, '0123456789');
   }, slowBody);
-  const slowRead = (): void => open(plan, (socket) => socket.pause().write(`GET ${plan.bigPath} HTTP/1.1\r\nhost: a\r\n\r\n`), slowRead);
-  const tinyChunks = (): void => open(plan, (socket) => socket.resume().write(`POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n${'1\r\na\r\n'.repeat(4_000)}0\r\n\r\n`), tinyChunks);
+  const returning = (): void => open(plan, (socket) => {
+    socket.resume().write('POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n');
+    dribble(socket, '0123456789');
+  }, returning);
+  const slowRead = (): void => open(plan, (socket) => socket.pause().write(`GET ${plan.appPath} HTTP/1.1\r\nhost: a\r\n\r\n`), slowRead);
+  const tinyChunks = (): void => open(plan, (socket) => socket.resume().write(`POST ${plan.appPath} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n${'1\r\na\r\n'.repeat(4_000)}0\r\n\r\n`), tinyChunks);
   const pipelined = (): void => open(plan, (socket) => {
     let left = plan.pipelined;
     socket.on('data', (bytes: Buffer) => {
@@ -81,6 +87,7 @@ function startChaos(plan: ChaosPlan): void {
   repeat(plan.idle, idle);
   repeat(plan.slowHeads, slowHead);
   repeat(plan.slowBodies, slowBody);
+  repeat(plan.returning, returning);
   repeat(plan.slowReads, slowRead);
   repeat(plan.tinyChunks, tinyChunks);
   if (plan.pipelined > 0) pipelined();
