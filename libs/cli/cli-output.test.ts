@@ -3,7 +3,7 @@ import { expectGolden } from '@remora/testing/golden';
 import { describe, expect, test } from 'vitest';
 import { goldenOf, runScripted } from './cli-fixture.ts';
 import type { CliRunOptions, Script } from './cli-fixture.ts';
-import { authority, enforced, explanation, joinToken, nodeCertificate, offlineSidecar, otherwise, pendingOne, refusedByOne, refusedSidecar, revision, sidecar, whyAnswer, whyHops, written, revocation, rotation } from './testdata/answers.ts';
+import { authority, credential, secret, enforced, explanation, joinToken, nodeCertificate, offlineSidecar, otherwise, pendingOne, refusedByOne, refusedSidecar, revision, sidecar, whyAnswer, whyHops, written, revocation, rotation } from './testdata/answers.ts';
 
 interface Case extends CliRunOptions {
   readonly name: string;
@@ -67,6 +67,24 @@ const cases: readonly Case[] = [
   },
   { name: 'token-list', args: ['token', 'list'], script: { 'GET /v1/identity/tokens?limit=500': { body: { items: [joinToken, { ...joinToken, id: 'b2b2b2b2b2b2', state: 'revoked', used: 1, expiresAt: '2026-11-22T11:00:00.000Z' }], next: null, total: 2 } } } },
   { name: 'token-revoke', args: ['token', 'revoke', 'k3x9q2m7ab01'], script: { 'DELETE /v1/identity/tokens/k3x9q2m7ab01': { body: { ...joinToken, state: 'revoked' } } } },
+  {
+    name: 'consumer-key-create', args: ['consumer', 'key', 'create', 'app', '--ttl', '90d', '--replaces', 'oldoldoldold'],
+    script: { 'POST /v1/consumers/app/credentials/apiKey': { status: 201, body: { secret: 'rk_abcdefgh_SECRET', credential, replaces: { ...credential, id: 'oldoldoldold', expiresAt: '2026-11-23T12:00:00.000Z' } } } },
+  },
+  { name: 'consumer-key-list', args: ['consumer', 'key', 'list', 'app'], script: { 'GET /v1/consumers/app/credentials': { body: { items: [credential, { ...credential, id: 'b2b2b2b2b2b2', kind: 'jwt', known: 'k1', issuer: 'app', state: 'expired', expiresAt: '2026-11-22T11:00:00.000Z' }], total: 2 } } } },
+  { name: 'consumer-key-revoke', args: ['consumer', 'key', 'revoke', 'app', 'k3x9q2m7ab01'], script: { 'DELETE /v1/consumers/app/credentials/k3x9q2m7ab01': { body: credential } } },
+  { name: 'consumer-key-expire', args: ['consumer', 'key', 'expire', 'app', 'k3x9q2m7ab01', '--ttl', '7d'], script: { 'PUT /v1/consumers/app/credentials/k3x9q2m7ab01/expiry': { body: credential } } },
+  { name: 'consumer-key-value', args: ['consumer', 'key', 'create', 'app', '--value', 'planted'] },
+  { name: 'consumer-key-no-id', args: ['consumer', 'key', 'revoke', 'app'] },
+  { name: 'secret-set-stdin', args: ['secret', 'set', 'api-cert'], stdin: 'planted', script: { 'PUT /v1/secrets/api-cert': { body: secret } } },
+  { name: 'secret-set-vault', args: ['secret', 'set', 'api-cert', '--from-vault', 'secret/edge/tls#pem'], script: { 'PUT /v1/secrets/api-cert': { body: { ...secret, usedBy: [] } } } },
+  { name: 'secret-set-two', args: ['secret', 'set', 'api-cert', '--from-env', 'X', '--from-host-file', 'y'] },
+  { name: 'secret-set-vault-wrong', args: ['secret', 'set', 'api-cert', '--from-vault', 'secret'] },
+  { name: 'secret-set-no-variable', args: ['secret', 'set', 'api-cert', '--from-env', 'NO_SUCH_VARIABLE'] },
+  { name: 'secret-list', args: ['secret', 'list'], script: { 'GET /v1/secrets?limit=500': { body: { items: [secret, { ...secret, name: 'vaulted', state: 'stale', source: 'vault secret/x#y', problem: 'Vault: did not answer in time', usedBy: [] }, { ...secret, name: 'wanted', state: 'missing', version: '', bytes: 0, changedAt: null, source: '' }], next: null, total: 3 } } } },
+  { name: 'secret-show', args: ['secret', 'show', 'api-cert'], script: { 'GET /v1/secrets/api-cert': { body: { ...secret, state: 'stale', problem: 'Vault: did not answer in time' } } } },
+  { name: 'secret-delete', args: ['secret', 'delete', 'api-cert'], script: { 'DELETE /v1/secrets/api-cert': { body: secret } } },
+  { name: 'secret-rekey', args: ['secret', 'rekey'], script: { 'POST /v1/secrets-rekey': { body: { secrets: 3, credentials: 12, encrypted: true } } } },
   { name: 'token-nothing', args: ['token', 'revoke'] },
   { name: 'token-wrong-word', args: ['token', 'crate'] },
   { name: 'token-identity-off', args: ['token', 'list'], script: { 'GET /v1/identity/tokens?limit=500': { status: 409, body: { type: 'urn:remora:problem:identity-off', title: 'Identity is off', status: 409, code: 'identity-off', detail: 'identity is off: this control plane was not started with --identity mtls' } } } },

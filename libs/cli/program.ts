@@ -15,6 +15,7 @@ import { addBackup } from './commands/backup.ts';
 import { addCa } from './commands/ca.ts';
 import { addCan } from './commands/can.ts';
 import { addCompletion } from './commands/completion.ts';
+import { addConsumer } from './commands/consumer.ts';
 import { addControlPlane } from './commands/control-plane.ts';
 import { addDelete } from './commands/delete.ts';
 import { addDiff } from './commands/diff.ts';
@@ -31,6 +32,7 @@ import { addRestore } from './commands/restore.ts';
 import { addRestoreTo } from './commands/restore-to.ts';
 import { addRevert } from './commands/revert.ts';
 import { addRun } from './commands/run.ts';
+import { addSecret } from './commands/secret.ts';
 import { addSidecar } from './commands/sidecar.ts';
 import { addSidecars } from './commands/sidecars.ts';
 import { addToken } from './commands/token.ts';
@@ -51,7 +53,7 @@ const commands: readonly ((program: Command, run: Runner, terminal: Terminal) =>
   // the fleet
   addSidecars, addInspect, addTop, addEvents, addDoctor,
   // who is who
-  addLogin, addLogout, addWhoami, addApiToken, addAudit, addToken, addCa, addIdentity, addMtls,
+  addLogin, addLogout, addWhoami, addApiToken, addAudit, addToken, addCa, addIdentity, addMtls, addConsumer, addSecret,
   // the store
   addBackup, addRestore,
   addCompletion,

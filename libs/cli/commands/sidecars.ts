@@ -84,6 +84,7 @@ function oneText(one: SidecarAnswer, session: Session): string {
   ];
   if (one.staleSince !== null) facts.push(['stale since', `${one.staleSince} (${ageText(one.staleSince, now)})`]);
   if (one.warming.length > 0) facts.push(['warming', one.warming.join(', ')]);
+  for (const [issuer, seconds] of Object.entries(one.keyAgeSeconds ?? {})) facts.push(['keys', `${issuer}, ${seconds} s old`]);
   if (one.stragglers !== undefined) facts.push(['still call it', one.stragglers.join(', ')]);
   const text = facts.map(([name, value]) => `  ${name.padEnd(12)}${value}\n`).join('');
   return `${session.style.strong(one.nodeId)}\n${text}${one.lastRefusal === null ? '' : `  ${refusalLines(one.lastRefusal, session.style)}`}`;

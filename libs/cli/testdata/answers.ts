@@ -143,3 +143,12 @@ export const authority: AuthorityAnswer = {
 export const nodeCertificate: NodeCertificateAnswer = {
   nodeId: 'orders-1', subject: 'service/orders', how: 'join', serial: '4F01', issuedAt: '2026-11-22T11:00:00.000Z', ends: '2026-11-25T11:00:00.000Z', recoverUntil: '2026-12-25T11:00:00.000Z', token: 'k3x9q2m7ab01',
 };
+
+export const credential = {
+  id: 'k3x9q2m7ab01', consumer: 'app', kind: 'apiKey', state: 'good', createdAt: '2026-11-22T11:00:00.000Z', expiresAt: '2027-02-20T11:00:00.000Z', author: 'ana', known: 'rk_abcdefgh…', algorithm: null, issuer: null,
+};
+
+export const secret = {
+  name: 'api-cert', state: 'good', source: 'literal', version: '7f3c2b1e00000000', bytes: 3072, createdAt: '2026-11-22T11:00:00.000Z', changedAt: '2026-11-22T11:00:00.000Z', readAt: null, author: 'ana', problem: null,
+  usedBy: ['gateway/edge'], referredBy: ['Gateway/edge'],
+};
