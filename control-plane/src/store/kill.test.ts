@@ -22,7 +22,7 @@ interface Running {
 
 async function start(folder: string): Promise<Running> {
   const begin = performance.now();
-  const child = spawn(process.execPath, [main, '--data-dir', folder, '--api-port', '0', '--push-port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [main, '--data-dir', folder, '--api-auth', 'off', '--api-port', '0', '--push-port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
   for await (const line of createInterface({ input: child.stdout })) {
     const facts = JSON.parse(line) as { readonly event: string; readonly api: string };
     if (facts.event === 'listening') return { child, api: `http://${facts.api}`, startMs: performance.now() - begin };

@@ -57,12 +57,13 @@ class MemoryStore implements Store {
     if (compareVersions(input.expectedHead, this.#head) !== 0) return { kind: 'head-moved', head: this.#head };
     const atMs = this.#clock.wallMs();
     const entry = asEntry(input, { epoch: this.#head.epoch, index: this.#head.index + 1 }, atMs);
+    const notes = input.audit ? [input.audit(entry)] : [];
     this.#documents = applyChanges(this.#documents, entry);
     this.#entries.push(entry);
     this.#head = entry.version;
     if (input.compiled) this.#putCompiled(entry.version.index, input.compiled);
     if (key !== undefined) this.#keys.set(key, { index: entry.version.index, fingerprint, atMs });
-    if (input.audit) this.audit.append([input.audit(entry)]);
+    this.audit.append(notes);
     return { kind: 'appended', entry };
   }
 
