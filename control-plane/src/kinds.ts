@@ -6,11 +6,13 @@ import { apiKeyAuthoring } from '@remora/policy-api-key/compile';
 import { authenticationAuthoring } from '@remora/policy-authentication/compile';
 import { authorizationAuthoring } from '@remora/policy-authorization/compile';
 import { basicAuthAuthoring } from '@remora/policy-basic-auth/compile';
+import { clientCertificateAuthoring } from '@remora/policy-client-certificate/compile';
 import { corsAuthoring } from '@remora/policy-cors/compile';
 import { apiKeyWire } from '@remora/policy-api-key/wire';
 import { authenticationWire } from '@remora/policy-authentication/wire';
 import { authorizationWire } from '@remora/policy-authorization/wire';
 import { basicAuthWire } from '@remora/policy-basic-auth/wire';
+import { clientCertificateWire } from '@remora/policy-client-certificate/wire';
 import { corsWire } from '@remora/policy-cors/wire';
 import { errorResponseAuthoring } from '@remora/policy-error-response/compile';
 import { errorResponseWire } from '@remora/policy-error-response/wire';
@@ -50,6 +52,7 @@ export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
   authenticationAuthoring,
   authorizationAuthoring,
   basicAuthAuthoring,
+  clientCertificateAuthoring,
   corsAuthoring,
   errorResponseAuthoring,
   externalAuthAuthoring,
@@ -75,6 +78,7 @@ export const wireKinds: ReadonlyMap<string, WireKind<unknown>> = byName<WireKind
   authenticationWire,
   authorizationWire,
   basicAuthWire,
+  clientCertificateWire,
   corsWire,
   errorResponseWire,
   externalAuthWire,

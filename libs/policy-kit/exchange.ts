@@ -1,5 +1,6 @@
 import type { Reason } from '@remora/errors/reason';
 import type { Field, Head } from '@remora/http/head';
+import type { ClientCertificateFacts } from './client-certificate-facts.ts';
 import type { RequestIdentity } from './request-identity.ts';
 
 /** Held by the consumer of a body. */
@@ -119,6 +120,8 @@ export interface ConnectionFacts {
   readonly principal: string;
   /** Whether the peer is within `trusted proxies`. Follows the current snapshot. */
   readonly trusted: boolean;
+  /** Certificate of a client from outside, believed by a gateway's listener; absent where it showed none. The same object for the whole connection. */
+  readonly clientCertificate?: ClientCertificateFacts;
 }
 
 export type Side = 'inbound' | 'outbound' | 'gateway';

@@ -35,7 +35,7 @@ export const kindOrder: readonly KindPlace[] = [
   provider('apiKey', true, 'the cheapest to verify after tokens; together with the other kinds that find credentials'),
   provider('basicAuth', true, 'as the other kinds that find credentials; a first password is slow, so after what is not'),
   provider('hmac', true, 'as the other kinds that find credentials; it may read the body, so after those that need not'),
-  provider('clientCertificate', false, 'reserved'),
+  provider('clientCertificate', true, 'costs nothing: the handshake has shown it already; before those that ask somebody'),
   provider('externalAuth', true, 'somebody outside is asked last of those who know clients: what they found is there already'),
   provider('oidcLogin', false, 'reserved'),
   provider('authentication', true, 'decides over what the kinds that find credentials found, so after the last of them'),

@@ -4,6 +4,7 @@ import { apiKeyRuntime } from '@remora/policy-api-key/filter';
 import { authenticationRuntime } from '@remora/policy-authentication/filter';
 import { authorizationRuntime } from '@remora/policy-authorization/filter';
 import { basicAuthRuntime } from '@remora/policy-basic-auth/filter';
+import { clientCertificateRuntime } from '@remora/policy-client-certificate/filter';
 import { corsRuntime } from '@remora/policy-cors/filter';
 import { errorResponseRuntime } from '@remora/policy-error-response/filter';
 import { externalAuthRuntime } from '@remora/policy-external-auth/filter';
@@ -28,6 +29,7 @@ export const runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>> = new Map([
   register(authenticationRuntime),
   register(authorizationRuntime),
   register(basicAuthRuntime),
+  register(clientCertificateRuntime),
   register(corsRuntime),
   register(errorResponseRuntime),
   register(externalAuthRuntime),

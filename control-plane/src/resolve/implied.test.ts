@@ -1,5 +1,6 @@
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
+import type { WireKind } from '@remora/policy-kit/runtime-kind';
 import { loadDocuments } from '@remora/model/load-documents';
 import { createModel } from '@remora/model/model';
 import { checkRegex } from '@remora/router/regex';
@@ -16,7 +17,7 @@ const finder = (name: string): AuthoringKind => ({
 });
 const finders = ['apiKey', 'hmac'];
 const kinds = new Map([...authoringKinds, ...finders.map((name): [string, AuthoringKind] => [name, finder(name)])]);
-const wires = new Map([...wireKinds, ...finders.map((name) => [name, { name, format: 1, decode: () => Object.freeze({}) }] as const)]);
+const wires = new Map<string, WireKind<unknown>>([...wireKinds, ...finders.map((name): [string, WireKind<unknown>] => [name, { name, format: 1, decode: () => Object.freeze({}) }])]);
 const model = createModel({ kinds, checkRegex });
 const planner = createPlanner({ kinds, wireKinds: wires, model });
 

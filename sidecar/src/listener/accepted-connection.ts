@@ -12,6 +12,7 @@ import type { Engine } from '../pipeline/engine.ts';
 import type { EventCounter } from '../records/policy-events.ts';
 import type { ForwardedFields } from '../pipeline/outside-headers.ts';
 import { tcpProtocol } from '../tls/mesh-security.ts';
+import { clientCertificateFacts } from '../tls/client-certificate.ts';
 import { peerIdentity } from '../tls/peer-identity.ts';
 import { CallerFacts } from './caller-facts.ts';
 import { edgeTerms } from './edge-terms.ts';
@@ -399,7 +400,7 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
       this.#link.destroy();
       return false;
     }
-    this.facts = { ...this.facts, principal: identity.principal };
+    this.facts = { ...this.facts, principal: identity.principal, ...(certificate !== undefined && { clientCertificate: clientCertificateFacts(certificate) }) };
     return true;
   }
 
