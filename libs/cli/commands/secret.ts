@@ -28,7 +28,7 @@ export function addSecret(program: Command, run: Runner): void {
     .description('values that documents refer to by name, written and never read back: `secret set NAME --from-file cert.pem --from-file key.pem`, `secret list`, `secret delete NAME`, `secret rekey`')
     .addArgument(wordArgument('<action>', 'set, list, show, delete or rekey', ['set', 'list', 'show', 'delete', 'rekey']))
     .argument('[name...]', 'names of Secrets')
-    .option('--from-file <file>', 'with set: the content of a file here; several are joined (default: standard input)', (file: string, files: readonly string[] = []) => [...files, file])
+    .option('--from-file <file>', 'with set: the content of a file here; several are joined (default: standard input)', (file: string, files: readonly string[] | undefined) => [...(files ?? []), file])
     .option('--from-env <variable>', 'with set: a variable of the environment here')
     .option('--from-vault <path>', 'with set: MOUNT/PATH#FIELD of HashiCorp Vault, read by the control plane now and at intervals')
     .option('--from-host-file <name>', 'with set: a file of --secrets-dir on the control plane\'s host, read at intervals')

@@ -66,7 +66,7 @@ function createRoute(ports: ApiPorts): ApiRoute {
         findDocument(ports, access, 'Consumer', name);
         ports.credentials.add(credential);
         const replaced = before && ports.credentials.expire(before.id, Math.min(before.expiresMs ?? Infinity, nowMs + overlap));
-        const answer = { secret: secret === '' ? null : secret, credential: credentialAnswer(credential, nowMs), replaces: replaced && credentialAnswer(replaced, nowMs) };
+        const answer = { secret: secret === '' || request.value !== undefined ? null : secret, credential: credentialAnswer(credential, nowMs), replaces: replaced && credentialAnswer(replaced, nowMs) };
         return { status: 201, headers: { 'cache-control': 'no-store' }, audit: { id: credential.id, ...(replaced ? { replaces: replaced.id } : {}) }, body: answer };
       });
     },
