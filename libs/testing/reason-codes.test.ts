@@ -90,7 +90,7 @@ const advice: Readonly<Record<string, readonly [meaning: string, todo: string]>>
   'jwt-signature': ['None of the issuer\'s keys has made the signature of the token.', 'The token was changed, or signed by somebody else.'],
   'jwt-audience': ['The token is meant for another service: none of `audiences` is in its `aud`.', 'Ask the issuer for a token for this service, or add what stands in `aud` where that is meant.'],
   'jwt-claims': ['The token is valid, and lacks what `requiredClaims` asks for; or one of `claimsToHeaders` cannot stand in a header.', 'The detail names the claim.'],
-  'jwks-warming': ['The sidecar has not got the keys of the token\'s issuer yet.', 'Where it lasts, the issuer cannot be reached from there: `remora sidecars NAME` says why.'],
+  'jwks-warming': ['The sidecar has not got the keys of the token\'s issuer yet.', 'Where it lasts, the issuer cannot be reached from there: the sidecar\'s log and `remora events` say why.'],
   'jwks-unavailable': ['The issuer has not answered for longer than `keysMaximumAge`.', 'Bring it back; the sidecar goes on trying, and takes up its keys by itself.'],
   'jwt-overload': ['More tokens that were not seen before come at once than can be verified.', 'Clients should keep their tokens for as long as they hold; a limit by address (`rateLimit`) stops those that do not.'],
   'rate-limited': ['A limit of `rateLimit` is used up; `Retry-After` says when to come again.', '`remora why` names policy and limit (`/limits/NAME`).'],

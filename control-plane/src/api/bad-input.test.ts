@@ -35,7 +35,7 @@ const cases: readonly BadInput[] = [
   apply('prototype-key', '{"kind": "Service", "name": "a", "__proto__": {"polluted": true}, "constructor": 1}', 'application/json'),
   apply('control-characters', 'kind: Service\nname: "a\\u0000b"\nports: {http: {port: 1, protocol: http}}\n'),
   apply('reserved-kind', 'kind: Secret\nname: s\n'),
-  apply('reserved-section', 'kind: Policy\nname: p\ntarget: {}\njwt: {issuers: {}}\n'),
+  apply('reserved-section', 'kind: Policy\nname: p\ntarget: {}\nwaf: {rules: {}}\n'),
   apply('unknown-media-type', '<service/>', 'application/xml'),
   { name: 'compressed-body', method: 'POST', url: '/v1/apply', body: service, headers: { 'content-encoding': 'gzip' } },
   { name: 'unknown-parameter', url: '/v1/services?limt=5' },

@@ -71,6 +71,8 @@ export interface SidecarStatus {
   readonly stallMs: number;
   readonly appReady: boolean;
   readonly warming: readonly string[];
+  /** Since the keys of issuers were fetched, by issuer; absent where there are none. */
+  readonly keyAgeSeconds?: Readonly<Record<string, number>>;
   readonly phase: 'in-sync' | 'pending' | 'refused' | 'offline' | 'orphaned' | 'draining';
   /** Callers that had not confirmed in time that this instance left, sorted, at most 256; absent where all had. */
   readonly stragglers?: readonly string[];

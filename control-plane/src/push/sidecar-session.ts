@@ -24,6 +24,8 @@ export interface SidecarVitals {
   cpuShare: number;
   stallMs: number;
   warming: readonly string[];
+  /** Seconds since the keys of issuers were fetched, by issuer. */
+  keyAges: ReadonlyMap<string, number>;
 }
 
 /**
@@ -40,7 +42,7 @@ export class SidecarSession {
   readonly connectedAtMs: number;
   /** Serial number of the certificate of its stream; '' without one. */
   readonly certificate: string;
-  readonly vitals: SidecarVitals = { clockOffsetMs: 0, rssBytes: 0, cpuShare: 0, stallMs: 0, warming: [] };
+  readonly vitals: SidecarVitals = { clockOffsetMs: 0, rssBytes: 0, cpuShare: 0, stallMs: 0, warming: [], keyAges: new Map() };
   appReady: boolean;
   leaving = false;
   /** Callers that did not confirm in time that it leaves. */
@@ -163,6 +165,7 @@ export class SidecarSession {
     this.vitals.stallMs = finite(heartbeat.stallMs);
     const before = this.#visible();
     this.vitals.warming = boundedNames(heartbeat.warming);
+    this.vitals.keyAges = new Map(Object.entries(heartbeat.keyAgeSeconds).slice(0, issuersMax).map(([issuer, seconds]) => [issuer.slice(0, 2_048), safeNumber(seconds)]));
     this.appReady = heartbeat.appReady;
     this.staleSinceMs = safeNumber(heartbeat.staleSinceMs);
     this.#believe(heartbeat.config, heartbeat.state);
@@ -373,3 +376,6 @@ function boundedNames(names: readonly string[]): readonly string[] {
 function finite(value: number): number {
   return Number.isFinite(value) ? value : 0;
 }
+
+/** Issuers whose keys a sidecar may tell the age of. */
+const issuersMax = 64;

@@ -33,6 +33,7 @@ export function statusOfSession(session: SidecarSession, context: HubContext, la
     stallMs: vitals.stallMs,
     appReady: session.appReady,
     warming: vitals.warming,
+    ...(vitals.keyAges.size > 0 && { keyAgeSeconds: Object.fromEntries([...vitals.keyAges].sort(([a], [b]) => (a < b ? -1 : 1))) }),
     phase: phaseOf(session, context, inSync),
     ...(session.stragglers.length > 0 && { stragglers: session.stragglers }),
   };

@@ -38,6 +38,7 @@ export const sidecarShape = shape('Sidecar', z.object({
   stallMs: z.number(),
   appReady: z.boolean(),
   warming: z.array(z.string()),
+  keyAgeSeconds: z.record(z.string(), z.number()).optional().describe('Since the keys of issuers were fetched, by issuer'),
   stragglers: z.array(z.string()).optional().describe('Callers that had not confirmed in time that this instance leaves'),
 }));
 
