@@ -24,11 +24,10 @@ const documentOf: Readonly<Record<string, { readonly own: string; readonly forei
   mesh: { own: 'mesh', foreign: 'mesh', bodies: ['kind: Mesh\nname: mesh\n', 'kind: Mesh\nname: mesh\n'] },
   consumers: { own: 'orders-app', foreign: 'hidden-app', bodies: ['kind: Consumer\nname: orders-app\n', 'kind: Consumer\nname: hidden-app\n'] },
   plans: { own: 'orders-plan', foreign: 'hidden-plan', bodies: ['kind: Plan\nname: orders-plan\n', 'kind: Plan\nname: hidden-plan\n'] },
-  secrets: { own: 'orders-key', foreign: 'hidden-key', bodies: ['kind: Secret\nname: orders-key\nservices: [orders]\n', 'kind: Secret\nname: hidden-key\n'] },
 };
 
 /** A request about something in the scope, and one about something outside of it; one where there is no difference. */
-type Samples = readonly [own: Sample, foreign: Sample] | readonly [Sample];
+type Samples = readonly [own: Sample, ...foreign: Sample[]];
 
 /** Every path of the API by its operation. Whoever adds a path says here what a request to it looks like. */
 function samplesOf({ revisions }: RightsWorld): Readonly<Record<string, Samples>> {
@@ -43,6 +42,7 @@ function samplesOf({ revisions }: RightsWorld): Readonly<Record<string, Samples>
     ...perKind,
     'GET /v1/policies/{name}/status': [{ url: '/v1/policies/orders-policy/status' }, { url: '/v1/policies/hidden-policy/status' }],
     'GET /v1/services/{name}/mtls': [{ url: '/v1/services/orders/mtls' }, { url: '/v1/services/hidden-ledger/mtls' }],
+    'GET /v1/suggestions': [{ url: '/v1/suggestions' }],
     'POST /v1/apply': [{ url: '/v1/apply?dryRun', body: policy('orders-policy', '{service: orders}') }, { url: '/v1/apply?dryRun', body: policy('baseline', '{}') }],
     'POST /v1/delete': [{ url: '/v1/delete?dryRun', body: { documents: ['Policy/orders-policy'] } }, { url: '/v1/delete?dryRun', body: { documents: ['Policy/hidden-policy'] } }],
     'POST /v1/validate': [{ url: '/v1/validate', body: policy('orders-policy', '{service: orders}') }, { url: '/v1/validate', body: policy('hidden-policy', '{service: hidden-ledger}') }],
@@ -71,12 +71,21 @@ function samplesOf({ revisions }: RightsWorld): Readonly<Record<string, Samples>
     'POST /v1/api-tokens': [{ url: '/v1/api-tokens', body: { name: 'x', role: 'viewer', services: ['orders'] } }],
     'GET /v1/api-tokens': [{ url: '/v1/api-tokens' }],
     'DELETE /v1/api-tokens/{id}': [{ url: '/v1/api-tokens/none' }],
+    'GET /v1/consumers/{name}/credentials': [{ url: '/v1/consumers/none/credentials' }],
+    'POST /v1/consumers/{name}/credentials/{kind}': [{ url: '/v1/consumers/none/credentials/apiKey', body: {} }],
+    'PUT /v1/consumers/{name}/credentials/{id}/expiry': [{ url: '/v1/consumers/none/credentials/none/expiry', body: { in: '1h' } }],
+    'DELETE /v1/consumers/{name}/credentials/{id}': [{ url: '/v1/consumers/none/credentials/none' }],
+    'GET /v1/secrets': [{ url: '/v1/secrets' }],
+    'GET /v1/secrets/{name}': [{ url: '/v1/secrets/none' }],
+    'PUT /v1/secrets/{name}': [{ url: '/v1/secrets/some', body: { value: 'x' } }],
+    'DELETE /v1/secrets/{name}': [{ url: '/v1/secrets/none' }],
+    'POST /v1/secrets-rekey': [{ url: '/v1/secrets-rekey', body: {} }],
     'GET /v1/audit': [{ url: '/v1/audit' }],
     'GET /v1/audit/export': [{ url: '/v1/audit/export' }],
     'GET /v1/explain': [{ url: '/v1/explain?service=orders&all' }, { url: '/v1/explain?service=hidden-ledger' }],
     'POST /v1/explain': [{ url: '/v1/explain', body: asked('orders') }, { url: '/v1/explain', body: asked('hidden-ledger') }],
     'GET /v1/why/{requestId}': [{ url: '/v1/why/none' }],
-    'POST /v1/can': [{ url: '/v1/can', body: { service: 'orders' } }, { url: '/v1/can', body: { service: 'hidden-ledger' } }],
+    'POST /v1/can': [{ url: '/v1/can', body: { service: 'orders' } }, { url: '/v1/can', body: { service: 'hidden-ledger' } }, { url: '/v1/can', body: { url: 'http://any.example/' } }],
     'GET /v1/telemetry/summary': [{ url: '/v1/telemetry/summary?service=orders' }, { url: '/v1/telemetry/summary' }],
     'GET /v1/telemetry/top': [{ url: '/v1/telemetry/top' }],
     'GET /v1/telemetry/refusals': [{ url: '/v1/telemetry/refusals' }],
@@ -132,7 +141,7 @@ describe('who may do what', () => {
 
   test('the matrix of roles, scopes and operations is as kept', async () => {
     const samples = samplesOf(world);
-    const lines = [`${''.padEnd(44)}${columns.map((name) => name.padEnd(21)).join('')}`.trimEnd()];
+    const lines = [`${''.padEnd(60)}${columns.map((name) => name.padEnd(21)).join('')}`.trimEnd()];
     for (const { method, path } of world.api.routes) {
       for (const [at, sample] of (samples[`${method} ${path}`] ?? []).entries()) {
         const cells: string[] = [];
@@ -140,7 +149,7 @@ describe('who may do what', () => {
           const { status, code } = await ask(column, method, sample);
           cells.push((status < 400 ? 'yes' : status === 401 || status === 403 ? `${status}` : `yes (${code})`).padEnd(21));
         }
-        lines.push(`${`${method} ${path}`.padEnd(37)}${at === 0 ? '' : 'other'}`.padEnd(44) + cells.join('').trimEnd());
+        lines.push(`${`${method} ${path}`.padEnd(52)}${at === 0 ? '' : 'other'}`.padEnd(60) + cells.join('').trimEnd());
       }
     }
     expectGolden(join(import.meta.dirname, 'testdata/rights-matrix.txt'), lines.join('\n'));

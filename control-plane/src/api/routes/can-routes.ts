@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Planned } from '../../compile/planner.ts';
 import { QueryError } from '../../push/query-broker.ts';
 import type { SidecarStatus } from '../../push/push-hub.ts';
+import { ForbiddenError } from '../../operators/forbidden-error.ts';
 import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
@@ -47,6 +48,8 @@ export function canRoutes(ports: ApiPorts): ApiRoute[] {
         const asked = readJsonBody(canBody, call.body);
         const state = ports.writePath.state();
         if (state.kind !== 'ready') throw new ApiError('not-ready', 'the control plane is not ready');
+        // Which gateway serves a host is known to who sees all of them.
+        if (asked.url !== undefined && asked.gateway === undefined && !call.access.seesAll) throw new ForbiddenError(call.access.principal, { role: 'viewer', right: 'read', detail: 'a role with a scope names the gateway beside the url' });
         const place = placeOf(state.planned, asked);
         requireSubject(call.access, place.subject);
         requireExisting(state.planned, place.subject);

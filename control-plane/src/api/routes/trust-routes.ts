@@ -59,7 +59,7 @@ function rotateRoute(ports: ApiPorts): ApiRoute {
       try {
         const status = action === 'start' ? rotation.start(window) : action === 'next' ? rotation.advance(force) : rotation.abort(force);
         if (status === null) throw new ApiError('rotation-unsafe', unsafeText(rotation.status(), action));
-        return { status: 200, body: rotationAnswer(status) };
+        return { status: 200, audit: { action, force, stage: status.stage }, body: rotationAnswer(status) };
       } catch (error) {
         if (error instanceof IdentityError) throw new ApiError('rotation-stage', error.message);
         throw error;
@@ -87,7 +87,7 @@ function revokeRoute(ports: ApiPorts): ApiRoute {
       const { reason, ...names } = readJsonBody(revocationBody, call.body);
       const who = whoOf(identity, names);
       try {
-        return { status: 201, body: revocationAnswer(identity.revocations.revoke({ ...who, reason, author: call.author })) };
+        return { status: 201, audit: { ...who, reason }, body: revocationAnswer(identity.revocations.revoke({ ...who, reason, author: call.author })) };
       } catch (error) {
         if (error instanceof IdentityError && error.code === 'too-many-revocations') throw new ApiError('too-many-revocations', error.message);
         throw error;
