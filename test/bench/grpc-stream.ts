@@ -1,4 +1,4 @@
-import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
+import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream, type SecureClientSessionOptions } from 'node:http2';
 
 /** A bidirectional gRPC stream on a connection of its own. */
 export interface GrpcStream {
@@ -13,8 +13,8 @@ const prefixBytes = 5;
  * gRPC over HTTP/2 without a client library, so that thousands of clients in one process cost little beside what is
  * measured: the wire is the same. `ended` runs once, whoever ended it.
  */
-export function openGrpcStream(options: { readonly address: string; readonly path: string; readonly message: (message: Buffer) => void; readonly ended: () => void }): GrpcStream {
-  const session = connect(`http://${options.address}`);
+export function openGrpcStream(options: { readonly address: string; readonly path: string; readonly message: (message: Buffer) => void; readonly ended: () => void; readonly tls?: SecureClientSessionOptions }): GrpcStream {
+  const session = options.tls ? connect(`https://${options.address}`, options.tls) : connect(`http://${options.address}`);
   const stream = session.request({
     ':method': 'POST', ':path': options.path, 'content-type': 'application/grpc+proto', te: 'trailers', 'user-agent': 'remora-bench',
   }, { endStream: false });

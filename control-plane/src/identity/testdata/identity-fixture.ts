@@ -74,6 +74,12 @@ export class Workload {
     return this.#keep(answer);
   }
 
+  /** A renewal as it would be asked for, for a key that nobody keeps. */
+  renewal(): RenewQuestion {
+    const request = this.request({ key: newKey() });
+    return { chain: this.held?.chain ?? [], request, proof: signRenewal(request, this.key) };
+  }
+
   #keep(answer: IssuedCredential | EnrolmentRefusal): IssuedCredential | EnrolmentRefusal {
     if (answer.kind === 'issued') this.held = answer;
     return answer;
