@@ -3,6 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Ports } from './addresses.ts';
 import { DemoFailure } from './demo-failure.ts';
+import { People } from './people.ts';
 import type { DemoProcess, ProcessEvent, Supervisor } from './supervisor.ts';
 
 /** A sidecar of the demo and the app beside it. */
@@ -26,13 +27,19 @@ export interface SidecarPorts {
 /** The processes of the demo. */
 export interface Fleet {
   readonly api: string;
+  /** Who has which token at the API, by name. */
+  readonly people: People;
   readonly controlPlane: DemoProcess;
   readonly members: readonly FleetMember[];
   member(nodeId: string): FleetMember;
   readonly gatewayPort: number;
+  /** Where data, snapshots and what the story writes are. */
+  readonly folder: string;
   startControlPlane(): Promise<void>;
   startService(plan: ServicePlan): Promise<void>;
   startGateway(name: string, joinToken: string): Promise<void>;
+  /** Something that signs tokens; answers its address. */
+  startIssuer(): Promise<string>;
   /** Again, with the folder and the ports that it had. */
   restartSidecar(nodeId: string): Promise<void>;
 }
@@ -56,10 +63,11 @@ export function createFleet(options: { readonly supervisor: Supervisor; readonly
 
 class RunningFleet implements Fleet {
   readonly #supervisor: Supervisor;
-  readonly #folder: string;
+  readonly folder: string;
   readonly #ports: Ports;
   readonly #members = new Map<string, FleetMember>();
   readonly #flags = new Map<string, readonly string[]>();
+  readonly people: People;
   #controlPlane: DemoProcess | null = null;
   #api = '';
   #push = '';
@@ -67,8 +75,9 @@ class RunningFleet implements Fleet {
 
   constructor(supervisor: Supervisor, folder: string, ports: Ports) {
     this.#supervisor = supervisor;
-    this.#folder = folder;
+    this.folder = folder;
     this.#ports = ports;
+    this.people = new People(folder);
   }
 
   get api(): string {
@@ -98,19 +107,23 @@ class RunningFleet implements Fleet {
   async startControlPlane(): Promise<void> {
     const [apiPort, pushPort, enrolmentPort] = this.#api === '' ? [this.#ports.api, this.#ports.push, this.#ports.enrolment] : [this.#api, this.#push, this.#enrolment].map(portOf);
     const args = [
-      'control-plane', '--api-auth', 'off', '--data-dir', path.join(this.#folder, 'control-plane'), '--api-port', String(apiPort), '--push-port', String(pushPort),
+      'control-plane', '--data-dir', path.join(this.folder, 'control-plane'), '--api-port', String(apiPort), '--push-port', String(pushPort),
       '--identity', 'mtls', '--enrolment-port', String(enrolmentPort), '--encryption-key-file', this.#encryptionKey(),
     ];
     this.#controlPlane = this.#supervisor.start({ name: 'control-plane', file: remora, args });
     const event = await this.#controlPlane.event('says where it listens', isListening, startMs);
+    const first = this.#api === '';
     this.#api = addressOf(event['api']);
     this.#push = addressOf(event['push']);
     this.#enrolment = addressOf(event['enrolment']);
+    if (!first) return;
+    const { token } = await this.#controlPlane.event('shows the first token', ({ event: name }) => name === 'first-token', startMs);
+    this.people.meet('first', String(token));
   }
 
   /** As `openssl rand -base64 32` makes one. */
   #encryptionKey(): string {
-    const file = path.join(this.#folder, 'encryption-key');
+    const file = path.join(this.folder, 'encryption-key');
     if (!existsSync(file)) writeFileSync(file, randomBytes(32).toString('base64'), { mode: 0o600 });
     return file;
   }
@@ -131,6 +144,12 @@ class RunningFleet implements Fleet {
     await this.#startSidecar({ nodeId: `${name}-1`, subject: `gateway/${name}`, app: null, flags, joinToken, ports: [] });
   }
 
+  async startIssuer(): Promise<string> {
+    const issuer = this.#supervisor.start({ name: 'issuer', file: path.join(import.meta.dirname, 'services/issuer.ts'), args: [], env: { PORT: '0' } });
+    const { port } = await issuer.event('says where it listens', isListening, startMs);
+    return `http://127.0.0.1:${String(port)}`;
+  }
+
   async restartSidecar(nodeId: string): Promise<void> {
     const { subject, app, ports } = this.member(nodeId);
     const fixed = app === null
@@ -144,7 +163,7 @@ class RunningFleet implements Fleet {
     this.#flags.set(nodeId, flags);
     const common = [
       'sidecar', '--node-id', nodeId, '--control-plane', this.#push, '--identity', 'mtls', '--enrolment', this.#enrolment,
-      '--data-dir', path.join(this.#folder, nodeId), '--telemetry-interval', '1s',
+      '--data-dir', path.join(this.folder, nodeId), '--telemetry-interval', '1s',
     ];
     const sidecar = this.#supervisor.start({ name: nodeId, file: remora, args: [...common, ...flags, ...ports], env: joinToken === '' ? {} : { REMORA_JOIN_TOKEN: joinToken } });
     const event = await sidecar.event('says where it listens', isListening, startMs);

@@ -1,3 +1,4 @@
+import { narratorName } from './create-world.ts';
 import { DemoFailure } from './demo-failure.ts';
 import type { World } from './world.ts';
 
@@ -9,7 +10,7 @@ export interface PushFigures {
 
 /** From the control plane's own metrics. */
 export async function readPushFigures(world: World): Promise<PushFigures> {
-  const answer = await fetch(`${world.fleet.api}/metrics`, { signal: AbortSignal.timeout(10_000) });
+  const answer = await fetch(`${world.fleet.api}/metrics`, { headers: { authorization: `Bearer ${world.fleet.people.tokenOf(narratorName)}` }, signal: AbortSignal.timeout(10_000) });
   const text = await answer.text();
   return { configMessages: sumOf(text, 'remora_push_lane_messages_total'), configBytes: sumOf(text, 'remora_push_lane_bytes_total') };
 }

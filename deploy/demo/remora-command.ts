@@ -12,8 +12,9 @@ export interface CommandResult {
 
 export interface CommandPlan {
   readonly args: readonly string[];
-  /** Address of the control plane, for the environment. */
+  /** Address of the control plane, and the token of who types it, for the environment. */
   readonly server: string;
+  readonly token: string;
   readonly timeoutMs: number;
   /** As a process of its own, as from a shell; otherwise the same code runs here, which saves its start. */
   readonly process: boolean;
@@ -59,5 +60,5 @@ function runProcess(plan: CommandPlan): Promise<CommandResult> {
 }
 
 function environment(plan: CommandPlan): Record<string, string> {
-  return { REMORA_SERVER: plan.server, REMORA_AUTHOR: 'demo' };
+  return { REMORA_SERVER: plan.server, REMORA_TOKEN: plan.token };
 }

@@ -1,4 +1,4 @@
-import { createWorld } from './create-world.ts';
+import { createWorld, narratorName } from './create-world.ts';
 import { DemoFailure } from './demo-failure.ts';
 import type { Fleet } from './fleet.ts';
 import type { Narrator } from './narrator.ts';
@@ -11,10 +11,13 @@ import { olderBuild } from './steps/06-older-build.ts';
 import { killedControlPlane } from './steps/07-killed-control-plane.ts';
 import { split } from './steps/08-split.ts';
 import { why } from './steps/09-why.ts';
+import { strict } from './steps/10-strict.ts';
+import { callers } from './steps/11-callers.ts';
+import { clients } from './steps/12-clients.ts';
 import type { Supervisor } from './supervisor.ts';
 import type { Step, World } from './world.ts';
 
-const steps: readonly Step[] = [traffic, globalPolicy, overrides, refusedWrites, dryRun, olderBuild, killedControlPlane, split, why];
+const steps: readonly Step[] = [traffic, globalPolicy, overrides, refusedWrites, dryRun, olderBuild, killedControlPlane, split, why, strict, callers, clients];
 
 export interface Story {
   readonly fleet: Fleet;
@@ -76,7 +79,7 @@ async function stayUp({ fleet, narrator, signal }: Story): Promise<void> {
   narrator.say('');
   narrator.say('Everything stays up until Ctrl-C. To try:');
   narrator.say(`  curl -i http://127.0.0.1:${fleet.gatewayPort}/`);
-  narrator.say(`  export REMORA_SERVER=${fleet.api}   # then: npm run -s remora -- sidecars, history, top, events …`);
+  narrator.say(`  export REMORA_SERVER=${fleet.api} REMORA_TOKEN=$(cat ${fleet.people.fileOf(narratorName)})   # then: npm run -s remora -- sidecars, history, top, events …`);
   narrator.say(`  ${fleet.api}/docs                   # the API, to browse`);
   for (const { nodeId, ports } of fleet.members) narrator.say(`  ${nodeId.padEnd(12)} admin http://127.0.0.1:${ports.admin}`);
   await new Promise<void>((resolve) => { signal.addEventListener('abort', () => resolve(), { once: true }); });

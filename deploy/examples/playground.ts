@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { createServer, request } from 'node:http';
 import type { IncomingHttpHeaders, RequestListener, Server } from 'node:http';
 import { cp, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
@@ -16,13 +17,27 @@ export interface Playground {
   replace(file: string, from: string, to: string): Promise<void>;
   /** `remora run -f folder --port 0 …`; the commands that follow talk to its API. */
   run(folder: string, args?: readonly string[]): Promise<number>;
-  /** Shows and runs a command; fails unless it ends with this exit code. */
-  remora(args: readonly string[], exitCode?: number): Promise<string>;
+  /** `remora control-plane` with identity on: a fleet whose sidecars join by tokens. The commands that follow talk to its API. */
+  controlPlane(args?: readonly string[]): Promise<void>;
+  /** `remora sidecar …`, with a join token of its own; answers the ports that it bound, by name: `inbound`, `outbound`, `admin`, `gateway/plain`. */
+  sidecar(plan: SidecarPlan): Promise<ReadonlyMap<string, number>>;
+  /** Shows and runs a command; fails unless it ends with this exit code. `secret`: its standard output is answered alone, and not shown. */
+  remora(args: readonly string[], exitCode?: number, options?: { readonly secret?: boolean }): Promise<string>;
   get(port: number, target: string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
   /** Looks until it holds, for some seconds. */
   until<Value>(what: string, look: () => Promise<Value>, holds: (value: Value) => boolean): Promise<Value>;
   check(what: string, holds: boolean, actual: unknown): void;
   say(text: string): void;
+}
+
+export interface SidecarPlan {
+  /** `--service NAME` or `--gateway NAME`. */
+  readonly subject: readonly ['--service' | '--gateway', string];
+  /** Node id. */
+  readonly name: string;
+  readonly args: readonly string[];
+  /** false: it does not join, and has no certificate. */
+  readonly joins?: boolean;
 }
 
 export interface Answer {
@@ -57,6 +72,8 @@ class RunningPlayground implements Playground {
   readonly #folders: string[] = [];
   readonly #log: string[] = [];
   #api = '';
+  #push = '';
+  #enrolment = '';
 
   say(text: string): void {
     process.stdout.write(`${text}\n`);
@@ -80,8 +97,7 @@ class RunningPlayground implements Playground {
   }
 
   async copy(folder: string, ports: Readonly<Record<number, number>>): Promise<string> {
-    const target = await mkdtemp(path.join(tmpdir(), 'remora-example-'));
-    this.#folders.push(target);
+    const target = await this.#folder();
     await cp(folder, target, { recursive: true, filter: (file) => !file.endsWith('.ts') });
     for (const file of await readdir(target)) {
       for (const [from, to] of Object.entries(ports)) await this.replace(path.join(target, file), from, String(to));
@@ -94,12 +110,7 @@ class RunningPlayground implements Playground {
   }
 
   async run(folder: string, args: readonly string[] = []): Promise<number> {
-    const all = ['run', '-f', folder, '--port', '0', ...args];
-    this.say(`\n$ remora ${all.join(' ')}`);
-    const child = spawn(process.execPath, [command, ...all, '-o', 'json'], { stdio: ['ignore', 'pipe', 'pipe'] });
-    this.#children.push(child);
-    if (child.stderr !== null) createInterface({ input: child.stderr }).on('line', (line) => this.#log.push(line));
-    const listening = await firstEvent(child, (line) => this.#log.push(line));
+    const listening = await this.#start(['run', '-f', folder, '--port', '0', ...args], ['-o', 'json'], {});
     this.#api = String(listening['api']);
     const door = Object.entries(listening).find(([name]) => /^(?:inbound|gateway)\b/.test(name))?.[1];
     const port = Number(/(\d+)$/.exec(String(door))?.[1]);
@@ -107,16 +118,54 @@ class RunningPlayground implements Playground {
     return port;
   }
 
-  async remora(args: readonly string[], exitCode = 0): Promise<string> {
+  async controlPlane(args: readonly string[] = []): Promise<void> {
+    const folder = await this.#folder();
+    const key = path.join(folder, 'encryption-key');
+    await writeFile(key, randomBytes(32).toString('base64'), { mode: 0o600 });
+    const ports = ['--api-port', '0', '--push-port', '0', '--enrolment-port', '0'];
+    const listening = await this.#start(['control-plane', '--api-auth', 'off', '--identity', 'mtls', '--encryption-key-file', key, '--data-dir', path.join(folder, 'data'), ...ports, ...args], [], {});
+    this.#api = `http://${String(listening['api'])}`;
+    this.#push = String(listening['push']);
+    this.#enrolment = String(listening['enrolment']);
+  }
+
+  async sidecar({ subject, name, args, joins = true }: SidecarPlan): Promise<ReadonlyMap<string, number>> {
+    const token = joins ? (await this.remora(['token', 'create', ...subject], 0, { secret: true })).trim() : '';
+    const identity = joins ? ['--identity', 'mtls', '--enrolment', this.#enrolment] : [];
+    const listening = await this.#start(
+      ['sidecar', ...subject, '--node-id', name, '--control-plane', this.#push, ...identity, '--data-dir', await this.#folder(), '--admin-port', '0', '--telemetry-interval', '1s', ...args], [],
+      joins ? { REMORA_JOIN_TOKEN: token } : {},
+    );
+    return new Map(Object.entries(listening).map(([port, address]) => [port, Number(/(\d+)$/.exec(String(address))?.[1])]));
+  }
+
+  /** Starts a command that stays; answers the line that says where it listens. */
+  async #start(shown: readonly string[], hidden: readonly string[], env: Readonly<Record<string, string>>): Promise<Record<string, unknown>> {
+    this.say(`\n$ remora ${shown.join(' ')}`);
+    const child = spawn(process.execPath, [command, ...shown, ...hidden], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+    this.#children.push(child);
+    if (child.stderr !== null) createInterface({ input: child.stderr }).on('line', (line) => this.#log.push(line));
+    return firstEvent(child, (line) => this.#log.push(line), `remora ${shown[0] ?? ''}`);
+  }
+
+  async #folder(): Promise<string> {
+    const folder = await mkdtemp(path.join(tmpdir(), 'remora-example-'));
+    this.#folders.push(folder);
+    return folder;
+  }
+
+  async remora(args: readonly string[], exitCode = 0, { secret = false } = {}): Promise<string> {
     this.say(`\n$ remora ${args.join(' ')}`);
     const child = spawn(process.execPath, [command, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, REMORA_SERVER: this.#api, NO_COLOR: '1' }, timeout: 60_000, killSignal: 'SIGKILL' });
     this.#children.push(child);
     let text = '';
-    for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (part: string) => { text += part; });
+    let told = '';
+    child.stdout.setEncoding('utf8').on('data', (part: string) => { text += part; });
+    child.stderr.setEncoding('utf8').on('data', (part: string) => { told += part; });
     const code = await new Promise<number>((resolve) => { child.once('close', (ended) => resolve(ended ?? -1)); });
-    process.stdout.write(text);
+    process.stdout.write(secret ? told : text + told);
     if (code !== exitCode) throw new Error(`remora ${args.join(' ')} ended with exit code ${code}, expected ${exitCode}`);
-    return text;
+    return secret ? text : text + told;
   }
 
   get(port: number, target: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
@@ -171,10 +220,10 @@ function echo(name: string): RequestListener {
   };
 }
 
-function firstEvent(child: ChildProcess, onLine: (line: string) => void): Promise<Record<string, unknown>> {
+function firstEvent(child: ChildProcess, onLine: (line: string) => void, what: string): Promise<Record<string, unknown>> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('remora run did not say where it listens')), patienceMs);
-    child.once('close', (code) => reject(new Error(`remora run ended with code ${code}`)));
+    const timer = setTimeout(() => reject(new Error(`${what} did not say where it listens`)), patienceMs);
+    child.once('close', (code) => reject(new Error(`${what} ended with code ${code}`)));
     if (child.stdout === null) return;
     createInterface({ input: child.stdout }).on('line', (line) => {
       onLine(line);

@@ -6,6 +6,8 @@ import { createInterface } from 'node:readline';
 export interface ServiceAnswer {
   readonly service: string;
   readonly version: string;
+  /** Who called, by its certificate, as its sidecar says. */
+  readonly caller?: string;
   readonly below?: unknown;
 }
 
@@ -32,7 +34,7 @@ export function serve(name: string, handle: (incoming: IncomingMessage, call: Ca
     handle(incoming, callThroughSidecar).then(
       ({ status, body }) => {
         answer.writeHead(status, { 'content-type': 'application/json', 'x-served-by': `${name}-${version}` });
-        answer.end(JSON.stringify({ service: name, version, ...(body === null ? {} : { below: body }) } satisfies ServiceAnswer));
+        answer.end(JSON.stringify({ service: name, version, ...callerOf(incoming), ...(body === null ? {} : { below: body }) } satisfies ServiceAnswer));
       },
       (error: Error) => answer.writeHead(502, { 'content-type': 'text/plain' }).end(`${name}: ${error.message}`),
     );
@@ -60,6 +62,12 @@ function callThroughSidecar(service: string, path: string, from: IncomingMessage
       .on('error', reject)
       .end();
   });
+}
+
+/** From `x-forwarded-client-cert`, which nobody but the sidecar can set. */
+function callerOf({ headers }: IncomingMessage): { readonly caller?: string } {
+  const uri = /(?:^|;)URI=([^;,]+)/.exec(String(headers['x-forwarded-client-cert'] ?? ''))?.[1];
+  return uri === undefined ? {} : { caller: uri };
 }
 
 function traceHeaders(headers: IncomingHttpHeaders): Record<string, string> {

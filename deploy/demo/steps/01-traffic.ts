@@ -27,6 +27,7 @@ async function startFleet(world: World): Promise<void> {
   const { fleet, narrator } = world;
   await fleet.startControlPlane();
   narrator.say(`the control plane listens on ${fleet.api}, its store is SQLite`);
+  await meetPeople(world);
   await world.remora(['apply', '-f', 'documents/mesh.yaml', '-m', 'the shop opens'], { process: true });
   narrator.say('who may join: a token for each service and for the gateway, bound to it, for so many instances, for an hour');
   const [payments, orders, web, edge] = [await joinToken(world, ['--service', 'payments', '--uses', '2']), await joinToken(world, ['--service', 'orders', '--uses', '2']), await joinToken(world, ['--service', 'web']), await joinToken(world, ['--gateway', 'edge'])];
@@ -44,6 +45,19 @@ async function startFleet(world: World): Promise<void> {
   const { items } = await world.api<{ readonly items: readonly { readonly authenticated: boolean }[] }>('/v1/sidecars?limit=100');
   world.check('each has a certificate of its own, and is known by it', items.every(({ authenticated }) => authenticated), items);
   world.check('six sidecars are connected and in sync: five beside services, one is the gateway', fleet.members.length === 6, fleet.members.length);
+}
+
+/** The first start showed one token, which makes the others; each person has one, with a role. */
+async function meetPeople(world: World): Promise<void> {
+  const { people } = world.fleet;
+  world.narrator.say('the API asks everybody for a token: the first one was shown at the first start, makes the first administrator, and is over');
+  people.meet('demo', await apiToken(world, 'first', ['--name', 'demo', '--role', 'admin']));
+  for (const name of ['ana', 'ben', 'cleo', 'fay']) people.meet(name, await apiToken(world, 'demo', ['--name', name, '--role', 'editor']));
+  for (const name of ['dora', 'eva']) people.meet(name, await apiToken(world, 'demo', ['--name', name, '--role', 'editor', '--service', 'orders']));
+}
+
+async function apiToken(world: World, author: string, words: readonly string[]): Promise<string> {
+  return (await world.remora(['api-token', 'create', ...words], { author, secret: true, quiet: author !== 'first' })).out.trim();
 }
 
 /** The token goes to standard output alone, and from there to the sidecar's environment. */

@@ -14,7 +14,7 @@ export const why: Step = {
     const id = refusal?.requestId ?? '';
     world.check('the refusal carries its request id', page.status === 429 && id !== '', page);
     const answer = await world.remora(['why', id], { process: true });
-    const parts = ['orders-', 'inbound', 'rate-limited', 'orders-are-rare', '/limits/perPage', `${revision} by dora`];
+    const parts = ['orders-', 'inbound', 'rate-limited', 'orders-are-rare', '/limits/perPage', `${revision} by token:dora`];
     world.check('it names hop, reason, policy, field, revision and author', parts.every((part) => answer.out.includes(part)), answer.out);
     await world.remora(['delete', 'policy/orders-are-rare', '--wait']);
   },
