@@ -15,7 +15,7 @@ const model = createModel({ kinds: sampleKinds, checkRegex: () => null });
 
 /** A planner that has seen nothing yet. */
 function newPlanner(): Planner {
-  return new IncrementalPlanner({ model, kinds: sampleKinds, wireKinds: sampleWireKinds, format: 1 });
+  return new IncrementalPlanner({ model, kinds: sampleKinds, wireKinds: sampleWireKinds });
 }
 
 function plan(world: World): PlanResult {
