@@ -56,7 +56,9 @@ class AuthenticationFilter implements EdgeFilter {
     // Whatever else was shown: a credential that is presented and not valid never falls through.
     if (identity !== null && identity.failure !== null) return identity.failure;
     const client = identity === null ? 0 : identity.proved;
-    const proved = x.connection.principal === '' ? client : client | meshBit;
+    // A SPIFFE id in a certificate that an authority from outside vouches for is no certificate of the mesh.
+    const ofMesh = x.connection.principal !== '' && x.connection.clientCertificate === undefined;
+    const proved = ofMesh ? client | meshBit : client;
     const met = this.#any ? (proved & this.#wanted) !== 0 : (proved & this.#wanted) === this.#wanted;
     if (met) return this.#unmapped !== null && client !== 0 && identity?.consumer === null ? this.#unmapped : null;
     return client === 0 ? this.#nothingShown(x) : this.#challenge(identity);

@@ -400,8 +400,22 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
       this.#link.destroy();
       return false;
     }
-    this.facts = { ...this.facts, principal: identity.principal, ...(certificate !== undefined && { clientCertificate: clientCertificateFacts(certificate) }) };
+    const ofMesh = this.#vouchedByMesh(identity.principal);
+    const outside = certificate !== undefined && !ofMesh;
+    const { trustDomain } = this.#engine.mesh.identity.own ?? { trustDomain: '' };
+    // An id of the own trust domain is the mesh's to give: an authority from outside cannot make callers of ours.
+    const principal = outside && trustDomain !== '' && identity.principal.startsWith(`spiffe://${trustDomain}/`) ? '' : identity.principal;
+    this.facts = { ...this.facts, principal, ...(outside && { clientCertificate: clientCertificateFacts(certificate) }) };
     return true;
+  }
+
+  /** A certificate of the mesh, shown to a listener that believes the same authority. */
+  #vouchedByMesh(principal: string): boolean {
+    const { security } = this.#link;
+    const { mesh, thread } = this.#engine;
+    if (principal === '' || security === null || mesh.identity.own === null) return false;
+    const result = mesh.peerOf(security, [], thread.clock.wallMs());
+    return result?.ok === true && result.peer.spiffeId === principal;
   }
 
   #refuseHandshake(why: string, last: Uint8Array): void {
