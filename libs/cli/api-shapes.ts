@@ -9,6 +9,7 @@ import type { secretRekeyShape, secretShape } from '@remora/control-plane/api/sh
 import type { canShape } from '@remora/control-plane/api/shapes/can-shape';
 import type { explanationShape, fieldExplanationShape, whyShape } from '@remora/control-plane/api/shapes/explain-shape';
 import type { apiTokenShape, loginShape, newApiTokenShape, whoamiShape } from '@remora/control-plane/api/shapes/operator-shape';
+import type { suggestionListShape } from '@remora/control-plane/api/shapes/suggestion-shape';
 import type { mtlsStatusShape } from '@remora/control-plane/api/shapes/mtls-shape';
 import type { auditEntryShape, auditListShape } from '@remora/control-plane/api/shapes/audit-shape';
 
@@ -31,6 +32,7 @@ export type NewJoinTokenAnswer = (typeof newJoinTokenShape)['_output'];
 export type AuthorityAnswer = (typeof authorityShape)['_output'];
 export type RotationAnswer = (typeof rotationShape)['_output'];
 export type RevocationAnswer = (typeof revocationShape)['_output'];
+export type SuggestionListAnswer = (typeof suggestionListShape)['_output'];
 export type MtlsStatusAnswer = (typeof mtlsStatusShape)['_output'];
 export type NodeCertificateAnswer = (typeof nodeCertificateShape)['_output'];
 export type ApiTokenAnswer = (typeof apiTokenShape)['_output'];

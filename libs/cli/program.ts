@@ -37,6 +37,7 @@ import { addSidecar } from './commands/sidecar.ts';
 import { addSidecars } from './commands/sidecars.ts';
 import { addToken } from './commands/token.ts';
 import { addMtls } from './commands/mtls.ts';
+import { addSuggestions } from './commands/suggestions.ts';
 import { addTop } from './commands/top.ts';
 import { addValidate } from './commands/validate.ts';
 import { addWhoami } from './commands/whoami.ts';
@@ -51,7 +52,7 @@ const commands: readonly ((program: Command, run: Runner, terminal: Terminal) =>
   // what holds, and why
   addExplain, addCan, addWhy, addHistory, addRevert, addRestoreTo,
   // the fleet
-  addSidecars, addInspect, addTop, addEvents, addDoctor,
+  addSidecars, addInspect, addTop, addEvents, addSuggestions, addDoctor,
   // who is who
   addLogin, addLogout, addWhoami, addApiToken, addAudit, addToken, addCa, addIdentity, addMtls, addConsumer, addSecret,
   // the store

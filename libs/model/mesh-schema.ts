@@ -12,7 +12,7 @@ export const meshSchema = z.strictObject({
   }),
   labels: labels().optional(),
   trustDomain: z.string().max(253).regex(/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/, 'must be a lower-case domain such as shop.example').optional().meta({ description: 'SPIFFE trust domain' }),
-  unknownDestinations: oneOf(['refuse'], ['pass']).optional().meta({ description: 'what the outbound side does with a host that is no declared destination; default refuse' }),
+  unknownDestinations: oneOf(['refuse', 'pass', 'tls-originate']).optional().meta({ description: 'what the outbound side does with a host that is no declared destination: refuse it, call it as it is, or call it with TLS; default refuse' }),
   connect: oneOf(['refuse', 'declared']).optional().meta({ description: 'whether the outbound side takes CONNECT, for ports of declared destinations that carry TCP; default refuse' }),
   pathRules: pathRulesSchema.optional(),
   trustedProxies: z.array(cidr()).max(1_000).optional().meta({ description: 'networks whose forwarding headers and request ids are believed' }),

@@ -15,7 +15,7 @@ export function decodeFleet(wire: Fleet, hash: string, check: FieldCheck): Fleet
   return Object.freeze({
     hash,
     trustDomain: check.text(wire.trustDomain, '/trustDomain', 255),
-    unknownDestinations: check.oneOf(wire.unknownDestinations || 'refuse', ['refuse', 'pass'], '/unknownDestinations'),
+    unknownDestinations: check.oneOf(wire.unknownDestinations || 'refuse', ['refuse', 'pass', 'tls-originate'], '/unknownDestinations'),
     connect: check.oneOf(wire.connect || 'refuse', ['refuse', 'declared'], '/connect'),
     pathRules: decodePathRules(wire.pathRules) ?? strictPathSpelling,
     trustedProxies: check.texts(wire.trustedProxies, '/trustedProxies'),

@@ -32,7 +32,7 @@ export interface FleetSettings {
   readonly hash: string;
   readonly trustDomain: string;
   /** What the outbound side does with a host that is no declared destination. */
-  readonly unknownDestinations: 'refuse' | 'pass';
+  readonly unknownDestinations: 'refuse' | 'pass' | 'tls-originate';
   /** Whether the outbound side takes CONNECT: never, or for ports of declared destinations that carry TCP. */
   readonly connect: 'refuse' | 'declared';
   readonly pathRules: PathSpelling;

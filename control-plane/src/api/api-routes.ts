@@ -18,6 +18,7 @@ import { revisionRoutes } from './routes/revision-routes.ts';
 import { schemaRoutes } from './routes/schema-routes.ts';
 import { secretRoutes } from './routes/secret-routes.ts';
 import { sidecarRoutes } from './routes/sidecar-routes.ts';
+import { suggestionRoutes } from './routes/suggestion-routes.ts';
 import { telemetryRoutes } from './routes/telemetry-routes.ts';
 import { whyRoutes } from './routes/why-routes.ts';
 
@@ -40,6 +41,7 @@ export function apiRoutes(ports: ApiPorts & { readonly metricsText: () => Promis
     ...whyRoutes(ports),
     ...canRoutes(ports),
     ...telemetryRoutes(ports),
+    ...suggestionRoutes(ports),
     ...eventRoutes(ports),
     ...schemaRoutes(ports),
     ...healthRoutes(ports),

@@ -67,6 +67,8 @@ interface Source {
 const freshAgeMs = 60_000;
 const forgetEveryMs = 60_000;
 const callersPerBatchMax = 512;
+/** No port has this name. */
+const outsidePort = '->';
 
 class Ingest implements TelemetryHub {
   readonly #clock: Clock;
@@ -78,6 +80,8 @@ class Ingest implements TelemetryHub {
   readonly #history: TrafficHistory;
   readonly #refusals: RefusalStore;
   readonly #callers = new CallerHistory();
+  /** Hosts that services called and do not declare, as if they were their callers. */
+  readonly #unknown = new CallerHistory();
   readonly #sources = new Map<string, Source>();
   readonly #sweeper: Timer;
   #events: StoredEvent[] = [];
@@ -113,7 +117,10 @@ class Ingest implements TelemetryHub {
     const source: Source = continues ? before : { nodeId: batch.nodeId, subject, incarnation, sequence, lastMs: now, lastWallMs: 0, droppedBatches: 0, sums: new Map(), callers: new Map() };
     const span = before ? Math.ceil((now - before.lastMs) / slotMs) : 1;
     this.#takeSeries(source, batch.series, { now, span, countsFromZero: continues || countsFromZero });
-    if (batch.subjectKind === 'service') this.#takeCallers(source, batch.subjectName, batch.callers, continues || countsFromZero);
+    if (batch.subjectKind === 'service') {
+      this.#takeCallers(source, { service: batch.subjectName, into: this.#callers }, batch.callers, continues || countsFromZero);
+      this.#takeCallers(source, { service: batch.subjectName, into: this.#unknown }, batch.unknown.map(({ host, requests }) => ({ port: outsidePort, mtls: false, peer: host, requests })), continues || countsFromZero);
+    }
     source.sequence = sequence;
     source.lastMs = now;
     source.lastWallMs = this.#clock.wallMs();
@@ -125,18 +132,22 @@ class Ingest implements TelemetryHub {
     return null;
   }
 
-  #takeCallers(source: Source, service: string, counts: readonly CallerCount[], countsFromZero: boolean): void {
+  #takeCallers(source: Source, { service, into }: { readonly service: string; readonly into: CallerHistory }, counts: readonly CallerCount[], countsFromZero: boolean): void {
     for (const caller of counts.slice(0, callersPerBatchMax)) {
       const key = callerKey(caller);
       const sum = Number(caller.requests);
       const before = source.callers.get(key);
       source.callers.set(key, sum);
-      if (before !== undefined || countsFromZero) this.#callers.add(service, caller, sum - (before ?? 0), this.#clock.wallMs());
+      if (before !== undefined || countsFromZero) into.add(service, caller, sum - (before ?? 0), this.#clock.wallMs());
     }
   }
 
   callers({ service, sinceMs }: { readonly service: string; readonly sinceMs: number }): readonly CallerTraffic[] {
     return this.#callers.of(service, sinceMs);
+  }
+
+  unknownDestinations({ service, sinceMs }: { readonly service: string; readonly sinceMs: number }): readonly { readonly host: string; readonly requests: number; readonly lastAtMs: number }[] {
+    return this.#unknown.of(service, sinceMs).map(({ peer, requests, lastAtMs }) => ({ host: peer, requests, lastAtMs }));
   }
 
   summary(query: TelemetryQuery): TelemetrySummary {
@@ -219,6 +230,7 @@ class Ingest implements TelemetryHub {
 
   #forget(): void {
     this.#callers.sweep(this.#clock.wallMs());
+    this.#unknown.sweep(this.#clock.wallMs());
     const now = this.#clock.monotonicMs();
     this.#series.forgetUnused(now);
     for (const [nodeId, source] of this.#sources) if (now - source.lastMs > slotMs * slotsKept) this.#sources.delete(nodeId);

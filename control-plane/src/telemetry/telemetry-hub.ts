@@ -20,6 +20,8 @@ export interface TelemetryHub {
   events(query: { readonly nodeId?: string; readonly sinceMs?: number; readonly limit: number }): readonly StoredEvent[];
   /** Who called a service in the last 24 hours, the busiest first. */
   callers(query: { readonly service: string; readonly sinceMs: number }): readonly CallerTraffic[];
+  /** Hosts that a service called in the last 24 hours and does not declare, the busiest first. */
+  unknownDestinations(query: { readonly service: string; readonly sinceMs: number }): readonly { readonly host: string; readonly requests: number; readonly lastAtMs: number }[];
   /** The last report of each sidecar. */
   reporters(): readonly Reporter[];
   /** Series and refusals kept, and what was dropped because a bound was reached. */

@@ -31,12 +31,13 @@ import { revocationOf } from './tunnel-revocation.ts';
 import { makeRedirect, makeHttpsRedirect } from './redirects.ts';
 import type { RequestTracer } from './request-tracer.ts';
 import { rewriteRequest } from './rewrites.ts';
-import { formatCallerName } from '../records/caller-names.ts';
+import { formatCallerName, formatUnknownName, otherHosts } from '../records/caller-names.ts';
 import { overflowName, type SeriesRow, type SeriesRows } from '../records/series-rows.ts';
 import type { ServedProtocol, ServerPeer } from '../listener/server-peer.ts';
 import type { ServerStream } from '../listener/server-stream.ts';
 import type { MeshServer } from '../tls/mesh-server.ts';
 import type { ServerContexts } from '../tls/server-contexts.ts';
+import type { OutsideDestinations } from '../upstream/outside-destinations.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 
 /** Where refusals go: batched to the control thread. */
@@ -56,6 +57,7 @@ export interface EngineOptions {
   readonly admission: Admission;
   readonly tls: ServerContexts;
   readonly mesh: MeshServer;
+  readonly outside: OutsideDestinations;
 }
 
 /** Takes exchanges from listener to destination on the current generation. One per data thread; never waits, never throws. */
@@ -70,6 +72,8 @@ export class Engine {
   #generation: Generation | null = null;
   /** Another one after each change of what connections were judged by: the generation, identities. */
   #epoch: object = {};
+  /** Hosts that are told apart among those that no document declares. */
+  readonly #suggested = new Set<string>();
   readonly #timers: WheelFilterTimers;
   readonly #hops: Readonly<Record<Place['side'], HopList>>;
   readonly #noPlaces: Readonly<Record<'inbound' | 'outbound' | 'gateway', Place>>;
@@ -319,8 +323,8 @@ export class Engine {
   }
 
   #startOutbound(run: ExchangeRun, generation: Generation, fixed: string): void {
-    const destination = generation.byAuthority.get(fixed === '' ? run.head.authority : fixed);
-    if (destination === undefined) {
+    const destination = generation.byAuthority.get(fixed === '' ? run.head.authority : fixed) ?? (fixed === '' ? this.#outside(generation, run.head.authority) : null);
+    if (destination === null) {
       run.pin = pinFor(generation.unknownPlace, generation.label);
       run.refuse(answerFor(reasons.unknownDestination, unknownDetail(generation, run.head.authority)));
       return;
@@ -334,6 +338,15 @@ export class Engine {
     if (fixed === '' && run.head.has(proxyAuthorizationHeader)) run.head.remove(proxyAuthorizationHeader);
     if (run.trace !== null) this.tracer?.decide(run);
     this.#callOut(run, generation, destination);
+  }
+
+  /** A host that no document declares: it is suggested, and called where the Mesh says so. */
+  #outside(generation: Generation, authority: string): Destination | null {
+    const name = authority === '' || authority.length > suggestedLengthMax ? otherHosts : authority;
+    const counted = this.#suggested.size < suggestedMax || this.#suggested.has(name) ? name : otherHosts;
+    this.#suggested.add(counted);
+    this.#options.series.callers.count(formatUnknownName(counted), 1);
+    return generation.tcpByAuthority.has(authority) ? null : this.#options.outside.find(generation, authority);
   }
 
   #callOut(run: ExchangeRun, generation: Generation, destination: Destination, connects = false): void {
@@ -497,7 +510,7 @@ function tracedProtocol(protocol: ServedProtocol | ''): string {
 
 function unknownDetail(generation: Generation, authority: string): string {
   if (generation.tcpByAuthority.has(authority)) return `${authority} carries TCP, and this is a request: the app reaches it through a port of its own (--outbound-for ${authority}=PORT)`;
-  const pass = generation.snapshot.fleet.unknownDestinations === 'pass' ? '; passing on to unknown destinations is not available in this build' : '';
+  const pass = generation.snapshot.fleet.unknownDestinations === 'refuse' ? '' : ', and no host that may be called from here';
   return `${authority || 'no host'} is not among the declared destinations${pass}`;
 }
 
@@ -505,6 +518,9 @@ export function emptyPlace(side: Place['side']): Place {
   return { side, route: '', owner: '', filters: [], slotCount: 0, settings: { hash: '', sections: [] }, series: null, pin: null, liveKeys: [] };
 }
 
+/** Of one data thread. */
+const suggestedMax = 128;
+const suggestedLengthMax = 200;
 const spiffeScheme = 'spiffe://';
 const retrySoon = Object.freeze([makeField('retry-after', '1')]);
 export const noNetworks = new NetworkSet();

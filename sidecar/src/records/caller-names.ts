@@ -18,3 +18,16 @@ export function parseCallerName(text: string): CallerName | null {
   if (slash < 1 || (text[0] !== 'm' && text[0] !== 'p')) return null;
   return { port: text.slice(1, slash), mtls: text[0] === 'm', peer: text.slice(slash + 1) };
 }
+
+/** A host that the app called and no document declares. */
+export function formatUnknownName(authority: string): string {
+  return `u/${authority}`;
+}
+
+/** null for anything else. */
+export function parseUnknownName(text: string): string | null {
+  return text.startsWith('u/') ? text.slice(2) : null;
+}
+
+/** Stands for hosts beyond the bound, and for what is no host. */
+export const otherHosts = '_other';

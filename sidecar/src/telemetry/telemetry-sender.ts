@@ -7,7 +7,7 @@ import { Backoff } from '../config/backoff.ts';
 import type { RefusalRecord, SeriesReading } from '../threads/data-plane.ts';
 import { boundSeries } from './series-bound.ts';
 import type { TelemetryConnector, TelemetryStream } from './telemetry-stream.ts';
-import { toWireCallers, toWireRefusal, toWireSeries } from './wire-telemetry.ts';
+import { toWireCallers, toWireRefusal, toWireSeries, toWireUnknown } from './wire-telemetry.ts';
 
 export interface TelemetrySenderOptions {
   readonly connector: TelemetryConnector;
@@ -154,6 +154,7 @@ export class TelemetrySender {
     const { node, clock, readSeries, readCallers } = this.#options;
     const refusals = this.#refusals.slice(0, refusalsPerBatchMax);
     const events = this.#events.slice(0, eventsPerBatchMax);
+    const called = readCallers?.() ?? new Map<string, number>();
     const batch: Batch = {
       nodeId: node.nodeId,
       incarnation: BigInt(node.incarnation),
@@ -162,7 +163,8 @@ export class TelemetrySender {
       sequence: BigInt(++this.#sequence),
       atMs: BigInt(Math.round(clock.wallMs())),
       series: boundSeries(readSeries()).map(toWireSeries),
-      callers: toWireCallers(readCallers?.() ?? new Map()),
+      callers: toWireCallers(called),
+      unknown: toWireUnknown(called),
       refusals: refusals.map(toWireRefusal),
       events,
       droppedBatches: BigInt(this.#dropped.batches),

@@ -1,6 +1,6 @@
-import type { CallerCount, Refusal, Series } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
+import type { CallerCount, Refusal, Series, UnknownDestination } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
 import { toProtoHistogram } from '@remora/telemetry/histogram';
-import { parseCallerName } from '../records/caller-names.ts';
+import { parseCallerName, parseUnknownName } from '../records/caller-names.ts';
 import type { RefusalRecord, SeriesReading } from '../threads/data-plane.ts';
 
 export const codesMax = 32;
@@ -30,6 +30,14 @@ export function toWireCallers(counts: ReadonlyMap<string, number>): CallerCount[
   return [...counts].slice(0, callersMax).flatMap(([name, count]) => {
     const caller = parseCallerName(name);
     return caller === null || count <= 0 ? [] : [{ ...caller, requests: whole(count) }];
+  });
+}
+
+/** Hosts that the app called and no document declares. */
+export function toWireUnknown(counts: ReadonlyMap<string, number>): UnknownDestination[] {
+  return [...counts].slice(0, callersMax).flatMap(([name, count]) => {
+    const host = parseUnknownName(name);
+    return host === null || count <= 0 ? [] : [{ host, requests: whole(count) }];
   });
 }
 

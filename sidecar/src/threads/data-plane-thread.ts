@@ -52,6 +52,7 @@ import { TimerWheels } from '../io/timer-wheel.ts';
 import { handlesWork } from '../io/handles-test.ts';
 import { Turn } from '../io/turn.ts';
 import { defaultPoolLimits, type PoolLimits } from '../upstream/pool-limits.ts';
+import { OutsideDestinations } from '../upstream/outside-destinations.ts';
 import { UpstreamPools } from '../upstream/upstream-pools.ts';
 
 export interface DataPlaneThreadOptions {
@@ -101,6 +102,7 @@ export class DataPlaneThread {
   readonly #securities: UpstreamSecurities;
   readonly #identity: MeshIdentity;
   readonly #mesh: MeshSecurities;
+  readonly #outside: OutsideDestinations;
   /** What filters of this thread may use. */
   readonly filterHost: FilterHost;
   #handles: boolean | null = null;
@@ -122,6 +124,10 @@ export class DataPlaneThread {
     this.#apps = new AppTargets((address) => this.#pools.at(address));
     this.#identity = new MeshIdentity(this.#thread.facts);
     const count = (name: string): void => options.series.events.count(name, 1);
+    this.#securities = new UpstreamSecurities({ store: this.#material, count, clock: options.clock });
+    this.#outside = new OutsideDestinations({
+      poolFor: (address) => this.#pools.at(address), securityFor: (settings) => this.#securities.for(settings), connector: (call, response) => this.#connect(call, response),
+    });
     this.engine = new Engine({
       thread: this.#thread, nodeId: options.nodeId, requestIds: new RequestIds(), series: options.series, refusals: options.refusals,
       tracer: options.spans === undefined ? null : new RequestTracer({ ...options.spans, random: options.random, turn }),
@@ -133,8 +139,8 @@ export class DataPlaneThread {
       }),
       tls: new ServerContexts(this.#material, options.clock, count),
       mesh: new MeshServer(this.#identity, this.#material, count),
+      outside: this.#outside,
     });
-    this.#securities = new UpstreamSecurities({ store: this.#material, count, clock: options.clock });
     this.#mesh = new MeshSecurities({ identity: this.#identity, clock: options.clock, wheels: this.#thread.wheels, count, onMoved: () => this.#choosePoolsAnew() });
     this.#places = new PlaceBuilder({
       host: this.filterHost = {
@@ -311,6 +317,7 @@ export class DataPlaneThread {
     const used = new Set<string>();
     for (const cluster of this.#clusters.values()) for (const address of cluster.addresses()) used.add(address);
     for (const address of this.#apps.addresses()) used.add(address);
+    for (const address of this.#outside.addresses()) used.add(address);
     this.#pools.retain(used);
   }
 

@@ -11,14 +11,19 @@ export interface UpstreamAddress {
   readonly proxyProtocol?: 1 | 2;
   /** The header of one client: connections are for its calls alone. Absent: those of all. */
   readonly header?: Buffer;
+  /** Named by an app, and by no document: its addresses are looked at before they are connected. */
+  readonly outside?: true;
 }
 
 /** `http2`: cleartext by prior knowledge (RFC 9113 section 3.3). `negotiated`: HTTP/1.1 or HTTP/2 as ALPN chooses. `tcp`: a connection for each call, whose bytes nobody looks into. */
 export type UpstreamProtocol = 'http1' | 'http2' | 'negotiated' | 'tcp';
 
+/** Of the keys of addresses that an app named. */
+export const outsidePrefix = 'outside|';
+
 /** What tells pools apart. */
-export function addressKey({ host, port, protocol, tls, proxyProtocol }: UpstreamAddress): string {
-  return `${protocol}|${host}:${port}${proxyProtocol === undefined ? '' : `|proxy v${proxyProtocol}`}${tls === undefined ? '' : `|${tls.key}`}`;
+export function addressKey({ host, port, protocol, tls, proxyProtocol, outside }: UpstreamAddress): string {
+  return `${outside === true ? outsidePrefix : ''}${protocol}|${host}:${port}${proxyProtocol === undefined ? '' : `|proxy v${proxyProtocol}`}${tls === undefined ? '' : `|${tls.key}`}`;
 }
 
 /** What an endpoint advertises where its side speaks HTTP/2 without TLS to whoever begins with its preface. */

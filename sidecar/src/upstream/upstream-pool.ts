@@ -4,6 +4,7 @@ import type { LinkContext } from '../io/link-context.ts';
 import type { LinkOwner } from '../io/link-owner.ts';
 import type { UpstreamWay } from '../tls/upstream-way.ts';
 import type { Attempt } from './attempt.ts';
+import { outsideLinks } from './outside-lookup.ts';
 import type { UpstreamAddress, UpstreamProtocol } from './upstream-address.ts';
 
 /**
@@ -15,6 +16,7 @@ export abstract class UpstreamPool {
   readonly port: number;
   readonly protocol: UpstreamProtocol;
   readonly #tls: UpstreamWay | null;
+  readonly #outside: boolean;
   /** What each connection begins with; null: nothing. */
   readonly #header: Buffer | null;
   /** `host:port`. */
@@ -32,7 +34,8 @@ export abstract class UpstreamPool {
   #failures = 0;
   #probing = false;
 
-  constructor({ host, port, protocol, tls, proxyProtocol, header }: UpstreamAddress) {
+  constructor({ host, port, protocol, tls, proxyProtocol, header, outside }: UpstreamAddress) {
+    this.#outside = outside === true;
     this.host = host;
     this.port = port;
     this.protocol = protocol;
@@ -73,7 +76,8 @@ export abstract class UpstreamPool {
 
   /** A connection of the pool, with TLS where the address wants it. `header` goes first: by default what the address says. */
   openLink(links: LinkContext, owner: LinkOwner, header: Buffer | null = this.#header): Link {
-    return this.#tls === null ? Link.connect(this, links, owner, header) : this.#tls.connect(this, { protocol: alpnNames[this.protocol], header }, links, owner);
+    const own = this.#outside ? outsideLinks(links) : links;
+    return this.#tls === null ? Link.connect(this, own, owner, header) : this.#tls.connect(this, { protocol: alpnNames[this.protocol], header }, own, owner);
   }
 
   opened(): void {

@@ -188,7 +188,7 @@ export interface Entry {
 /** Fleet-wide settings of the Mesh document. */
 export interface Fleet {
   trustDomain: string;
-  /** refuse | pass */
+  /** refuse | pass | tls-originate */
   unknownDestinations: string;
   pathRules:
     | PathRules

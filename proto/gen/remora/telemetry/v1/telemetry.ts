@@ -39,6 +39,14 @@ export interface Batch {
   ageMs: bigint;
   /** Who called the inbound ports: at most 512; cumulative, as series. */
   callers: CallerCount[];
+  /** Hosts that the app called and no document declares: at most 128 for each data thread; cumulative. */
+  unknown: UnknownDestination[];
+}
+
+export interface UnknownDestination {
+  /** As the app wrote it: host, perhaps with a port; "_other" beyond the bound. */
+  host: string;
+  requests: bigint;
 }
 
 export interface CallerCount {
@@ -161,6 +169,7 @@ function createBaseBatch(): Batch {
     droppedBatches: 0n,
     ageMs: 0n,
     callers: [],
+    unknown: [],
   };
 }
 
@@ -216,6 +225,9 @@ export const Batch: MessageFns<Batch> = {
     }
     for (const v of message.callers) {
       CallerCount.encode(v!, writer.uint32(98).fork()).join();
+    }
+    for (const v of message.unknown) {
+      UnknownDestination.encode(v!, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -329,6 +341,14 @@ export const Batch: MessageFns<Batch> = {
             message.callers.push(CallerCount.decode(reader, reader.uint32()));
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.unknown.push(UnknownDestination.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -373,6 +393,9 @@ export const Batch: MessageFns<Batch> = {
       callers: globalThis.Array.isArray(object?.callers)
         ? object.callers.map((e: any) => CallerCount.fromJSON(e))
         : [],
+      unknown: globalThis.Array.isArray(object?.unknown)
+        ? object.unknown.map((e: any) => UnknownDestination.fromJSON(e))
+        : [],
     };
   },
 
@@ -414,6 +437,9 @@ export const Batch: MessageFns<Batch> = {
     if (message.callers?.length) {
       obj.callers = message.callers.map((e) => CallerCount.toJSON(e));
     }
+    if (message.unknown?.length) {
+      obj.unknown = message.unknown.map((e) => UnknownDestination.toJSON(e));
+    }
     return obj;
   },
 
@@ -438,6 +464,95 @@ export const Batch: MessageFns<Batch> = {
       : 0n;
     message.ageMs = (object.ageMs !== undefined && object.ageMs !== null) ? BigInt(object.ageMs) : 0n;
     message.callers = object.callers?.map((e) => CallerCount.fromPartial(e)) || [];
+    message.unknown = object.unknown?.map((e) => UnknownDestination.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseUnknownDestination(): UnknownDestination {
+  return { host: "", requests: 0n };
+}
+
+export const UnknownDestination: MessageFns<UnknownDestination> = {
+  encode(message: UnknownDestination, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.host !== "") {
+      writer.uint32(10).string(message.host);
+    }
+    if (message.requests !== 0n) {
+      if (BigInt.asUintN(64, message.requests) !== message.requests) {
+        throw new globalThis.Error("value provided for field message.requests of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.requests);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UnknownDestination {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUnknownDestination();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.requests = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UnknownDestination {
+    return {
+      host: isSet(object.host) ? globalThis.String(object.host) : "",
+      requests: isSet(object.requests) ? BigInt(object.requests) : 0n,
+    };
+  },
+
+  toJSON(message: UnknownDestination): unknown {
+    const obj: any = {};
+    if (message.host !== "") {
+      obj.host = message.host;
+    }
+    if (message.requests !== 0n) {
+      obj.requests = message.requests.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<UnknownDestination>, I>>(base?: I): UnknownDestination {
+    return UnknownDestination.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<UnknownDestination>, I>>(object: I): UnknownDestination {
+    const message = createBaseUnknownDestination();
+    message.host = object.host ?? "";
+    message.requests = (object.requests !== undefined && object.requests !== null) ? BigInt(object.requests) : 0n;
     return message;
   },
 };
