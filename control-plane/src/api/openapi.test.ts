@@ -63,6 +63,11 @@ describe('OpenAPI', () => {
     expect(check(body), JSON.stringify(check.errors)).toBe(true);
   });
 
+  test('says who may use each operation', () => {
+    expect(document.components.securitySchemes.token).toMatchObject({ type: 'http', scheme: 'bearer' });
+    for (const { path, operation } of operations()) expect(operation.security, path).toEqual(operation.description.endsWith('Without a token.') ? [] : [{ token: [] }]);
+  });
+
   test('every problem code that a route names exists', () => {
     for (const route of api.routes) for (const code of route.problems ?? []) expect(statusOfProblem(code), `${route.operationId}: ${code}`).not.toBe(500);
   });

@@ -1,6 +1,7 @@
 import type { Json, JsonObject } from '@remora/core/canonical-json';
 import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
+import type { RouteRight } from '../operators/route-right.ts';
 import type { ApiRoute } from './api-route.ts';
 import { apiProblems } from './problem.ts';
 import type { ApiProblemCode } from './problem.ts';
@@ -24,7 +25,7 @@ export function openApiDocument(routes: readonly ApiRoute[], version: string): J
     servers: [{ url: '/' }],
     tags: [...new Set(routes.map(({ tag }) => tag))].map((name) => ({ name })),
     paths,
-    components: { schemas: componentSchemas() },
+    components: { schemas: componentSchemas(), securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'An API token (`remora api-token create`), or a JWT of the issuer of `--oidc-issuer`. Not asked for with `--api-auth off`' } } },
   };
 }
 
@@ -34,11 +35,19 @@ function operation(route: ApiRoute): JsonObject {
     operationId: route.operationId,
     tags: [route.tag],
     summary: route.summary,
-    ...(route.description === undefined ? {} : { description: route.description }),
+    description: [route.description ?? '', rightText(route.right)].filter((text) => text !== '').join(' '),
+    security: route.right === 'open' ? [] : [{ token: [] }],
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(route.body ? { requestBody: bodyOf(route.body) } : {}),
     responses: responsesOf(route),
   };
+}
+
+/** Who may use it, in one sentence. */
+function rightText(right: RouteRight): string {
+  if (right === 'open') return 'Without a token.';
+  const scope = { checked: 'a role with a scope gets no more than its scope', refused: 'for everything', whole: '' }[right.scoped];
+  return `Needs the role ${right.role}${scope === '' ? '' : `; ${scope}`}${right.first ? '; the first token may too' : ''}.`;
 }
 
 function parametersOf(schema: z.ZodObject | undefined, where: 'path' | 'query'): JsonObject[] {
