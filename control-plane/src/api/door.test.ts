@@ -166,11 +166,11 @@ describe('streams and certificates', () => {
     expect(await seen(port)).toEqual({ name: 'one', status: 200 });
     expect((await seen(port, '/v1/services')).status).toBe(401);
     put(issue('two'));
-    timers.advance(30_000);
+    await timers.advance(30_000);
     expect((await seen(port)).name).toBe('two');
     for (const bad of [{ ...issue('three'), key: issue('four').key }, authority.issue({ commonName: 'ended', dns: ['api.example'], validFrom: new Date(0), validTo: new Date(1) }), { cert: 'nothing', key: 'nothing' }]) {
       put(bad);
-      timers.advance(30_000);
+      await timers.advance(30_000);
       expect((await seen(port)).name).toBe('two');
     }
     expect(logged.join('')).toContain('it is not the key of the first certificate');
