@@ -16,6 +16,7 @@ import { clientAddress } from './client-address.ts';
 import { defaultConnectionLimits, type ConnectionLimits } from '../listener/connection-limits.ts';
 import type { RefusalRecord } from '../threads/data-plane.ts';
 import { ExchangeRun } from './exchange-run.ts';
+import { FilterHooks } from './filter-hooks.ts';
 import { WheelFilterTimers } from './filter-timers.ts';
 import type { Generation } from '../generation/generation.ts';
 import { HopList } from './hop-list.ts';
@@ -68,6 +69,7 @@ export class Engine {
   readonly tls: ServerContexts;
   readonly mesh: MeshServer;
   readonly tunnels: LiveTunnels;
+  readonly hooks: FilterHooks = new FilterHooks(this);
   readonly #options: EngineOptions;
   #generation: Generation | null = null;
   /** Another one after each change of what connections were judged by: the generation, identities. */

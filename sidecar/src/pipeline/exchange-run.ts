@@ -1,18 +1,21 @@
 import { reasons, type Reason } from '@remora/errors/reason';
-import { httpStatusOfGrpc } from '@remora/http/grpc-status';
 import type { MessageHead } from '@remora/http/message-head';
-import { Exchange, WAIT, type Answer, type EdgeFilter, type Sink, type Source, type Target, type Verdict } from '@remora/policy-kit/exchange';
+import { Exchange, WAIT, type Answer, type EdgeFilter, type Sink, type Source, type Target } from '@remora/policy-kit/exchange';
+import { requestChain, responseChain } from './body-chains.ts';
 import { BodyJoint } from './body-joint.ts';
 import { grpcEnding, grpcStatusIn, grpcWebEnding, grpcWebMeterFor } from './grpc-answer.ts';
 import type { GrpcWebMeter } from './grpc-web-meter.ts';
 import { answerFor, limitAnswer } from './answers.ts';
 import { isConnection } from './connection-head.ts';
+import { countEnd } from './count-end.ts';
 import type { Engine } from './engine.ts';
+import { filterSlots } from './filter-slots.ts';
 import type { ExchangeTimer } from './filter-timers.ts';
 import type { CallerPlace, PlacePin, ProviderRoute } from '../generation/places.ts';
 import type { RequestTrace } from './request-trace.ts';
 import { ResponseSink } from './response-sink.ts';
 import { SwitchJoint } from './switch-joint.ts';
+import { describeTunnel } from './tunnel-description.ts';
 import { Tunnel, type TunnelEnd, type TunnelOwner } from './tunnel.ts';
 import type { TunnelDirection } from './tunnel-half.ts';
 import type { ListenerBinding } from '../listener/listener-binding.ts';
@@ -69,7 +72,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
   /** Runs the filters of the pin, then what the route says. */
   begin(pin: PlacePin): void {
     this.pin = pin;
-    this.slots = pin.slotCount === 0 ? noSlots : emptySlots(pin.slotCount);
+    this.slots = filterSlots(pin.slotCount);
     this.#runFilters(0);
   }
 
@@ -79,21 +82,13 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
       const filter = filters[i] as EdgeFilter;
       this.#passed = i + 1;
       if (filter.request === undefined) continue;
-      const verdict = this.#ask(filter);
+      const verdict = this.#engine.hooks.ask(filter, this);
       if (verdict === null) continue;
       if (verdict === WAIT) this.#waiting = true;
       else this.refuse(verdict);
       return;
     }
     this.#engine.route(this);
-  }
-
-  #ask(filter: EdgeFilter): Verdict {
-    try {
-      return filter.request?.(this) ?? null;
-    } catch (error) {
-      return this.#engine.filterFailed(filter.kind, error);
-    }
   }
 
   override proceed(token: number): void {
@@ -122,7 +117,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     const response = new ResponseSink(this);
     const sink = caller.dispatch(call, this.wantsResponseBody === 0 ? response : this.#filtered(response));
     if (this.#ended) return;
-    this.#bodySink = joint === null ? sink : this.#requestChain(joint, sink);
+    this.#bodySink = joint === null ? sink : requestChain(this.pin.filters, this, joint, sink);
   }
 
   countIn(row: SeriesRow): void {
@@ -131,32 +126,9 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     row.began();
   }
 
-  /** Filters that asked for the request body, the first one outermost. */
-  #requestChain(joint: BodyJoint, innermost: Sink): Sink {
-    const { filters } = this.pin;
-    let sink: Sink = joint.before(innermost);
-    for (let i = filters.length - 1; i >= 0; i--) {
-      const filter = filters[i] as EdgeFilter;
-      if ((this.wantsRequestBody & (1 << i)) !== 0 && filter.requestBody !== undefined) sink = filter.requestBody(this, sink);
-    }
-    sink.bind(this);
-    return sink;
-  }
-
   #filtered(response: ResponseSink): Sink {
-    const chain = this.#responseChain(response);
+    const chain = responseChain(this.pin.filters, this, response);
     return this.head.protocol === '' ? chain : new SwitchJoint(chain, response);
-  }
-
-  /** Filters that asked for the response body: the last one sees it first. */
-  #responseChain(outermost: Sink): Sink {
-    const { filters } = this.pin;
-    let sink = outermost;
-    for (let i = 0; i < filters.length; i++) {
-      const filter = filters[i] as EdgeFilter;
-      if ((this.wantsResponseBody & (1 << i)) !== 0 && filter.responseBody !== undefined) sink = filter.responseBody(this, sink);
-    }
-    return sink;
   }
 
   // --- source of the request body: called by the layers -----------------------------------------------------------
@@ -277,9 +249,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
       this.#complete();
       return;
     }
-    let shown = answer;
-    for (let i = this.#passed - 1; i >= 0; i--) shown = this.#rewriteAnswer(this.pin.filters[i] as EdgeFilter, shown);
-    this.#sendAnswer(shown);
+    this.#sendAnswer(this.#engine.hooks.rewrite(this.pin.filters, this.#passed, this, answer));
   }
 
   /** A gRPC response that has begun ends with the status of what went wrong, in trailers; gRPC-Web has a frame for them. */
@@ -292,15 +262,6 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     if (trailers !== null) this.onTrailers(trailers);
     else if (frame !== null) this.onData(frame, 0, frame.length, true);
     return true;
-  }
-
-  #rewriteAnswer(filter: EdgeFilter, answer: Answer): Answer {
-    if (filter.answer === undefined) return answer;
-    try {
-      return filter.answer(this, answer);
-    } catch (error) {
-      return this.#engine.filterFailed(filter.kind, error);
-    }
   }
 
   #sendAnswer(answer: Answer): void {
@@ -327,20 +288,10 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
 
   // --- the response -----------------------------------------------------------------------------------------------
 
-  /** In reverse, by the filters whose `request` ran. Answers what went wrong. */
+  /** Answers what went wrong in the hooks. */
   #runResponseHooks(head: MessageHead): Answer | null {
     this.responseHead = head;
-    const { filters } = this.pin;
-    for (let i = this.#passed - 1; i >= 0; i--) {
-      const filter = filters[i] as EdgeFilter;
-      if (filter.response === undefined) continue;
-      try {
-        filter.response(this, head);
-      } catch (error) {
-        return this.#engine.filterFailed(filter.kind, error);
-      }
-    }
-    return null;
+    return this.#engine.hooks.response(this.pin.filters, this.#passed, this, head);
   }
 
   /** False where it cannot be written. */
@@ -408,12 +359,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
 
   /** For the admin interface. */
   describeTunnel(now: number): object {
-    const { pin, destination, upstream, clientAddress, requestId } = this;
-    return {
-      protocol: this.#live?.protocol ?? '', side: pin.side, route: pin.route, destination, clientAddress, upstream, requestId, version: pin.configVersion,
-      ageMs: Math.round(now - this.startedAt), bytesIn: this.bytesIn, bytesOut: this.bytesOut,
-      messagesIn: this.#live?.in.messages ?? 0, messagesOut: this.#live?.out.messages ?? 0, ending: this.#live?.ending ?? false,
-    };
+    return describeTunnel(this, this.#live, now);
   }
 
   // --- the end ----------------------------------------------------------------------------------------------------
@@ -440,50 +386,23 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     this.timers = null;
     this.countIn(this.#engine.rowOf(this));
     this.#count();
-    this.#runCompleteHooks();
+    this.#engine.hooks.complete(this.pin.filters, this.#passed, this);
     if (this.refusal !== null) this.#engine.recordRefusal(this, this.refusal, false);
     if (this.trace !== null) this.#engine.tracer?.ended(this);
     stream?.exchangeEnded();
   }
 
-  /** The life of a tunnel is no latency: there it is the time to the switch. Its bytes were counted as they passed. */
   #count(): void {
-    const retries = this.attempts > 1 ? this.attempts - 1 : 0;
     const live = this.#live;
-    if (this.grpcStatus >= 0) this.#row?.grpcEnded(this.grpcStatus);
-    if (live === null) {
-      this.#row?.ended(this.grpcStatus > 0 ? httpStatusOfGrpc(this.grpcStatus) : this.status, this.endedAt - this.startedAt, this.bytesIn, this.bytesOut, retries);
-      return;
-    }
     this.#live = null;
-    live.closed();
-    if (live.protocol === 'websocket') {
-      this.messagesIn = live.in.messages;
-      this.messagesOut = live.out.messages;
-    }
-    this.#engine.tunnels.remove(this, this.#generation);
-    this.#row?.ended(this.status, this.answeredAt - this.startedAt, 0, 0, retries);
-  }
-
-  /** Filters that only look at the end see every exchange; the others those that came to them. */
-  #runCompleteHooks(): void {
-    const { filters } = this.pin;
-    for (let i = 0; i < filters.length; i++) {
-      const filter = filters[i] as EdgeFilter;
-      if (filter.complete === undefined || (i >= this.#passed && filter.request !== undefined)) continue;
-      try {
-        filter.complete(this);
-      } catch (error) {
-        this.#engine.filterFailed(filter.kind, error);
+    if (live !== null) {
+      live.closed();
+      if (live.protocol === 'websocket') {
+        this.messagesIn = live.in.messages;
+        this.messagesOut = live.out.messages;
       }
+      this.#engine.tunnels.remove(this, this.#generation);
     }
+    if (this.#row !== null) countEnd(this.#row, this, live !== null);
   }
 }
-
-function emptySlots(count: number): unknown[] {
-  const slots: unknown[] = [];
-  for (let i = 0; i < count; i++) slots.push(undefined);
-  return slots;
-}
-
-const noSlots: unknown[] = Object.freeze([]) as unknown as unknown[];
