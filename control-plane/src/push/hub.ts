@@ -159,7 +159,7 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     for (const [nodeId, connection] of new Map(this.#connected.byNode)) {
       if (!connection.session || !concerns(nodeId, connection.session.subject)) continue;
       connection.nextIdentityCheckAtMs = 0;
-      this.#admission.isStillBelieved(connection, connection.session);
+      if (!this.#admission.isStillBelieved(connection, connection.session)) this.#broker.turnAway(nodeId);
     }
   }
 

@@ -231,3 +231,22 @@ describe('whatever happens', () => {
     }), { numRuns: 200 });
   }, 60_000);
 });
+
+describe('who is not believed any more', () => {
+  test('is turned away at once, with a code that says why; others stay', () => {
+    const revoked = new Set<string>();
+    const fixture = new HubFixture({ identity: { name: 'mtls', authenticated: true, verify: (_, { nodeId }) => (revoked.has(nodeId) ? { ok: false, reason: 'it was revoked', code: 'certificate-revoked' } : { ok: true }) } });
+    fixture.publish(mesh);
+    const [one, other] = [fixture.connect({ nodeId: 'web-1', subject: web }), fixture.connect({ nodeId: 'web-2', subject: web })];
+    revoked.add('web-1');
+    fixture.hub.recheck((nodeId, subject) => subject === 'service/web' && nodeId === 'web-1');
+    fixture.time.settle();
+    expect(one.log.at(-1)).toBe('rejected certificate-revoked');
+    expect(one.ended).not.toBeUndefined();
+    expect(other.ended).toBeUndefined();
+    one.incarnation++;
+    fixture.connect(one);
+    expect(one.log.at(-1)).toBe('rejected certificate-revoked');
+    expect(fixture.hub.metrics.rejectionsTotal.get('certificate-revoked')).toBe(2);
+  });
+});

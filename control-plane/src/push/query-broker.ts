@@ -80,6 +80,14 @@ export class QueryBroker {
     return [...this.#attached.keys()];
   }
 
+  /** A node that is not believed any more answers nothing. */
+  turnAway(nodeId: string): void {
+    const attached = this.#attached.get(nodeId);
+    if (!attached) return;
+    attached.stream.end();
+    this.#detach(nodeId, attached.stream);
+  }
+
   close(): void {
     for (const [nodeId, { stream }] of this.#attached) {
       stream.end();
