@@ -265,19 +265,26 @@ export class ClientConnection extends WheelNode implements LinkOwner, UpstreamSt
     const held = this.#held;
     this.#held = null;
     if (held !== null) this.#feed(held as TextBuffer, held.length);
-    if (this.#wanted && this.#held === null) this.#link.resume();
+    if (!this.#wanted || this.#held !== null) return;
+    this.#link.resume();
+    if (this.#readEnded && !this.#link.closed) this.#inputEnded();
   }
 
   // --- the end ----------------------------------------------------------------------------------------------------
 
   onEnd(): void {
     this.#readEnded = true;
+    // What is held may have the rest of the answer.
+    if (this.#held === null) this.#inputEnded();
+  }
+
+  #inputEnded(): void {
     const attempt = this.#attempt;
     if (attempt === null) {
       this.close();
       return;
     }
-    if (!this.#awaitingHead && this.#bodies.untilClose && this.#held === null) {
+    if (!this.#awaitingHead && this.#bodies.untilClose) {
       this.#attempt = null;
       this.close();
       attempt.onData(empty, 0, 0, true);
