@@ -212,13 +212,18 @@ export class CertificateFiles {
       : checkAuthorities(texts.get(use.file) ?? '');
     if (!check.ok) {
       const path = use.kind === 'certificate' ? (check.field === 'keyFile' ? use.keyFile : use.certFile) : use.file;
-      return { field: check.field, code: check.code, kept: { ...nothing, problem: `${path} ${check.problem}` } };
+      return { field: check.field, code: check.code, kept: { ...nothing, problem: `${nameOf(path)} ${check.problem}` } };
     }
     const { facts } = check;
     // Of several authorities one may have ended: the others still count.
     const expired = use.kind === 'certificate' && facts.notAfterMs <= now;
     return { field: use.kind === 'certificate' ? 'certFile' : '', code: 'certificate-expired', kept: { texts, facts, problem: expired ? expiredSince(facts) : null, loadedAtMs: now } };
   }
+}
+
+/** As people know it. */
+function nameOf(path: string): string {
+  return path.startsWith(secretPrefix) ? `Secret ${path.slice(secretPrefix.length)}` : path;
 }
 
 function isSecret(use: FileUse): boolean {
