@@ -18,6 +18,7 @@ import type { ControlPlaneIdentity } from './identity/control-plane-identity.ts'
 import type { RunningEnrolmentServer } from './identity/grpc-enrolment-server.ts';
 import type { Registry } from 'prom-client';
 import type { ApiTls, ControlPlaneSettings, IdentitySettings } from './settings/control-plane-settings.ts';
+import { createSecretMetrics } from './secrets/secret-metrics.ts';
 import { openSecrets, type OpenSecrets } from './secrets/open-secrets.ts';
 import { databasePath } from './store/backup.ts';
 import { createMemoryStore } from './store/memory-store.ts';
@@ -63,6 +64,7 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
   };
   try {
     const metrics = createControlPlaneMetrics({ ...controlPlane, processMetrics: true });
+    createSecretMetrics(metrics.registry, controlPlane);
     const apiMetrics = createApiMetrics(metrics.registry, { store, writePath: controlPlane.writePath, listeners: () => controlPlane.events.listeners() });
     if (identity) await connectIdentity(identity, controlPlane, metrics.registry);
     const operators = settings.operators.authentication === 'tokens' ? await startOperators(settings.operators, { ...controlPlane, log }) : null;

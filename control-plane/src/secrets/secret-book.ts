@@ -78,6 +78,10 @@ export class SecretBook {
     return kept ? this.#statusOf(kept) : null;
   }
 
+  get size(): number {
+    return this.#secrets.size;
+  }
+
   get problems(): number {
     return this.#problems.size;
   }

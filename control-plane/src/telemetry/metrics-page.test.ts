@@ -6,6 +6,7 @@ import { startApi } from '../api/testdata/api-fixture.ts';
 import { systemClock } from '@remora/core/clock';
 import { createIdentityMetrics } from '../identity/identity-metrics.ts';
 import { createOperatorMetrics } from '../operators/operator-metrics.ts';
+import { createSecretMetrics } from '../secrets/secret-metrics.ts';
 import { startIdentity } from '../identity/testdata/identity-fixture.ts';
 import { createControlPlaneMetrics } from './control-plane-metrics.ts';
 
@@ -34,6 +35,7 @@ test('the page of metrics in docs is made from the registry that /metrics answer
     createIdentityMetrics(metrics.registry, identity.identity, systemClock);
     createApiMetrics(metrics.registry, { ...controlPlane, listeners: () => controlPlane.events.listeners() });
     createOperatorMetrics(metrics.registry, { operators: null, certificate: null, audit: controlPlane.audit, store: controlPlane.store });
+    createSecretMetrics(metrics.registry, controlPlane);
     const text = await metrics.text();
     const rows = [...text.matchAll(/^# HELP (\S+) (.*)\n# TYPE \S+ (\S+)$/gm)].map(([, name = '', help = '', type = '']) => ({ name, help, type }));
     const own = rows.filter(({ name }) => name.startsWith('remora_'));
