@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import { asText, type TextBuffer } from '@remora/http/byte-text';
 import { ClientHelloReader } from '@remora/http/first-bytes/client-hello-reader';
 import { namedProtocol, type FirstProtocol } from '@remora/http/first-bytes/first-protocol';
@@ -400,8 +401,7 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
       this.#link.destroy();
       return false;
     }
-    const ofMesh = this.#vouchedByMesh(identity.principal);
-    const outside = certificate !== undefined && !ofMesh;
+    const outside = certificate !== undefined && !this.#vouchedByMesh(certificate, identity.principal);
     const { trustDomain } = this.#engine.mesh.identity.own ?? { trustDomain: '' };
     // An id of the own trust domain is the mesh's to give: an authority from outside cannot make callers of ours.
     const principal = outside && trustDomain !== '' && identity.principal.startsWith(`spiffe://${trustDomain}/`) ? '' : identity.principal;
@@ -409,13 +409,11 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
     return true;
   }
 
-  /** A certificate of the mesh, shown to a listener that believes the same authority. */
-  #vouchedByMesh(principal: string): boolean {
-    const { security } = this.#link;
+  /** A certificate of the mesh, shown to a listener that believes the same authority. Its chain is followed each time: a resumed session leads to whom the listener believes. */
+  #vouchedByMesh(certificate: X509Certificate, principal: string): boolean {
     const { mesh, thread } = this.#engine;
-    if (principal === '' || security === null || mesh.identity.own === null) return false;
-    const result = mesh.peerOf(security, [], thread.clock.wallMs());
-    return result?.ok === true && result.peer.spiffeId === principal;
+    if (principal === '' || mesh.identity.own === null) return false;
+    return mesh.identity.verify({ certificate, intermediates: [], purpose: 'client', nowMs: thread.clock.wallMs(), trustDomains: [] }).ok;
   }
 
   #refuseHandshake(why: string, last: Uint8Array): void {
