@@ -182,6 +182,23 @@ describe('what data threads get', () => {
     expect(lines.join('')).not.toMatch(/PRIVATE|"key"/);
   });
 
+  test('a bundle on the disk of an authority that is not ours any more is used by nobody', async () => {
+    const keeper = await start();
+    const dataPlane = new RecordingDataPlane();
+    const feed = new WorkloadFeed({ keeper, dataPlane, log: log() });
+    await feed.start();
+    const stale = encodeTrustBundle(new MemoryEnrolment(time.clock).bundle());
+    await dataPlane.useFacts({ kind: 'trustBundle', full: true, facts: new Map([['shop.example', stale]]) });
+    feed.follow({ onItem: (_kind, listener) => {
+      listener(new Map([['shop.example', stale]]));
+      return () => {};
+    } });
+    await settle();
+    const used = decodeTrustBundle(dataPlane.facts.of('trustBundle').get('shop.example') ?? new Uint8Array());
+    expect(used?.roots.map((root) => rootDigest(root))).toEqual([rootDigest(enrolment.root.raw)]);
+    feed.close();
+  });
+
   test('bundles and revocations that cannot be read are refused where they come in', () => {
     expect(identityItemChecks.get('trustBundle')?.('shop.example', Buffer.from('{}'))).toContain('no trust bundle');
     expect(identityItemChecks.get('trustBundle')?.('shop.example', encodeTrustBundle(enrolment.bundle()))).toBeNull();

@@ -47,14 +47,21 @@ export class WorkloadFeed {
       const bundle: TrustBundleFacts | null = decodeTrustBundle(body);
       const problem = bundle === null ? 'it cannot be read' : keeper.useBundle(bundle, from);
       if (problem !== null) log.error('a trust bundle is not taken; the roots from before stay', { cause: problem });
+      const held = keeper.current;
+      // Of an authority that is not ours any more: kept by the state lane until the control plane says another one, and used by nobody.
+      if (from === 'disk' && held && bundle?.trustDomain === held.trustDomain && !bundle.roots.some((root) => held.root.raw.equals(root))) this.#giveRoots(held);
     }
   }
 
   #tell(held: HeldIdentity): void {
-    const { key, chain, roots, spiffeId, trustDomain } = held;
+    const { key, chain, spiffeId, trustDomain } = held;
     const own = encodeWorkload({ key: key.export({ type: 'pkcs8', format: 'der' }), chain: chain.map(({ raw }) => raw), spiffeId, trustDomain });
     this.#give(workloadFact.kind, workloadFact.name, own);
-    if (!this.#bundles.has(trustDomain)) this.#give(trustBundleKind, trustDomain, encodeTrustBundle({ trustDomain, roots: roots.map(({ raw }) => raw), sequence: 0 }));
+    if (!this.#bundles.has(trustDomain)) this.#giveRoots(held);
+  }
+
+  #giveRoots({ trustDomain, roots }: HeldIdentity): void {
+    this.#give(trustBundleKind, trustDomain, encodeTrustBundle({ trustDomain, roots: roots.map(({ raw }) => raw), sequence: 0 }));
   }
 
   /** In the order in which they came: the data plane takes one change at a time. */
