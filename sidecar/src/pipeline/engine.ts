@@ -9,6 +9,7 @@ import { undecided } from '@remora/router/route-table';
 import type { Admission } from './admission.ts';
 import { dateField, type EncodedAnswer } from './answer-encoding.ts';
 import { answerFor, encodeFor, filterFailure, refusalRecord } from './answers.ts';
+import { CallCounts } from './call-counts.ts';
 import { chooseTarget } from './weighted-choice.ts';
 import { connectDestination } from './connect-request.ts';
 import { inboundGraceMs, readDeadline, readGrpcTimeout } from './caller-deadlines.ts';
@@ -32,7 +33,6 @@ import { revocationOf } from './tunnel-revocation.ts';
 import { makeRedirect, makeHttpsRedirect } from './redirects.ts';
 import type { RequestTracer } from './request-tracer.ts';
 import { rewriteRequest } from './rewrites.ts';
-import { formatCallerName, formatUnknownName, otherHosts } from '../records/caller-names.ts';
 import { overflowName, type SeriesRow, type SeriesRows } from '../records/series-rows.ts';
 import type { ServedProtocol, ServerPeer } from '../listener/server-peer.ts';
 import type { ServerStream } from '../listener/server-stream.ts';
@@ -74,8 +74,7 @@ export class Engine {
   #generation: Generation | null = null;
   /** Another one after each change of what connections were judged by: the generation, identities. */
   #epoch: object = {};
-  /** Hosts that are told apart among those that no document declares. */
-  readonly #suggested = new Set<string>();
+  readonly #calls: CallCounts;
   readonly #timers: WheelFilterTimers;
   readonly #hops: Readonly<Record<Place['side'], HopList>>;
   readonly #noPlaces: Readonly<Record<'inbound' | 'outbound' | 'gateway', Place>>;
@@ -87,6 +86,7 @@ export class Engine {
     this.admission = options.admission;
     this.tls = options.tls;
     this.mesh = options.mesh;
+    this.#calls = new CallCounts(options.series.callers);
     this.tunnels = new LiveTunnels(options.thread.wheels, (by) => options.series.events.count('generation_older', by));
     this.#timers = new WheelFilterTimers(options.thread.wheels);
     const { nodeId } = options;
@@ -256,14 +256,7 @@ export class Engine {
   }
 
   #countCaller(peer: ServerPeer): void {
-    if (peer.calls === null) {
-      const { portName, peerAddress } = peer.facts;
-      const known = peer.caller?.peer ?? null;
-      const own = this.mesh.identity.own?.trustDomain ?? '';
-      const id = known === null ? peerAddress : known.trustDomain === own ? known.spiffeId.slice(spiffeScheme.length + own.length + 1) : known.spiffeId;
-      peer.calls = this.#options.series.callers.counter(formatCallerName({ port: portName, mtls: known !== null, peer: id }));
-    }
-    peer.calls();
+    this.#calls.cameFrom(peer, this.mesh.identity.own?.trustDomain ?? '');
   }
 
   #startOutboundConnection(run: ExchangeRun, generation: Generation, fixed: string): void {
@@ -344,10 +337,7 @@ export class Engine {
 
   /** A host that no document declares: it is suggested, and called where the Mesh says so. */
   #outside(generation: Generation, authority: string): Destination | null {
-    const name = authority === '' || authority.length > suggestedLengthMax ? otherHosts : authority;
-    const counted = this.#suggested.size < suggestedMax || this.#suggested.has(name) ? name : otherHosts;
-    this.#suggested.add(counted);
-    this.#options.series.callers.count(formatUnknownName(counted), 1);
+    this.#calls.wentTo(authority);
     return generation.tcpByAuthority.has(authority) ? null : this.#options.outside.find(generation, authority);
   }
 
@@ -520,10 +510,6 @@ export function emptyPlace(side: Place['side']): Place {
   return { side, route: '', owner: '', filters: [], slotCount: 0, settings: { hash: '', sections: [] }, series: null, pin: null, liveKeys: [] };
 }
 
-/** Of one data thread. */
-const suggestedMax = 128;
-const suggestedLengthMax = 200;
-const spiffeScheme = 'spiffe://';
 const retrySoon = Object.freeze([makeField('retry-after', '1')]);
 export const noNetworks = new NetworkSet();
 const noLabel = Object.freeze({ version: '', hash: '' });

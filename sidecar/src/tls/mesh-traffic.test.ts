@@ -1,4 +1,5 @@
 import http from 'node:http';
+import type http2 from 'node:http2';
 import net from 'node:net';
 import tls from 'node:tls';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -76,6 +77,31 @@ describe('through two sidecars by mTLS', () => {
       seen.add(`${answer} ${cert === null ? 'plaintext' : 'mTLS'}`);
       expect([...seen].sort()).toEqual(['with mTLS', 'without plaintext']);
     });
+  });
+
+  it('gRPC with its trailers', async () => {
+    const orders = await sidecar('orders');
+    const web = await sidecar('web');
+    await orders.apply({ ports: { http: 'grpc' }, mtls: { mode: 'strict' } });
+    await web.apply({ destinations: ['orders'], destinationProtocol: 'grpc' });
+    const server = await ExchangeServer.start('http2', (request, response) => {
+      const answer = response as http2.Http2ServerResponse;
+      answer.writeHead(200, { 'content-type': 'application/grpc', 'x-cert': String(request.headers['x-forwarded-client-cert']) });
+      request.on('data', (chunk: Buffer) => answer.write(chunk));
+      request.on('end', () => {
+        answer.addTrailers({ 'grpc-status': '0', 'grpc-message': 'well' });
+        answer.end();
+      });
+    });
+    open.push(server);
+    await web.reach('orders', instanceAt(await orders.listenInbound('http', server.port)));
+    const client = new ExchangeClient('http2', await web.listenOutbound());
+    open.push(client);
+    const message = Buffer.from([0, 0, 0, 0, 3, 1, 2, 3]);
+    const answer = await client.fetch({ method: 'POST', path: '/shop.Orders/Get', body: message, headers: { host: 'orders', te: 'trailers', 'content-type': 'application/grpc' } });
+    expect(answer).toMatchObject({ status: 200, trailers: { 'grpc-status': '0', 'grpc-message': 'well' } });
+    expect(answer.body).toEqual(message);
+    expect(answer.headers['x-cert']).toContain('URI=spiffe://shop.example/service/web');
   });
 
   it.each([['h2c'], ['http/1.1']])('a WebSocket, between sidecars that speak %s', async (protocol) => {

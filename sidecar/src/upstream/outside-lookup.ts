@@ -25,7 +25,7 @@ export function outsideLinks(links: LinkContext): LinkContext {
   let made = known.get(links);
   if (made === undefined) {
     const { dial, dialTls = tls.connect } = links;
-    made = { ...links, dial: (options) => dial({ ...options, lookup } as net.NetConnectOpts), dialTls: (options) => dialTls({ ...options, lookup }) };
+    made = { ...links, dial: (options) => dial({ ...options, lookup }), dialTls: (options) => dialTls({ ...options, lookup }) };
     known.set(links, made);
   }
   return made;
