@@ -91,8 +91,9 @@ const compactEveryMs = 3_600_000;
 const compactFirstMs = 60_000;
 /** How often Secrets are read again from where they come. */
 const secretEveryMs = 60_000;
-/** Entries of the audit log that go at once: each hour again. */
-const auditTrimMax = 20_000;
+/** Entries of the audit log that go at once, and how often in an hour. */
+const auditTrimMax = 2_000;
+const auditTrims = 50;
 
 export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   const { store, clock, timers, random, soon, log, nodeIdentity = claimedIdentity, items = [], sealer = createSealer(null) } = deps;
@@ -160,11 +161,22 @@ async function compact({ store, clock, retention, auditAgeMs, log }: ControlPlan
   try {
     const dropped = await store.compact({ ...retention, nowMs: clock.wallMs() });
     if (dropped > 0) log.info('dropped history past retention', { revisions: dropped, oldest: store.retainedFrom() });
-    const trimmed = auditAgeMs === undefined ? 0 : store.audit.trim({ beforeMs: clock.wallMs() - auditAgeMs, limit: auditTrimMax });
-    if (trimmed > 0) log.info('dropped entries of the audit log past retention', { entries: trimmed, through: store.audit.anchor().seq });
+    if (auditAgeMs !== undefined) await trimAudit(store, clock.wallMs() - auditAgeMs, log);
   } catch (error) {
     alarm(error);
   }
+}
+
+/** A little at a time: other work comes between. */
+async function trimAudit({ audit }: Pick<Store, 'audit'>, beforeMs: number, log: ProcessLog): Promise<void> {
+  let entries = 0;
+  for (let n = 0; n < auditTrims; n++) {
+    const trimmed = audit.trim({ beforeMs, limit: auditTrimMax });
+    entries += trimmed;
+    if (trimmed < auditTrimMax) break;
+    await new Promise<void>((resolve) => void setImmediate(resolve));
+  }
+  if (entries > 0) log.info('dropped entries of the audit log past retention', { entries, through: audit.anchor().seq });
 }
 
 export function errorText(error: unknown): string {

@@ -75,17 +75,18 @@ export class SqliteAudit implements AuditStore {
   }
 
   count(): number {
-    return this.#ports.guarded(() => Number(this.#statements.count.get()?.['n'] ?? 0));
+    return this.#head.seq - this.anchor().seq;
   }
 
   trim({ beforeMs, limit }: { readonly beforeMs: number; readonly limit: number }): number {
-    const oldest = this.#ports.guarded(() => this.#statements.oldest.all(limit).map((row) => ({ ...rowOf(row), atMs: Number(row['at_ms']) })));
+    const oldest = this.#ports.guarded(() => this.#statements.oldest.all(limit).map((row) => ({ seq: Number(row['seq']), atMs: Number(row['at_ms']) })));
     const end = oldest.findIndex(({ atMs }) => atMs >= beforeMs);
     const count = end < 0 ? oldest.length : end;
     const last = oldest[count - 1];
-    if (!last) return 0;
+    const row = last && this.#ports.guarded(() => this.#statements.one.get(last.seq));
+    if (!row) return 0;
     // What its own text says, whoever wrote that: a chain that is broken stays broken.
-    const place = { seq: last.seq, hash: hashIn(last.text) };
+    const place = { seq: last.seq, hash: hashIn(rowOf(row).text) };
     const next = this.#ports.transaction(() => {
       const sealed = this.write([trimNote(place, count)]);
       this.#statements.setAnchor.run(place.seq, place.hash, sealed.seq);
@@ -109,8 +110,8 @@ function prepare(db: DatabaseSync) {
     add: db.prepare('INSERT INTO audit (seq, at_ms, entry) VALUES (?, ?, ?)'),
     after: db.prepare('SELECT seq, entry FROM audit WHERE seq > ? ORDER BY seq LIMIT ?'),
     before: db.prepare('SELECT seq, entry FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?'),
-    oldest: db.prepare('SELECT seq, at_ms, entry FROM audit ORDER BY seq LIMIT ?'),
-    count: db.prepare('SELECT count(*) AS n FROM audit'),
+    oldest: db.prepare('SELECT seq, at_ms FROM audit ORDER BY seq LIMIT ?'),
+    one: db.prepare('SELECT seq, entry FROM audit WHERE seq = ?'),
     anchor: db.prepare('SELECT seq, hash, sealed_by FROM audit_anchor WHERE id = 1'),
     setAnchor: db.prepare('INSERT INTO audit_anchor (id, seq, hash, sealed_by) VALUES (1, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, sealed_by = excluded.sealed_by'),
     drop: db.prepare('DELETE FROM audit WHERE seq <= ?'),
@@ -124,7 +125,8 @@ function rowOf(row: Record<string, unknown>): { readonly seq: number; readonly t
 /** '' where the text is no entry: the next one does not fit behind it, which verification tells. */
 function hashIn(text: string): string {
   try {
-    return String((JSON.parse(text) as { readonly hash?: unknown }).hash ?? '');
+    const { hash } = JSON.parse(text) as { readonly hash?: unknown };
+    return typeof hash === 'string' ? hash : '';
   } catch {
     return '';
   }

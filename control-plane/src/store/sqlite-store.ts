@@ -339,10 +339,12 @@ export class SqliteStore implements Store {
     const atMs = this.#options.clock.wallMs();
     const version: Version = { epoch: input.epoch, index: this.#head.index + 1 };
     const entry: LogEntry = { version, at: new Date(atMs).toISOString(), author: input.author, message: input.message, kind: 'restored', of: this.#head.index, changes: [], grants: [] };
-    this.#transaction(() => {
+    const audited = this.#transaction(() => {
       this.#writer.putMeta('epoch', input.epoch);
       this.#writer.putEntry(entry, atMs);
+      return this.audit.write([{ action: 'store.restore', actor: { kind: 'system', name: input.author }, outcome: 'done', what: { epoch: input.epoch, revision: version.index } }]);
     });
+    this.audit.advance(audited);
     this.#head = version;
     return entry;
   }
