@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { TestAuthority } from '@remora/testing/test-authority';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { HelperRequest } from './helper-client.ts';
 import { UndiciHelperClient, type LookupAll } from './undici-helper-client.ts';
@@ -113,6 +115,37 @@ describe('helper requests', () => {
     await one.close();
     expect(await hanging).toMatchObject({ ok: false, code: 'closed' });
     expect(await one.request({ ...usual, url: `http://127.0.0.1:${port}/` })).toMatchObject({ ok: false, code: 'closed' });
+  });
+});
+
+describe('over TLS', () => {
+  const authority = new TestAuthority();
+  const found: LookupAll = (_host, done) => done(null, [{ address: '127.0.0.1', family: 4 }]);
+  const ask = async (names: readonly string[], authorities: string | undefined, options: { readonly validFrom?: Date; readonly validTo?: Date } = {}): Promise<string> => {
+    const { cert, key } = authority.issue({ dns: [...names], ...options });
+    const server = https.createServer({ cert, key }, (_, response) => response.end('ok')).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    closers.push(() => {
+      server.closeAllConnections();
+      return new Promise((resolve) => {
+        server.close(resolve);
+      });
+    });
+    const one = new UndiciHelperClient({ lookup: found, ...(authorities !== undefined && { authorities }) });
+    closers.push(() => one.close());
+    const answer = await one.request({ ...usual, url: `https://login.example:${(server.address() as AddressInfo).port}/` });
+    return answer.ok ? 'ok' : answer.code;
+  };
+
+  test('a certificate of an authority that is believed, for that name', async () => {
+    expect(await ask(['login.example'], authority.cert)).toBe('ok');
+  });
+
+  test('of a stranger, for another name, or over: nobody is asked', async () => {
+    expect(await ask(['login.example'], new TestAuthority('somebody else').cert)).toBe('connect');
+    expect(await ask(['login.example'], undefined)).toBe('connect');
+    expect(await ask(['other.example'], authority.cert)).toBe('connect');
+    expect(await ask(['login.example'], authority.cert, { validFrom: new Date(Date.now() - 7_200_000), validTo: new Date(Date.now() - 3_600_000) })).toBe('connect');
   });
 });
 

@@ -1,6 +1,7 @@
 import { lookup as systemLookup } from 'node:dns';
 import net from 'node:net';
 import type { Agent, Dispatcher } from 'undici';
+import { systemRoots } from '../tls/system-roots.ts';
 import { addressRule, mayConnect, type AddressRule } from './helper-addresses.ts';
 import type { HelperAnswer, HelperClient, HelperFailure, HelperRequest } from './helper-client.ts';
 
@@ -81,6 +82,7 @@ export class UndiciHelperClient implements HelperClient {
     let agent = this.#agents.get(rule);
     if (agent === undefined) {
       const { authorities } = this.#options;
+      if (authorities === undefined) systemRoots();
       agent = new undici.Agent({
         connections: connectionsMax, pipelining: 1, keepAliveTimeout: keepAliveMs, keepAliveMaxTimeout: keepAliveMs, maxHeaderSize: 16_384, allowH2: false,
         connect: { timeout: connectTimeoutMs, lookup: this.#lookup(rule), ...(authorities !== undefined && { ca: authorities }) },
