@@ -152,12 +152,15 @@ export class Http2Session {
     this.#core.sender.pump();
   }
 
-  /** The peer has closed its side, or the connection broke: every stream is reset with `connection`. Nothing follows, no `onFailed` either. */
+  /**
+   * The peer has closed its side, or the connection broke: every stream is reset with `connection`. Nothing follows, no `onFailed` either. Client role: a
+   * stream whose response has come whole, and waits for its consumer, is the consumer's until it has it.
+   */
   peerClosed(): void {
     const core = this.#core;
     if (core.failure !== null) return;
     core.failure = { code: errorCode.noError, byPeer: true, reason: 'peer-closed' };
-    core.resetAll({ code: errorCode.cancel, by: 'connection', unprocessed: false, reason: 'peer-closed' });
+    core.resetAll({ code: errorCode.cancel, by: 'connection', unprocessed: false, reason: 'peer-closed' }, this.role === 'client');
   }
 
   /** What is due by now is done; asks for the next time by `wake`. */

@@ -206,8 +206,13 @@ export class SessionCore {
     this.events.onFailed(this.failure);
   }
 
-  resetAll(reset: StreamReset): void {
-    for (const stream of this.streams.list()) this.endAbnormally(stream, reset);
+  /** `keepWhole`: but for streams that ended on both sides, whose consumer still has to take what came. */
+  resetAll(reset: StreamReset, keepWhole = false): void {
+    for (const stream of this.streams.list()) {
+      // What its window grew by goes back with that of the connection.
+      if (keepWhole && stream.sendDone && stream.receiveEnded && !stream.endDelivered) stream.window = null;
+      else this.endAbnormally(stream, reset);
+    }
     this.receiver.closed();
   }
 
