@@ -71,6 +71,13 @@ describe('whether a request would be let in', () => {
     expect(await ask([], { as: { consumer: 'nobody' } })).toMatchObject({ problem: expect.stringContaining('no Consumer nobody') });
   });
 
+  test('the name of a caller needs an identity to be a name in', async () => {
+    const sections = [section(authorizationAuthoring, { rules })];
+    expect(await ask(sections, { method: 'POST', as: { caller: 'web' } })).toMatchObject({ problem: expect.stringContaining('SPIFFE id') });
+    await rig?.plane.useFacts({ kind: 'identity', full: true, facts: new Map([['own', Buffer.from('{"trustDomain": "shop.example"}')]]) });
+    expect(await ask(sections, { method: 'POST', as: { caller: 'web' } })).toMatchObject({ allowed: true, identity: { caller: 'spiffe://shop.example/service/web' } });
+  });
+
   test('names the limits that would count it, and counts nothing, logs nothing, refuses nobody', async () => {
     const sections = [section(rateLimitAuthoring, { limits: { perIp: { requests: 1, per: '1h', key: ['clientAddress'] }, posts: { requests: 1, per: '1h', key: ['clientAddress'], match: { methods: ['POST'] } } } }), section(accessLogAuthoring, { sample: 1 })];
     for (let i = 0; i < 5; i += 1) expect(await ask(sections)).toMatchObject({ allowed: true, limits: [{ pointer: '/limits/perIp', policies: ['policy-of-perIp'] }] });

@@ -92,14 +92,16 @@ function connectionOf(port: ProviderPort, { caller = '', address = '127.0.0.1' }
   };
 }
 
-/** `web`, `gateway/edge`, or a SPIFFE id as it is. */
+/** `web`, `gateway/edge`, or a SPIFFE id as it is; '' where names mean nothing for want of a trust domain. */
 function principalOf(caller: string, host: FilterHost): string {
   if (caller === '' || caller.startsWith('spiffe://')) return caller;
-  return `spiffe://${new OwnTrustDomain(host.facts('identity')).get()}/${caller.includes('/') ? caller : `service/${caller}`}`;
+  const trustDomain = new OwnTrustDomain(host.facts('identity')).get();
+  return trustDomain === '' ? '' : `spiffe://${trustDomain}/${caller.includes('/') ? caller : `service/${caller}`}`;
 }
 
-/** As if the credentials of a Consumer had been shown and found good. Answers what speaks against it. */
-function assume(x: AskedExchange, { place }: ProviderRoute, { consumer = '' }: Who, host: FilterHost): string | null {
+/** Takes for granted who asks: as if the credentials of a Consumer had been shown and found good. Answers what speaks against it. */
+function assume(x: AskedExchange, { place }: ProviderRoute, { consumer = '', caller = '' }: Who, host: FilterHost): string | null {
+  if (caller !== '' && !caller.startsWith('spiffe://') && x.connection.principal === '') return `this sidecar has no identity, so that ${caller} is no name of a caller to it: name it by its SPIFFE id`;
   if (consumer === '') return null;
   const facts = consumerDirectory(host.facts('consumers')).byName(consumer);
   if (facts === null) return `this sidecar knows no Consumer ${consumer}: nothing that it enforces asks for Consumers, or the Consumer has not arrived`;
