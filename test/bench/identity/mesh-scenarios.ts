@@ -14,6 +14,7 @@ const what = 'two hops with mTLS between them (HTTP/2), small JSON, HTTP/1.1 cli
 const requestPath = '/api/users/123';
 
 async function start(stage: Stage): Promise<Contestant[]> {
+  folder = stage.folder;
   const backend = await startBackend(stage.folder, stage.loadCore);
   stage.own(backend.process);
   const root = new TestAuthority('bench');
@@ -70,6 +71,9 @@ async function untilAnswers(port: number): Promise<void> {
   }
 }
 
+/** Of the scenario that runs. */
+let folder = '';
+
 /** Sidecar to sidecar, as much as it takes, and 1,000 requests a second. */
 export const meshScenarios: readonly Scenario[] = [
   {
@@ -79,7 +83,7 @@ export const meshScenarios: readonly Scenario[] = [
   {
     name: 'mesh-steady', what: `${what}, 1,000 requests a second`, compares: 'cpu', bars: [], p50Below: 'envoy', start,
     load: ({ name, port }, seconds, core) => h2load({
-      url: `http://127.0.0.1:${port}${requestPath}`, connections: 20, streams: 1, ratePerConnection: 50, http1: true, seconds, core, headers: ['Host: orders'], log: path.join('/tmp', `remora-mesh-${name}-${process.pid}.log`),
+      url: `http://127.0.0.1:${port}${requestPath}`, connections: 20, streams: 1, ratePerConnection: 50, http1: true, seconds, core, headers: ['Host: orders'], log: path.join(folder, `${name}.log`),
     }),
   },
 ];
