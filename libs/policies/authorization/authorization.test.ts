@@ -171,6 +171,25 @@ describe('rules together', () => {
   });
 });
 
+describe('a TCP connection', () => {
+  test.each<[string, JsonObject, Asked, string]>([
+    ['allowed by its caller', allow({ callers: ['web'] }), { caller: web }, 'pass'],
+    ['of somebody else', allow({ callers: ['web'] }), {}, 'default'],
+    ['denied by its address', deny({ addresses: ['192.0.2.0/24'] }), {}, '/rules/a'],
+    ['a rule about all paths', allow({ paths: ['/*'] }), {}, 'default'],
+    ['a rule that denies all paths', deny({ paths: ['/*'] }), {}, 'pass'],
+    ['a rule about claims', allow({ claims: { sub: 'a' } }), {}, 'default'],
+  ])('%s', (_title, section, asked, expected) => {
+    const { filter, context } = build({ ...section, revoke: true });
+    const x = exchange({ ...asked, method: 'CONNECT' }, context);
+    Object.defineProperty(x.head, 'path', { value: '' });
+    const shown = (answer: { readonly pointer: string } | null | undefined): string => (answer === null || answer === undefined ? 'pass' : answer.pointer === '' ? 'default' : answer.pointer);
+    const verdict = filter?.request?.(x);
+    expect(typeof verdict === 'symbol' ? 'waits' : shown(verdict)).toBe(expected);
+    expect(shown(filter?.revoke?.(x))).toBe(expected);
+  });
+});
+
 describe('no spelling of a denied path passes', () => {
   const strict: PathSpellingRules = { allowEncodedSlash: false, allowBackslash: false, mergeSlashes: false, resolveDotSegments: false, allowSemicolon: false, allowEncodedControl: false };
   const lax: PathSpellingRules = { allowEncodedSlash: true, allowBackslash: true, mergeSlashes: true, resolveDotSegments: true, allowSemicolon: true, allowEncodedControl: true };

@@ -29,6 +29,8 @@ export class PathIndex {
   /** Adds the rules of a path to a set. */
   find(path: string, into: RuleSet): void {
     addAll(into, this.#everywhere);
+    // A TCP connection has no path: what is about paths is not about it.
+    if (path === '') return;
     this.#walk(this.#root, path, 0, into);
     const reading = upstreamReading(path);
     if (reading === null) return;
