@@ -11,7 +11,7 @@ export interface AuditStore {
   /** The newest ones, newest first, before `before` (default: the end). */
   newest(page: { readonly before?: number; readonly limit: number }): readonly { readonly seq: number; readonly text: string }[];
   anchor(): AuditAnchor;
-  /** Entries that are kept. */
+  /** Entries that are kept, where none was taken away otherwise. */
   count(): number;
   /** Removes entries older than `beforeMs`, at most `limit` of the oldest, and says so in the chain. Answers how many went. */
   trim(bounds: { readonly beforeMs: number; readonly limit: number }): number;
