@@ -208,6 +208,7 @@ export class AuthorityKeeper {
     if (record) {
       this.#rotation = readRotation(record, this.#deps.sealer, () => this.#nextFromFiles());
       this.#renewWithinMs = this.#rotation.windowMs;
+      if (this.#deps.sealer.encrypts) this.#deps.store.putRecords(namespace, new Map([['rotation', rotationRecord(this.#rotation, this.#deps.sealer)]]));
     }
     const { roots } = this.#stored('retired') ?? {};
     if (!Array.isArray(roots)) return;
@@ -271,8 +272,8 @@ export class AuthorityKeeper {
     const der = this.#deps.sealer.open(purpose, sealed);
     const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
     const authority: SigningAuthority = { trustDomain: textOf(record, 'trustDomain'), source: 'generated', issuer: root, key, intermediates: [], roots: [root] };
-    // Was kept in the open until an encryption key was given: no longer.
-    if (this.#deps.sealer.encrypts && sealed['cipher'] === 'none') this.#keep(authority);
+    // Was kept in the open, or with the key before, until this one was given: no longer.
+    if (this.#deps.sealer.encrypts && !this.#deps.sealer.isCurrent(sealed)) this.#keep(authority);
     return authority;
   }
 

@@ -5,6 +5,7 @@ import type { Sealer } from './sealer.ts';
 export function createRotatingSealer(current: Sealer, previous: readonly Sealer[]): Sealer {
   return {
     encrypts: current.encrypts,
+    isCurrent: (sealed) => current.isCurrent(sealed),
     seal: (purpose, secret) => current.seal(purpose, secret),
     open(purpose, sealed) {
       try {
@@ -29,5 +30,5 @@ export function createRefusingSealer(why: string): Sealer {
   const refuse = (): never => {
     throw new IdentityError('no-key', why);
   };
-  return { encrypts: false, seal: refuse, open: refuse };
+  return { encrypts: false, isCurrent: () => false, seal: refuse, open: refuse };
 }

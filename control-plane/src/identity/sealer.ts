@@ -8,6 +8,8 @@ export interface Sealer {
   readonly encrypts: boolean;
   /** `purpose` is bound to what is sealed: it opens for nothing else. */
   seal(purpose: string, secret: Uint8Array): JsonObject;
+  /** Whether it was sealed as it would be now: with this key. */
+  isCurrent(sealed: JsonObject): boolean;
   /** Throws IdentityError `no-key`, `wrong-key`, or `bad-key` where it was changed. */
   open(purpose: string, sealed: JsonObject): Buffer;
 }
@@ -24,6 +26,7 @@ function encryptingSealer(key: Buffer): Sealer {
   const keyFor = (purpose: string): Buffer => Buffer.from(hkdfSync('sha256', key, '', `remora ${purpose}`, 32));
   return {
     encrypts: true,
+    isCurrent: (sealed) => sealed['cipher'] === cipherName && sealed['key'] === keyId,
     seal(purpose, secret) {
       const nonce = randomBytes(12);
       const cipher = createCipheriv(cipherName, keyFor(purpose), nonce).setAAD(Buffer.from(purpose));
@@ -48,6 +51,7 @@ const plainName = 'none';
 
 const plainSealer: Sealer = {
   encrypts: false,
+  isCurrent: (sealed) => sealed['cipher'] === plainName,
   seal: (_purpose, secret) => ({ cipher: plainName, data: Buffer.from(secret).toString('base64') }),
   open(purpose, sealed) {
     if (sealed['cipher'] !== plainName) throw new IdentityError('no-key', `${purpose}: is encrypted in the store, and no encryption key is given`);

@@ -13,7 +13,7 @@ import type { ControlPlaneIdentity } from './control-plane-identity.ts';
 import { startIdentity } from './start-identity.ts';
 import { ManualClock } from '@remora/testing/manual-clock';
 
-const none: IdentitySettings = { enrolmentHost: '127.0.0.1', enrolmentPort: 0, encryptionKey: '', encryptionKeyFile: '', keyStorage: 'encrypted', authorityCertificateFile: '', authorityKeyFile: '', nextAuthorityCertificateFile: '', nextAuthorityKeyFile: '', recoveryMs: 1 };
+const none: IdentitySettings = { enrolmentHost: '127.0.0.1', enrolmentPort: 0, encryptionKey: '', encryptionKeyFile: '', previousKey: '', previousKeyFile: '', keyStorage: 'encrypted', authorityCertificateFile: '', authorityKeyFile: '', nextAuthorityCertificateFile: '', nextAuthorityKeyFile: '', recoveryMs: 1 };
 const key = Buffer.alloc(32, 7).fill(1, 9).toString('base64');
 
 describe('identity as the settings say it', () => {

@@ -5,6 +5,7 @@ import type { IdentitySettings } from '../settings/control-plane-settings.ts';
 import type { AuthorityFiles } from './authority-keeper.ts';
 import { createControlPlaneIdentity, type ControlPlaneIdentity, type ControlPlaneIdentityDeps } from './control-plane-identity.ts';
 import { IdentityError } from './identity-error.ts';
+import { createRotatingSealer } from './rotating-sealer.ts';
 import { createSealer, type Sealer } from './sealer.ts';
 
 type Surroundings = Omit<ControlPlaneIdentityDeps, 'sealer' | 'readFiles' | 'readNextFiles' | 'recoveryMs'> & { readonly durable: boolean };
@@ -26,9 +27,9 @@ function sealerOf(settings: IdentitySettings, { durable, log }: Surroundings, fr
   const given = settings.encryptionKeyFile === '' ? settings.encryptionKey : readText(settings.encryptionKeyFile);
   const where = settings.encryptionKeyFile === '' ? 'REMORA_CP_ENCRYPTION_KEY' : settings.encryptionKeyFile;
   if (given !== '') {
-    const key = readEncryptionKey(given);
-    if (typeof key === 'string') throw new StartError('refused', `${where} ${key}`);
-    return createSealer(key);
+    const previous = settings.previousKeyFile === '' ? settings.previousKey : readText(settings.previousKeyFile);
+    const wherePrevious = settings.previousKeyFile === '' ? 'REMORA_CP_PREVIOUS_ENCRYPTION_KEY' : settings.previousKeyFile;
+    return createRotatingSealer(createSealer(keyIn(given, where)), previous === '' ? [] : [createSealer(keyIn(previous, wherePrevious))]);
   }
   // Nothing of ours goes to a disk then.
   if (!durable || fromFiles) return createSealer(null);
@@ -37,6 +38,12 @@ function sealerOf(settings: IdentitySettings, { durable, log }: Surroundings, fr
   }
   log.warn('THE KEY OF THE CERTIFICATE AUTHORITY IS KEPT WITHOUT ENCRYPTION (--key-storage plain): whoever reads the store can be any service');
   return createSealer(null);
+}
+
+function keyIn(text: string, where: string): Buffer {
+  const key = readEncryptionKey(text);
+  if (typeof key === 'string') throw new StartError('refused', `${where} ${key}`);
+  return key;
 }
 
 const bytesMax = 1024 * 1024;

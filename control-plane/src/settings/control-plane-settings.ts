@@ -84,6 +84,9 @@ export interface IdentitySettings {
   readonly encryptionKey: string;
   /** File with that text; '' for none. */
   readonly encryptionKeyFile: string;
+  /** The key before, until everything is sealed anew. */
+  readonly previousKey: string;
+  readonly previousKeyFile: string;
   /** `plain`: without a key, for a demo. */
   readonly keyStorage: 'encrypted' | 'plain';
   /** An authority of somebody else's making; both '' for one of our own. */

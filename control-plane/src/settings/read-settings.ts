@@ -137,6 +137,8 @@ function settingsOf(values: ReadonlyMap<string, unknown>): ControlPlaneSettings 
       enrolmentPort: number('enrolment-port'),
       encryptionKey: text('encryption-key'),
       encryptionKeyFile: text('encryption-key-file'),
+      previousKey: text('previous-encryption-key'),
+      previousKeyFile: text('previous-encryption-key-file'),
       keyStorage: text('key-storage') === 'plain' ? 'plain' : 'encrypted',
       authorityCertificateFile: text('ca-certificate-file'),
       authorityKeyFile: text('ca-key-file'),
