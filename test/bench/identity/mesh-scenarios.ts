@@ -83,7 +83,7 @@ export const meshScenarios: readonly Scenario[] = [
   {
     name: 'mesh-steady', what: `${what}, 1,000 requests a second`, compares: 'cpu', bars: [], p50Below: 'envoy', start,
     load: ({ name, port }, seconds, core) => h2load({
-      url: `http://127.0.0.1:${port}${requestPath}`, connections: 20, streams: 1, ratePerConnection: 50, http1: true, seconds, core, headers: ['Host: orders'], log: path.join(folder, `${name}.log`),
+      url: `http://127.0.0.1:${port}${requestPath}`, connections: 20, streams: 1, ratePerConnection: 50, http1: true, seconds, core, headers: [':authority: orders'], log: path.join(folder, `${name}.log`),
     }),
   },
 ];
