@@ -188,7 +188,7 @@ function stepOf(section: EffectiveSection, answer: Answer | null, refused: boole
 
 function concerning(built: readonly BuiltFilter[], x: AskedExchange, kind: string): object[] {
   return built.filter(({ section }) => section.kind === kind).flatMap(({ section, filter }) =>
-    (filter.concerns?.(x) ?? []).map((pointer) => ({ pointer, shadow: section.shadow, policies: policiesBehind(section.origins, pointer) })));
+    [...(filter.concerns?.(x) ?? []), ...(filter.late?.concerns?.(x) ?? [])].map((pointer) => ({ pointer, shadow: section.shadow, policies: policiesBehind(section.origins, pointer) })));
 }
 
 function identityOf({ identity, connection }: Exchange): object {
