@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { Agent } from 'node:http';
 import { ask, type Answer } from '../processes/traffic.ts';
+import { visitByHttp2 } from './http2-visit.ts';
 
 export interface Clients {
   readonly counts: { answered: number; failed: number; refused: number; broken: number };
@@ -17,7 +18,7 @@ export interface ClientsOptions {
 }
 
 /**
- * Clients of every kind: keep-alive and one-shot requests through the gateway, calls through the outbound side, refused ones, and connections that are broken
+ * Clients of every kind: keep-alive and one-shot requests through the gateway, calls through the outbound side, refused ones, connections of HTTP/2 with streams that are given up, and connections that are broken
  * off, left idle or half a request long.
  */
 export function startClients({ gateway, outbound, pauseMs }: ClientsOptions): Clients {
@@ -46,6 +47,7 @@ export function startClients({ gateway, outbound, pauseMs }: ClientsOptions): Cl
     lane(async (n) => count(await ask({ port: gateway, path: n % 4 === 0 ? '/pool' : '/one-shot', headers: { connection: 'close' } }))),
     lane(async () => count(await ask({ port: outbound, path: '/pool', host: 'pool', agent }))),
     lane(async () => count(await ask({ port: gateway, path: '/refused', agent }))),
+    lane(async (n) => (await visitByHttp2(gateway, n)).forEach(count)),
     lane(async (n) => {
       await breakOff(gateway, n);
       counts.broken++;
