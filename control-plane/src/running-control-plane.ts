@@ -74,7 +74,7 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
     createOperatorMetrics(metrics.registry, { operators, certificate, audit: controlPlane.audit, store });
     const routes = apiRoutes({ ...controlPlane, identity, operators, version: productVersion, metricsText: () => metrics.text() });
     const api = createApiServer({
-      routes, certificate, audit: controlPlane.audit, gate: operators?.gate ?? openGate(store), ...(operators && { onForbidden: operators.onForbidden }),
+      routes, certificate, audit: controlPlane.audit, gate: operators?.gate ?? openGate(store), ...(operators && { onForbidden: (refused) => operators.onForbidden(refused) }),
       observe: (seen) => apiMetrics.observe(seen), alarm: (error) => log.error('a request failed', { error: errorText(error) }),
     });
     closers.push(() => api.close());
