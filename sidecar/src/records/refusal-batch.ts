@@ -1,5 +1,5 @@
 import type { RefusalRecord } from '../threads/data-plane.ts';
-import type { RefusalSink } from '../pipeline/engine.ts';
+import type { RefusalSink } from '../pipeline/refusal-sink.ts';
 
 /**
  * Refusals on their way to the control thread: posted together every `flushMs`, at most `batchMax` at a time; what is more than that is only
