@@ -25,7 +25,7 @@ describe('bad input to the control plane', () => {
     { name: 'a document named __proto__', body: 'kind: Service\nname: __proto__\nports: {http: {port: 1}}\n', status: 422, says: /name/ },
     { name: 'an unknown kind with a near spelling', body: 'kind: Sevice\nname: a\n', status: 422, says: /Service/ },
     { name: 'an empty section', body: 'kind: Policy\nname: p\ntarget: {}\nretry:\n', status: 422, says: /retry/ },
-    { name: 'a kind that this build does not have', body: 'kind: Policy\nname: p\ntarget: {}\njwt: {issuers: {}}\n', status: 422, says: /not available/i },
+    { name: 'a kind that this build does not have', body: 'kind: Policy\nname: p\ntarget: {}\nwaf: {enabled: true}\n', status: 422, says: /not available/i },
     { name: 'a policy for a service that does not exist', body: 'kind: Policy\nname: p\ntarget: {service: ordres}\ntimeout: {request: 1s}\n', status: 422, says: /orders/ },
     { name: 'nothing at all', body: '', status: 422, says: /document|empty/i },
   ])('$name', async ({ body, type, status, says }) => {
