@@ -76,6 +76,7 @@ transform: {response: {headers: {set: {x-mark: "${mark}", x-mark-again: "${mark}
 }
 
 interface SidecarItem {
+  readonly config: { readonly applied: { readonly epoch: number }; readonly inSync: boolean };
   readonly nodeId: string;
   readonly subject: string;
   readonly phase: string;
