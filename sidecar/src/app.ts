@@ -10,6 +10,7 @@ import { ConfigClient } from './config/config-client.ts';
 import type { LinkStatus } from './config/control-link.ts';
 import { GatewayListeners } from './config/gateway-listeners.ts';
 import { advertisedPorts, planListeners } from './config/listener-plan.ts';
+import { TroubleLog } from './config/trouble-log.ts';
 import { unreachableTcp } from './config/unreachable-tcp.ts';
 import { identityItemChecks } from './identity/identity-item-checks.ts';
 import type { IdentityKeeper } from './identity/identity-keeper.ts';
@@ -32,6 +33,7 @@ export class Sidecar {
   readonly #environment: SidecarEnvironment;
   readonly #dataPlane: DataPlane;
   readonly #refusals = new RefusalRing();
+  readonly #troubles: TroubleLog;
   readonly #readiness: AppReadiness;
   readonly #gateway: GatewayListeners;
   readonly #certificates: CertificateFiles;
@@ -50,10 +52,6 @@ export class Sidecar {
   #identity: IdentityKeeper | null = null;
   #workload: WorkloadFeed | null = null;
   #advertisedNames = '';
-  #unreachable = '';
-  /** Why contact was lost, as it was said last; '' in contact. */
-  #contactLost = '';
-  #diskAlarm: string | null = null;
   #draining: Promise<void> | null = null;
   #threadDeaths = 0;
 
@@ -83,6 +81,7 @@ export class Sidecar {
     this.#settings = settings;
     this.#environment = environment;
     this.#dataPlane = dataPlane;
+    this.#troubles = new TroubleLog(environment.log);
     const { clock, timers, random, log, kinds, nodeId, disk, pause, processFacts, probeApp } = environment;
     const build = buildIdentity(environment.version, kinds.values());
     dataPlane.onRefusal((refusal) => this.#onRefusal(refusal));
@@ -113,7 +112,7 @@ export class Sidecar {
         this.#sender?.event('snapshot-refused', listed.join('; '), { class: refusalClass, hash });
       },
       onLink: (status) => this.#onLink(status),
-      onDisk: ({ alarm }) => this.#onDisk(alarm),
+      onDisk: ({ alarm }) => this.#troubles.disk(alarm),
     });
     this.#client.onItem('secret', (secrets) => {
       this.#certificates.useSecrets(secrets);
@@ -285,7 +284,7 @@ export class Sidecar {
 
   #onApplied(applied: AppliedConfig): void {
     this.#configured.resolve();
-    this.#tellUnreachable(applied);
+    this.#troubles.unreachable(unreachableTcp(this.#settings, applied.snapshot));
     // At the start ports are bound after the restore, not from within it.
     if (this.#admin) {
       void this.#gateway.follow(applied.snapshot);
@@ -298,36 +297,10 @@ export class Sidecar {
     this.#client.renewHello();
   }
 
-  /** Once for each set of names. */
-  #tellUnreachable({ snapshot }: AppliedConfig): void {
-    const names = unreachableTcp(this.#settings, snapshot);
-    const told = names.join(' ');
-    if (told === this.#unreachable) return;
-    this.#unreachable = told;
-    if (told !== '') this.#environment.log.warn('the app has no way to these destinations, which carry TCP: give each a port', { flags: names.slice(0, 20).map((name) => `--outbound-for ${name}=PORT`) });
-  }
-
-  /** Losing contact is said once; every try that fails after it only at level debug. */
-  #onLink({ connected, address, lastEnd, rejected }: LinkStatus): void {
-    const { log } = this.#environment;
-    const cause = rejected ? `${rejected.code}: ${rejected.message}` : lastEnd;
-    if (rejected?.code === 'certificate-revoked') this.#identity?.doubt();
-    if (connected) {
-      log.info('in contact with the control plane', { address });
-      this.#sender?.contact();
-    } else {
-      log[this.#contactLost === cause ? 'debug' : 'warn']('no contact with the control plane', { address, cause });
-    }
-    this.#contactLost = connected ? '' : cause;
-  }
-
-  /** Each write passes through `not persisted`; only what fails, and that it works again, is worth a line. */
-  #onDisk(alarm: string | null): void {
-    if (alarm === this.#diskAlarm) return;
-    this.#diskAlarm = alarm;
-    const { log } = this.#environment;
-    if (alarm === null) log.info('the disk holds what is enforced again');
-    else log.error('the disk cannot keep what is enforced', { cause: alarm });
+  #onLink(status: LinkStatus): void {
+    if (status.rejected?.code === 'certificate-revoked') this.#identity?.doubt();
+    this.#troubles.link(status);
+    if (status.connected) this.#sender?.contact();
   }
 
   #onAppReady(ready: boolean): void {
