@@ -1,4 +1,3 @@
-import type { X509Certificate } from 'node:crypto';
 import { asText, type TextBuffer } from '@remora/http/byte-text';
 import { ClientHelloReader } from '@remora/http/first-bytes/client-hello-reader';
 import { namedProtocol, type FirstProtocol } from '@remora/http/first-bytes/first-protocol';
@@ -13,14 +12,18 @@ import type { Engine } from '../pipeline/engine.ts';
 import type { EventCounter } from '../records/policy-events.ts';
 import type { ForwardedFields } from '../pipeline/outside-headers.ts';
 import { tcpProtocol } from '../tls/mesh-security.ts';
-import { clientCertificateFacts } from '../tls/client-certificate.ts';
-import { peerIdentity } from '../tls/peer-identity.ts';
 import { CallerFacts } from './caller-facts.ts';
+import { clientHello, firstRequest, handshake, meshHello, proxyHeader, refused, type ConnectionPhase } from './connection-phase.ts';
+import { edgeClient } from './edge-client.ts';
+import { edgeHandshake } from './edge-handshake.ts';
 import { edgeTerms } from './edge-terms.ts';
+import { firstByteMs } from './first-byte-ms.ts';
 import { handshakeFailure } from './handshake-failure.ts';
+import type { HandshakeVerdict } from './handshake-verdict.ts';
 import { Http2ServerConnection } from './http2-server-connection.ts';
 import type { ListenerBinding } from './listener-binding.ts';
-import { handshakeRecord, meshHandshakeMs, meshHandshakesMax, meshProtocols, meshSilenceMs, type MeshTerms } from './mesh-terms.ts';
+import { meshHandshake } from './mesh-handshake.ts';
+import { handshakeRecord, meshHandshakeMs, type MeshTerms } from './mesh-terms.ts';
 import { plaintextAnswer } from './plaintext-answer.ts';
 import type { Served, ServerCodec } from './server-codec.ts';
 import { ServerConnection } from './server-connection.ts';
@@ -49,7 +52,7 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
   #codec: Served | null = null;
   /** What the port carried when the connection came. */
   #transport: Transport = 'http';
-  #phase: Phase = firstRequest;
+  #phase: ConnectionPhase = firstRequest;
   /** First bytes that do not decide yet. */
   #held: TextBuffer | null = null;
   #hello: ClientHelloReader | null = null;
@@ -85,15 +88,7 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
       link.destroy();
       return;
     }
-    this.#arm(this.#tls === null ? this.#firstByteMs() : this.#tls.handshakeTimeoutMs);
-  }
-
-  /** How long a client may take to say what it is. */
-  #firstByteMs(): number {
-    if (this.#transport !== 'http' && this.#mesh !== null) return this.#mesh.mode === 'strict' ? meshHandshakeMs : meshSilenceMs;
-    const { headerTimeoutMs, idleTimeoutMs } = this.#engine.limitsOf(this.binding);
-    const firstByteMs = headerTimeoutMs > 0 ? headerTimeoutMs : defaultFirstByteMs;
-    return idleTimeoutMs > 0 ? Math.min(idleTimeoutMs, firstByteMs) : firstByteMs;
+    this.#arm(this.#tls === null ? firstByteMs(this.#transport, this.#mesh, this.#engine.limitsOf(this.binding)) : this.#tls.handshakeTimeoutMs);
   }
 
   /** What comes first once nothing stands before it. False: nothing is waited for, the connection is carried already. */
@@ -270,25 +265,19 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
       return;
     }
     if (edge === null || tls === null) return;
-    const policy = this.#engine.tls.policy(edge, tls);
-    if (tls.requireServerName && !policy.knows(host)) {
-      this.#refuseHandshake('server-name', tlsAlerts.unrecognizedName);
+    this.#proceed(edgeHandshake(this.#engine.tls, { edge, tls, host, underWay: this.binding.handshakes }), raw, host);
+  }
+
+  #proceed(verdict: HandshakeVerdict, raw: Uint8Array, serverName: string): void {
+    if (!verdict.ok) {
+      this.#refuseHandshake(verdict.why, verdict.last);
       return;
     }
-    if (this.binding.handshakes >= tls.handshakesMax) {
-      this.#refuseHandshake('overflow', noBytes);
-      return;
-    }
-    const context = this.#engine.tls.context(policy, host);
-    if (context === null) {
-      this.#refuseHandshake('no-certificate', tlsAlerts.internalError);
-      return;
-    }
-    this.facts = { ...this.facts, tls: true, serverName: host };
+    this.facts = { ...this.facts, tls: true, serverName };
     this.#phase = handshake;
     this.#hello = null;
     this.binding.handshakes++;
-    this.#link.secure(raw, { context, protocols: tls.alpn.length > 0 ? tls.alpn : spokenProtocols, clientCertificate: tls.clientAuth });
+    this.#link.secure(raw, verdict.options);
   }
 
   // --- callers of the mesh ----------------------------------------------------------------------------------------
@@ -335,22 +324,9 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
       this.#withoutMesh(asText(raw), true);
       return;
     }
-    if (this.binding.handshakes >= meshHandshakesMax) {
-      this.#refuseHandshake('overflow', noBytes);
-      return;
-    }
-    const context = this.#engine.mesh.context(mesh.trustDomains, this.#engine.thread.clock.wallMs());
-    if (context === null) {
-      this.#refuseHandshake('no-certificate', tlsAlerts.internalError);
-      return;
-    }
-    this.facts = { ...this.facts, tls: true };
-    this.#phase = handshake;
-    this.#hello = null;
-    this.binding.handshakes++;
     this.#arm(meshHandshakeMs);
-    // Whether a certificate is wanted is decided for each request: a probe may come over TLS without one.
-    this.#link.secure(raw, { context, protocols: requests ? meshProtocols : tcpProtocols, clientCertificate: 'optional' });
+    const nowMs = this.#engine.thread.clock.wallMs();
+    this.#proceed(meshHandshake(this.#engine.mesh, { trustDomains: mesh.trustDomains, requests, underWay: this.binding.handshakes, nowMs }), raw, this.facts.serverName);
   }
 
   /** False: the certificate that the caller showed does not count, the connection is gone. */
@@ -359,12 +335,7 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
     const { mesh, thread } = this.#engine;
     const result = security === null ? null : mesh.peerOf(security, trustDomains, thread.clock.wallMs());
     if (result === null) return true;
-    if (!result.ok) {
-      this.#engine.count(`tls_refused-${result.code}`);
-      this.#phase = refused;
-      this.#link.destroy();
-      return false;
-    }
+    if (!result.ok) return this.#turnAway(result.code);
     this.caller = new CallerFacts(result.peer, mesh.identity.own?.spiffeId ?? '');
     this.certificateEndsMs = result.peer.endsMs;
     this.facts = { ...this.facts, principal: result.peer.spiffeId };
@@ -384,36 +355,26 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
       return;
     }
     this.#protocol = tls?.protocol === 'h2' ? 'http2' : 'http1';
-    this.#arm(this.#firstByteMs());
+    this.#arm(firstByteMs(this.#transport, this.#mesh, this.#engine.limitsOf(this.binding)));
   }
 
   /** False: the client's certificate is not accepted, the connection is gone. */
   #identify(): boolean {
-    if (this.#tls === null || this.#tls.clientAuth === 'none') return true;
-    const { security } = this.#link;
-    const certificate = security?.peerCertificate;
-    if (certificate === undefined && this.#tls.clientAuth === 'optional') return true;
-    const problem = certificate === undefined ? 'client-certificate-missing' : security?.peerProblem === '' ? '' : 'client-certificate-untrusted';
-    const identity = certificate === undefined || problem !== '' ? { ok: false, code: problem } as const : peerIdentity(certificate, this.#engine.thread.clock.wallMs());
-    if (!identity.ok) {
-      this.#engine.count(`tls_refused-${identity.code}`);
-      this.#phase = refused;
-      this.#link.destroy();
-      return false;
-    }
-    const outside = certificate !== undefined && !this.#vouchedByMesh(certificate, identity.principal);
-    const { trustDomain } = this.#engine.mesh.identity.own ?? { trustDomain: '' };
-    // An id of the own trust domain is the mesh's to give: an authority from outside cannot make callers of ours.
-    const principal = outside && trustDomain !== '' && identity.principal.startsWith(`spiffe://${trustDomain}/`) ? '' : identity.principal;
-    this.facts = { ...this.facts, principal, ...(outside && { clientCertificate: clientCertificateFacts(certificate) }) };
+    if (this.#tls === null) return true;
+    const { mesh: { identity }, thread } = this.#engine;
+    const client = edgeClient(this.#link.security, this.#tls.clientAuth, { identity, nowMs: thread.clock.wallMs() });
+    if (client === null) return true;
+    if (!client.ok) return this.#turnAway(client.code);
+    const { principal, certificate } = client;
+    this.facts = { ...this.facts, principal, ...(certificate && { clientCertificate: certificate }) };
     return true;
   }
 
-  /** A certificate of the mesh, shown to a listener that believes the same authority. Its chain is followed each time: a resumed session leads to whom the listener believes. */
-  #vouchedByMesh(certificate: X509Certificate, principal: string): boolean {
-    const { mesh, thread } = this.#engine;
-    if (principal === '' || mesh.identity.own === null) return false;
-    return mesh.identity.verify({ certificate, intermediates: [], purpose: 'client', nowMs: thread.clock.wallMs(), trustDomains: [] }).ok;
+  #turnAway(code: string): false {
+    this.#engine.count(`tls_refused-${code}`);
+    this.#phase = refused;
+    this.#link.destroy();
+    return false;
   }
 
   #refuseHandshake(why: string, last: Uint8Array): void {
@@ -466,21 +427,7 @@ export class AcceptedConnection extends WheelNode implements LinkOwner, ServerPe
   }
 }
 
-type Phase = typeof proxyHeader | typeof clientHello | typeof meshHello | typeof handshake | typeof firstRequest | typeof refused;
-const proxyHeader = 0;
-const clientHello = 1;
-const handshake = 2;
-const firstRequest = 3;
-const refused = 4;
-/** An inbound port: a ClientHello of a caller of the mesh, or anything else. */
-const meshHello = 5;
-
-/** A new connection has this long for its first bytes where `requestLimits` sets no limit on heads. */
-const defaultFirstByteMs = 60_000;
 const drainQuietMs = 500;
 const lastWordMs = 500;
 const noBytes = new Uint8Array(0);
-/** In order of preference. */
-const tcpProtocols: readonly string[] = [tcpProtocol];
-const spokenProtocols: readonly string[] = ['h2', 'http/1.1'];
 const timedOut = 'ETIMEDOUT';
