@@ -15,6 +15,8 @@ export interface GatewayOptions {
   readonly name?: string;
   /** Instead of the stage's one core: a list such as `0,1`. */
   readonly cores?: string;
+  /** Between the documents and the gateway's start: gets the address of the API. */
+  readonly prepare?: (api: string) => Promise<void>;
   /** Asks until the gateway answers; a scenario over TLS or HTTP/2 asks its own way. */
   readonly probe?: (port: number) => Promise<boolean>;
 }
@@ -40,6 +42,7 @@ gateway: edge
 match: {path: {prefix: /api}}
 to: [{service: users}]
 ${options.documents ?? ''}`);
+  await options.prepare?.(controlPlane.api);
   const sidecar = await startSidecar(['--gateway', 'edge', '--control-plane', controlPlane.push, ...(options.flags ?? [])], { core: options.cores ?? stage.proxyCore, bundled: stage.bundled });
   stage.own(sidecar.process);
   await untilAnswers(options.probe ?? probeHttp, port);
