@@ -25,6 +25,7 @@ import { noTracer } from './telemetry/operation-tracer.ts';
 import type { OtlpExport } from './telemetry/otlp-export.ts';
 import { RefusalRing } from './telemetry/refusal-ring.ts';
 import { TelemetrySender } from './telemetry/telemetry-sender.ts';
+import { CrlFiles } from './tls/crl-files.ts';
 import { CertificateFiles, type CertificateStatus } from './tls/certificate-files.ts';
 
 /** One running sidecar: the composition root. What starts in which order, and why there, is in `start`. */
@@ -37,6 +38,7 @@ export class Sidecar {
   readonly #readiness: AppReadiness;
   readonly #gateway: GatewayListeners;
   readonly #certificates: CertificateFiles;
+  readonly #crls: CrlFiles;
   /** null: policies that need somebody outside get no answer. */
   readonly #helpers: PolicyHelpers | null;
   readonly #client: ConfigClient;
@@ -89,6 +91,7 @@ export class Sidecar {
     this.#readiness = new AppReadiness({ apps: [...settings.apps.values()], probe: probeApp, timers, onChange: (ready) => this.#onAppReady(ready) });
     this.#gateway = new GatewayListeners({ settings, dataPlane, timers, log, onBound: () => this.#announce() });
     this.#certificates = new CertificateFiles({ useTlsMaterial: (material) => dataPlane.useTlsMaterial(material), clock, timers, log });
+    this.#crls = new CrlFiles({ useFacts: (update) => dataPlane.useFacts(update), clock, timers, log });
     this.#helpers = environment.helpers === undefined ? null : new PolicyHelpers({
       ...environment.helpers, dataPlane, clock, timers, random, log,
       onEvent: (kind, message, attributes) => this.#sender?.event(kind, message, attributes),
@@ -103,7 +106,7 @@ export class Sidecar {
         appReady: () => this.#readiness.ready,
       },
       // Files before ports: a port opens when it can be served.
-      reach: async (next) => (await this.#certificates.reach(next)) ?? (await this.#reachIssuers(next)) ?? this.#gateway.reach(next),
+      reach: async (next) => (await this.#certificates.reach(next)) ?? (await this.#crls.reach(next)) ?? (await this.#reachIssuers(next)) ?? this.#gateway.reach(next),
       tracer: { begin: (name, attributes) => (this.#otlp?.tracer ?? noTracer).begin(name, attributes) },
       onApplied: (applied) => this.#onApplied(applied),
       onRefusal: ({ class: refusalClass, hash, errors }) => {
@@ -189,6 +192,7 @@ export class Sidecar {
     const { applied } = this.#client;
     if (applied !== null) {
       await this.#certificates.follow(applied.snapshot);
+      await this.#crls.follow(applied.snapshot);
       await this.#helpers?.follow(applied.snapshot);
     }
     for (const { file, code, message } of problems) log.error('a stored file cannot be used', { file, code, cause: message });
@@ -274,7 +278,7 @@ export class Sidecar {
   /** Those of documents, and this sidecar's own. */
   get #certificateStatus(): readonly CertificateStatus[] {
     const own = this.#connectors?.certificate?.();
-    return own ? [own, ...this.#certificates.status] : this.#certificates.status;
+    return [...(own ? [own] : []), ...this.#certificates.status, ...this.#crls.status];
   }
 
   get #spanCounts(): SpanCounts | null {
@@ -289,6 +293,7 @@ export class Sidecar {
     if (this.#admin) {
       void this.#gateway.follow(applied.snapshot);
       void this.#certificates.follow(applied.snapshot);
+      void this.#crls.follow(applied.snapshot).catch((error: unknown) => this.#environment.log.error('the data threads were not told about revoked certificates', { cause: String(error) }));
       void this.#helpers?.follow(applied.snapshot);
     }
     if (this.#advertisedNames === '' || this.#namesAdvertised(applied) === this.#advertisedNames) return;
@@ -338,6 +343,7 @@ export class Sidecar {
     this.#readiness.stop();
     this.#gateway.close();
     this.#certificates.close();
+    this.#crls.close();
     await this.#helpers?.close();
     this.#sender?.stop();
     await this.#otlp?.stop();

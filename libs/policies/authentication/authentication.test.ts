@@ -64,7 +64,7 @@ describe('authentication', () => {
     ['a certificate of the mesh, not asked for', {}, {}, caller, 'authentication-required'],
     ['a certificate of the mesh, asked for', { require: { any: ['mesh'] } }, {}, caller, 'pass'],
     ['a certificate of the mesh, before anybody looked', { require: { any: ['mesh'] } }, null, caller, 'pass'],
-    ['a SPIFFE id that an authority from outside vouches for', { require: { any: ['mesh'] } }, {}, { connection: { principal: 'spiffe://other.example/x', clientCertificate: { fingerprint: '', subject: '', dnsNames: [], uris: [], emails: [], endsMs: 0 } } }, 'authentication-required'],
+    ['a SPIFFE id that an authority from outside vouches for', { require: { any: ['mesh'] } }, {}, { connection: { principal: 'spiffe://other.example/x', clientCertificate: { fingerprint: '', subject: '', dnsNames: [], uris: [], emails: [], endsMs: 0, serial: '', issuerHash: '', issuerKeyId: '' } } }, 'authentication-required'],
     ['one of two that are both required', { require: { all: ['jwt', 'apiKey'] } }, { proved: { jwt: gold } }, {}, 'authentication-required'],
     ['both of two that are required', { require: { all: ['jwt', 'apiKey'] } }, { proved: { jwt: null, apiKey: gold } }, {}, 'pass'],
     ['mesh and a token, without the token', { require: { all: ['jwt', 'mesh'] } }, {}, caller, 'authentication-required'],

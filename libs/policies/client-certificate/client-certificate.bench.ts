@@ -6,6 +6,6 @@ import { clientCertificateRuntime } from './filter.ts';
 export function bench(): KindCost {
   return measureEdge(clientCertificateAuthoring, clientCertificateRuntime, { accept: { partners: { dnsNames: ['*.partner.example'] } }, header: 'x-client-certificate' }, {
     request: { method: 'GET', authority: 'api.example', target: '/orders' },
-    connection: { clientCertificate: { fingerprint: 'ab', subject: 'CN=till', dnsNames: ['a.partner.example'], uris: [], emails: [], endsMs: Number.MAX_SAFE_INTEGER } },
+    connection: { clientCertificate: { fingerprint: 'ab', subject: 'CN=till', dnsNames: ['a.partner.example'], uris: [], emails: [], endsMs: Number.MAX_SAFE_INTEGER, serial: '', issuerHash: '', issuerKeyId: '' } },
   });
 }

@@ -8,21 +8,23 @@ export const clientCertificateAuthoring: AuthoringKind = {
   side: 'provider',
   always: false,
   shadow: true,
-  format: 1,
+  format: 2,
   schema: clientCertificateSchema,
   defaults: clientCertificateDefaults,
   consumers: ['certificate'],
   check: checkClientCertificate,
-  compile: (effective) => ({ minFormat: 1, body: ClientCertificate.encode(toMessage(effective)).finish() }),
+  compile: (effective) => ({ minFormat: effective.crlFiles === undefined ? 1 : 2, body: ClientCertificate.encode(toMessage(effective)).finish() }),
 };
 
-function toMessage({ accept = {}, header, format }: EffectiveClientCertificate): ClientCertificate {
+function toMessage({ accept = {}, header, format, crlFiles, onExpiredCrl }: EffectiveClientCertificate): ClientCertificate {
   return {
     accept: Object.entries(accept).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, entry]) => ({
       name, dnsNames: sorted(entry.dnsNames), uris: sorted(entry.uris), emails: sorted(entry.emails), subjects: sorted(entry.subjects), fingerprints: sorted(entry.fingerprints),
     })),
     header: header?.toLowerCase() ?? '',
     format: format ?? 'xfcc',
+    crlFiles: sorted(crlFiles),
+    allowExpiredCrl: crlFiles !== undefined && onExpiredCrl === 'allow',
   };
 }
 

@@ -6,7 +6,8 @@ import { consumerDirectory } from '@remora/policy-kit/consumer-directory';
 import type { Answer, EdgeFilter, Exchange } from '@remora/policy-kit/exchange';
 import { RequestIdentity } from '@remora/policy-kit/request-identity';
 import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind';
-import { clientCertificateExpired, clientCertificateRefused } from './reasons.ts';
+import { clientCertificateExpired, clientCertificateRefused, clientCertificateRevoked, clientCertificateUnchecked } from './reasons.ts';
+import { Revocations } from './revocations.ts';
 import { clientCertificateWire, type AcceptedNames, type ClientCertificateSettings } from './wire.ts';
 
 /** Finds the certificate that a client showed to the listener. Refuses nothing by itself: `authentication` decides. */
@@ -27,6 +28,9 @@ function makeFilter(settings: ClientCertificateSettings, context: FilterContext)
   const aliases = settings.header === '' ? null : new HeaderAliases([settings.header]);
   const refused: Answer = context.refuse(clientCertificateRefused, '/accept', 'the certificate is none of those that are accepted');
   const expired: Answer = context.refuse(clientCertificateExpired, '', 'the certificate of the connection has expired');
+  const revoked: Answer = context.refuse(clientCertificateRevoked, '/crlFiles', 'the certificate of the connection is revoked');
+  const unchecked: Answer = context.refuse(clientCertificateUnchecked, '/crlFiles', 'no current list of revoked certificates is of the authority of this one');
+  const revocations = settings.crlFiles.length === 0 ? null : new Revocations(settings.crlFiles, settings.allowExpiredCrl, context);
   const judgements = new WeakMap<ClientCertificateFacts, Judgement>();
   return {
     kind: 'clientCertificate',
@@ -38,8 +42,10 @@ function makeFilter(settings: ClientCertificateSettings, context: FilterContext)
       if (certificate === null) return null;
       let judgement = judgements.get(certificate);
       if (judgement === undefined) judgements.set(certificate, judgement = judge(certificate, settings));
+      const revocation = revocations === null ? 'good' : revocations.verdict(certificate, x.startedWallMs);
       if (!judgement.accepted) identity.fails('clientCertificate', refused);
       else if (x.startedWallMs >= certificate.endsMs) identity.fails('clientCertificate', expired);
+      else if (revocation !== 'good') identity.fails('clientCertificate', revocation === 'revoked' ? revoked : unchecked);
       else {
         const credential = consumers.byCertificate(certificate);
         const current = credential !== null && x.startedWallMs < credential.expiresMs;

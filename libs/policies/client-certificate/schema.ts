@@ -1,12 +1,13 @@
 import type { JsonObject } from '@remora/core/canonical-json';
 import { joinPointer } from '@remora/core/pointer';
 import type { Violation } from '@remora/core/violation';
-import { entryName, headerName, notAvailable, oneOf, type IssueParams } from '@remora/policy-kit/scalars';
+import { entryName, headerName, oneOf, type IssueParams } from '@remora/policy-kit/scalars';
 import { z } from 'zod';
 import { clientCertificateMax, headerFormats, mayCarry } from './wire.ts';
 
 const dnsName = pattern(/^(?:\*\.)?[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/, 'a host name such as partner.example, or *.partner.example');
 const fingerprint = pattern(/^[0-9a-f]{64}$/, 'a SHA-256 in 64 lower-case hexadecimal digits');
+const crlFile = pattern(/^\/[^\0]{1,1023}$/, 'an absolute path on the sidecar\'s host');
 const text = z.string().min(1).max(1_024);
 
 const acceptedSchema = z.strictObject({
@@ -22,7 +23,8 @@ export const clientCertificateSchema = z.strictObject({
   accept: z.record(entryName(), acceptedSchema).optional(),
   header: headerName().optional(),
   format: oneOf(headerFormats).optional(),
-  crlFiles: notAvailable('revocation of clients\' certificates by list').optional(),
+  crlFiles: z.array(crlFile).min(1).max(clientCertificateMax.crlFiles).optional(),
+  onExpiredCrl: oneOf(['deny', 'allow']).optional(),
 });
 
 export type EffectiveAccepted = z.output<typeof acceptedSchema>;
@@ -31,9 +33,11 @@ export interface EffectiveClientCertificate {
   readonly accept?: Readonly<Record<string, EffectiveAccepted>>;
   readonly header?: string;
   readonly format?: string;
+  readonly crlFiles?: readonly string[];
+  readonly onExpiredCrl?: string;
 }
 
-export const clientCertificateDefaults: JsonObject = { format: 'xfcc' };
+export const clientCertificateDefaults: JsonObject = { format: 'xfcc', onExpiredCrl: 'deny' };
 
 function pattern(accepted: RegExp, expected: string): z.ZodString {
   return z.string({ error: () => `must be ${expected}` }).superRefine((value, context) => {

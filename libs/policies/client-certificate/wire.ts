@@ -1,11 +1,15 @@
 import { boundedList, boundedText, decodeMessage, oneWord, wireHeaderName } from '@remora/policy-kit/wire-check';
 import { WireError } from '@remora/policy-kit/runtime-kind';
 import { ClientCertificate, type Accepted } from './gen/client-certificate.ts';
-import { clientCertificateExpired, clientCertificateRefused } from './reasons.ts';
+import { clientCertificateExpired, clientCertificateRefused, clientCertificateRevoked, clientCertificateUnchecked } from './reasons.ts';
 
 export interface ClientCertificateSettings {
   readonly accept: readonly AcceptedNames[];
   readonly header: string;
+  /** Paths on the sidecar's host. Empty: revocation is not looked at. */
+  readonly crlFiles: readonly string[];
+  /** A list whose time is over still counts. */
+  readonly allowExpiredCrl: boolean;
   readonly format: (typeof headerFormats)[number];
 }
 
@@ -18,10 +22,10 @@ export interface AcceptedNames {
   readonly fingerprints: readonly string[];
 }
 
-export const clientCertificateMax = { entries: 256, names: 256 } as const;
+export const clientCertificateMax = { entries: 256, names: 256, crlFiles: 16 } as const;
 export const headerFormats = ['xfcc', 'subject', 'fingerprint'] as const;
 
-export const clientCertificateWire = { name: 'clientCertificate', format: 1, reasons: [clientCertificateRefused, clientCertificateExpired], decode: decodeClientCertificate } as const;
+export const clientCertificateWire = { name: 'clientCertificate', format: 2, reasons: [clientCertificateRefused, clientCertificateExpired, clientCertificateRevoked, clientCertificateUnchecked], decode: decodeClientCertificate } as const;
 
 /** A header that may carry what the certificate says: none of the connection, of framing, or of Remora itself. */
 export function mayCarry(lowerName: string): boolean {
@@ -37,6 +41,8 @@ function decodeClientCertificate(bytes: Uint8Array): ClientCertificateSettings {
     accept: Object.freeze(boundedList(message.accept, '/accept', clientCertificateMax.entries).map(readAccepted)),
     header: message.header === '' ? '' : wireHeaderName(message.header, '/header'),
     format: oneWord(message.format, '/format', headerFormats),
+    crlFiles: Object.freeze(boundedList(message.crlFiles, '/crlFiles', clientCertificateMax.crlFiles).map((file) => boundedText(file, '/crlFiles', 1_024, /^\/[^\0]+$/))),
+    allowExpiredCrl: message.allowExpiredCrl,
   });
 }
 

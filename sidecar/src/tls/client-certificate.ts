@@ -1,4 +1,5 @@
 import type { X509Certificate } from 'node:crypto';
+import { certificateIssuer } from '@remora/identity/certificate-issuer';
 import type { ClientCertificateFacts } from '@remora/policy-kit/client-certificate-facts';
 import { certificateNames } from './certificate-names.ts';
 import { fingerprintOf } from './mesh-identity.ts';
@@ -8,6 +9,7 @@ export function clientCertificateFacts(certificate: X509Certificate): ClientCert
   const names = certificateNames(certificate);
   const emails = typeof names === 'string' ? [] : (certificate.subjectAltName ?? '').split(', ').filter((entry) => entry.startsWith('email:')).map((entry) => entry.slice('email:'.length));
   return Object.freeze({
+    ...certificateIssuer(certificate),
     fingerprint: fingerprintOf(certificate), subject: subjectText(certificate.subject), endsMs: certificate.validToDate.getTime(), emails,
     dnsNames: typeof names === 'string' ? [] : names.dns, uris: typeof names === 'string' ? [] : names.uris,
   });

@@ -18,6 +18,10 @@ export interface ClientCertificate {
   header: string;
   /** xfcc | subject | fingerprint */
   format: string;
+  /** Sorted paths of lists of revoked certificates. None: nothing is looked up. */
+  crlFiles: string[];
+  /** A list whose time is over still counts. */
+  allowExpiredCrl: boolean;
 }
 
 /** Any of the names is enough. All lists are sorted; `*.` stands for one label of a host name. */
@@ -33,7 +37,7 @@ export interface Accepted {
 }
 
 function createBaseClientCertificate(): ClientCertificate {
-  return { accept: [], header: "", format: "" };
+  return { accept: [], header: "", format: "", crlFiles: [], allowExpiredCrl: false };
 }
 
 export const ClientCertificate: MessageFns<ClientCertificate> = {
@@ -46,6 +50,12 @@ export const ClientCertificate: MessageFns<ClientCertificate> = {
     }
     if (message.format !== "") {
       writer.uint32(26).string(message.format);
+    }
+    for (const v of message.crlFiles) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.allowExpiredCrl !== false) {
+      writer.uint32(40).bool(message.allowExpiredCrl);
     }
     return writer;
   },
@@ -87,6 +97,22 @@ export const ClientCertificate: MessageFns<ClientCertificate> = {
             message.format = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.crlFiles.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.allowExpiredCrl = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -104,6 +130,16 @@ export const ClientCertificate: MessageFns<ClientCertificate> = {
       accept: globalThis.Array.isArray(object?.accept) ? object.accept.map((e: any) => Accepted.fromJSON(e)) : [],
       header: isSet(object.header) ? globalThis.String(object.header) : "",
       format: isSet(object.format) ? globalThis.String(object.format) : "",
+      crlFiles: globalThis.Array.isArray(object?.crlFiles)
+        ? object.crlFiles.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.crl_files)
+        ? object.crl_files.map((e: any) => globalThis.String(e))
+        : [],
+      allowExpiredCrl: isSet(object.allowExpiredCrl)
+        ? globalThis.Boolean(object.allowExpiredCrl)
+        : isSet(object.allow_expired_crl)
+        ? globalThis.Boolean(object.allow_expired_crl)
+        : false,
     };
   },
 
@@ -118,6 +154,12 @@ export const ClientCertificate: MessageFns<ClientCertificate> = {
     if (message.format !== "") {
       obj.format = message.format;
     }
+    if (message.crlFiles?.length) {
+      obj.crlFiles = message.crlFiles;
+    }
+    if (message.allowExpiredCrl !== false) {
+      obj.allowExpiredCrl = message.allowExpiredCrl;
+    }
     return obj;
   },
 
@@ -129,6 +171,8 @@ export const ClientCertificate: MessageFns<ClientCertificate> = {
     message.accept = object.accept?.map((e) => Accepted.fromPartial(e)) || [];
     message.header = object.header ?? "";
     message.format = object.format ?? "";
+    message.crlFiles = object.crlFiles?.map((e) => e) || [];
+    message.allowExpiredCrl = object.allowExpiredCrl ?? false;
     return message;
   },
 };

@@ -4,6 +4,7 @@ import { EndpointSet, type DeepPartial, type Listener, type ListenerTls, type Up
 import { CandidateBuilder } from '@remora/testing/candidate-builder';
 import { TestAuthority, type TestCertificate } from '@remora/testing/test-authority';
 import { requestLimitsAuthoring } from '@remora/policy-request-limits/compile';
+import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { makeField } from '@remora/http/header-ids';
 import { effectiveSection } from '@remora/testing/effective-section';
@@ -24,6 +25,8 @@ export interface TlsRigOptions {
   /** `h2c` makes it a port of protocol http2. */
   readonly upstreamProtocols?: readonly string[];
   readonly limits?: JsonObject;
+  /** Policies beside, as effective sections of documents. */
+  readonly sections?: readonly { readonly kind: AuthoringKind; readonly section: JsonObject }[];
   /** A second listener, without TLS. */
   readonly plain?: DeepPartial<Listener>;
   /** Answers tell nothing of their connection. */
@@ -72,7 +75,11 @@ export class TlsRig {
     }
     const builder = new CandidateBuilder({ kind: 'gateway', name: 'edge' }).fleet({ trustedProxies: [...(options.trustedProxies ?? [])] });
     const { minFormat, body } = requestLimitsAuthoring.compile(effectiveSection(requestLimitsAuthoring, options.limits ?? {}));
-    const settings = builder.settings({ kind: 'requestLimits', minFormat, body: Buffer.from(body) });
+    const more = (options.sections ?? []).map(({ kind, section }) => {
+      const compiled = kind.compile(effectiveSection(kind, section), (options.sections ?? []).map((each) => each.kind.name).filter((name) => name !== kind.name));
+      return { kind: kind.name, minFormat: compiled.minFormat, body: Buffer.from(compiled.body) };
+    });
+    const settings = builder.settings({ kind: 'requestLimits', minFormat, body: Buffer.from(body) }, ...more);
     const certified = options.certificates.map((_, i) => ({ certFile: `/${i}.crt`, keyFile: `/${i}.key` }));
     builder.listener({ name: 'secure', protocol: 'https', settings, tls: { certificates: certified, ...options.tls }, ...options.listener });
     if (options.plain !== undefined) builder.listener({ name: 'plain', settings, ...options.plain });
