@@ -7,16 +7,18 @@ import { grpcEnding, grpcStatusIn, grpcWebEnding, grpcWebMeterFor } from './grpc
 import type { GrpcWebMeter } from './grpc-web-meter.ts';
 import { answerFor, limitAnswer } from './answers.ts';
 import { isConnection } from './connection-head.ts';
+import { closeTunnel } from './close-tunnel.ts';
 import { countEnd } from './count-end.ts';
 import type { Engine } from './engine.ts';
 import { filterSlots } from './filter-slots.ts';
 import type { ExchangeTimer } from './filter-timers.ts';
 import type { CallerPlace, PlacePin, ProviderRoute } from '../generation/places.ts';
+import { openTunnel } from './open-tunnel.ts';
 import type { RequestTrace } from './request-trace.ts';
 import { ResponseSink } from './response-sink.ts';
 import { SwitchJoint } from './switch-joint.ts';
 import { describeTunnel } from './tunnel-description.ts';
-import { Tunnel, type TunnelEnd, type TunnelOwner } from './tunnel.ts';
+import type { Tunnel, TunnelEnd, TunnelOwner } from './tunnel.ts';
 import type { TunnelDirection } from './tunnel-half.ts';
 import type { ListenerBinding } from '../listener/listener-binding.ts';
 import type { SeriesRow } from '../records/series-rows.ts';
@@ -320,15 +322,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
   }
 
   #openTunnel(protocol: string): void {
-    this.head.detach();
-    if (this.responseHead !== null) (this.responseHead as MessageHead).detach();
-    const row = this.#engine.rowOf(this);
-    this.countIn(row);
-    const { wheels, turn } = this.#engine.thread;
-    const { tunnelIdleMs = 0, maxStreamMs = 0 } = this.#call ?? {};
-    this.#live = new Tunnel({
-      owner: this, protocol, row, wheels, turn, limits: { idleMs: tunnelIdleMs, maxMs: maxStreamMs, bytesMax: this.tunnelBytesMax },
-    });
+    this.#live = openTunnel(this, this.#engine, { protocol, idleMs: this.#call?.tunnelIdleMs ?? 0, maxMs: this.#call?.maxStreamMs ?? 0 });
     this.#generation = this.#engine.tunnels.add(this);
   }
 
@@ -396,11 +390,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     const live = this.#live;
     this.#live = null;
     if (live !== null) {
-      live.closed();
-      if (live.protocol === 'websocket') {
-        this.messagesIn = live.in.messages;
-        this.messagesOut = live.out.messages;
-      }
+      closeTunnel(this, live);
       this.#engine.tunnels.remove(this, this.#generation);
     }
     if (this.#row !== null) countEnd(this.#row, this, live !== null);

@@ -29,8 +29,7 @@ import { WheelFilterTimers } from '../pipeline/filter-timers.ts';
 import type { Generation } from '../generation/generation.ts';
 import { buildGeneration } from '../generation/generation-builder.ts';
 import { makeReadBuffer } from '../io/link-context.ts';
-import { ListenError } from '../io/listen-error.ts';
-import { ListenerBinding } from '../listener/listener-binding.ts';
+import { ListenerSet } from './listener-set.ts';
 import { LiveStates } from '../generation/live-state.ts';
 import type { LogFiles } from '../records/log-files.ts';
 import type { LogLines } from '../records/log-lines.ts';
@@ -50,7 +49,6 @@ import { ServerContexts } from '../tls/server-contexts.ts';
 import { UpstreamSecurities } from '../tls/upstream-securities.ts';
 import { TlsMaterialStore, type TlsMaterial } from '../tls/tls-material.ts';
 import { TimerWheels } from '../io/timer-wheel.ts';
-import { handlesWork } from '../io/handles-test.ts';
 import { Turn } from '../io/turn.ts';
 import { defaultPoolLimits, type PoolLimits } from '../upstream/pool-limits.ts';
 import { OutsideDestinations } from '../upstream/outside-destinations.ts';
@@ -97,7 +95,7 @@ export class DataPlaneThread {
   readonly #clusters = new Map<string, Cluster>();
   readonly #pools: UpstreamPools;
   readonly #apps: AppTargets;
-  readonly #bindings = new Map<string, ListenerBinding>();
+  readonly #listeners: ListenerSet;
   readonly #prepared = new Map<string, Generation>();
   readonly #material = new TlsMaterialStore();
   readonly #securities: UpstreamSecurities;
@@ -106,7 +104,6 @@ export class DataPlaneThread {
   readonly #outside: OutsideDestinations;
   /** What filters of this thread may use. */
   readonly filterHost: FilterHost;
-  #handles: boolean | null = null;
 
   constructor(options: DataPlaneThreadOptions) {
     this.#options = options;
@@ -142,6 +139,7 @@ export class DataPlaneThread {
       mesh: new MeshServer(this.#identity, this.#material, count),
       outside: this.#outside,
     });
+    this.#listeners = new ListenerSet(this.engine, { apps: this.#apps, reusePort: options.reusePort, ...(options.makeServer && { makeServer: options.makeServer }) });
     this.#mesh = new MeshSecurities({ identity: this.#identity, clock: options.clock, wheels: this.#thread.wheels, count, onMoved: () => this.#choosePoolsAnew() });
     this.#places = new PlaceBuilder({
       host: this.filterHost = {
@@ -177,53 +175,9 @@ export class DataPlaneThread {
 
   // --- listeners --------------------------------------------------------------------------------------------------
 
-  /**
-   * Makes the listeners those of the list: what is bound stays, what is missing in it closes when its requests are done. Rejects naming
-   * the port that is in use; then everything is as before.
-   */
-  async listen(specs: readonly ListenerSpec[]): Promise<BoundListener[]> {
-    const made: ListenerBinding[] = [];
-    for (const spec of specs) {
-      if (spec.side === 'inbound' && spec.app !== undefined) this.#apps.set(spec.portName ?? '', spec.app);
-      if (this.#boundAs(spec) !== null) continue;
-      try {
-        made.push(await this.#bind(spec));
-      } catch (error) {
-        for (const binding of made) binding.close();
-        throw error;
-      }
-    }
-    for (const binding of made) this.#replaceBinding(binding);
-    const wanted = new Set(specs.map(({ name }) => name));
-    for (const [name, binding] of this.#bindings) {
-      if (wanted.has(name)) continue;
-      this.#bindings.delete(name);
-      void binding.drain();
-    }
-    return this.boundListeners().filter(({ name }) => wanted.has(name));
-  }
-
-  #boundAs({ name, host, port }: ListenerSpec): ListenerBinding | null {
-    const known = this.#bindings.get(name);
-    return known !== undefined && known.spec.host === host && (known.spec.port === port || known.port === port) ? known : null;
-  }
-
-  #replaceBinding(binding: ListenerBinding): void {
-    const replaced = this.#bindings.get(binding.spec.name);
-    this.#bindings.set(binding.spec.name, binding);
-    void replaced?.drain();
-  }
-
-  async #bind(spec: ListenerSpec): Promise<ListenerBinding> {
-    const { makeServer, reusePort } = this.#options;
-    this.#handles ??= makeServer === undefined && await handlesWork();
-    const binding = new ListenerBinding(this.engine, spec, { handles: this.#handles, reusePort, ...(makeServer && { makeServer }) });
-    try {
-      await binding.listen(spec.port);
-    } catch (error) {
-      throw new ListenError(spec, error);
-    }
-    return binding;
+  /** As ListenerSet.listen. */
+  listen(specs: readonly ListenerSpec[]): Promise<BoundListener[]> {
+    return this.#listeners.listen(specs);
   }
 
   // --- generations ------------------------------------------------------------------------------------------------
@@ -279,7 +233,7 @@ export class DataPlaneThread {
   }
 
   boundListeners(): BoundListener[] {
-    return [...this.#bindings.values()].map(({ spec, port }) => ({ name: spec.name, host: spec.host, port }));
+    return this.#listeners.bound();
   }
 
   discard(hash: string): void {
@@ -354,8 +308,8 @@ export class DataPlaneThread {
       timers: this.#thread.wheels.size,
       http2Windows: { extraBytes: this.#thread.windows.used, extraBytesPeak: this.#thread.windows.peak, extraBytesMax: this.#thread.windows.bytesMax },
       liveStates: this.#live.size,
-      handles: this.#handles,
-      listeners: [...this.#bindings.values()].map(({ spec, port, connections, handshakes, accepted, refused, draining }) =>
+      handles: this.#listeners.handles,
+      listeners: this.#listeners.all().map(({ spec, port, connections, handshakes, accepted, refused, draining }) =>
         ({ name: spec.name, host: spec.host, port, connections, handshakes, accepted, refused, draining })),
       pools: this.#pools.describe(),
       endpoints: Object.fromEntries([...this.#clusters].map(([service, { endpoints, known }]) =>
@@ -367,7 +321,7 @@ export class DataPlaneThread {
 
   /** Inbound and gateway listeners stop accepting; answers how many exchanges were cut at the deadline. */
   async drain(deadlineMs: number): Promise<number> {
-    const draining = [...this.#bindings.values()].filter(({ spec }) => spec.side !== 'outbound');
+    const draining = this.#listeners.all().filter(({ spec }) => spec.side !== 'outbound');
     const deadline = Promise.withResolvers<'deadline'>();
     const timer = this.#options.timers.after(deadlineMs, () => deadline.resolve('deadline'));
     // Tunnels do not end by themselves: they have their time, and a moment for their goodbye.
@@ -386,7 +340,7 @@ export class DataPlaneThread {
   close(): void {
     // Those of the app's own calls had no drain: what was written with their end still goes out.
     this.engine.tunnels.forEach((run) => run.endTunnel({ answer: answerFor(reasons.draining, 'the sidecar stops'), closeCode: 1001 }));
-    for (const binding of this.#bindings.values()) binding.close();
+    for (const binding of this.#listeners.all()) binding.close();
     this.#pools.destroy();
     this.engine.admission.close();
     this.#thread.wheels.close();
