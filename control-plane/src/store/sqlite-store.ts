@@ -1,6 +1,3 @@
-import { backup } from 'node:sqlite';
-import { existsSync, renameSync, rmSync } from 'node:fs';
-import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { Clock, Timers } from '@remora/core/clock';
@@ -17,7 +14,8 @@ import { createSqliteReader } from './sqlite-reader.ts';
 import type { SqliteReader } from './sqlite-reader.ts';
 import { createSqliteWriter } from './sqlite-writer.ts';
 import type { EntryKeys, SqliteWriter } from './sqlite-writer.ts';
-import { openDatabase, syncFolder } from './sqlite-file.ts';
+import { backupDatabase } from './sqlite-backup.ts';
+import { openDatabase } from './sqlite-file.ts';
 import type { OpenDatabase } from './sqlite-file.ts';
 import { createSlices } from '../slices.ts';
 import type { Slices } from '../slices.ts';
@@ -309,17 +307,7 @@ export class SqliteStore implements Store {
   async backup(path: string): Promise<void> {
     this.#mustBeOpen();
     this.#book.flush();
-    const unfinished = `${path}.unfinished`;
-    if (existsSync(path)) throw new StoreError('store-exists', `${path}: there is a file of that name already`);
-    rmSync(unfinished, { force: true });
-    try {
-      await backup(this.#db, unfinished, { rate: 256 });
-      renameSync(unfinished, path);
-      syncFolder(dirname(path));
-    } catch (error) {
-      rmSync(unfinished, { force: true });
-      throw asStoreError(error, path);
-    }
+    await backupDatabase(this.#db, path);
   }
 
   async close(): Promise<void> {
