@@ -8,9 +8,8 @@ import {
   connectionClose, connectionKeepAlive, scanComplete, scanIncomplete, scanTooLarge, scanVersion, unknownExpectation, type ScanVerdict,
 } from '@remora/http/head-scanner';
 import type { MessageHead } from '@remora/http/message-head';
-import { BodyPace } from './body-pace.ts';
-import { drainQuietMs, timeLeft, type Awaited } from './client-patience.ts';
-import type { ConnectionLimits } from './connection-limits.ts';
+import type { Awaited } from './client-patience.ts';
+import { ClientWatch, type WatchedClient } from './client-watch.ts';
 import { answerFor } from '../pipeline/answers.ts';
 import { becomesTunnelRequest } from '../pipeline/connect-request.ts';
 import type { Engine } from '../pipeline/engine.ts';
@@ -23,21 +22,20 @@ import type { ServerCodec } from './server-codec.ts';
 import type { ServerStream } from './server-stream.ts';
 import { ServerTunnel } from './server-tunnel.ts';
 import { sendSwitchHead } from './switch-head.ts';
-import { WheelNode } from '../io/timer-wheel.ts';
 
 /**
  * An HTTP/1.1 connection from a client: one exchange at a time, the next one when it has completed. Pipelined requests wait in the buffer
  * they came in, at most one read, and reading pauses.
  */
-export class ServerConnection extends WheelNode implements ServerCodec, ServerStream {
+export class ServerConnection implements ServerCodec, ServerStream, WatchedClient {
   readonly #engine: Engine;
   readonly #peer: AcceptedConnection;
   #link!: Link;
   #responses!: ResponseWriter;
   readonly #heads: HeadReader;
   readonly #bodies: BodyReader;
-  #limits: ConnectionLimits;
-  /** The generation that they come from. */
+  readonly #watch: ClientWatch;
+  /** The generation that the watch's limits come from. */
   #limitsOf: object | null;
   #run: ExchangeRun | null = null;
   #requests = 0;
@@ -53,24 +51,21 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
   #closing = false;
   /** Nothing is answered any more: what still comes is dropped until the client closes. */
   #lingering = false;
-  #since = 0;
-  /** Of the body that is being read; null until it is wanted. */
-  #pace: BodyPace | null = null;
 
   constructor(engine: Engine, peer: AcceptedConnection) {
-    super();
     this.#engine = engine;
     this.#peer = peer;
-    this.#limits = engine.limitsOf(peer.binding);
+    const limits = engine.limitsOf(peer.binding);
+    this.#watch = new ClientWatch(this, engine.thread, limits);
     this.#limitsOf = engine.generation;
-    this.#heads = new HeadReader('request', engine.thread.arena, this.#limits.head);
-    this.#bodies = new BodyReader(engine.thread.arena, this.#limits.head);
+    this.#heads = new HeadReader('request', engine.thread.arena, limits.head);
+    this.#bodies = new BodyReader(engine.thread.arena, limits.head);
   }
 
   attach(link: Link): void {
     this.#link = link;
     this.#responses = new ResponseWriter(link);
-    this.#since = this.#now();
+    this.#watch.moved();
   }
 
   get busy(): number {
@@ -133,7 +128,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
     if (fresh && this.#limitsOf !== this.#engine.generation) this.#refreshLimits();
     const verdict = this.#heads.read(bytes, at, to);
     if (verdict === scanIncomplete) {
-      if (fresh) this.#headBegan();
+      if (fresh) this.#watch.headBegan();
       return to;
     }
     if (verdict !== scanComplete) {
@@ -147,8 +142,8 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
 
   #refreshLimits(): void {
     this.#limitsOf = this.#engine.generation;
-    this.#limits = this.#engine.limitsOf(this.#peer.binding);
-    this.#heads.setLimits(this.#limits.head);
+    this.#watch.limits = this.#engine.limitsOf(this.#peer.binding);
+    this.#heads.setLimits(this.#watch.limits.head);
   }
 
   #begin(head: MessageHead): void {
@@ -156,12 +151,12 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
     this.#requests++;
     head.expectContinue &&= minorVersion === 1;
     this.#closing = minorVersion === 0 ? (connection & connectionKeepAlive) === 0 : (connection & connectionClose) !== 0;
-    if (this.#requests >= this.#limits.requestsPerConnectionMax || this.#peer.binding.draining || this.#engine.admission.endsKeepAlive) this.#closing = true;
+    if (this.#requests >= this.#watch.limits.requestsPerConnectionMax || this.#peer.binding.draining || this.#engine.admission.endsKeepAlive) this.#closing = true;
     this.#responses.answers(head);
     this.#bodyWanted = false;
     this.#ignoringBody = false;
     this.#continueDue = head.expectContinue;
-    this.#pace = null;
+    this.#watch.requestBegan();
     this.#bodies.start(bodyLength < 0 ? 'chunked' : 'length', bodyLength);
     this.#requestDone = this.#bodies.done;
     const connect = head.method === 'CONNECT';
@@ -204,8 +199,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
         run.requestFailed(event === bodyBad ? reasons.badRequest : reasons.headersTooLarge, 'the body is not framed as it says');
         return to;
     }
-    this.#since = this.#now();
-    this.#pace?.came(arrived, this.#since);
+    this.#watch.bodyCame(arrived);
     return bodies.used;
   }
 
@@ -227,7 +221,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
 
   onEnd(): void {
     this.#readEnded = true;
-    if (this.#held === null || (this.#run !== null && this.#limits.halfCloseCancels)) this.#inputEnded();
+    if (this.#held === null || (this.#run !== null && this.#watch.limits.halfCloseCancels)) this.#inputEnded();
   }
 
   /** FIN: after a complete request it is a half-close, and the answer still goes out (RFC 9112 section 9.6), unless the listener takes it for a farewell. */
@@ -236,7 +230,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
     const run = this.#run;
     // Behind an answer that is still gathered: what is incomplete gets none, what came before it does.
     if (run === null) this.#link.end();
-    else if (!this.#requestDone || this.#limits.halfCloseCancels) {
+    else if (!this.#requestDone || this.#watch.limits.halfCloseCancels) {
       run.clientGone();
       // Of an answer that has begun nothing more comes: not in an order that could be taken for its end.
       if (this.#responses.headSent) this.abort();
@@ -248,12 +242,12 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
   }
 
   onDrain(): void {
-    this.#since = this.#now();
+    this.#watch.moved();
     this.#run?.writable();
   }
 
   onClosed(): void {
-    this.#engine.thread.wheels.cancel(this);
+    this.#watch.cancel();
     const run = this.#run;
     this.#run = null;
     this.#held = null;
@@ -270,7 +264,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
       this.#continueDue = false;
       this.#link.send(continueBytes, 0, continueBytes.length);
     }
-    this.#bodyBegan();
+    this.#watch.bodyBegan();
     if (!this.#feeding) this.#engine.thread.turn.later(this);
   }
 
@@ -306,7 +300,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
   /** 101, or 200 to CONNECT: from here on the link belongs to the tunnel, and what came early is its first bytes. */
   #switch(run: ExchangeRun, head: MessageHead): boolean {
     if (!sendSwitchHead(this.#link, run.head, head)) return false;
-    this.#engine.thread.wheels.cancel(this);
+    this.#watch.cancel();
     const early = this.#held;
     this.#held = null;
     const tunnel = new ServerTunnel(this.#link, this.#engine.thread, { early, readEnded: this.#readEnded, onGone: () => this.onClosed() });
@@ -318,9 +312,9 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
 
   sendData(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
     if (!this.#responses.data(bytes, at, to, end)) return true;
-    this.#since = this.#now();
+    this.#watch.moved();
     if (!end && this.#link.congested) {
-      this.#writeStalled();
+      this.#watch.idle();
       return false;
     }
     return true;
@@ -345,8 +339,8 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
       this.#linger();
       return;
     }
-    this.#since = this.#now();
-    this.#armIdle();
+    this.#watch.moved();
+    this.#watch.idle();
     if (this.#held !== null && !this.#feeding) this.#engine.thread.turn.later(this);
   }
 
@@ -354,8 +348,8 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
   #linger(): void {
     this.#lingering = true;
     this.#held = null;
-    this.#engine.thread.wheels.cancel(this);
-    LingeringLink.takeOver(this.#link, this.#engine.thread, { idleTimeoutMs: this.#limits.idleTimeoutMs, onGone: () => this.onClosed() });
+    this.#watch.cancel();
+    LingeringLink.takeOver(this.#link, this.#engine.thread, { idleTimeoutMs: this.#watch.limits.idleTimeoutMs, onGone: () => this.onClosed() });
   }
 
   /**
@@ -364,50 +358,18 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
    */
   drain(): void {
     if (this.#run !== null || this.#lingering || this.#heads.waiting) return;
-    this.#since = this.#now();
-    this.#arm(drainQuietMs);
+    this.#watch.farewell();
   }
 
   // --- time -------------------------------------------------------------------------------------------------------
 
-  #now(): number {
-    return this.#engine.thread.turn.now();
+  get awaited(): Awaited {
+    if (this.#run === null) return this.#heads.waiting ? 'head' : this.#peer.binding.draining ? 'farewell' : 'request';
+    if (this.#link.congested) return 'reader';
+    return this.#requestDone || !this.#bodyWanted ? 'nothing' : 'body';
   }
 
-  #arm(delayMs: number): void {
-    this.#engine.thread.wheels.arm(this, delayMs);
-  }
-
-  /** Usually armed from before: the timer compares when it fires. */
-  #armIdle(): void {
-    if (this.#limits.idleTimeoutMs > 0 && !this.#engine.thread.wheels.isArmed(this)) this.#arm(this.#limits.idleTimeoutMs);
-  }
-
-  #headBegan(): void {
-    this.#since = this.#now();
-    if (this.#limits.headerTimeoutMs > 0) this.#arm(this.#limits.headerTimeoutMs);
-  }
-
-  #bodyBegan(): void {
-    const now = this.#now();
-    this.#since = now;
-    this.#pace ??= new BodyPace(now);
-    this.#pace.awaited(now);
-    const checkMs = this.#pace.checkInMs(this.#limits, now);
-    if (checkMs < Infinity) this.#arm(checkMs);
-  }
-
-  #writeStalled(): void {
-    if (this.#limits.idleTimeoutMs > 0 && !this.#engine.thread.wheels.isArmed(this)) this.#arm(this.#limits.idleTimeoutMs);
-  }
-
-  fire(): void {
-    const now = this.#now();
-    const left = timeLeft(this.#awaited(), this.#limits, { sinceMs: this.#since, nowMs: now, pace: this.#pace });
-    if (left > 0) {
-      if (left < Infinity) this.#arm(left);
-      return;
-    }
+  tooLate(exceeded: string | undefined): void {
     const run = this.#run;
     if (run === null && this.#heads.waiting) {
       this.#heads.clear();
@@ -418,7 +380,7 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
       this.#link.abort();
     } else {
       this.#closing = true;
-      run.requestFailed(reasons.requestTimeout, 'the body does not come as fast as it must', this.#pace?.exceeded(this.#limits, now));
+      run.requestFailed(reasons.requestTimeout, 'the body does not come as fast as it must', exceeded);
     }
   }
 
@@ -426,12 +388,6 @@ export class ServerConnection extends WheelNode implements ServerCodec, ServerSt
     this.#closing = true;
     this.#requestDone = false;
     this.#failUnread(reasons.requestTimeout, '/headerTimeout');
-  }
-
-  #awaited(): Awaited {
-    if (this.#run === null) return this.#heads.waiting ? 'head' : this.#peer.binding.draining ? 'farewell' : 'request';
-    if (this.#link.congested) return 'reader';
-    return this.#requestDone || !this.#bodyWanted || this.#pace === null ? 'nothing' : 'body';
   }
 }
 
