@@ -1,6 +1,8 @@
 import { internHeaderName } from '@remora/http/header-ids';
+import { callerProblem, fitsCaller, readCallerPattern } from './caller-pattern.ts';
 import type { Exchange } from './exchange.ts';
-import { WireError } from './runtime-kind.ts';
+import { OwnTrustDomain } from './own-trust-domain.ts';
+import { WireError, type FilterContext } from './runtime-kind.ts';
 import { boundedList, boundedText, oneWord, wireHeaderName } from './wire-check.ts';
 
 /**
@@ -12,6 +14,10 @@ export interface EntryMatch {
   /** Exact (`/a/b`), or a prefix on segment borders (`/a/*`). */
   readonly paths: readonly string[];
   readonly headers: readonly HeaderCondition[];
+  /** Callers of the mesh, by their certificate: see `CallerPattern`. */
+  readonly callers: readonly string[];
+  /** Names of Consumers; `*`: any. Known once `authentication` has decided. */
+  readonly consumers: readonly string[];
 }
 
 export interface HeaderCondition {
@@ -29,11 +35,14 @@ export interface EntryMatchMessage {
   methods: string[];
   paths: string[];
   headers: { name: string; mode: string; value: string }[];
+  /** Of kinds that take them. */
+  callers?: string[];
+  consumers?: string[];
 }
 
-export const entryMatchMax = { methods: 16, paths: 64, headers: 16 } as const;
+export const entryMatchMax = { methods: 16, paths: 64, headers: 16, callers: 64, consumers: 64 } as const;
 const headerModes: readonly HeaderMode[] = ['exact', 'prefix', 'present', 'absent'];
-const everything: EntryMatch = Object.freeze({ methods: [], paths: [], headers: [] });
+const everything: EntryMatch = Object.freeze({ methods: [], paths: [], headers: [], callers: [], consumers: [] });
 
 /** Checks the bounds again. Throws WireError. */
 export function readEntryMatch(message: EntryMatchMessage | undefined, pointer: string): EntryMatch {
@@ -46,14 +55,27 @@ export function readEntryMatch(message: EntryMatchMessage | undefined, pointer: 
       mode: oneWord(condition.mode, `${pointer}/headers/${condition.name}`, headerModes),
       value: boundedText(condition.value, `${pointer}/headers/${condition.name}`, 4096),
     })),
+    callers: boundedList(message.callers ?? [], `${pointer}/callers`, entryMatchMax.callers).map((caller) => readCaller(caller, `${pointer}/callers`)),
+    consumers: boundedList(message.consumers ?? [], `${pointer}/consumers`, entryMatchMax.consumers).map((name) => boundedText(name, `${pointer}/consumers`, 63, /^(?:\*|[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)$/)),
   });
+}
+
+function readCaller(text: string, pointer: string): string {
+  const problem = callerProblem(text);
+  if (problem !== null) throw new WireError(pointer, 'invalid-caller', `${JSON.stringify(text.slice(0, 80))} ${problem}`);
+  return text;
+}
+
+/** Whether an entry asks who the request is from. */
+export function asksWho({ callers = [], consumers = [] }: Partial<Pick<EntryMatch, 'callers' | 'consumers'>>): boolean {
+  return callers.length > 0 || consumers.length > 0;
 }
 
 export type ExchangeTest = (x: Exchange) => boolean;
 
 /** One closure per snapshot; null where every request matches. */
-export function buildEntryMatch(match: EntryMatch): ExchangeTest | null {
-  const tests = [methodTest(match.methods), pathTest(match.paths), ...match.headers.map(headerTest)].filter((test) => test !== null);
+export function buildEntryMatch(match: EntryMatch, context: Pick<FilterContext, 'facts'>): ExchangeTest | null {
+  const tests = [methodTest(match.methods), pathTest(match.paths), ...match.headers.map(headerTest), callerTest(match.callers, context), consumerTest(match.consumers)].filter((test) => test !== null);
   const [first, second] = tests;
   if (first === undefined) return null;
   if (second === undefined) return first;
@@ -81,6 +103,28 @@ function pathTest(paths: readonly string[]): ExchangeTest | null {
       if (head.path.startsWith(prefix) || (head.path.length === prefix.length - 1 && prefix.startsWith(head.path))) return true;
     }
     return false;
+  };
+}
+
+/** An id in a certificate that an authority from outside vouches for is no caller of the mesh. */
+function callerTest(callers: readonly string[], context: Pick<FilterContext, 'facts'>): ExchangeTest | null {
+  if (callers.length === 0) return null;
+  const patterns = callers.map(readCallerPattern);
+  const domain = new OwnTrustDomain(context.facts('identity'));
+  return ({ connection }) => {
+    if (connection.principal === '' || connection.clientCertificate !== undefined) return false;
+    const own = domain.get();
+    for (const pattern of patterns) if (fitsCaller(pattern, connection.principal, own)) return true;
+    return false;
+  };
+}
+
+function consumerTest(consumers: readonly string[]): ExchangeTest | null {
+  if (consumers.length === 0) return null;
+  const names = consumers.includes('*') ? null : new Set(consumers);
+  return ({ identity }) => {
+    const consumer = identity?.consumer ?? null;
+    return consumer !== null && (names === null || names.has(consumer.name));
   };
 }
 

@@ -76,6 +76,8 @@ describe('authentication', () => {
     ['an exempt path, nothing shown', { exempt }, {}, health, 'pass'],
     ['an exempt path, a forged token', { exempt }, { failure: forged }, health, 'pass'],
     ['an exempt path, an unmapped token', { exempt, unmapped: 'refuse' }, { proved: { jwt: null } }, health, 'pass'],
+    ['an exempt caller', { exempt: { web: { callers: ['spiffe://mesh.local/service/*'] } } }, {}, caller, 'pass'],
+    ['an exempt caller, by an authority from outside', { exempt: { web: { callers: ['*'] } } }, {}, { connection: { ...caller.connection, clientCertificate: { fingerprint: '', subject: '', dnsNames: [], uris: [], emails: [], endsMs: 0, serial: '', issuerHash: '', issuerKeyId: '' } } }, 'authentication-required'],
     ['below an exempt path', { exempt }, {}, { request: { method: 'GET', authority: 'a', target: '/health/x' } }, 'authentication-required'],
     ['unmapped, allowed', {}, { proved: { jwt: null } }, {}, 'pass'],
     ['unmapped, refused', { unmapped: 'refuse' }, { proved: { jwt: null } }, {}, 'consumer-unmapped'],

@@ -1,4 +1,5 @@
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
+import { asksWho } from '@remora/policy-kit/entry-match';
 import { compileEntryMatch } from '@remora/policy-kit/entry-match-schema';
 import { credentialKinds } from '@remora/policy-kit/request-identity';
 import { Authentication } from './gen/authentication.ts';
@@ -11,13 +12,16 @@ export const authenticationAuthoring: AuthoringKind = {
   always: false,
   impliedBy: credentialKinds.filter((kind) => kind !== 'mesh'),
   shadow: true,
-  format: 1,
+  format: 2,
   schema: authenticationSchema,
   defaults: authenticationDefaults,
   consumers: true,
   check: checkAuthentication,
   checkAmong,
-  compile: (effective, inEffect = []) => ({ minFormat: 1, body: Authentication.encode(toMessage(effective, inEffect)).finish() }),
+  compile: (effective, inEffect = []) => {
+    const message = toMessage(effective, inEffect);
+    return { minFormat: message.exempt.some(({ match = {} }) => asksWho(match)) ? 2 : 1, body: Authentication.encode(message).finish() };
+  },
 };
 
 function toMessage({ require, exempt = {}, unmapped, anonymous }: EffectiveAuthentication, inEffect: readonly string[]): Authentication {

@@ -34,7 +34,7 @@ class AuthenticationFilter implements EdgeFilter {
   constructor(settings: AuthenticationSettings, { any, kinds, pointer }: Requirement, context: FilterContext) {
     this.#any = any;
     this.#wanted = kinds.reduce((bits, kind) => bits | credentialBit(kind), 0);
-    this.#exempt = settings.exempt.map(({ match }) => buildEntryMatch(match));
+    this.#exempt = settings.exempt.map(({ match }) => buildEntryMatch(match, context));
     this.#anonymous = settings.anonymous;
     this.#consumers = consumerDirectory(context.facts('consumers'));
     this.#unknownAnonymous = context.refuse(authenticationRequired, '/anonymous', 'the anonymous Consumer is not known');

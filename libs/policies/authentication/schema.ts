@@ -15,7 +15,7 @@ export const authenticationSchema = z.strictObject({
   require: z.union([z.strictObject({ any: kinds }), z.strictObject({ all: kinds })], {
     error: () => `must be {any: [...]} or {all: [...]} with kinds of ${credentialKinds.join(', ')}`,
   }).optional(),
-  exempt: z.record(entryName(), entryMatchSchema()).optional(),
+  exempt: z.record(entryName(), entryMatchSchema({ callers: true })).optional(),
   unmapped: oneOf(['allow', 'refuse']).optional(),
   anonymous: consumerName().optional(),
 });
@@ -48,14 +48,14 @@ export function checkAuthentication(effective: JsonObject): Violation[] {
     if (conditionsOf(match) > 0) continue;
     found.push({
       pointer: joinPointer('/exempt', name), code: 'missing-field', message: 'an exemption without a condition would let everybody in: authentication is switched off by enabled: false',
-      expected: 'methods, paths or headers',
+      expected: 'methods, paths, headers or callers',
     });
   }
   return found;
 }
 
-function conditionsOf({ methods, paths, headers }: AuthoredEntryMatch): number {
-  return (methods?.length ?? 0) + (paths?.length ?? 0) + Object.keys(headers ?? {}).length;
+function conditionsOf({ methods, paths, headers, callers }: AuthoredEntryMatch): number {
+  return (methods?.length ?? 0) + (callers?.length ?? 0) + (paths?.length ?? 0) + Object.keys(headers ?? {}).length;
 }
 
 /** What is required must be looked for; and who asks for authentication at one place must say by what. */

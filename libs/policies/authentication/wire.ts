@@ -23,7 +23,7 @@ export interface Requirement {
 
 export const exemptionsMax = 64;
 
-export const authenticationWire = { name: 'authentication', format: 1, reasons: [authenticationRequired, consumerUnmapped], decode: decodeAuthentication } as const;
+export const authenticationWire = { name: 'authentication', format: 2, reasons: [authenticationRequired, consumerUnmapped], decode: decodeAuthentication } as const;
 
 function decodeAuthentication(bytes: Uint8Array): AuthenticationSettings {
   const message = decodeMessage(Authentication, bytes);

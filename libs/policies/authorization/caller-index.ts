@@ -1,5 +1,5 @@
+import { anyCaller, fitsCaller, readCallerPattern, type CallerPattern } from '@remora/policy-kit/caller-pattern';
 import type { OwnTrustDomain } from '@remora/policy-kit/own-trust-domain';
-import { anyCaller, readCallerPattern, type CallerPattern } from './caller-pattern.ts';
 import { addRule, emptyRules, rulesWhere, type RuleSet } from './rule-set.ts';
 
 /** Callers whose rules are remembered; beyond it all are forgotten. */
@@ -56,12 +56,4 @@ export class CallerIndex {
     });
     return set;
   }
-}
-
-function fitsCaller(pattern: CallerPattern | null, principal: string, own: string): boolean {
-  if (pattern === null) return true;
-  const trustDomain = pattern.trustDomain ?? own;
-  if (trustDomain === '') return false;
-  const wanted = `spiffe://${trustDomain}${pattern.path}`;
-  return pattern.below ? principal.startsWith(wanted) : principal === wanted;
 }

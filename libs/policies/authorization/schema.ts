@@ -5,7 +5,7 @@ import { expressionLimits } from '@remora/policy-kit/expression-limits';
 import { expressionViolation } from '@remora/policy-kit/expression';
 import { cidr, entryName, method, oneOf, type IssueParams } from '@remora/policy-kit/scalars';
 import { z } from 'zod';
-import { callerProblem } from './caller-pattern.ts';
+import { callerProblem } from '@remora/policy-kit/caller-pattern';
 import { pathProblem } from './path-pattern.ts';
 import { authorizationMax } from './wire.ts';
 

@@ -2,7 +2,7 @@ import { parseIpNetwork, type IpNetwork } from '@remora/core/ip-address';
 import { expressionLimits } from '@remora/policy-kit/expression-limits';
 import { WireError } from '@remora/policy-kit/runtime-kind';
 import { boundedList, boundedText, decodeMessage } from '@remora/policy-kit/wire-check';
-import { callerProblem } from './caller-pattern.ts';
+import { callerProblem } from '@remora/policy-kit/caller-pattern';
 import { Authorization, type Claim, type Rule } from './gen/authorization.ts';
 import { pathProblem } from './path-pattern.ts';
 import { authorizationDenied } from './reasons.ts';

@@ -1,5 +1,6 @@
 import { parseDurationMs, parseRatio } from '@remora/core/units';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
+import { asksWho } from '@remora/policy-kit/entry-match';
 import { compileEntryMatch } from '@remora/policy-kit/entry-match-schema';
 import { Fault, type Entry } from './gen/fault.ts';
 import { checkFault, faultSchema, parseInstant, type EffectiveFault, type EffectiveFaultEntry } from './schema.ts';
@@ -10,11 +11,14 @@ export const faultAuthoring: AuthoringKind = {
   side: 'provider',
   always: false,
   shadow: true,
-  format: 1,
+  format: 2,
   schema: faultSchema,
   defaults: {},
   check: checkFault,
-  compile: (effective) => ({ minFormat: 1, body: Fault.encode(toMessage(effective)).finish() }),
+  compile: (effective) => {
+    const message = toMessage(effective);
+    return { minFormat: message.faults.some(({ match = {} }) => asksWho(match)) ? 2 : 1, body: Fault.encode(message).finish() };
+  },
 };
 
 function toMessage({ faults = {} }: EffectiveFault): Fault {

@@ -20,7 +20,7 @@ interface Injector {
 }
 
 function createFilter(settings: FaultSettings, context: FilterContext): EdgeFilter {
-  const injectors = settings.faults.map((entry): Injector => ({ entry, applies: buildEntryMatch(entry.match) }));
+  const injectors = settings.faults.map((entry): Injector => ({ entry, applies: buildEntryMatch(entry.match, context) }));
   const endsAt = Math.max(...settings.faults.map((entry) => entry.untilMs));
   const delays = new Delays(context.slot());
   const counters: Counters = {

@@ -11,7 +11,7 @@ const entrySchema = z.strictObject({
   until: instant().optional(),
   delay: z.strictObject({ duration: duration({ min: 1, max: delayMaxMs }).optional(), ratio: ratio().optional() }).optional(),
   abort: z.strictObject({ status: z.int().min(400).max(599).optional(), ratio: ratio().optional() }).optional(),
-  match: entryMatchSchema().optional(),
+  match: entryMatchSchema({ callers: true }).optional(),
 });
 
 /** `fault` as authored. */

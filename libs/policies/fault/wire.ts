@@ -16,7 +16,7 @@ export interface FaultEntry {
   readonly abort: { readonly status: number; readonly ratio: number } | null;
 }
 
-export const faultWire = { name: 'fault', format: 1, reasons: [faultInjected], decode: decodeFault } as const;
+export const faultWire = { name: 'fault', format: 2, reasons: [faultInjected], decode: decodeFault } as const;
 
 function decodeFault(bytes: Uint8Array): FaultSettings {
   const message = decodeMessage(Fault, bytes);

@@ -1,5 +1,6 @@
 import { parseDurationMs } from '@remora/core/units';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
+import { asksWho } from '@remora/policy-kit/entry-match';
 import { compileEntryMatch } from '@remora/policy-kit/entry-match-schema';
 import { RateLimit, type Limit } from './gen/rate-limit.ts';
 import { needsIdentity } from './identity-keys.ts';
@@ -14,14 +15,15 @@ export const rateLimitAuthoring: AuthoringKind = {
   tcp: true,
   always: false,
   shadow: true,
-  format: 2,
+  format: 3,
   schema: rateLimitSchema,
   defaults: rateLimitDefaults,
   entryDefaults: { '/limits/*': limitDefaults },
   check: checkRateLimit,
   compile: (effective) => {
     const message = toMessage(effective as unknown as EffectiveRateLimit);
-    return { minFormat: message.limits.some(({ key }) => needsIdentity(key)) ? 2 : 1, body: RateLimit.encode(message).finish() };
+    const who = message.limits.some(({ match = {} }) => asksWho(match));
+    return { minFormat: who ? 3 : message.limits.some(({ key }) => needsIdentity(key)) ? 2 : 1, body: RateLimit.encode(message).finish() };
   },
 };
 

@@ -23,8 +23,8 @@ const waitingMax = 10_000;
 
 function createFilter(settings: RateLimitSettings, context: FilterContext): EdgeFilter {
   const limits = settings.limits.map((limit) => new Limit(limit, context));
-  const early = limits.filter((limit) => !needsIdentity(limit.settings.key));
-  const late = limits.filter((limit) => needsIdentity(limit.settings.key));
+  const early = limits.filter((limit) => !needsIdentity(limit.settings.key, limit.settings.match));
+  const late = limits.filter((limit) => needsIdentity(limit.settings.key, limit.settings.match));
   const plans = settings.plans ? new PlanLimits(context) : null;
   const write = createWriter(settings.headerStyle);
   const standings = write === null ? -1 : context.slot();

@@ -38,7 +38,7 @@ export class Limit implements CountingLimit {
     this.settings = settings;
     this.pointer = `/limits/${settings.name}`;
     this.algorithm = createAlgorithm(settings);
-    this.#applies = buildEntryMatch(settings.match);
+    this.#applies = buildEntryMatch(settings.match, context);
     this.#readKey = createKeyReader(settings.key, settings.keyRule, `${this.pointer}/key`);
     const owner = ownerOf(settings, context);
     const memory = context.shared?.(...owner, CellTable.bytesFor(settings.maxKeys)) ?? null;

@@ -180,6 +180,13 @@ describe('by who the request is from', () => {
 
   const refused = 'rate-limited /limits/perConsumer';
 
+  test('a limit may be about some consumers or callers only', () => {
+    const built = build({ perConsumer: { requests: 1, per: '1m', match: { consumers: ['batch'], paths: ['/*'] } } });
+    expect([{ consumer: 'web' }, {}, { consumer: 'batch' }, { consumer: 'web' }, { consumer: 'batch' }].map((who) => late(built, who))).toEqual(['pass', 'pass', 'pass', 'pass', refused]);
+    const calls = build({ perConsumer: { requests: 1, per: '1m', match: { callers: ['spiffe://shop.example/service/*'] } } });
+    expect(['spiffe://shop.example/service/a', '', 'spiffe://shop.example/service/b', 'spiffe://shop.example/gateway/b'].map((principal) => late(calls, { principal }))).toEqual(['pass', 'pass', refused, 'pass']);
+  });
+
   test('each consumer has a count of its own, and all who are none have one together', () => {
     const built = build({ perConsumer: { requests: 1, per: '1m', key: ['consumer'] } });
     expect(['a', 'b', 'a'].map((consumer) => late(built, { consumer }))).toEqual(['pass', 'pass', refused]);

@@ -32,7 +32,7 @@ export interface LimitSettings {
   readonly maxKeys: number;
 }
 
-export const rateLimitWire = { name: 'rateLimit', format: 2, reasons: [rateLimited], decode: decodeRateLimit } as const;
+export const rateLimitWire = { name: 'rateLimit', format: 3, reasons: [rateLimited], decode: decodeRateLimit } as const;
 
 function decodeRateLimit(bytes: Uint8Array): RateLimitSettings {
   const message = decodeMessage(RateLimit, bytes);

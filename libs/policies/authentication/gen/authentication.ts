@@ -34,6 +34,8 @@ export interface EntryMatch {
   methods: string[];
   paths: string[];
   headers: HeaderCondition[];
+  /** Callers of the mesh. */
+  callers: string[];
 }
 
 export interface HeaderCondition {
@@ -288,7 +290,7 @@ export const Exemption: MessageFns<Exemption> = {
 };
 
 function createBaseEntryMatch(): EntryMatch {
-  return { methods: [], paths: [], headers: [] };
+  return { methods: [], paths: [], headers: [], callers: [] };
 }
 
 export const EntryMatch: MessageFns<EntryMatch> = {
@@ -301,6 +303,9 @@ export const EntryMatch: MessageFns<EntryMatch> = {
     }
     for (const v of message.headers) {
       HeaderCondition.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.callers) {
+      writer.uint32(34).string(v!);
     }
     return writer;
   },
@@ -342,6 +347,14 @@ export const EntryMatch: MessageFns<EntryMatch> = {
             message.headers.push(HeaderCondition.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.callers.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -361,6 +374,7 @@ export const EntryMatch: MessageFns<EntryMatch> = {
       headers: globalThis.Array.isArray(object?.headers)
         ? object.headers.map((e: any) => HeaderCondition.fromJSON(e))
         : [],
+      callers: globalThis.Array.isArray(object?.callers) ? object.callers.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -375,6 +389,9 @@ export const EntryMatch: MessageFns<EntryMatch> = {
     if (message.headers?.length) {
       obj.headers = message.headers.map((e) => HeaderCondition.toJSON(e));
     }
+    if (message.callers?.length) {
+      obj.callers = message.callers;
+    }
     return obj;
   },
 
@@ -386,6 +403,7 @@ export const EntryMatch: MessageFns<EntryMatch> = {
     message.methods = object.methods?.map((e) => e) || [];
     message.paths = object.paths?.map((e) => e) || [];
     message.headers = object.headers?.map((e) => HeaderCondition.fromPartial(e)) || [];
+    message.callers = object.callers?.map((e) => e) || [];
     return message;
   },
 };

@@ -47,6 +47,10 @@ export interface EntryMatch {
   methods: string[];
   paths: string[];
   headers: HeaderCondition[];
+  /** Callers of the mesh. */
+  callers: string[];
+  /** Names, or *. */
+  consumers: string[];
 }
 
 export interface HeaderCondition {
@@ -446,7 +450,7 @@ export const Limit: MessageFns<Limit> = {
 };
 
 function createBaseEntryMatch(): EntryMatch {
-  return { methods: [], paths: [], headers: [] };
+  return { methods: [], paths: [], headers: [], callers: [], consumers: [] };
 }
 
 export const EntryMatch: MessageFns<EntryMatch> = {
@@ -459,6 +463,12 @@ export const EntryMatch: MessageFns<EntryMatch> = {
     }
     for (const v of message.headers) {
       HeaderCondition.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.callers) {
+      writer.uint32(34).string(v!);
+    }
+    for (const v of message.consumers) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -500,6 +510,22 @@ export const EntryMatch: MessageFns<EntryMatch> = {
             message.headers.push(HeaderCondition.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.callers.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.consumers.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -519,6 +545,10 @@ export const EntryMatch: MessageFns<EntryMatch> = {
       headers: globalThis.Array.isArray(object?.headers)
         ? object.headers.map((e: any) => HeaderCondition.fromJSON(e))
         : [],
+      callers: globalThis.Array.isArray(object?.callers) ? object.callers.map((e: any) => globalThis.String(e)) : [],
+      consumers: globalThis.Array.isArray(object?.consumers)
+        ? object.consumers.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -533,6 +563,12 @@ export const EntryMatch: MessageFns<EntryMatch> = {
     if (message.headers?.length) {
       obj.headers = message.headers.map((e) => HeaderCondition.toJSON(e));
     }
+    if (message.callers?.length) {
+      obj.callers = message.callers;
+    }
+    if (message.consumers?.length) {
+      obj.consumers = message.consumers;
+    }
     return obj;
   },
 
@@ -544,6 +580,8 @@ export const EntryMatch: MessageFns<EntryMatch> = {
     message.methods = object.methods?.map((e) => e) || [];
     message.paths = object.paths?.map((e) => e) || [];
     message.headers = object.headers?.map((e) => HeaderCondition.fromPartial(e)) || [];
+    message.callers = object.callers?.map((e) => e) || [];
+    message.consumers = object.consumers?.map((e) => e) || [];
     return message;
   },
 };

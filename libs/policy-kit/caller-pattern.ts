@@ -24,6 +24,15 @@ export function readCallerPattern(text: string): CallerPattern | null {
   return { trustDomain: null, path: stem.includes('/') ? `/${stem}` : `/service/${stem}`, below };
 }
 
+/** Whether a SPIFFE id is one of them; `own` is the own trust domain, '' where there is none. */
+export function fitsCaller(pattern: CallerPattern | null, principal: string, own: string): boolean {
+  if (pattern === null) return true;
+  const trustDomain = pattern.trustDomain ?? own;
+  if (trustDomain === '') return false;
+  const wanted = `spiffe://${trustDomain}${pattern.path}`;
+  return pattern.below ? principal.startsWith(wanted) : principal === wanted;
+}
+
 /** Why a text names no caller; null where it does. */
 export function callerProblem(text: string): string | null {
   if (text === anyCaller) return null;
