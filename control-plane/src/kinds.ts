@@ -26,9 +26,11 @@ import { hmacWire } from '@remora/policy-hmac/wire';
 import { ipAccessWire } from '@remora/policy-ip-access/wire';
 import { jwtAuthoring } from '@remora/policy-jwt/compile';
 import { mtlsAuthoring } from '@remora/policy-mtls/compile';
+import { oidcLoginAuthoring } from '@remora/policy-oidc-login/compile';
 import { rateLimitAuthoring } from '@remora/policy-rate-limit/compile';
 import { jwtWire } from '@remora/policy-jwt/wire';
 import { mtlsWire } from '@remora/policy-mtls/wire';
+import { oidcLoginWire } from '@remora/policy-oidc-login/wire';
 import { rateLimitWire } from '@remora/policy-rate-limit/wire';
 import { requestIdAuthoring } from '@remora/policy-request-id/compile';
 import { requestIdWire } from '@remora/policy-request-id/wire';
@@ -61,6 +63,7 @@ export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
   ipAccessAuthoring,
   jwtAuthoring,
   mtlsAuthoring,
+  oidcLoginAuthoring,
   rateLimitAuthoring,
   requestIdAuthoring,
   requestLimitsAuthoring,
@@ -87,6 +90,7 @@ export const wireKinds: ReadonlyMap<string, WireKind<unknown>> = byName<WireKind
   ipAccessWire,
   jwtWire,
   mtlsWire,
+  oidcLoginWire,
   rateLimitWire,
   requestIdWire,
   requestLimitsWire,

@@ -37,7 +37,7 @@ export const kindOrder: readonly KindPlace[] = [
   provider('hmac', true, 'as the other kinds that find credentials; it may read the body, so after those that need not'),
   provider('clientCertificate', true, 'costs nothing: the handshake has shown it already; before those that ask somebody'),
   provider('externalAuth', true, 'somebody outside is asked last of those who know clients: what they found is there already'),
-  provider('oidcLogin', false, 'reserved'),
+  provider('oidcLogin', true, 'sends browsers away only where none of the others found anything; the last of those that find credentials'),
   provider('authentication', true, 'decides over what the kinds that find credentials found, so after the last of them'),
   provider('authorization', true, 'needs to know who asks, and refuses before anything is counted or changed for them'),
   provider('quota', false, 'reserved: needs a consumer'),

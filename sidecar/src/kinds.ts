@@ -13,6 +13,7 @@ import { hmacRuntime } from '@remora/policy-hmac/filter';
 import { ipAccessRuntime } from '@remora/policy-ip-access/filter';
 import { jwtRuntime } from '@remora/policy-jwt/filter';
 import { mtlsRuntime } from '@remora/policy-mtls/filter';
+import { oidcLoginRuntime } from '@remora/policy-oidc-login/filter';
 import { rateLimitRuntime } from '@remora/policy-rate-limit/filter';
 import { requestIdRuntime } from '@remora/policy-request-id/filter';
 import { requestLimitsRuntime } from '@remora/policy-request-limits/filter';
@@ -38,6 +39,7 @@ export const runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>> = new Map([
   register(ipAccessRuntime),
   register(jwtRuntime),
   register(mtlsRuntime),
+  register(oidcLoginRuntime),
   register(rateLimitRuntime),
   register(requestIdRuntime),
   register(requestLimitsRuntime),

@@ -7,6 +7,8 @@ import { corsAuthoring } from '@remora/policy-cors/compile';
 import { jwtAuthoring } from '@remora/policy-jwt/compile';
 import { jwtWire } from '@remora/policy-jwt/wire';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
+import { oidcLoginAuthoring } from '@remora/policy-oidc-login/compile';
+import { oidcLoginWire } from '@remora/policy-oidc-login/wire';
 import { tokenIntrospectionAuthoring } from '@remora/policy-token-introspection/compile';
 import { PolicyHelpers } from '@remora/sidecar/helpers/policy-helpers';
 import { UndiciHelperClient } from '@remora/sidecar/helpers/undici-helper-client';
@@ -16,7 +18,8 @@ import type { Snapshot } from '@remora/snapshot/snapshot';
 import { effectiveSection } from '@remora/testing/effective-section';
 import { describeWith } from '@remora/testing/requirement';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { clientSecret, Keycloak } from '../processes/keycloak.ts';
+import { ScriptedBrowser } from '../processes/scripted-browser.ts';
+import { clientSecret, Keycloak, userPassword } from '../processes/keycloak.ts';
 
 /** A gateway with the control thread's helpers, in front of an app that shows what it got, and a real OpenID provider. */
 describeWith('kc.sh', 'a gateway and Keycloak', (command) => {
@@ -36,7 +39,7 @@ describeWith('kc.sh', 'a gateway and Keycloak', (command) => {
     app.close();
   }, 60_000);
 
-  async function gateway(sections: readonly (readonly [AuthoringKind, JsonObject])[], jwt: JsonObject | null = null): Promise<GatewayRig> {
+  async function gateway(sections: readonly (readonly [AuthoringKind, JsonObject])[], jwt: JsonObject | null = null, login: JsonObject | null = null): Promise<GatewayRig> {
     const address = app.address();
     if (address === null || typeof address === 'string') throw new Error('no port');
     const kinds = sections.map(([{ name }]) => name).filter((name) => name !== 'cors');
@@ -52,7 +55,13 @@ describeWith('kc.sh', 'a gateway and Keycloak', (command) => {
       clock: systemClock, timers: systemTimers, random: systemRandom, log: createLog({ level: 'error', clock: systemClock, write: () => {} }), onEvent: () => {}, onWarming: () => {},
     });
     closers.push(() => rig.close(), () => helpers.close());
-    helpers.useSecrets(new Map([['introspection', Buffer.from(clientSecret)]]));
+    const secrets = new Map([['introspection', Buffer.from(clientSecret)], ['session', Buffer.from('a session key of a test, long enough')]]);
+    helpers.useSecrets(secrets);
+    await rig.plane.useFacts({ kind: 'secret', full: true, facts: secrets });
+    if (login !== null) {
+      const settings = oidcLoginWire.decode(oidcLoginAuthoring.compile(effectiveSection(oidcLoginAuthoring, login)).body);
+      await helpers.reach({ settings: new Map([['1', { hash: '1', origins: [], sections: [{ kind: 'oidcLogin', settings }] }]]) } as unknown as Snapshot);
+    }
     if (jwt !== null) {
       const settings = jwtWire.decode(jwtAuthoring.compile(effectiveSection(jwtAuthoring, jwt)).body);
       await helpers.reach({ settings: new Map([['1', { hash: '1', origins: [], sections: [{ kind: 'jwt', settings }] }]]) } as unknown as Snapshot);
@@ -111,4 +120,33 @@ describeWith('kc.sh', 'a gateway and Keycloak', (command) => {
     const section = { endpoint: keycloak.introspection, allowPrivateAddresses: true, clientId: 'nobody', clientSecret: { secret: 'introspection' } };
     expect((await get(await gateway([[tokenIntrospectionAuthoring, section]]), await keycloak.machineToken())).reason).toBe('introspection-unavailable');
   });
+
+  test('oidcLogin: a browser logs in, is known, is refreshed, and logs out', async () => {
+    const login = {
+      issuer: keycloak.issuer, allowPrivateAddresses: true, clientId: 'shop-web', clientSecret: { secret: 'introspection' }, sessionKey: { secret: 'session' }, scopes: ['openid', 'email'],
+    };
+    const rig = await gateway([[oidcLoginAuthoring, login]], null, login);
+    const browser = new ScriptedBrowser(rig.port);
+    const page = await browser.open(`https://127.0.0.1:${rig.port}/orders?page=2`);
+    expect(page.url).toMatch(new RegExp(`^${keycloak.issuer}/protocol/openid-connect/auth`));
+    const arrived = await browser.submit(page, { username: 'anna', password: userPassword });
+    expect([arrived.status, arrived.url]).toEqual([200, `https://127.0.0.1:${rig.port}/orders?page=2`]);
+    const seen = JSON.parse(arrived.text) as Record<string, string>;
+    expect(seen['cookie'] ?? '').not.toContain('__Host-remora');
+
+    const first = browser.cookie('__Host-remora');
+    expect(first).toMatch(/^[\w-]{100,}$/);
+    // Tokens hold for four seconds here: newer ones come with a request before that is over, and the session is another cookie then.
+    await expect.poll(async () => {
+      const { status } = await browser.open(`https://127.0.0.1:${rig.port}/`);
+      return [status, browser.cookie('__Host-remora') !== first];
+    }, { timeout: 30_000, interval: 300 }).toEqual([200, true]);
+
+    const program = await fetch(`http://127.0.0.1:${rig.port}/`, { headers: { accept: 'application/json' }, redirect: 'manual' });
+    expect([program.status, program.headers.get('x-remora-reason')]).toEqual([401, 'authentication-required']);
+
+    const out = await browser.open(`https://127.0.0.1:${rig.port}/.remora/logout`);
+    expect(out.url).toMatch(new RegExp(`^${keycloak.issuer}/protocol/openid-connect/logout`));
+    expect(browser.cookie('__Host-remora')).toBeNull();
+  }, 120_000);
 });

@@ -93,7 +93,12 @@ export class Keycloak {
       clients: [
         { ...confidential, clientId: 'batch', serviceAccountsEnabled: true, protocolMappers: audiences },
         { ...confidential, clientId: 'gateway' },
+        {
+          ...confidential, clientId: 'shop-web', standardFlowEnabled: true, redirectUris: ['https://127.0.0.1:*'],
+          attributes: { 'pkce.code.challenge.method': 'S256', 'access.token.lifespan': '4', 'post.logout.redirect.uris': '+' },
+        },
       ],
+      users: [{ username: 'anna', enabled: true, email: 'anna@shop.example', emailVerified: true, firstName: 'Anna', lastName: 'Shopper', credentials: [{ type: 'password', value: userPassword, temporary: false }] }],
     }), await this.#adminToken());
   }
 
@@ -118,7 +123,9 @@ export class Keycloak {
   }
 }
 
-/** Of the clients `batch` and `gateway`. */
+/** Of the user `anna`. */
+export const userPassword = 'password-of-a-test';
+/** Of the clients `batch`, `gateway` and `shop-web`, the last for browsers. */
 export const clientSecret = 'secret-of-a-test';
 const realm = 'shop';
 const startPatienceMs = 240_000;

@@ -7,6 +7,7 @@ import { IssuerKeyKeeper, type IssuerKeyStatus } from '../issuer-keys/issuer-key
 import type { Log } from '../telemetry/log.ts';
 import type { DataPlane } from '../threads/data-plane.ts';
 import { authQuestion } from '@remora/policy-external-auth/wire';
+import { LoginClient } from '../login/login-client.ts';
 import { ExternalAuthCaller } from './external-auth-caller.ts';
 import type { HelperClient } from './helper-client.ts';
 
@@ -31,6 +32,7 @@ export class PolicyHelpers {
   readonly #keys: IssuerKeyKeeper;
   readonly #authorizers: ExternalAuthCaller;
   readonly #introspector: Introspector;
+  readonly #logins: LoginClient;
   readonly #topics: ReadonlyMap<string, TopicHandler>;
 
   constructor(options: PolicyHelpersOptions) {
@@ -39,10 +41,12 @@ export class PolicyHelpers {
     this.#keys = new IssuerKeyKeeper({ useFacts: (update) => dataPlane.useFacts(update), client, disk: keyDisk, clock, timers, random, log, onEvent, onWarming });
     this.#authorizers = new ExternalAuthCaller({ client, clock });
     this.#introspector = new Introspector({ client, clock, random, log });
+    this.#logins = new LoginClient({ client, clock, random });
     this.#topics = new Map<string, TopicHandler>([
       ['jwt.keys', async (body) => Uint8Array.of(Number(await this.#keys.refetch(Buffer.from(body).toString())))],
       [authQuestion.topic, (body) => this.#authorizers.answer(body)],
       ['tokenIntrospection', (body) => this.#introspector.answer(body)],
+      ['oidcLogin', (body) => this.#logins.answer(body)],
     ]);
     dataPlane.onQuestion((topic, body) => this.#answer(topic, body));
   }
@@ -65,6 +69,7 @@ export class PolicyHelpers {
   /** By name: what policies of this sidecar refer to. */
   useSecrets(secrets: ReadonlyMap<string, Uint8Array>): void {
     this.#introspector.useSecrets(secrets);
+    this.#logins.useSecrets(secrets);
   }
 
   get warming(): readonly string[] {
