@@ -13,7 +13,7 @@ import { jwksUnavailable, jwksWarming, jwtEarly, jwtExpired, jwtInvalid, jwtIssu
 import { bearerChallenge, Refusals } from './refusals.ts';
 import { ThreadTokens, underwayMax, waitingMax, type Waiter } from './thread-tokens.ts';
 import { ambiguous, createTokenReader, type TokenReader } from '@remora/policy-kit/tokens/token-reader';
-import { createTokenRemover } from '@remora/policy-kit/tokens/token-remover';
+import { createCredentialRemover } from '@remora/policy-kit/credential-places';
 import { timesOf } from './token-rules.ts';
 import { jwtWire, type JwtSettings } from './wire.ts';
 
@@ -30,7 +30,7 @@ class JwtFilter implements EdgeFilter {
   readonly #context: FilterContext;
   readonly #refusals: Refusals;
   readonly #read: TokenReader;
-  readonly #remove: ReturnType<typeof createTokenRemover> | null;
+  readonly #remove: ReturnType<typeof createCredentialRemover> | null;
   readonly #aliases: HeaderAliases | null;
   readonly #tokens: ThreadTokens;
   readonly #judge: Judge;
@@ -44,7 +44,7 @@ class JwtFilter implements EdgeFilter {
     this.#context = context;
     this.#refusals = new Refusals(context);
     this.#read = createTokenReader(settings.tokenFrom);
-    this.#remove = settings.forwardToken ? null : createTokenRemover(settings.tokenFrom);
+    this.#remove = settings.forwardToken ? null : createCredentialRemover(settings.tokenFrom);
     this.#aliases = settings.claimsToHeaders.length === 0 ? null : new HeaderAliases(settings.claimsToHeaders.map(({ header }) => header));
     const books = { jwks: context.facts('jwks'), consumers: context.facts('consumers') };
     this.#tokens = ThreadTokens.over(books.jwks);

@@ -14,7 +14,7 @@ import { readCompactToken, type CompactToken } from '@remora/policy-kit/tokens/c
 import { IssuerKeys } from '@remora/policy-kit/tokens/issuer-keys';
 import { decodeLoginAnswer, encodeLoginQuestion, type LoginAnswer, type LoginQuestion } from '@remora/policy-kit/tokens/login-question';
 import { TokenCache } from '@remora/policy-kit/tokens/token-cache';
-import { createTokenRemover } from '@remora/policy-kit/tokens/token-remover';
+import { createCredentialRemover } from '@remora/policy-kit/credential-places';
 import type { VerificationKey } from '@remora/policy-kit/tokens/verification-key';
 import { CookieSeal } from './cookie-seal.ts';
 import { idTokenProblem, sameText } from './id-token.ts';
@@ -69,7 +69,7 @@ class OidcLoginFilter implements EdgeFilter {
     });
     this.#sessions = seal('session');
     this.#logins = seal('login');
-    this.#remove = createTokenRemover([settings.cookieName, this.#loginCookie].map((name) => ({ kind: 'cookie', name, scheme: '' })));
+    this.#remove = createCredentialRemover([settings.cookieName, this.#loginCookie].map((name) => ({ kind: 'cookie', name })));
     this.#keys = IssuerKeys.over(context.facts('jwks'));
     this.#directory = consumerDirectory(context.facts('consumers'));
     this.#slot = context.slot();

@@ -10,7 +10,7 @@ import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind
 import { claimFields } from '@remora/policy-kit/tokens/claim-headers';
 import { decodeIntrospectionAnswer, encodeIntrospectionQuestion, type IntrospectionAnswer } from '@remora/policy-kit/tokens/introspection-question';
 import { ambiguous, createTokenReader, type TokenReader } from '@remora/policy-kit/tokens/token-reader';
-import { createTokenRemover } from '@remora/policy-kit/tokens/token-remover';
+import { createCredentialRemover } from '@remora/policy-kit/credential-places';
 import { IntrospectedTokens, type IntrospectedToken } from './introspected-tokens.ts';
 import { introspectionAudience, introspectionInactive, introspectionInvalid, introspectionOverload, introspectionReasons, introspectionScope, introspectionUnavailable } from './reasons.ts';
 import { tokenIntrospectionWire, type TokenIntrospectionSettings } from './wire.ts';
@@ -27,7 +27,7 @@ class TokenIntrospectionFilter implements EdgeFilter {
   readonly #settings: TokenIntrospectionSettings;
   readonly #context: FilterContext;
   readonly #read: TokenReader;
-  readonly #remove: ReturnType<typeof createTokenRemover> | null;
+  readonly #remove: ReturnType<typeof createCredentialRemover> | null;
   readonly #aliases: HeaderAliases | null;
   readonly #tokens: IntrospectedTokens;
   readonly #directory: ConsumerDirectory;
@@ -38,7 +38,7 @@ class TokenIntrospectionFilter implements EdgeFilter {
     this.#settings = settings;
     this.#context = context;
     this.#read = createTokenReader(settings.tokenFrom);
-    this.#remove = settings.forwardToken ? null : createTokenRemover(settings.tokenFrom);
+    this.#remove = settings.forwardToken ? null : createCredentialRemover(settings.tokenFrom);
     this.#aliases = settings.claimsToHeaders.length === 0 ? null : new HeaderAliases(settings.claimsToHeaders.map(({ header }) => header));
     this.#tokens = IntrospectedTokens.of(context.facts('secret'), settings);
     this.#directory = consumerDirectory(context.facts('consumers'));
