@@ -1,6 +1,7 @@
 import type { Reason } from '@remora/errors/reason';
 import type { Field, Head } from '@remora/http/head';
 import type { ClientCertificateFacts } from './client-certificate-facts.ts';
+import type { Balancer, Host, HostWatch } from './hosts.ts';
 import type { RequestIdentity } from './request-identity.ts';
 
 /** Held by the consumer of a body. */
@@ -69,6 +70,12 @@ export interface Call {
   avoid: string[];
   /** Set by the balancer: id of the endpoint it chose for this attempt; '' before. */
   endpoint: string;
+  /** Set by the balancer: the host of this attempt; null before, and where there was nobody. */
+  host: Host | null;
+  /** Who chooses the host; null: the data path's default. Set by the layer of `loadBalancing`. */
+  balancer: Balancer | null;
+  /** Who hears how attempts end at hosts; null: nobody. Set by the layer of `outlierDetection`. */
+  watch: HostWatch | null;
 }
 
 /** A destination as the routes name it, resolved when the snapshot is built. The data path adds its own state. */

@@ -3,6 +3,7 @@ import type { Random } from '@remora/core/random';
 import type { Reason } from '@remora/errors/reason';
 import type { Answer, EdgeFilter, Exchange, Layer, Side } from './exchange.ts';
 import type { FactBook } from './facts.ts';
+import type { HealthEvent } from './health-event.ts';
 import type { Questions } from './questions.ts';
 
 /**
@@ -72,6 +73,8 @@ export interface FilterContext {
    * each event.
    */
   counter(name: string): (by?: number) => void;
+  /** Reports a change of what this side holds of a destination or of its hosts; kept in a bounded ring, shown and sent on. Never once per request. */
+  event(event: Omit<HealthEvent, 'kind'>): void;
   /** Lines of the access log and the like; bounded, dropped and counted at the bound. */
   log(line: string): void;
   /**

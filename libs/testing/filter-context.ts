@@ -3,6 +3,7 @@ import { seededRandom, type Random } from '@remora/core/random';
 import type { Reason } from '@remora/errors/reason';
 import type { Answer, Exchange, Side } from '@remora/policy-kit/exchange';
 import { FactBooks, type FactBook } from '@remora/policy-kit/facts';
+import type { HealthEvent } from '@remora/policy-kit/health-event';
 import type { Questions } from '@remora/policy-kit/questions';
 import type { FilterContext, FilterTimers, LiveState, LogFile, SharedMemory } from '@remora/policy-kit/runtime-kind';
 import { ManualClock } from './manual-clock.ts';
@@ -24,6 +25,7 @@ export class TestFilterContext implements FilterContext {
   readonly questions: Questions = { ask: (topic, body, answered) => this.asked.push({ topic, body, answered }) > 0 };
   readonly counts = new Map<string, number>();
   readonly lines: string[] = [];
+  readonly events: HealthEvent[] = [];
   readonly kind: string;
   shared?: (key: string, shape: string, bytes: number) => SharedMemory;
   #slots = 0;
@@ -63,6 +65,10 @@ export class TestFilterContext implements FilterContext {
 
   counter(name: string): (by?: number) => void {
     return (by) => this.count(name, by);
+  }
+
+  event(event: Omit<HealthEvent, 'kind'>): void {
+    this.events.push({ ...event, kind: this.kind });
   }
 
   log(line: string): void {

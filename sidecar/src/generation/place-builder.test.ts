@@ -17,7 +17,7 @@ function filtersOf(kinds: readonly string[], late: readonly string[]): string[] 
   const books = new FactBooks();
   const builder = new PlaceBuilder({
     live: new LiveStates(), connector, recordShadow: () => {},
-    host: { clock: new ManualClock(), timers: { after: () => {} }, random: seededRandom(1), count: () => {}, counter: () => () => {}, log: () => {}, facts: (kind) => books.of(kind), questions: { ask: () => false } },
+    host: { clock: new ManualClock(), timers: { after: () => {} }, random: seededRandom(1), count: () => {}, counter: () => () => {}, event: () => {}, log: () => {}, facts: (kind) => books.of(kind), questions: { ask: () => false } },
   });
   const sections = kinds.map((kind) => {
     const filter: EdgeFilter = late.includes(kind) ? { kind, late: { kind: `${kind}, late` } } : { kind };

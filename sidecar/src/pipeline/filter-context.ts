@@ -3,6 +3,7 @@ import type { Random } from '@remora/core/random';
 import type { Reason } from '@remora/errors/reason';
 import type { Answer, Side } from '@remora/policy-kit/exchange';
 import type { FactBook } from '@remora/policy-kit/facts';
+import type { HealthEvent } from '@remora/policy-kit/health-event';
 import type { Questions } from '@remora/policy-kit/questions';
 import type { FilterContext, FilterTimers, LiveState, LogFile, SharedMemory } from '@remora/policy-kit/runtime-kind';
 
@@ -13,6 +14,7 @@ export interface FilterHost {
   readonly random: Random;
   count(name: string, by: number): void;
   counter(name: string): (by?: number) => void;
+  event(event: HealthEvent): void;
   log(line: string): void;
   facts(kind: string): FactBook;
   readonly questions: Questions;
@@ -94,6 +96,10 @@ export class PlaceFilterContext implements FilterContext {
 
   counter(name: string): (by?: number) => void {
     return this.#host.counter(name);
+  }
+
+  event(event: Omit<HealthEvent, 'kind'>): void {
+    this.#host.event({ ...event, kind: this.#place.kind });
   }
 
   log(line: string): void {

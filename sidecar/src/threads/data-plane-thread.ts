@@ -148,6 +148,7 @@ export class DataPlaneThread {
         random: options.random,
         count: (name, by) => options.series.events.count(name, by),
         counter: (name) => options.series.events.counter(name),
+        event: ({ kind, event }) => options.series.events.count(`${kind}_${event}`, 1),
         log: (line) => options.log.add(line),
         facts: (kind) => this.#thread.facts.of(kind),
         questions: options.questions,

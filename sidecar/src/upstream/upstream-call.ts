@@ -1,5 +1,6 @@
 import type { Head } from '@remora/http/head';
 import type { Call, Exchange, Source, Target } from '@remora/policy-kit/exchange';
+import type { Balancer, Host, HostWatch } from '@remora/policy-kit/hosts';
 
 /** The call as the engine hands it to the outermost layer. */
 export class UpstreamCall implements Call {
@@ -19,6 +20,9 @@ export class UpstreamCall implements Call {
   target: Target;
   avoid: string[] = none;
   endpoint = '';
+  host: Host | null = null;
+  balancer: Balancer | null = null;
+  watch: HostWatch | null = null;
 
   constructor(x: Exchange, body: Source, target: Target) {
     this.x = x;
