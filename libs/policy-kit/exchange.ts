@@ -1,7 +1,7 @@
 import type { Reason } from '@remora/errors/reason';
 import type { Field, Head } from '@remora/http/head';
 import type { ClientCertificateFacts } from './client-certificate-facts.ts';
-import type { Balancer, Host, HostWatch } from './hosts.ts';
+import type { Balancer, Host, HostSet, HostWatch } from './hosts.ts';
 import type { RequestIdentity } from './request-identity.ts';
 
 /** Held by the consumer of a body. */
@@ -72,6 +72,8 @@ export interface Call {
   endpoint: string;
   /** Set by the balancer: the host of this attempt; null before, and where there was nobody. */
   host: Host | null;
+  /** Set with `host`: those it was chosen among, and what is known of them. */
+  hosts: HostSet | null;
   /** Who chooses the host; null: the data path's default. Set by the layer of `loadBalancing`. */
   balancer: Balancer | null;
   /** Who hears how attempts end at hosts; null: nobody. Set by the layer of `outlierDetection`. */

@@ -213,7 +213,7 @@ export class RetryCall implements Sink, AttemptOwner {
     const headersTimeoutMs = left(this.#headersTimeoutMs, spentMs);
     if (headersTimeoutMs > 0 && head.has(deadlineHeader)) head.set(deadlineHeader, String(Math.ceil(headersTimeoutMs)));
     const avoid = failed.endpoint === '' ? failed.avoid : [...failed.avoid, failed.endpoint];
-    return { ...failed, head, attempt, headersTimeoutMs, maxStreamMs: left(this.#maxStreamMs, spentMs), avoid, endpoint: '', host: null, reused: false, refusable: false };
+    return { ...failed, head, attempt, headersTimeoutMs, maxStreamMs: left(this.#maxStreamMs, spentMs), avoid, endpoint: '', host: null, hosts: null, reused: false, refusable: false };
   }
 
   #dispatch(call: Call): void {

@@ -1,6 +1,6 @@
 import type { Head } from '@remora/http/head';
 import type { Call, Exchange, Source, Target } from '@remora/policy-kit/exchange';
-import type { Balancer, Host, HostWatch } from '@remora/policy-kit/hosts';
+import type { Balancer, Host, HostSet, HostWatch } from '@remora/policy-kit/hosts';
 
 /** The call as the engine hands it to the outermost layer. */
 export class UpstreamCall implements Call {
@@ -21,6 +21,7 @@ export class UpstreamCall implements Call {
   avoid: string[] = none;
   endpoint = '';
   host: Host | null = null;
+  hosts: HostSet | null = null;
   balancer: Balancer | null = null;
   watch: HostWatch | null = null;
 
