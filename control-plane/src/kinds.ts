@@ -27,10 +27,12 @@ import { ipAccessWire } from '@remora/policy-ip-access/wire';
 import { jwtAuthoring } from '@remora/policy-jwt/compile';
 import { mtlsAuthoring } from '@remora/policy-mtls/compile';
 import { oidcLoginAuthoring } from '@remora/policy-oidc-login/compile';
+import { outlierDetectionAuthoring } from '@remora/policy-outlier-detection/compile';
 import { rateLimitAuthoring } from '@remora/policy-rate-limit/compile';
 import { jwtWire } from '@remora/policy-jwt/wire';
 import { mtlsWire } from '@remora/policy-mtls/wire';
 import { oidcLoginWire } from '@remora/policy-oidc-login/wire';
+import { outlierDetectionWire } from '@remora/policy-outlier-detection/wire';
 import { rateLimitWire } from '@remora/policy-rate-limit/wire';
 import { requestIdAuthoring } from '@remora/policy-request-id/compile';
 import { requestIdWire } from '@remora/policy-request-id/wire';
@@ -64,6 +66,7 @@ export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
   jwtAuthoring,
   mtlsAuthoring,
   oidcLoginAuthoring,
+  outlierDetectionAuthoring,
   rateLimitAuthoring,
   requestIdAuthoring,
   requestLimitsAuthoring,
@@ -91,6 +94,7 @@ export const wireKinds: ReadonlyMap<string, WireKind<unknown>> = byName<WireKind
   jwtWire,
   mtlsWire,
   oidcLoginWire,
+  outlierDetectionWire,
   rateLimitWire,
   requestIdWire,
   requestLimitsWire,

@@ -59,6 +59,6 @@ export const kindOrder: readonly KindPlace[] = [
   caller('circuitBreaker', false, 'reserved: per attempt'),
   caller('loadBalancing', false, 'reserved: per attempt'),
   caller('healthCheck', false, 'reserved'),
-  caller('outlierDetection', false, 'reserved'),
+  caller('outlierDetection', true, 'say here why it stands at this place'),
   caller('connectionPool', false, 'reserved'),
 ];

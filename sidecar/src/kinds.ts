@@ -14,6 +14,7 @@ import { ipAccessRuntime } from '@remora/policy-ip-access/filter';
 import { jwtRuntime } from '@remora/policy-jwt/filter';
 import { mtlsRuntime } from '@remora/policy-mtls/filter';
 import { oidcLoginRuntime } from '@remora/policy-oidc-login/filter';
+import { outlierDetectionRuntime } from '@remora/policy-outlier-detection/filter';
 import { rateLimitRuntime } from '@remora/policy-rate-limit/filter';
 import { requestIdRuntime } from '@remora/policy-request-id/filter';
 import { requestLimitsRuntime } from '@remora/policy-request-limits/filter';
@@ -40,6 +41,7 @@ export const runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>> = new Map([
   register(jwtRuntime),
   register(mtlsRuntime),
   register(oidcLoginRuntime),
+  register(outlierDetectionRuntime),
   register(rateLimitRuntime),
   register(requestIdRuntime),
   register(requestLimitsRuntime),
