@@ -9,17 +9,13 @@ export type HostHealth = (typeof hostHealth)[keyof typeof hostHealth];
 export class HostStates {
   readonly #words: Float64Array;
 
+  /** `memory` of `HostStates.bytes()`. */
   constructor(memory: SharedArrayBuffer | ArrayBuffer) {
     this.#words = new Float64Array(memory);
   }
 
-  /** Bytes for so many slots. */
-  static bytes(slots: number): number {
-    return slots * rowWords * Float64Array.BYTES_PER_ELEMENT;
-  }
-
-  get slots(): number {
-    return this.#words.length / rowWords;
+  static bytes(): number {
+    return (hostSlotsMax + 1) * rowWords * Float64Array.BYTES_PER_ELEMENT;
   }
 
   health(slot: number): HostHealth {
@@ -27,7 +23,7 @@ export class HostStates {
   }
 
   setHealth(slot: number, health: HostHealth): void {
-    this.#words[slot * rowWords + healthAt] = health;
+    if (slot !== noSlot) this.#words[slot * rowWords + healthAt] = health;
   }
 
   /** 0: not ejected. Infinity: until somebody takes it back. */
@@ -36,7 +32,7 @@ export class HostStates {
   }
 
   setEjectedUntil(slot: number, untilMs: number): void {
-    this.#words[slot * rowWords + ejectedAt] = untilMs;
+    if (slot !== noSlot) this.#words[slot * rowWords + ejectedAt] = untilMs;
   }
 
   /** Times it was ejected without a long rest between: what the length of the next ejection follows. */
@@ -45,7 +41,7 @@ export class HostStates {
   }
 
   setEjections(slot: number, count: number): void {
-    this.#words[slot * rowWords + ejectionsAt] = count;
+    if (slot !== noSlot) this.#words[slot * rowWords + ejectionsAt] = count;
   }
 
   /** Until when somebody has taken the host out by hand (`remora eject`); 0: not. */
@@ -54,7 +50,7 @@ export class HostStates {
   }
 
   setTakenOutUntil(slot: number, untilMs: number): void {
-    this.#words[slot * rowWords + takenOutAt] = untilMs;
+    if (slot !== noSlot) this.#words[slot * rowWords + takenOutAt] = untilMs;
   }
 
   /** For balancing: not unhealthy, not ejected, not taken out. */
@@ -69,6 +65,10 @@ export class HostStates {
     this.#words.fill(0, slot * rowWords, (slot + 1) * rowWords);
   }
 }
+
+/** Hosts of one sidecar that have a row of their own. Those beyond share the row `noSlot`, of which nothing is ever known: they are balanced, and never ejected or checked. */
+export const hostSlotsMax = 16_384;
+export const noSlot = hostSlotsMax;
 
 /** A cache line: rows of two hosts never share one. */
 const rowWords = 8;
