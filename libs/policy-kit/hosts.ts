@@ -32,12 +32,16 @@ export interface Host {
   readonly downUntil: number;
   /** Mean time to the response head in milliseconds, weighted towards what is recent and slow (peak EWMA); 0 before the first answer. */
   readonly latencyMs: number;
+  /** Monotonic milliseconds of the answer that `latencyMs` took in last; 0 before the first. What is old counts for less: balancers let it fade. */
+  readonly latencyAt: number;
 }
 
 /** The hosts of one target (destination, port and labels). Another object whenever any of them changed; balancers keep their tables by it. */
 export interface HostSet {
   /** Sorted by id, without doubles. */
   readonly hosts: readonly Host[];
+  /** All hosts of the destination at this port, whatever their labels, sorted by id: what caps and comparisons are about. */
+  readonly all: readonly Host[];
   /** What is known of them all. */
   readonly states: HostStates;
   /** Of the caller. */
