@@ -17,19 +17,25 @@ import { corsWire } from '@remora/policy-cors/wire';
 import { errorResponseAuthoring } from '@remora/policy-error-response/compile';
 import { errorResponseWire } from '@remora/policy-error-response/wire';
 import { externalAuthAuthoring } from '@remora/policy-external-auth/compile';
+import { fallbackAuthoring } from '@remora/policy-fallback/compile';
 import { faultAuthoring } from '@remora/policy-fault/compile';
 import { externalAuthWire } from '@remora/policy-external-auth/wire';
+import { fallbackWire } from '@remora/policy-fallback/wire';
 import { faultWire } from '@remora/policy-fault/wire';
+import { hedgingAuthoring } from '@remora/policy-hedging/compile';
 import { hmacAuthoring } from '@remora/policy-hmac/compile';
 import { ipAccessAuthoring } from '@remora/policy-ip-access/compile';
+import { hedgingWire } from '@remora/policy-hedging/wire';
 import { hmacWire } from '@remora/policy-hmac/wire';
 import { ipAccessWire } from '@remora/policy-ip-access/wire';
 import { jwtAuthoring } from '@remora/policy-jwt/compile';
+import { mirrorAuthoring } from '@remora/policy-mirror/compile';
 import { mtlsAuthoring } from '@remora/policy-mtls/compile';
 import { oidcLoginAuthoring } from '@remora/policy-oidc-login/compile';
 import { outlierDetectionAuthoring } from '@remora/policy-outlier-detection/compile';
 import { rateLimitAuthoring } from '@remora/policy-rate-limit/compile';
 import { jwtWire } from '@remora/policy-jwt/wire';
+import { mirrorWire } from '@remora/policy-mirror/wire';
 import { mtlsWire } from '@remora/policy-mtls/wire';
 import { oidcLoginWire } from '@remora/policy-oidc-login/wire';
 import { outlierDetectionWire } from '@remora/policy-outlier-detection/wire';
@@ -60,10 +66,13 @@ export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
   corsAuthoring,
   errorResponseAuthoring,
   externalAuthAuthoring,
+  fallbackAuthoring,
   faultAuthoring,
+  hedgingAuthoring,
   hmacAuthoring,
   ipAccessAuthoring,
   jwtAuthoring,
+  mirrorAuthoring,
   mtlsAuthoring,
   oidcLoginAuthoring,
   outlierDetectionAuthoring,
@@ -88,10 +97,13 @@ export const wireKinds: ReadonlyMap<string, WireKind<unknown>> = byName<WireKind
   corsWire,
   errorResponseWire,
   externalAuthWire,
+  fallbackWire,
   faultWire,
+  hedgingWire,
   hmacWire,
   ipAccessWire,
   jwtWire,
+  mirrorWire,
   mtlsWire,
   oidcLoginWire,
   outlierDetectionWire,

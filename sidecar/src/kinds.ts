@@ -8,10 +8,13 @@ import { clientCertificateRuntime } from '@remora/policy-client-certificate/filt
 import { corsRuntime } from '@remora/policy-cors/filter';
 import { errorResponseRuntime } from '@remora/policy-error-response/filter';
 import { externalAuthRuntime } from '@remora/policy-external-auth/filter';
+import { fallbackRuntime } from '@remora/policy-fallback/filter';
 import { faultRuntime } from '@remora/policy-fault/filter';
+import { hedgingRuntime } from '@remora/policy-hedging/filter';
 import { hmacRuntime } from '@remora/policy-hmac/filter';
 import { ipAccessRuntime } from '@remora/policy-ip-access/filter';
 import { jwtRuntime } from '@remora/policy-jwt/filter';
+import { mirrorRuntime } from '@remora/policy-mirror/filter';
 import { mtlsRuntime } from '@remora/policy-mtls/filter';
 import { oidcLoginRuntime } from '@remora/policy-oidc-login/filter';
 import { outlierDetectionRuntime } from '@remora/policy-outlier-detection/filter';
@@ -35,10 +38,13 @@ export const runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>> = new Map([
   register(corsRuntime),
   register(errorResponseRuntime),
   register(externalAuthRuntime),
+  register(fallbackRuntime),
   register(faultRuntime),
+  register(hedgingRuntime),
   register(hmacRuntime),
   register(ipAccessRuntime),
   register(jwtRuntime),
+  register(mirrorRuntime),
   register(mtlsRuntime),
   register(oidcLoginRuntime),
   register(outlierDetectionRuntime),
