@@ -59,6 +59,6 @@ export const kindOrder: readonly KindPlace[] = [
   caller('circuitBreaker', false, 'reserved: per attempt'),
   caller('loadBalancing', false, 'reserved: per attempt'),
   caller('healthCheck', false, 'reserved'),
-  caller('outlierDetection', true, 'say here why it stands at this place'),
+  caller('outlierDetection', true, 'hears how each attempt ended, so inside whatever makes several of one'),
   caller('connectionPool', false, 'reserved'),
 ];

@@ -7,29 +7,90 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
-export const protobufPackage = "remora.policy.outlierdetection.v1";
+export const protobufPackage = "remora.policy.outlier_detection.v1";
 
 export const protobufFileName = "outlier-detection.proto";
 
+/** When a host is taken out for a while. Milliseconds; a detector with 0 is off. */
 export interface OutlierDetection {
-  /** Sorted by name. */
-  marks: Mark[];
+  intervalMs: number;
+  baseEjectionMs: number;
+  maxEjectionMs: number;
+  jitterMs: number;
+  /** From 0 to 1. */
+  maxEjected: number;
+  minHosts: number;
+  consecutive5xx: number;
+  consecutiveGatewayErrors: number;
+  consecutiveLocalFailures: number;
+  successRate: SuccessRate | undefined;
+  failurePercentage: FailurePercentage | undefined;
 }
 
-export interface Mark {
-  /** Lower case. */
-  name: string;
-  value: string;
+export interface SuccessRate {
+  /** Standard deviations below the mean of all hosts. */
+  deviations: number;
+  minHosts: number;
+  minRequests: number;
+}
+
+export interface FailurePercentage {
+  /** From 0 to 1. */
+  threshold: number;
+  minHosts: number;
+  minRequests: number;
 }
 
 function createBaseOutlierDetection(): OutlierDetection {
-  return { marks: [] };
+  return {
+    intervalMs: 0,
+    baseEjectionMs: 0,
+    maxEjectionMs: 0,
+    jitterMs: 0,
+    maxEjected: 0,
+    minHosts: 0,
+    consecutive5xx: 0,
+    consecutiveGatewayErrors: 0,
+    consecutiveLocalFailures: 0,
+    successRate: undefined,
+    failurePercentage: undefined,
+  };
 }
 
 export const OutlierDetection: MessageFns<OutlierDetection> = {
   encode(message: OutlierDetection, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.marks) {
-      Mark.encode(v!, writer.uint32(10).fork()).join();
+    if (message.intervalMs !== 0) {
+      writer.uint32(8).uint32(message.intervalMs);
+    }
+    if (message.baseEjectionMs !== 0) {
+      writer.uint32(16).uint32(message.baseEjectionMs);
+    }
+    if (message.maxEjectionMs !== 0) {
+      writer.uint32(24).uint32(message.maxEjectionMs);
+    }
+    if (message.jitterMs !== 0) {
+      writer.uint32(32).uint32(message.jitterMs);
+    }
+    if (message.maxEjected !== 0) {
+      writer.uint32(41).double(message.maxEjected);
+    }
+    if (message.minHosts !== 0) {
+      writer.uint32(48).uint32(message.minHosts);
+    }
+    if (message.consecutive5xx !== 0) {
+      writer.uint32(56).uint32(message.consecutive5xx);
+    }
+    if (message.consecutiveGatewayErrors !== 0) {
+      writer.uint32(64).uint32(message.consecutiveGatewayErrors);
+    }
+    if (message.consecutiveLocalFailures !== 0) {
+      writer.uint32(72).uint32(message.consecutiveLocalFailures);
+    }
+    if (message.successRate !== undefined) {
+      SuccessRate.encode(message.successRate, writer.uint32(82).fork()).join();
+    }
+    if (message.failurePercentage !== undefined) {
+      FailurePercentage.encode(message.failurePercentage, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -48,11 +109,91 @@ export const OutlierDetection: MessageFns<OutlierDetection> = {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
-            if (tag !== 10) {
+            if (tag !== 8) {
               break;
             }
 
-            message.marks.push(Mark.decode(reader, reader.uint32()));
+            message.intervalMs = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.baseEjectionMs = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.maxEjectionMs = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.jitterMs = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.maxEjected = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.minHosts = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.consecutive5xx = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.consecutiveGatewayErrors = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.consecutiveLocalFailures = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.successRate = SuccessRate.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.failurePercentage = FailurePercentage.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -68,13 +209,99 @@ export const OutlierDetection: MessageFns<OutlierDetection> = {
   },
 
   fromJSON(object: any): OutlierDetection {
-    return { marks: globalThis.Array.isArray(object?.marks) ? object.marks.map((e: any) => Mark.fromJSON(e)) : [] };
+    return {
+      intervalMs: isSet(object.intervalMs)
+        ? globalThis.Number(object.intervalMs)
+        : isSet(object.interval_ms)
+        ? globalThis.Number(object.interval_ms)
+        : 0,
+      baseEjectionMs: isSet(object.baseEjectionMs)
+        ? globalThis.Number(object.baseEjectionMs)
+        : isSet(object.base_ejection_ms)
+        ? globalThis.Number(object.base_ejection_ms)
+        : 0,
+      maxEjectionMs: isSet(object.maxEjectionMs)
+        ? globalThis.Number(object.maxEjectionMs)
+        : isSet(object.max_ejection_ms)
+        ? globalThis.Number(object.max_ejection_ms)
+        : 0,
+      jitterMs: isSet(object.jitterMs)
+        ? globalThis.Number(object.jitterMs)
+        : isSet(object.jitter_ms)
+        ? globalThis.Number(object.jitter_ms)
+        : 0,
+      maxEjected: isSet(object.maxEjected)
+        ? globalThis.Number(object.maxEjected)
+        : isSet(object.max_ejected)
+        ? globalThis.Number(object.max_ejected)
+        : 0,
+      minHosts: isSet(object.minHosts)
+        ? globalThis.Number(object.minHosts)
+        : isSet(object.min_hosts)
+        ? globalThis.Number(object.min_hosts)
+        : 0,
+      consecutive5xx: isSet(object.consecutive5xx)
+        ? globalThis.Number(object.consecutive5xx)
+        : isSet(object.consecutive_5xx)
+        ? globalThis.Number(object.consecutive_5xx)
+        : 0,
+      consecutiveGatewayErrors: isSet(object.consecutiveGatewayErrors)
+        ? globalThis.Number(object.consecutiveGatewayErrors)
+        : isSet(object.consecutive_gateway_errors)
+        ? globalThis.Number(object.consecutive_gateway_errors)
+        : 0,
+      consecutiveLocalFailures: isSet(object.consecutiveLocalFailures)
+        ? globalThis.Number(object.consecutiveLocalFailures)
+        : isSet(object.consecutive_local_failures)
+        ? globalThis.Number(object.consecutive_local_failures)
+        : 0,
+      successRate: isSet(object.successRate)
+        ? SuccessRate.fromJSON(object.successRate)
+        : isSet(object.success_rate)
+        ? SuccessRate.fromJSON(object.success_rate)
+        : undefined,
+      failurePercentage: isSet(object.failurePercentage)
+        ? FailurePercentage.fromJSON(object.failurePercentage)
+        : isSet(object.failure_percentage)
+        ? FailurePercentage.fromJSON(object.failure_percentage)
+        : undefined,
+    };
   },
 
   toJSON(message: OutlierDetection): unknown {
     const obj: any = {};
-    if (message.marks?.length) {
-      obj.marks = message.marks.map((e) => Mark.toJSON(e));
+    if (message.intervalMs !== 0) {
+      obj.intervalMs = Math.round(message.intervalMs);
+    }
+    if (message.baseEjectionMs !== 0) {
+      obj.baseEjectionMs = Math.round(message.baseEjectionMs);
+    }
+    if (message.maxEjectionMs !== 0) {
+      obj.maxEjectionMs = Math.round(message.maxEjectionMs);
+    }
+    if (message.jitterMs !== 0) {
+      obj.jitterMs = Math.round(message.jitterMs);
+    }
+    if (message.maxEjected !== 0) {
+      obj.maxEjected = floatToJson(message.maxEjected);
+    }
+    if (message.minHosts !== 0) {
+      obj.minHosts = Math.round(message.minHosts);
+    }
+    if (message.consecutive5xx !== 0) {
+      obj.consecutive5xx = Math.round(message.consecutive5xx);
+    }
+    if (message.consecutiveGatewayErrors !== 0) {
+      obj.consecutiveGatewayErrors = Math.round(message.consecutiveGatewayErrors);
+    }
+    if (message.consecutiveLocalFailures !== 0) {
+      obj.consecutiveLocalFailures = Math.round(message.consecutiveLocalFailures);
+    }
+    if (message.successRate !== undefined) {
+      obj.successRate = SuccessRate.toJSON(message.successRate);
+    }
+    if (message.failurePercentage !== undefined) {
+      obj.failurePercentage = FailurePercentage.toJSON(message.failurePercentage);
     }
     return obj;
   },
@@ -84,27 +311,44 @@ export const OutlierDetection: MessageFns<OutlierDetection> = {
   },
   fromPartial<I extends Exact<DeepPartial<OutlierDetection>, I>>(object: I): OutlierDetection {
     const message = createBaseOutlierDetection();
-    message.marks = object.marks?.map((e) => Mark.fromPartial(e)) || [];
+    message.intervalMs = object.intervalMs ?? 0;
+    message.baseEjectionMs = object.baseEjectionMs ?? 0;
+    message.maxEjectionMs = object.maxEjectionMs ?? 0;
+    message.jitterMs = object.jitterMs ?? 0;
+    message.maxEjected = object.maxEjected ?? 0;
+    message.minHosts = object.minHosts ?? 0;
+    message.consecutive5xx = object.consecutive5xx ?? 0;
+    message.consecutiveGatewayErrors = object.consecutiveGatewayErrors ?? 0;
+    message.consecutiveLocalFailures = object.consecutiveLocalFailures ?? 0;
+    message.successRate = (object.successRate !== undefined && object.successRate !== null)
+      ? SuccessRate.fromPartial(object.successRate)
+      : undefined;
+    message.failurePercentage = (object.failurePercentage !== undefined && object.failurePercentage !== null)
+      ? FailurePercentage.fromPartial(object.failurePercentage)
+      : undefined;
     return message;
   },
 };
 
-function createBaseMark(): Mark {
-  return { name: "", value: "" };
+function createBaseSuccessRate(): SuccessRate {
+  return { deviations: 0, minHosts: 0, minRequests: 0 };
 }
 
-export const Mark: MessageFns<Mark> = {
-  encode(message: Mark, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.name !== "") {
-      writer.uint32(10).string(message.name);
+export const SuccessRate: MessageFns<SuccessRate> = {
+  encode(message: SuccessRate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.deviations !== 0) {
+      writer.uint32(9).double(message.deviations);
     }
-    if (message.value !== "") {
-      writer.uint32(18).string(message.value);
+    if (message.minHosts !== 0) {
+      writer.uint32(16).uint32(message.minHosts);
+    }
+    if (message.minRequests !== 0) {
+      writer.uint32(24).uint32(message.minRequests);
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): Mark {
+  decode(input: BinaryReader | Uint8Array, length?: number): SuccessRate {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -113,24 +357,32 @@ export const Mark: MessageFns<Mark> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseMark();
+      const message = createBaseSuccessRate();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
-            if (tag !== 10) {
+            if (tag !== 9) {
               break;
             }
 
-            message.name = reader.string();
+            message.deviations = reader.double();
             continue;
           }
           case 2: {
-            if (tag !== 18) {
+            if (tag !== 16) {
               break;
             }
 
-            message.value = reader.string();
+            message.minHosts = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.minRequests = reader.uint32();
             continue;
           }
         }
@@ -145,34 +397,160 @@ export const Mark: MessageFns<Mark> = {
     }
   },
 
-  fromJSON(object: any): Mark {
+  fromJSON(object: any): SuccessRate {
     return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
+      deviations: isSet(object.deviations) ? globalThis.Number(object.deviations) : 0,
+      minHosts: isSet(object.minHosts)
+        ? globalThis.Number(object.minHosts)
+        : isSet(object.min_hosts)
+        ? globalThis.Number(object.min_hosts)
+        : 0,
+      minRequests: isSet(object.minRequests)
+        ? globalThis.Number(object.minRequests)
+        : isSet(object.min_requests)
+        ? globalThis.Number(object.min_requests)
+        : 0,
     };
   },
 
-  toJSON(message: Mark): unknown {
+  toJSON(message: SuccessRate): unknown {
     const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
+    if (message.deviations !== 0) {
+      obj.deviations = floatToJson(message.deviations);
     }
-    if (message.value !== "") {
-      obj.value = message.value;
+    if (message.minHosts !== 0) {
+      obj.minHosts = Math.round(message.minHosts);
+    }
+    if (message.minRequests !== 0) {
+      obj.minRequests = Math.round(message.minRequests);
     }
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Mark>, I>>(base?: I): Mark {
-    return Mark.fromPartial(base ?? ({} as any));
+  create<I extends Exact<DeepPartial<SuccessRate>, I>>(base?: I): SuccessRate {
+    return SuccessRate.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<Mark>, I>>(object: I): Mark {
-    const message = createBaseMark();
-    message.name = object.name ?? "";
-    message.value = object.value ?? "";
+  fromPartial<I extends Exact<DeepPartial<SuccessRate>, I>>(object: I): SuccessRate {
+    const message = createBaseSuccessRate();
+    message.deviations = object.deviations ?? 0;
+    message.minHosts = object.minHosts ?? 0;
+    message.minRequests = object.minRequests ?? 0;
     return message;
   },
 };
+
+function createBaseFailurePercentage(): FailurePercentage {
+  return { threshold: 0, minHosts: 0, minRequests: 0 };
+}
+
+export const FailurePercentage: MessageFns<FailurePercentage> = {
+  encode(message: FailurePercentage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.threshold !== 0) {
+      writer.uint32(9).double(message.threshold);
+    }
+    if (message.minHosts !== 0) {
+      writer.uint32(16).uint32(message.minHosts);
+    }
+    if (message.minRequests !== 0) {
+      writer.uint32(24).uint32(message.minRequests);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FailurePercentage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFailurePercentage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.threshold = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.minHosts = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.minRequests = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FailurePercentage {
+    return {
+      threshold: isSet(object.threshold) ? globalThis.Number(object.threshold) : 0,
+      minHosts: isSet(object.minHosts)
+        ? globalThis.Number(object.minHosts)
+        : isSet(object.min_hosts)
+        ? globalThis.Number(object.min_hosts)
+        : 0,
+      minRequests: isSet(object.minRequests)
+        ? globalThis.Number(object.minRequests)
+        : isSet(object.min_requests)
+        ? globalThis.Number(object.min_requests)
+        : 0,
+    };
+  },
+
+  toJSON(message: FailurePercentage): unknown {
+    const obj: any = {};
+    if (message.threshold !== 0) {
+      obj.threshold = floatToJson(message.threshold);
+    }
+    if (message.minHosts !== 0) {
+      obj.minHosts = Math.round(message.minHosts);
+    }
+    if (message.minRequests !== 0) {
+      obj.minRequests = Math.round(message.minRequests);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<FailurePercentage>, I>>(base?: I): FailurePercentage {
+    return FailurePercentage.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FailurePercentage>, I>>(object: I): FailurePercentage {
+    const message = createBaseFailurePercentage();
+    message.threshold = object.threshold ?? 0;
+    message.minHosts = object.minHosts ?? 0;
+    message.minRequests = object.minRequests ?? 0;
+    return message;
+  },
+};
+
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
+}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
