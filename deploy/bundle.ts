@@ -11,11 +11,13 @@ interface Target {
   readonly name: string;
   /** The program, as its main file starts it. */
   readonly start: string;
+  /** How much memory it takes at rest counts. */
+  readonly small?: boolean;
 }
 
 const targets: readonly Target[] = [
   { name: 'remora-control-plane', start: `import { runControlPlane } from './control-plane/src/bootstrap.ts'; process.exitCode = await runControlPlane(process.argv.slice(2), process.env);` },
-  { name: 'remora-sidecar', start: `import { runSidecar } from './sidecar/src/bootstrap.ts'; process.exitCode = await runSidecar(process.argv.slice(2), process.env);` },
+  { name: 'remora-sidecar', start: `import { runSidecar } from './sidecar/src/bootstrap.ts'; process.exitCode = await runSidecar(process.argv.slice(2), process.env);`, small: true },
   { name: 'remora', start: `import { runCommandLine } from './libs/cli/program.ts'; await runCommandLine(process.argv.slice(2), process.env);` },
 ];
 
@@ -69,6 +71,40 @@ const lazyBuiltins: Plugin = {
 /** Asked for by functions of grpc-js that nobody calls here (channelz, ORCA): 200 KB of text that stays in memory. */
 const neverUsed = ['@grpc/proto-loader'];
 
+/**
+ * Packages that a plain sidecar never uses. They are inside the bundle as compressed text, which costs memory and time where it is used: undici with the first
+ * request to somebody outside (it is imported dynamically), re2js with the first regular expression of a snapshot, while that is decoded.
+ */
+const packedAs: ReadonlyMap<string, string> = new Map([
+  ['undici', 'module.exports = unpack();'],
+  ['re2js', `let loaded = null;
+export const RE2JS = new Proxy({}, { get: (none, name) => Reflect.get((loaded ??= unpack()).RE2JS, name) });`],
+]);
+
+const packed: Plugin = {
+  name: 'packed',
+  setup(context) {
+    context.onResolve({ filter: new RegExp(`^(?:${[...packedAs.keys()].join('|')})$`) }, ({ path: name }) => ({ path: name, namespace: 'packed' }));
+    context.onLoad({ filter: /.*/, namespace: 'packed' }, async ({ path: name }) => {
+      const stdin = { contents: `module.exports = require('${name}');`, resolveDir: root };
+      const { outputFiles } = await build({ ...common, stdin, write: false, format: 'cjs', plugins: [lazyBuiltins] });
+      const contents = `function unpack() {
+  const module = { exports: {} };
+  const text = process.getBuiltinModule('zlib').inflateRawSync(Buffer.from('${pack(outputFiles[0]?.contents)}', 'base64')).toString();
+  process.getBuiltinModule('vm').compileFunction(text, ['module', 'exports', 'require'], { filename: 'remora:${name}' })(module, module.exports, process.getBuiltinModule);
+  return module.exports;
+}
+${packedAs.get(name) ?? ''}`;
+      return { contents, loader: 'js' };
+    });
+  },
+};
+
+function pack(contents: Uint8Array | undefined): string {
+  if (contents === undefined) throw new Error('nothing was built');
+  return deflateRawSync(contents, { level: 9 }).toString('base64');
+}
+
 const common: BuildOptions = {
   external: neverUsed, bundle: true, platform: 'node', target: 'node26', minifySyntax: true, minifyWhitespace: true, legalComments: 'none', logLevel: 'warning',
 };
@@ -77,7 +113,7 @@ const common: BuildOptions = {
  * Everything that runs for each request, without dynamic imports: a module that is imported dynamically somewhere is wrapped in a function, its constants
  * become variables that are written once, and the optimising compiler treats them as such. That cost a tenth of a request.
  */
-const dataThread = await build({ ...common, entryPoints: [path.join(root, workerFile)], write: false, format: 'cjs', plugins: [lazyBuiltins, oneFile] });
+const dataThread = await build({ ...common, entryPoints: [path.join(root, workerFile)], write: false, format: 'cjs', plugins: [packed, lazyBuiltins, oneFile] });
 
 const dataThreadProgram: Plugin = {
   name: 'data-thread-program',
@@ -85,9 +121,8 @@ const dataThreadProgram: Plugin = {
     context.onResolve({ filter: new RegExp(`^${workerProgram}$`) }, ({ path: name }) => ({ path: name, namespace: 'data-thread' }));
     // Compressed: as plain text it would stay in memory twice, in the source of the main program and as a constant of it.
     context.onLoad({ filter: /.*/, namespace: 'data-thread' }, () => {
-      const packed = deflateRawSync(dataThread.outputFiles[0]?.contents ?? '').toString('base64');
       const contents = `import { inflateRawSync } from 'node:zlib';
-export default function dataThread() { return inflateRawSync(Buffer.from('${packed}', 'base64')).toString(); }`;
+export default function dataThread() { return inflateRawSync(Buffer.from('${pack(dataThread.outputFiles[0]?.contents)}', 'base64')).toString(); }`;
       return { contents, loader: 'js' };
     });
   },
@@ -101,7 +136,7 @@ for (const target of targets) {
     stdin: { contents: target.start, resolveDir: root, sourcefile: `${target.name}.ts`, loader: 'ts' },
     // CommonJS packages ask for built-in modules by require.
     banner: { js: `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);` },
-    plugins: [lazyBuiltins, dataThreadProgram, oneFile],
+    plugins: [...(target.small === true ? [packed] : []), lazyBuiltins, dataThreadProgram, oneFile],
   });
   process.stdout.write(`${path.relative(root, outfile)} ${(statSync(outfile).size / 1e6).toFixed(2)} MB\n`);
 }
