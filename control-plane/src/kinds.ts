@@ -6,13 +6,17 @@ import { apiKeyAuthoring } from '@remora/policy-api-key/compile';
 import { authenticationAuthoring } from '@remora/policy-authentication/compile';
 import { authorizationAuthoring } from '@remora/policy-authorization/compile';
 import { basicAuthAuthoring } from '@remora/policy-basic-auth/compile';
+import { circuitBreakerAuthoring } from '@remora/policy-circuit-breaker/compile';
 import { clientCertificateAuthoring } from '@remora/policy-client-certificate/compile';
+import { concurrencyAuthoring } from '@remora/policy-concurrency/compile';
 import { corsAuthoring } from '@remora/policy-cors/compile';
 import { apiKeyWire } from '@remora/policy-api-key/wire';
 import { authenticationWire } from '@remora/policy-authentication/wire';
 import { authorizationWire } from '@remora/policy-authorization/wire';
 import { basicAuthWire } from '@remora/policy-basic-auth/wire';
+import { circuitBreakerWire } from '@remora/policy-circuit-breaker/wire';
 import { clientCertificateWire } from '@remora/policy-client-certificate/wire';
+import { concurrencyWire } from '@remora/policy-concurrency/wire';
 import { corsWire } from '@remora/policy-cors/wire';
 import { errorResponseAuthoring } from '@remora/policy-error-response/compile';
 import { errorResponseWire } from '@remora/policy-error-response/wire';
@@ -62,7 +66,9 @@ export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
   authenticationAuthoring,
   authorizationAuthoring,
   basicAuthAuthoring,
+  circuitBreakerAuthoring,
   clientCertificateAuthoring,
+  concurrencyAuthoring,
   corsAuthoring,
   errorResponseAuthoring,
   externalAuthAuthoring,
@@ -93,7 +99,9 @@ export const wireKinds: ReadonlyMap<string, WireKind<unknown>> = byName<WireKind
   authenticationWire,
   authorizationWire,
   basicAuthWire,
+  circuitBreakerWire,
   clientCertificateWire,
+  concurrencyWire,
   corsWire,
   errorResponseWire,
   externalAuthWire,

@@ -4,7 +4,9 @@ import { apiKeyRuntime } from '@remora/policy-api-key/filter';
 import { authenticationRuntime } from '@remora/policy-authentication/filter';
 import { authorizationRuntime } from '@remora/policy-authorization/filter';
 import { basicAuthRuntime } from '@remora/policy-basic-auth/filter';
+import { circuitBreakerRuntime } from '@remora/policy-circuit-breaker/filter';
 import { clientCertificateRuntime } from '@remora/policy-client-certificate/filter';
+import { concurrencyRuntime } from '@remora/policy-concurrency/filter';
 import { corsRuntime } from '@remora/policy-cors/filter';
 import { errorResponseRuntime } from '@remora/policy-error-response/filter';
 import { externalAuthRuntime } from '@remora/policy-external-auth/filter';
@@ -34,7 +36,9 @@ export const runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>> = new Map([
   register(authenticationRuntime),
   register(authorizationRuntime),
   register(basicAuthRuntime),
+  register(circuitBreakerRuntime),
   register(clientCertificateRuntime),
+  register(concurrencyRuntime),
   register(corsRuntime),
   register(errorResponseRuntime),
   register(externalAuthRuntime),
