@@ -12,7 +12,12 @@ import { until } from '../processes/until.ts';
 import { Fixture } from './fixture.ts';
 
 let fixture = new Fixture();
+let log = '';
+const hear = (text: string): void => {
+  log += text;
+};
 beforeEach(() => {
+  log = '';
   fixture = new Fixture();
 });
 afterEach(async () => {
@@ -37,7 +42,7 @@ function filesBelow(folder: string): string {
 
 test('a gateway with keys: 401 without one, 200 with one, 429 by its Plan, 401 when it is revoked; it goes on without the control plane', async () => {
   const app = await fixture.app('orders');
-  const controlPlane = await fixture.controlPlane(withKey);
+  const controlPlane = await fixture.controlPlane({ ...withKey, onLog: hear });
   const port = await freePort();
   await controlPlane.apply(`
 {kind: Gateway, name: edge, listeners: {plain: {port: ${port}}}}
@@ -54,11 +59,8 @@ test('a gateway with keys: 401 without one, 200 with one, 429 by its Plan, 401 w
 ---
 {kind: Policy, name: keys, target: {gateway: edge}, apiKey: {keyFrom: [{header: x-api-key}]}, rateLimit: {limits: {perConsumer: {requests: 1000, per: 1m, key: [consumer]}}}}
 `);
-  const gateway = await fixture.sidecar(['--gateway', 'edge', '--control-plane', controlPlane.push], { bundled: false });
-  let log = '';
-  gateway.process.stdout?.on('data', (text: string) => {
-    log += text;
-  });
+  const gateway = await fixture.sidecar(['--gateway', 'edge', '--control-plane', controlPlane.push], { bundled: false, onLog: hear });
+  gateway.process.stdout?.on('data', hear);
   const get = (key?: string): Promise<Answer> => ask({ port, path: '/a', headers: key === undefined ? {} : { 'x-api-key': key } });
   await until('the gateway asks for a key', () => get(), (answer) => answer.status === 401);
   expect(outcome(await get())).toBe('401 authentication-required');
@@ -85,7 +87,7 @@ test('a gateway with keys: 401 without one, 200 with one, 429 by its Plan, 401 w
 test('a certificate from a Secret: it comes after the listener, changes without a restart, and is in no answer and no log', async () => {
   const authority = new TestAuthority();
   const app = await fixture.app('orders');
-  const controlPlane = await fixture.controlPlane(withKey);
+  const controlPlane = await fixture.controlPlane({ ...withKey, onLog: hear });
   const port = await freePort();
   await controlPlane.apply(`
 {kind: Gateway, name: edge, listeners: {secure: {port: ${port}, protocol: https, tls: {certificates: [{secret: shop-cert}]}}}}
@@ -94,11 +96,8 @@ test('a certificate from a Secret: it comes after the listener, changes without 
 ---
 {kind: Route, name: all, gateway: edge, to: [{service: orders}]}
 `);
-  const gateway = await fixture.sidecar(['--gateway', 'edge', '--control-plane', controlPlane.push], { bundled: false });
-  let log = '';
-  gateway.process.stdout?.on('data', (text: string) => {
-    log += text;
-  });
+  const gateway = await fixture.sidecar(['--gateway', 'edge', '--control-plane', controlPlane.push], { bundled: false, onLog: hear });
+  gateway.process.stdout?.on('data', hear);
   const shown = (): Promise<string> => new Promise((resolve) => {
     https.get({ host: '127.0.0.1', port, servername: 'shop.test', ca: authority.cert, headers: { host: 'shop.test' }, agent: false }, (response) => {
       const subject = (response.socket as tls.TLSSocket).getPeerX509Certificate()?.subject ?? '';

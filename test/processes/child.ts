@@ -5,10 +5,10 @@ import { connect } from 'node:net';
 const ticksPerSecond = 100;
 const children = new Set<ChildProcess>();
 
-/** Starts a program, pinned to one core, or a list such as `0,1`, where one is named; it ends with this process at the latest. */
-export function startPinned(core: number | string | null, command: readonly string[], options: { readonly env?: Record<string, string>; readonly onLine?: (line: string) => void; readonly channel?: boolean } = {}): ChildProcess {
+/** Starts a program, pinned to one core, or a list such as `0,1`, where one is named; it ends with this process at the latest. Its log goes where this one's does, or to `onLog`. */
+export function startPinned(core: number | string | null, command: readonly string[], options: { readonly env?: Record<string, string>; readonly onLine?: (line: string) => void; readonly onLog?: (text: string) => void; readonly channel?: boolean } = {}): ChildProcess {
   const pinned = core !== null && existsSync('/usr/bin/taskset') ? ['/usr/bin/taskset', '-c', String(core), ...command] : command;
-  const child = spawn(pinned[0] ?? '', pinned.slice(1), { stdio: ['ignore', 'pipe', 'inherit', ...(options.channel === true ? ['ipc' as const] : [])], env: { ...process.env, ...options.env } });
+  const child = spawn(pinned[0] ?? '', pinned.slice(1), { stdio: ['ignore', 'pipe', options.onLog === undefined ? 'inherit' : 'pipe', ...(options.channel === true ? ['ipc' as const] : [])], env: { ...process.env, ...options.env } });
   children.add(child);
   child.once('exit', () => children.delete(child));
   let rest = '';
@@ -17,6 +17,7 @@ export function startPinned(core: number | string | null, command: readonly stri
     rest = lines.pop() ?? '';
     for (const line of lines) options.onLine?.(line);
   });
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => options.onLog?.(text));
   return child;
 }
 

@@ -60,6 +60,8 @@ export interface ControlPlaneOptions {
   /** Flags for Node itself. */
   readonly nodeFlags?: readonly string[];
   readonly env?: Record<string, string>;
+  /** Takes the process's log, which otherwise goes to this one's standard error. */
+  readonly onLog?: (text: string) => void;
 }
 
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<RunningControlPlane> {
@@ -68,7 +70,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   // Tests and benchmarks of other things: on loopback, open. Those of the door itself say so.
   const door = options.flags?.includes('--api-auth') ? [] : ['--api-auth', 'off'];
   const command = [...program('control-plane', options.bundled ?? false, options.nodeFlags), '--data-dir', folder, ...ports, ...door, ...(options.flags ?? [])];
-  const { child, line } = await untilEvent((onLine) => startPinned(options.core ?? null, command, { onLine, channel: options.channel ?? false, env: options.env ?? {} }), 'listening');
+  const { child, line } = await untilEvent((onLine) => startPinned(options.core ?? null, command, { onLine, channel: options.channel ?? false, env: options.env ?? {}, ...(options.onLog && { onLog: options.onLog }) }), 'listening');
   const api = addressOf(line['api']);
   return {
     process: child, api: `http://${api}`, push: addressOf(line['push']), enrolment: addressOf(line['enrolment'] ?? ''), folder,
@@ -94,6 +96,8 @@ export interface SidecarOptions {
   readonly nodeFlags?: readonly string[];
   /** Runs the command through another one, such as one that sets limits. */
   readonly wrap?: (command: readonly string[]) => readonly string[];
+  /** Takes the process's log, which otherwise goes to this one's standard error. */
+  readonly onLog?: (text: string) => void;
 }
 
 export async function startSidecar(flags: readonly string[], options: SidecarOptions = {}): Promise<RunningSidecar> {
@@ -101,7 +105,7 @@ export async function startSidecar(flags: readonly string[], options: SidecarOpt
   const plain = [...program('sidecar', options.bundled ?? false, options.nodeFlags), '--data-dir', folder, '--admin-port', String(options.adminPort ?? 0), ...flags];
   const command = options.wrap?.(plain) ?? plain;
   const started = performance.now();
-  const { child, line } = await untilEvent((onLine) => startPinned(options.core ?? null, command, { onLine, env: sidecarEnvironment }), 'listening');
+  const { child, line } = await untilEvent((onLine) => startPinned(options.core ?? null, command, { onLine, env: sidecarEnvironment, ...(options.onLog && { onLog: options.onLog }) }), 'listening');
   const ports: Record<string, number> = {};
   for (const [name, value] of Object.entries(line)) {
     const port = typeof value === 'number' ? value : Number(/:(\d+)$/.exec(String(value))?.[1]);

@@ -12,7 +12,7 @@ import { decodeIntrospectionAnswer, encodeIntrospectionQuestion, type Introspect
 import { ambiguous, createTokenReader, type TokenReader } from '@remora/policy-kit/tokens/token-reader';
 import { createCredentialRemover } from '@remora/policy-kit/credential-places';
 import { IntrospectedTokens, type IntrospectedToken } from './introspected-tokens.ts';
-import { introspectionAudience, introspectionInactive, introspectionInvalid, introspectionOverload, introspectionReasons, introspectionScope, introspectionUnavailable } from './reasons.ts';
+import { introspectionAudience, introspectionInactive, introspectionInvalid, introspectionOverload, introspectionReasons, introspectionScope, introspectionSecret, introspectionUnavailable } from './reasons.ts';
 import { tokenIntrospectionWire, type TokenIntrospectionSettings } from './wire.ts';
 
 /** Finds the token of a request, and asks whoever gave it out what it stands for. Refuses nothing by itself: `authentication` decides over what it found. */
@@ -99,7 +99,7 @@ class TokenIntrospectionFilter implements EdgeFilter {
 
   #resume(x: Exchange, token: number, text: string, answer: IntrospectionAnswer): void {
     if (x.token !== token) return;
-    if (answer.claims === null) this.#fail(x, introspectionUnavailable, '/endpoint', answer.problem);
+    if (answer.claims === null) this.#fail(x, answer.secretMissing === true ? introspectionSecret : introspectionUnavailable, answer.secretMissing === true ? '/clientSecret/secret' : '/endpoint', answer.problem);
     else this.#conclude(x, this.#tokens.get(text, this.#context.clock.monotonicMs()) ?? { text, used: true, claims: answer.claims, untilMs: 0 });
     x.proceed(token);
   }

@@ -15,7 +15,7 @@ export interface IntrospectionQuestion {
 /** What the endpoint said (RFC 7662 section 2.2), or why it said nothing. */
 export type IntrospectionAnswer =
   | { readonly claims: Readonly<Record<string, Json>> }
-  | { readonly claims: null; readonly problem: string };
+  | { readonly claims: null; readonly problem: string; /** Nobody was asked: the Secret with the client's password is not here. */ readonly secretMissing?: boolean };
 
 export function encodeIntrospectionQuestion(question: IntrospectionQuestion): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(question));
@@ -33,7 +33,7 @@ export function encodeIntrospectionAnswer(answer: IntrospectionAnswer): Uint8Arr
 export function decodeIntrospectionAnswer(body: Uint8Array | null): IntrospectionAnswer {
   const read = body === null ? null : parseStrictJsonBytes(body);
   if (typeof read !== 'object' || read === null || Array.isArray(read)) return { claims: null, problem: 'nobody answers here' };
-  const { claims, problem } = read as Readonly<Record<string, Json>>;
+  const { claims, problem, secretMissing } = read as Readonly<Record<string, Json>>;
   if (typeof claims === 'object' && claims !== null && !Array.isArray(claims)) return { claims: claims as Readonly<Record<string, Json>> };
-  return { claims: null, problem: typeof problem === 'string' ? problem : 'nobody answers here' };
+  return { claims: null, problem: typeof problem === 'string' ? problem : 'nobody answers here', ...(secretMissing === true && { secretMissing }) };
 }

@@ -57,13 +57,28 @@ describe('introspection', () => {
     expect((await rig.ask()).claims).not.toBeNull();
   });
 
+  test('another value of the secret ends the pause; the same one does not; another client of the same endpoint is not concerned', async () => {
+    const rig = new Rig();
+    rig.client.json(endpoint, '{}', {}, 401);
+    for (let i = 0; i < 6; i++) await rig.ask();
+    expect(rig.client.take()).toHaveLength(5);
+    rig.introspector.useSecrets(new Map([['introspection', Buffer.from('p@ss:word\n')], ['other', Buffer.from('x')]]));
+    await rig.ask();
+    expect(rig.client.take()).toEqual([]);
+    rig.client.json(endpoint, { active: true });
+    const other = { endpoint, allowPrivateAddresses: false, clientId: 'other', clientSecret: 'other', deadlineMs: 500, token: 'abc' };
+    expect(decodeIntrospectionAnswer(await rig.introspector.answer(encodeIntrospectionQuestion(other))).claims).not.toBeNull();
+    rig.introspector.useSecrets(new Map([['introspection', Buffer.from('new')]]));
+    expect((await rig.ask()).claims).not.toBeNull();
+  });
+
   test('without its secret nobody is asked; neither secrets nor tokens are in the log', async () => {
     const rig = new Rig();
     rig.client.fail(endpoint, 'connect');
     await rig.ask('token-that-is-secret');
     rig.introspector.useSecrets(new Map());
     rig.client.take();
-    expect((await rig.ask()).claims).toBeNull();
+    expect(await rig.ask()).toMatchObject({ claims: null, secretMissing: true });
     expect(rig.client.take()).toEqual([]);
     expect(rig.lines.join('')).toContain('tokens cannot be introspected');
     expect(rig.lines.join('')).not.toMatch(/p@ss|p%40ss|token-that-is-secret/);

@@ -14,10 +14,10 @@ export interface IntrospectorOptions {
   readonly log: Log;
 }
 
-/** Asks endpoints of token introspection (RFC 7662) for the data threads. Each endpoint has a breaker and a bound of its own: what one does touches no other. */
+/** Asks endpoints of token introspection (RFC 7662) for the data threads. Each client of an endpoint has a breaker and a bound of its own: what one meets touches no other. */
 export class Introspector {
   readonly #options: IntrospectorOptions;
-  readonly #endpoints = new Map<string, { readonly breaker: HelperBreaker; underway: number; failing: boolean }>();
+  readonly #endpoints = new Map<string, KnownEndpoint>();
   #secrets: ReadonlyMap<string, Uint8Array> = new Map();
 
   constructor(options: IntrospectorOptions) {
@@ -26,7 +26,10 @@ export class Introspector {
 
   /** By name; what has changed is used from the next question on. */
   useSecrets(secrets: ReadonlyMap<string, Uint8Array>): void {
+    const before = this.#secrets;
     this.#secrets = secrets;
+    // Who was refused for an old secret need not wait until the pause is over.
+    for (const endpoint of this.#endpoints.values()) if (!sameBytes(before.get(endpoint.secret), secrets.get(endpoint.secret))) endpoint.breaker = this.#newBreaker();
   }
 
   async answer(body: Uint8Array): Promise<Uint8Array> {
@@ -34,17 +37,17 @@ export class Introspector {
   }
 
   async #ask(question: IntrospectionQuestion): Promise<IntrospectionAnswer> {
+    const endpoint = this.#endpoint(question);
     const secret = this.#secrets.get(question.clientSecret);
-    if (secret === undefined) return problem(`the secret ${question.clientSecret} has not come yet`);
-    const endpoint = this.#endpoint(question.endpoint);
+    if (secret === undefined) return this.#told(endpoint, { claims: null, problem: `the Secret ${question.clientSecret} is not set, or has not come yet`, secretMissing: true });
     if (endpoint.underway >= underwayMax) return problem(`${underwayMax} questions are under way`);
-    if (!endpoint.breaker.lets()) return problem('it failed too often, and is given a pause');
+    const { breaker } = endpoint;
+    if (!breaker.lets()) return problem('it failed too often, and is given a pause');
     endpoint.underway++;
     const answer = read(await this.#request(question, secret));
     endpoint.underway--;
-    endpoint.breaker.record(answer.claims !== null);
-    this.#tell(question.endpoint, endpoint, answer);
-    return answer;
+    breaker.record(answer.claims !== null);
+    return this.#told(endpoint, answer);
   }
 
   #request({ endpoint, allowPrivateAddresses, clientId, deadlineMs, token }: IntrospectionQuestion, secret: Uint8Array): Promise<HelperAnswer> {
@@ -57,25 +60,45 @@ export class Introspector {
     });
   }
 
-  #endpoint(url: string): { readonly breaker: HelperBreaker; underway: number; failing: boolean } {
-    let endpoint = this.#endpoints.get(url);
+  #endpoint({ endpoint: url, clientId, clientSecret }: IntrospectionQuestion): KnownEndpoint {
+    const name = JSON.stringify([url, clientId, clientSecret]);
+    let endpoint = this.#endpoints.get(name);
     if (endpoint === undefined) {
       const [oldest] = this.#endpoints.keys();
       if (this.#endpoints.size >= endpointsMax && oldest !== undefined) this.#endpoints.delete(oldest);
-      const { clock, random } = this.#options;
-      this.#endpoints.set(url, endpoint = { breaker: new HelperBreaker({ clock, random }), underway: 0, failing: false });
+      this.#endpoints.set(name, endpoint = { url, secret: clientSecret, breaker: this.#newBreaker(), underway: 0, failing: false });
     }
     return endpoint;
   }
 
-  /** Once for each outage. Neither tokens nor secrets are in it. */
-  #tell(url: string, endpoint: { failing: boolean }, answer: IntrospectionAnswer): void {
-    const failing = answer.claims === null;
-    if (failing === endpoint.failing) return;
-    endpoint.failing = failing;
-    if (answer.claims === null) this.#options.log.warn('tokens cannot be introspected', { endpoint: url, cause: answer.problem });
-    else this.#options.log.info('tokens can be introspected again', { endpoint: url });
+  #newBreaker(): HelperBreaker {
+    const { clock, random } = this.#options;
+    return new HelperBreaker({ clock, random });
   }
+
+  /** In the log, once for each outage. Neither tokens nor secrets are in it. */
+  #told(endpoint: KnownEndpoint, answer: IntrospectionAnswer): IntrospectionAnswer {
+    const failing = answer.claims === null;
+    if (failing === endpoint.failing) return answer;
+    endpoint.failing = failing;
+    if (answer.claims === null) this.#options.log.warn('tokens cannot be introspected', { endpoint: endpoint.url, cause: answer.problem });
+    else this.#options.log.info('tokens can be introspected again', { endpoint: endpoint.url });
+    return answer;
+  }
+}
+
+/** As one client knows it. */
+interface KnownEndpoint {
+  readonly url: string;
+  /** Name of the client's Secret. */
+  readonly secret: string;
+  breaker: HelperBreaker;
+  underway: number;
+  failing: boolean;
+}
+
+function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  return a === b || (a !== undefined && b !== undefined && Buffer.compare(a, b) === 0);
 }
 
 function read(answer: HelperAnswer): IntrospectionAnswer {
