@@ -18,3 +18,9 @@ export interface HealthEvent {
   /** Monotonic milliseconds at which it ends by itself; 0: it does not. */
   readonly untilMs: number;
 }
+
+/** Events after which nothing is held any more against what they are about. Every other event begins a state, which lasts until its own end or the next event of the same kind, service and host. */
+export const endingEvents: ReadonlySet<string> = new Set(['returned', 'closed', 'healthy', 'recovered', 'ended']);
+
+/** Events of a moment: told, and no state. */
+export const momentaryEvents: ReadonlySet<string> = new Set(['would-eject', 'failover']);

@@ -6,6 +6,7 @@ import { differenceOf, isEmpty, readCumulative } from './cumulative-counts.ts';
 import { ReasonCatalogue } from './reason-catalogue.ts';
 import { RefusalStore } from './refusal-store.ts';
 import { FleetTotals } from './fleet-totals.ts';
+import { HeldStates, type HeldState } from './held-states.ts';
 import { overflow, SeriesCatalogue, type SeriesIdentity } from './series-catalogue.ts';
 import type {
   RefusalQuery, Reporter, StoredEvent, StoredRefusal, TelemetryHub, TelemetryQuery, TelemetrySizes, TelemetrySummary, TopQuery, TopRow,
@@ -65,6 +66,8 @@ interface Source {
 
 /** A first report that covers less than this counts as of now. */
 const freshAgeMs = 60_000;
+/** Reports come every 5 s: what was held by whoever missed so many is not known any more. */
+const heldMs = 30_000;
 const forgetEveryMs = 60_000;
 const callersPerBatchMax = 512;
 /** No port has this name. */
@@ -79,6 +82,7 @@ class Ingest implements TelemetryHub {
   readonly totals: FleetTotals = new FleetTotals(this.#reasons);
   readonly #history: TrafficHistory;
   readonly #refusals: RefusalStore;
+  readonly #held = new HeldStates();
   readonly #callers = new CallerHistory();
   /** Hosts that services called and do not declare, as if they were their callers. */
   readonly #unknown = new CallerHistory();
@@ -129,6 +133,7 @@ class Ingest implements TelemetryHub {
     this.#sources.set(batch.nodeId, source);
     for (const refusal of batch.refusals) this.#refusals.add(storedRefusal(refusal, batch.nodeId, subject));
     this.#takeEvents(batch.events, batch.nodeId, subject);
+    this.#held.take(batch.nodeId, subject, batch.health, now);
     return null;
   }
 
@@ -140,6 +145,10 @@ class Ingest implements TelemetryHub {
       source.callers.set(key, sum);
       if (before !== undefined || countsFromZero) into.add(service, caller, sum - (before ?? 0), this.#clock.wallMs());
     }
+  }
+
+  held(query: { readonly service?: string }): readonly HeldState[] {
+    return this.#held.current({ ...query, sinceMs: this.#clock.monotonicMs() - heldMs, wallMs: this.#clock.wallMs() });
   }
 
   callers({ service, sinceMs }: { readonly service: string; readonly sinceMs: number }): readonly CallerTraffic[] {
@@ -228,12 +237,17 @@ class Ingest implements TelemetryHub {
     if (this.#events.length > this.#limits.eventsMax) this.#events = this.#events.slice(-this.#limits.eventsMax);
   }
 
+  #forgetSource(nodeId: string): void {
+    this.#sources.delete(nodeId);
+    this.#held.forget(nodeId);
+  }
+
   #forget(): void {
     this.#callers.sweep(this.#clock.wallMs());
     this.#unknown.sweep(this.#clock.wallMs());
     const now = this.#clock.monotonicMs();
     this.#series.forgetUnused(now);
-    for (const [nodeId, source] of this.#sources) if (now - source.lastMs > slotMs * slotsKept) this.#sources.delete(nodeId);
+    for (const [nodeId, source] of this.#sources) if (now - source.lastMs > slotMs * slotsKept) this.#forgetSource(nodeId);
   }
 }
 

@@ -27,7 +27,7 @@ function series(requests: number, change: Partial<Series> & { readonly ms?: numb
 function batch(sequence: number, all: readonly Series[], change: Partial<Batch> = {}): Batch {
   return {
     nodeId: 'orders-1', incarnation: 1n, subjectKind: 'service', subjectName: 'orders', sequence: BigInt(sequence), atMs: 0n, series: [...all], refusals: [], events: [],
-    droppedBatches: 0n, ageMs: 1_000n, callers: [], unknown: [], ...change,
+    droppedBatches: 0n, ageMs: 1_000n, callers: [], unknown: [], health: [], healthLeftOut: 0n, ...change,
   };
 }
 

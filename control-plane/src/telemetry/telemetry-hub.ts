@@ -1,6 +1,7 @@
 import type { PeerFacts } from '@remora/identity/node-identity';
 import type { CallerTraffic } from './caller-history.ts';
 import type { FleetTotals } from './fleet-totals.ts';
+import type { HeldState } from './held-states.ts';
 import type { Batch } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
 
 /**
@@ -18,6 +19,8 @@ export interface TelemetryHub {
   refusals(query: RefusalQuery): readonly StoredRefusal[];
   /** Events that sidecars reported (ejections, breakers, alarms), newest first. */
   events(query: { readonly nodeId?: string; readonly sinceMs?: number; readonly limit: number }): readonly StoredEvent[];
+  /** What sidecars hold now against a service and its hosts, or against anybody, as they reported within the last 30 s. */
+  held(query: { readonly service?: string }): readonly HeldState[];
   /** Who called a service in the last 24 hours, the busiest first. */
   callers(query: { readonly service: string; readonly sinceMs: number }): readonly CallerTraffic[];
   /** Hosts that a service called in the last 24 hours and does not declare, the busiest first. */

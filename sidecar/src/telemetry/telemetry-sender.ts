@@ -7,7 +7,8 @@ import { Backoff } from '../config/backoff.ts';
 import type { RefusalRecord, SeriesReading } from '../threads/data-plane.ts';
 import { boundSeries } from './series-bound.ts';
 import type { TelemetryConnector, TelemetryStream } from './telemetry-stream.ts';
-import { toWireCallers, toWireRefusal, toWireSeries, toWireUnknown } from './wire-telemetry.ts';
+import { toWireCallers, toWireHealth, toWireRefusal, toWireSeries, toWireUnknown } from './wire-telemetry.ts';
+import type { HealthState } from '../health/health-record.ts';
 
 export interface TelemetrySenderOptions {
   readonly connector: TelemetryConnector;
@@ -17,12 +18,20 @@ export interface TelemetrySenderOptions {
   readonly readSeries: () => readonly SeriesReading[];
   /** Who called the inbound ports, by name (records/caller-names.ts). */
   readonly readCallers?: () => ReadonlyMap<string, number>;
+  /** What this sidecar holds against others now. */
+  readonly readHealth?: () => HealthReading;
   /** JSON text; rejects with what to tell the asker. */
   readonly answer: (query: Query) => Promise<string>;
   readonly intervalMs: number;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
+}
+
+export interface HealthReading {
+  readonly current: readonly HealthState[];
+  /** States and events that a bound took. */
+  readonly dropped: number;
 }
 
 export interface TelemetryStatus {
@@ -151,9 +160,10 @@ export class TelemetrySender {
   }
 
   #send(): void {
-    const { node, clock, readSeries, readCallers } = this.#options;
+    const { node, clock, readSeries, readCallers, readHealth } = this.#options;
     const refusals = this.#refusals.slice(0, refusalsPerBatchMax);
     const events = this.#events.slice(0, eventsPerBatchMax);
+    const health = readHealth?.() ?? { current: [], dropped: 0 };
     const called = readCallers?.() ?? new Map<string, number>();
     const batch: Batch = {
       nodeId: node.nodeId,
@@ -167,6 +177,8 @@ export class TelemetrySender {
       unknown: toWireUnknown(called),
       refusals: refusals.map(toWireRefusal),
       events,
+      health: health.current.map(toWireHealth),
+      healthLeftOut: BigInt(health.dropped),
       droppedBatches: BigInt(this.#dropped.batches),
       ageMs: BigInt(Math.round(clock.monotonicMs() - this.#startedAtMs)),
     };

@@ -1,6 +1,7 @@
-import type { CallerCount, Refusal, Series, UnknownDestination } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
+import type { CallerCount, HealthState as WireHealthState, Refusal, Series, UnknownDestination } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
 import { toProtoHistogram } from '@remora/telemetry/histogram';
 import { parseCallerName, parseUnknownName } from '../records/caller-names.ts';
+import type { HealthState } from '../health/health-record.ts';
 import type { RefusalRecord, SeriesReading } from '../threads/data-plane.ts';
 
 export const codesMax = 32;
@@ -42,6 +43,11 @@ export function toWireUnknown(counts: ReadonlyMap<string, number>): UnknownDesti
 }
 
 const callersMax = 512;
+
+/** One state of health as it travels. */
+export function toWireHealth(state: HealthState): WireHealthState {
+  return { ...state, sinceMs: whole(state.sinceMs), untilMs: whole(state.untilMs) };
+}
 
 /** One refusal as it travels. */
 export function toWireRefusal(record: RefusalRecord): Refusal {

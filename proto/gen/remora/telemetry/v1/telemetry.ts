@@ -41,6 +41,28 @@ export interface Batch {
   callers: CallerCount[];
   /** Hosts that the app called and no document declares: at most 128 for each data thread; cumulative. */
   unknown: UnknownDestination[];
+  /** What the sidecar holds now against destinations, their hosts, and its own app: at most 1,024, all of them in each batch. */
+  health: HealthState[];
+  /** States that found no room. */
+  healthLeftOut: bigint;
+}
+
+export interface HealthState {
+  /** Policy kind. */
+  kind: string;
+  /** ejected, unhealthy, opened, half-open ...: one word of the kind's page. */
+  event: string;
+  service: string;
+  /** host:port; empty where it is about all hosts. */
+  host: string;
+  /** Field of the section that decided, and the policy that set it; empty: a default. */
+  pointer: string;
+  policy: string;
+  /** The figures. */
+  detail: string;
+  /** Unix milliseconds of the sidecar's clock; 0 for until_ms: it does not end by itself. */
+  sinceMs: bigint;
+  untilMs: bigint;
 }
 
 export interface UnknownDestination {
@@ -170,6 +192,8 @@ function createBaseBatch(): Batch {
     ageMs: 0n,
     callers: [],
     unknown: [],
+    health: [],
+    healthLeftOut: 0n,
   };
 }
 
@@ -228,6 +252,15 @@ export const Batch: MessageFns<Batch> = {
     }
     for (const v of message.unknown) {
       UnknownDestination.encode(v!, writer.uint32(106).fork()).join();
+    }
+    for (const v of message.health) {
+      HealthState.encode(v!, writer.uint32(114).fork()).join();
+    }
+    if (message.healthLeftOut !== 0n) {
+      if (BigInt.asUintN(64, message.healthLeftOut) !== message.healthLeftOut) {
+        throw new globalThis.Error("value provided for field message.healthLeftOut of type uint64 too large");
+      }
+      writer.uint32(120).uint64(message.healthLeftOut);
     }
     return writer;
   },
@@ -349,6 +382,22 @@ export const Batch: MessageFns<Batch> = {
             message.unknown.push(UnknownDestination.decode(reader, reader.uint32()));
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.health.push(HealthState.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.healthLeftOut = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -396,6 +445,14 @@ export const Batch: MessageFns<Batch> = {
       unknown: globalThis.Array.isArray(object?.unknown)
         ? object.unknown.map((e: any) => UnknownDestination.fromJSON(e))
         : [],
+      health: globalThis.Array.isArray(object?.health)
+        ? object.health.map((e: any) => HealthState.fromJSON(e))
+        : [],
+      healthLeftOut: isSet(object.healthLeftOut)
+        ? BigInt(object.healthLeftOut)
+        : isSet(object.health_left_out)
+        ? BigInt(object.health_left_out)
+        : 0n,
     };
   },
 
@@ -440,6 +497,12 @@ export const Batch: MessageFns<Batch> = {
     if (message.unknown?.length) {
       obj.unknown = message.unknown.map((e) => UnknownDestination.toJSON(e));
     }
+    if (message.health?.length) {
+      obj.health = message.health.map((e) => HealthState.toJSON(e));
+    }
+    if (message.healthLeftOut !== 0n) {
+      obj.healthLeftOut = message.healthLeftOut.toString();
+    }
     return obj;
   },
 
@@ -465,6 +528,213 @@ export const Batch: MessageFns<Batch> = {
     message.ageMs = (object.ageMs !== undefined && object.ageMs !== null) ? BigInt(object.ageMs) : 0n;
     message.callers = object.callers?.map((e) => CallerCount.fromPartial(e)) || [];
     message.unknown = object.unknown?.map((e) => UnknownDestination.fromPartial(e)) || [];
+    message.health = object.health?.map((e) => HealthState.fromPartial(e)) || [];
+    message.healthLeftOut = (object.healthLeftOut !== undefined && object.healthLeftOut !== null)
+      ? BigInt(object.healthLeftOut)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseHealthState(): HealthState {
+  return { kind: "", event: "", service: "", host: "", pointer: "", policy: "", detail: "", sinceMs: 0n, untilMs: 0n };
+}
+
+export const HealthState: MessageFns<HealthState> = {
+  encode(message: HealthState, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.event !== "") {
+      writer.uint32(18).string(message.event);
+    }
+    if (message.service !== "") {
+      writer.uint32(26).string(message.service);
+    }
+    if (message.host !== "") {
+      writer.uint32(34).string(message.host);
+    }
+    if (message.pointer !== "") {
+      writer.uint32(42).string(message.pointer);
+    }
+    if (message.policy !== "") {
+      writer.uint32(50).string(message.policy);
+    }
+    if (message.detail !== "") {
+      writer.uint32(58).string(message.detail);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asUintN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.sinceMs);
+    }
+    if (message.untilMs !== 0n) {
+      if (BigInt.asUintN(64, message.untilMs) !== message.untilMs) {
+        throw new globalThis.Error("value provided for field message.untilMs of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.untilMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HealthState {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHealthState();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.event = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.service = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.pointer = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.policy = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.sinceMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.untilMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HealthState {
+    return {
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      event: isSet(object.event) ? globalThis.String(object.event) : "",
+      service: isSet(object.service) ? globalThis.String(object.service) : "",
+      host: isSet(object.host) ? globalThis.String(object.host) : "",
+      pointer: isSet(object.pointer) ? globalThis.String(object.pointer) : "",
+      policy: isSet(object.policy) ? globalThis.String(object.policy) : "",
+      detail: isSet(object.detail) ? globalThis.String(object.detail) : "",
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+      untilMs: isSet(object.untilMs) ? BigInt(object.untilMs) : isSet(object.until_ms) ? BigInt(object.until_ms) : 0n,
+    };
+  },
+
+  toJSON(message: HealthState): unknown {
+    const obj: any = {};
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.event !== "") {
+      obj.event = message.event;
+    }
+    if (message.service !== "") {
+      obj.service = message.service;
+    }
+    if (message.host !== "") {
+      obj.host = message.host;
+    }
+    if (message.pointer !== "") {
+      obj.pointer = message.pointer;
+    }
+    if (message.policy !== "") {
+      obj.policy = message.policy;
+    }
+    if (message.detail !== "") {
+      obj.detail = message.detail;
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    if (message.untilMs !== 0n) {
+      obj.untilMs = message.untilMs.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<HealthState>, I>>(base?: I): HealthState {
+    return HealthState.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HealthState>, I>>(object: I): HealthState {
+    const message = createBaseHealthState();
+    message.kind = object.kind ?? "";
+    message.event = object.event ?? "";
+    message.service = object.service ?? "";
+    message.host = object.host ?? "";
+    message.pointer = object.pointer ?? "";
+    message.policy = object.policy ?? "";
+    message.detail = object.detail ?? "";
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : 0n;
     return message;
   },
 };

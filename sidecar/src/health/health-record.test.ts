@@ -1,0 +1,48 @@
+import { ManualClock } from '@remora/testing/manual-clock';
+import { expect, test } from 'vitest';
+import type { ReportedHealth } from '../records/health-batch.ts';
+import { HealthRecord } from './health-record.ts';
+
+const clock = new ManualClock();
+
+function event(what: string, host = '10.0.0.7:80', more: Partial<ReportedHealth> = {}): ReportedHealth {
+  return { kind: 'outlierDetection', event: what, service: 'payments', host, pointer: '/consecutive5xx', policy: 'baseline', detail: 'consecutive-5xx, 5 of 5', untilMs: 0, ...more };
+}
+
+function held(record: HealthRecord): string[] {
+  return record.current().map(({ kind, event: what, host }) => `${kind} ${what} ${host}`.trim());
+}
+
+test('a state holds until another event of the same kind, service and host', () => {
+  const record = new HealthRecord(clock);
+  record.add(event('ejected'));
+  record.add(event('ejected', '10.0.0.8:80'));
+  record.add(event('opened', '', { kind: 'circuitBreaker' }));
+  record.add(event('half-open', '', { kind: 'circuitBreaker' }));
+  expect(held(record)).toEqual(['outlierDetection ejected 10.0.0.7:80', 'outlierDetection ejected 10.0.0.8:80', 'circuitBreaker half-open']);
+  record.add(event('returned'));
+  record.add(event('closed', '', { kind: 'circuitBreaker' }));
+  expect(held(record)).toEqual(['outlierDetection ejected 10.0.0.8:80']);
+  expect(record.newest(2).map(({ event: what }) => what)).toEqual(['closed', 'returned']);
+});
+
+test('a state with an end goes by itself, on the clock of the wall', () => {
+  const record = new HealthRecord(clock);
+  record.add(event('ejected', '10.0.0.7:80', { untilMs: clock.monotonicMs() + 30_000 }));
+  expect(record.current()[0]?.untilMs).toBe(clock.wallMs() + 30_000);
+  clock.advance(30_000);
+  expect(record.current()).toEqual([]);
+});
+
+test('what is told of a moment is no state', () => {
+  const record = new HealthRecord(clock);
+  record.add(event('would-eject'));
+  expect([record.current(), record.newest(10).length]).toEqual([[], 1]);
+});
+
+test('of too many states and events the oldest go, counted', () => {
+  const told: string[] = [];
+  const record = new HealthRecord(clock, ({ host }) => told.push(host));
+  record.report({ events: Array.from({ length: 1_030 }, (_, i) => event('ejected', String(i))), dropped: 2 });
+  expect([record.current().length, record.current()[0]?.host, record.newest(1_000).length, record.dropped, told.length]).toEqual([1_024, '6', 500, 8, 1_030]);
+});
