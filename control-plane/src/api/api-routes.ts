@@ -11,6 +11,7 @@ import { explainRoutes } from './routes/explain-routes.ts';
 import { healthRoutes } from './routes/health-routes.ts';
 import { identityRoutes } from './routes/identity-routes.ts';
 import { trustRoutes } from './routes/trust-routes.ts';
+import { fleetHealthRoutes } from './routes/fleet-health-routes.ts';
 import { mtlsRoutes } from './routes/mtls-routes.ts';
 import { operatorRoutes } from './routes/operator-routes.ts';
 import { policyStatusRoute } from './routes/policy-status-route.ts';
@@ -33,6 +34,7 @@ export function apiRoutes(ports: ApiPorts & { readonly metricsText: () => Promis
     ...identityRoutes(ports),
     ...trustRoutes(ports),
     ...mtlsRoutes(ports),
+    ...fleetHealthRoutes(ports),
     ...operatorRoutes(ports),
     ...auditRoutes(ports),
     ...consumerRoutes(ports),

@@ -42,6 +42,8 @@ function samplesOf({ revisions }: RightsWorld): Readonly<Record<string, Samples>
     ...perKind,
     'GET /v1/policies/{name}/status': [{ url: '/v1/policies/orders-policy/status' }, { url: '/v1/policies/hidden-policy/status' }],
     'GET /v1/services/{name}/mtls': [{ url: '/v1/services/orders/mtls' }, { url: '/v1/services/hidden-ledger/mtls' }],
+    'GET /v1/services/{name}/health': [{ url: '/v1/services/orders/health' }, { url: '/v1/services/hidden-ledger/health' }],
+    'GET /v1/health': [{ url: '/v1/health' }],
     'GET /v1/suggestions': [{ url: '/v1/suggestions' }],
     'POST /v1/apply': [{ url: '/v1/apply?dryRun', body: policy('orders-policy', '{service: orders}') }, { url: '/v1/apply?dryRun', body: policy('baseline', '{}') }],
     'POST /v1/delete': [{ url: '/v1/delete?dryRun', body: { documents: ['Policy/orders-policy'] } }, { url: '/v1/delete?dryRun', body: { documents: ['Policy/hidden-policy'] } }],

@@ -1,0 +1,29 @@
+import { z } from 'zod';
+
+const troubleShape = z.object({
+  kind: z.string().describe('Policy kind that decided'),
+  event: z.string().describe('`ejected`, `unhealthy`, `opened`, `half-open` …'),
+  host: z.string().describe('Empty where it is about all hosts'),
+  held: z.number().describe('Sidecars that hold it'),
+  of: z.number().describe('Sidecars that call the service'),
+  pointer: z.string(),
+  policies: z.array(z.string()).describe('That set the field; empty text for a default'),
+  detail: z.string().describe('The figures behind it, of the one that held it last'),
+  since: z.string(),
+  until: z.string().nullable().describe('When the last of them ends by itself'),
+  by: z.array(z.object({ nodeId: z.string(), caller: z.string(), since: z.string(), until: z.string().nullable(), detail: z.string() })).describe('At most 20 of them'),
+});
+
+/** `GET /v1/services/{name}/health`. */
+export const serviceHealthShape = z.object({
+  service: z.string(),
+  callers: z.array(z.object({ caller: z.string(), instances: z.number(), troubled: z.number() })),
+  troubles: z.array(troubleShape),
+});
+
+/** `GET /v1/health`. */
+export const fleetHealthShape = z.object({
+  items: z.array(z.object({
+    service: z.string(), callers: z.number().describe('Sidecars that call it'), troubled: z.number().describe('Those of them that hold something against it or its hosts'), troubles: z.array(troubleShape),
+  })).describe('Services that some sidecar holds something against, the one with the most first'),
+});
