@@ -18,7 +18,7 @@ const fixedNames = [
   'referrer-policy', 'permissions-policy', 'cross-origin-opener-policy', 'cross-origin-embedder-policy',
   'cross-origin-resource-policy', 'user-agent', 'referer', 'grpc-timeout', 'grpc-status', 'grpc-message', 'idempotency-key',
   'etag', 'cache-control', 'age', 'if-none-match', 'if-match', 'allow', 'x-forwarded-client-cert', 'accept-language',
-  'sec-websocket-key', 'sec-websocket-accept',
+  'sec-websocket-key', 'sec-websocket-accept', 'x-remora-retry', 'x-remora-mirror', 'x-remora-fallback',
 ] as const;
 
 const idsByName = new Map<string, HeaderId>(fixedNames.map((name, id) => [name, id]));

@@ -1,5 +1,6 @@
 import type { Reason } from '@remora/errors/reason';
 import type { Field, Head } from '@remora/http/head';
+import type { AttemptBudget } from './attempt-budget.ts';
 import type { ClientCertificateFacts } from './client-certificate-facts.ts';
 import type { Balancer, Host, HostSet, HostWatch } from './hosts.ts';
 import type { RequestIdentity } from './request-identity.ts';
@@ -78,6 +79,10 @@ export interface Call {
   balancer: Balancer | null;
   /** Who hears how attempts end at hosts; null: nobody. Set by the layer of `outlierDetection`. */
   watch: HostWatch | null;
+  /** What further attempts of this call are asked of; null: nobody makes any. Set by the layer of `retry`. */
+  budget: AttemptBudget | null;
+  /** Made by a layer in place of, or beside, the client's own call: it is not sent elsewhere again. */
+  detour: boolean;
 }
 
 /** A destination as the routes name it, resolved when the snapshot is built. The data path adds its own state. */
@@ -196,6 +201,8 @@ export class Exchange {
   bytesIn = 0;
   bytesOut = 0;
   attempts = 0;
+  /** What answered in place of the destination, as the kind `fallback` says it; '' where nothing had to. */
+  fallback = '';
   /** The limit on time that ended the last attempt; null where none did. */
   limit: CallLimit | null = null;
   /** Endpoint of the last attempt, `host:port`. */

@@ -1,9 +1,11 @@
 import type { Clock } from '@remora/core/clock';
 import type { Random } from '@remora/core/random';
 import type { Reason } from '@remora/errors/reason';
+import type { Detours } from './detours.ts';
 import type { Answer, EdgeFilter, Exchange, Layer, Side } from './exchange.ts';
 import type { FactBook } from './facts.ts';
 import type { HealthEvent } from './health-event.ts';
+import type { HopNotes } from './hop-notes.ts';
 import type { Questions } from './questions.ts';
 
 /**
@@ -60,6 +62,10 @@ export interface FilterContext {
   facts(kind: string): FactBook;
   /** Asks the control thread, for what a data thread cannot do by itself. */
   readonly questions: Questions;
+  /** Ways to other destinations. */
+  readonly detours: Detours;
+  /** What the two sides of the sidecar tell each other about retries. */
+  readonly hops: HopNotes;
   /** Index into `Exchange.slots` reserved for this filter. */
   slot(): number;
   /** The filter's bit for `wantsRequestBody` and `wantsResponseBody`. */

@@ -127,6 +127,7 @@ export const variableCatalogue = {
   upstream: { scopes: ['log'], what: 'Endpoint of the last attempt, `host:port`.' },
   'upstream.path': { scopes: ['log'], what: 'Path that went upstream, where the route rewrote it; else empty.' },
   destination: { scopes: ['log'], what: 'Service that the request went to.' },
+  fallback: { scopes: ['log'], what: 'What answered where the destination failed (policy kind fallback): `answer`, `service NAME` or `stale`; empty where nothing had to.' },
 } as const satisfies Record<string, VariableFacts>;
 
 export type VariableName = keyof typeof variableCatalogue;

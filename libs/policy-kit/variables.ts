@@ -122,6 +122,7 @@ const readers: Readonly<Record<VariableName, MakeReader>> = {
   upstream: () => (x) => x.upstream,
   'upstream.path': () => (x) => (x.askedPath === null ? '' : x.head.path),
   destination: () => (x) => x.destination,
+  fallback: () => (x) => x.fallback,
 };
 
 /** `web` of `spiffe://shop.example/service/web`. */

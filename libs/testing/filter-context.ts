@@ -1,9 +1,11 @@
 import type { Clock } from '@remora/core/clock';
 import { seededRandom, type Random } from '@remora/core/random';
 import type { Reason } from '@remora/errors/reason';
+import type { Detours } from '@remora/policy-kit/detours';
 import type { Answer, Exchange, Side } from '@remora/policy-kit/exchange';
 import { FactBooks, type FactBook } from '@remora/policy-kit/facts';
 import type { HealthEvent } from '@remora/policy-kit/health-event';
+import { HopNotes } from '@remora/policy-kit/hop-notes';
 import type { Questions } from '@remora/policy-kit/questions';
 import type { FilterContext, FilterTimers, LiveState, LogFile, SharedMemory } from '@remora/policy-kit/runtime-kind';
 import { ManualClock } from './manual-clock.ts';
@@ -27,6 +29,8 @@ export class TestFilterContext implements FilterContext {
   readonly lines: string[] = [];
   readonly events: HealthEvent[] = [];
   readonly kind: string;
+  readonly hops = new HopNotes();
+  readonly detours: Detours;
   shared?: (key: string, shape: string, bytes: number) => SharedMemory;
   #slots = 0;
 
@@ -40,6 +44,7 @@ export class TestFilterContext implements FilterContext {
     this.scope = options.scope ?? 'inbound/orders/';
     this.live = options.live ?? new MemoryLiveState();
     this.factBooks = options.factBooks ?? new FactBooks();
+    this.detours = options.detours ?? noDetours;
     if (options.shared) this.shared = options.shared;
   }
 
@@ -88,8 +93,17 @@ export interface TestContextOptions {
   readonly scope?: string;
   readonly live?: LiveState;
   readonly factBooks?: FactBooks;
+  /** `DrivenDetours`, where the layer uses them. */
+  readonly detours?: Detours;
   readonly shared?: (key: string, shape: string, bytes: number) => SharedMemory;
 }
+
+const noDetours: Detours = {
+  to: () => () => {
+    throw new Error('this test has no other destinations');
+  },
+  beside: (x) => x,
+};
 
 /** Keeps everything for ever: what a test asks for again under the same key and shape is the same object. */
 export class MemoryLiveState implements LiveState {

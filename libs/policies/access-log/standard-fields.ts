@@ -23,6 +23,7 @@ export const standardFields: ReadonlyMap<string, string> = new Map([
   ['upstream', '${upstream}'],
   ['upstreamPath', '${upstream.path}'],
   ['attempts', '${attempts}'],
+  ['fallback', '${fallback}'],
   ['reason', '${reason.code}'],
   ['flag', '${reason.flag}'],
   ['policyKind', '${policy.kind}'],

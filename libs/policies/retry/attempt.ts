@@ -1,7 +1,7 @@
 import { reasons, type Reason } from '@remora/errors/reason';
 import type { Head } from '@remora/http/head';
 import type { Call, Sink, Source } from '@remora/policy-kit/exchange';
-import type { Player } from './replay-buffer.ts';
+import type { Player } from '@remora/policy-kit/replay-buffer';
 
 /** What an attempt reports to, and asks of, the call that it belongs to. */
 export interface AttemptOwner {
@@ -58,7 +58,7 @@ export class Attempt implements Sink {
   }
 
   cancel(reason: Reason): void {
-    this.#givenUp = true;
+    this.#giveUp();
     this.source?.stop(reason);
   }
 
@@ -73,7 +73,7 @@ export class Attempt implements Sink {
   head(head: Head, end: boolean): void {
     if (this.#givenUp) return;
     if (this.#owner.triesAgainAfterAnswer(this, head)) {
-      this.#givenUp = true;
+      this.#giveUp();
       if (!end && (head.bodyLength < 0 || head.bodyLength > swallowMax)) this.source?.stop(reasons.downstreamReset);
       return;
     }
@@ -97,10 +97,16 @@ export class Attempt implements Sink {
 
   reset(reason: Reason): void {
     if (this.#givenUp) return;
-    this.#givenUp = true;
+    this.#giveUp();
     if (!this.#owner.committed && this.#owner.triesAgainAfterReset(this, reason)) return;
     this.#owner.finish();
     this.#owner.response.reset(reason);
+  }
+
+  #giveUp(): void {
+    this.#givenUp = true;
+    this.player?.leave();
+    this.player = null;
   }
 
   #resumeBody(): void {
@@ -116,6 +122,7 @@ export class Attempt implements Sink {
     if (this.#givenUp || player === null || sink === null || this.#stopReason !== null) return;
     this.#demanded = player.play(sink);
     if (!player.done) return;
+    player.leave();
     this.player = null;
     if (this.#demanded) this.#owner.demandBody();
   }

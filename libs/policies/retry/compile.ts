@@ -10,13 +10,13 @@ export const retryAuthoring: AuthoringKind = {
   tcp: true,
   always: true,
   shadow: false,
-  format: 2,
+  format: 3,
   schema: retrySchema,
   defaults: retryDefaults,
   check: checkRetry,
   compile(effective) {
     const message = toMessage(effective as unknown as EffectiveRetry);
-    return { minFormat: message.onGrpcStatuses.length > 0 ? 2 : 1, body: Retry.encode(message).finish() };
+    return { minFormat: message.unguarded ? 3 : message.onGrpcStatuses.length > 0 ? 2 : 1, body: Retry.encode(message).finish() };
   },
 };
 
@@ -35,6 +35,7 @@ function toMessage(effective: EffectiveRetry): Retry {
     budgetMinPerSecond: budget.minPerSecond,
     replayBytes: parseSizeBytes(effective.replayBuffer) ?? 0,
     onGrpcStatuses: grpcStatusesOf(retryOn),
+    unguarded: !effective.guard,
   };
 }
 

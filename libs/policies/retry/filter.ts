@@ -1,8 +1,9 @@
 import { internHeaderName } from '@remora/http/header-ids';
 import type { Call, Layer } from '@remora/policy-kit/exchange';
+import { bodySlabs } from '@remora/policy-kit/replay-buffer';
 import { WireError, type FilterContext, type RuntimeKind } from '@remora/policy-kit/runtime-kind';
-import { RetryBudget } from './retry-budget.ts';
-import { RetryCall } from './retry-call.ts';
+import { LayerBudget } from './layer-budget.ts';
+import { RetryCall, type RetryPlan } from './retry-call.ts';
 import { retryWire, type RetrySettings } from './wire.ts';
 
 /** Makes further attempts of calls that failed, within a budget. */
@@ -15,23 +16,33 @@ export const retryRuntime: RuntimeKind<RetrySettings> = {
 };
 
 function makeRetryLayer(settings: RetrySettings, context: FilterContext): Layer {
-  if (settings.retries === 0) return (next) => (call, response) => next(limitSingleTry(call), response);
   const headerIds = settings.retriableHeaders.map((name) => {
     const id = internHeaderName(name);
     if (id === 0) throw new WireError('/retriableHeaders', 'too-many', 'the table of header names is full');
     return id;
   });
-  const budget = keepBudget(settings, context);
+  const budget = new LayerBudget({ ratio: settings.budgetRatio, minPerSecond: settings.budgetMinPerSecond }, context);
+  if (settings.retries === 0) return makeSingleTryLayer(budget, context);
   const attempted = context.counter('retry_attempted');
-  const budgetExhausted = context.counter('retry_budget_exhausted');
   const repeated = context.counter('retry_repeated');
+  const spent = context.counter('retry_spent');
+  const slabs = bodySlabs(context.live);
   return (next) => {
-    const plan = { settings, context, budget, headerIds, next, attempted, budgetExhausted, repeated };
+    const plan: RetryPlan = { settings, context, budget, headerIds, next, slabs, attempted, repeated, spent };
     return (call, response) => {
       const retrying = new RetryCall(plan, call, response);
       retrying.begin();
       return retrying;
     };
+  };
+}
+
+/** Nothing is tried again here, but the layers inside may hedge. */
+function makeSingleTryLayer(budget: LayerBudget, { clock }: FilterContext): Layer {
+  return (next) => (call, response) => {
+    budget.sent(clock.monotonicMs());
+    call.budget = budget;
+    return next(limitSingleTry(call), response);
   };
 }
 
@@ -40,10 +51,10 @@ function makeRetryLayer(settings: RetrySettings, context: FilterContext): Layer 
  * without looking at it. Servers that end connections by age do that.
  */
 export function makeRepeatLayer(context: FilterContext): Layer {
-  const budget = new RetryBudget({ ratio: 0, minPerSecond: 0 });
   const repeated = context.counter('retry_repeated');
+  const slabs = bodySlabs(context.live);
   return (next) => {
-    const plan = { settings: repeatOnly, context, budget, headerIds: [], next, attempted: ignore, budgetExhausted: ignore, repeated };
+    const plan: RetryPlan = { settings: repeatOnly, context, budget: noBudget, headerIds: [], next, slabs, attempted: ignore, repeated, spent: ignore };
     return (call, response) => {
       const retrying = new RetryCall(plan, call, response);
       retrying.begin();
@@ -52,9 +63,11 @@ export function makeRepeatLayer(context: FilterContext): Layer {
   };
 }
 
+const noBudget = { sent: ignore, take: () => false } as const;
+
 const repeatOnly: RetrySettings = Object.freeze({
   retries: 1, onReset: false, onRefusedStream: false, onStatuses: new Set<number>(), onGrpcStatuses: new Set<string>(), retriableHeaders: [], backoffBaseMs: 1, backoffMaxMs: 1,
-  retryAfterMaxMs: 0, budgetRatio: 0, budgetMinPerSecond: 0, replayBytes: 64 * 1024,
+  retryAfterMaxMs: 0, budgetRatio: 0, budgetMinPerSecond: 0, replayBytes: 64 * 1024, guarded: false,
 });
 
 function ignore(): void {}
@@ -64,11 +77,4 @@ function limitSingleTry(call: Call): Call {
   const { perTryTimeoutMs: perTryMs } = call;
   if (perTryMs > 0 && (call.headersTimeoutMs === 0 || perTryMs < call.headersTimeoutMs)) call.headersTimeoutMs = perTryMs;
   return call;
-}
-
-/** One budget per destination (the scope without its route), kept over snapshots: a push does not grant a herd of fresh retries. */
-function keepBudget({ budgetRatio: ratio, budgetMinPerSecond: minPerSecond }: RetrySettings, context: FilterContext): RetryBudget {
-  const destination = context.scope.slice(0, context.scope.lastIndexOf('/'));
-  const shape = `${ratio} ${minPerSecond}`;
-  return context.live.keep(`retry/${destination}/${shape}`, shape, () => new RetryBudget({ ratio, minPerSecond }));
 }

@@ -4,68 +4,115 @@ import { describe, expect, test } from 'vitest';
 import { backoffMs, parseRetryAfterMs } from './backoff.ts';
 import { RetryBudget } from './retry-budget.ts';
 
-type Event = { readonly kind: 'begin' | 'end' | 'retry' | 'return' } | { readonly kind: 'wait'; readonly ms: number };
+type Event = { readonly kind: 'send' | 'retry' } | { readonly kind: 'wait'; readonly ms: number };
 
 const event: fc.Arbitrary<Event> = fc.oneof(
-  fc.record({ kind: fc.constantFrom('begin' as const, 'end' as const, 'retry' as const, 'return' as const) }),
+  fc.record({ kind: fc.constantFrom('send' as const, 'retry' as const) }),
   fc.record({ kind: fc.constant('wait' as const), ms: fc.integer({ min: 0, max: 2000 }) }),
 );
 
+function budget(memory = new ArrayBuffer(RetryBudget.bytes)): RetryBudget {
+  return new RetryBudget({ buffer: memory });
+}
+
+/** The same with lists of instants. */
+class Model {
+  readonly #sent: number[] = [];
+  readonly #retried: number[] = [];
+  #reserveUsedTo = 0;
+
+  send(nowMs: number): void {
+    this.#sent.push(tick(nowMs));
+  }
+
+  take(nowMs: number, { ratio, minPerSecond }: { ratio: number; minPerSecond: number }): boolean {
+    const lately = (all: readonly number[]): number => all.filter((one) => tick(nowMs) - one < 8).length;
+    if (lately(this.#retried) + 1 <= lately(this.#sent) * ratio) {
+      this.#retried.push(tick(nowMs));
+      return true;
+    }
+    const step = Math.round(1_000_000 / minPerSecond);
+    const from = Math.max(this.#reserveUsedTo, nowMs * 1000 - 10_000_000);
+    if (minPerSecond === 0 || from + step > nowMs * 1000) return false;
+    this.#reserveUsedTo = from + step;
+    return true;
+  }
+}
+
+function tick(nowMs: number): number {
+  return Math.floor(nowMs / 125);
+}
+
 describe('retry budget', () => {
-  test('never grants more than its share of the live requests and its floor', () => {
-    fc.assert(fc.property(fc.array(event, { maxLength: 300 }), fc.double({ min: 0, max: 1, noNaN: true }), fc.integer({ min: 0, max: 10 }), (events, ratio, minPerSecond) => {
-      const budget = new RetryBudget({ ratio, minPerSecond });
-      let live = 0;
-      let retrying = 0;
-      let nowMs = 1000;
-      let floorUsed = 0;
-      for (const one of events) {
+  test('grants what a model with lists of instants grants, whichever thread asks', () => {
+    const terms = fc.record({ ratio: fc.constantFrom(0, 0.1, 0.2, 0.5, 1), minPerSecond: fc.constantFrom(0, 1, 3, 10) });
+    fc.assert(fc.property(fc.array(event, { maxLength: 300 }), terms, fc.nat({ max: 1_000_000 }), (events, its, startMs) => {
+      const memory = new SharedArrayBuffer(RetryBudget.bytes);
+      const threads = [new RetryBudget({ buffer: memory }), new RetryBudget({ buffer: memory })] as const;
+      const model = new Model();
+      let nowMs = 20_000 + startMs;
+      for (const [i, one] of events.entries()) {
+        const thread = threads[i % 2 === 0 ? 0 : 1];
         if (one.kind === 'wait') nowMs += one.ms;
-        else if (one.kind === 'begin') {
-          budget.began();
-          live += 1;
-        } else if (one.kind === 'end' && live > 0) {
-          budget.ended();
-          live -= 1;
-        } else if (one.kind === 'return' && retrying > 0) {
-          budget.returned();
-          retrying -= 1;
-        } else if (one.kind === 'retry' && budget.take(nowMs)) {
-          retrying += 1;
-          if (retrying > live * ratio) floorUsed += 1;
-        }
+        else if (one.kind === 'send') {
+          thread.sent(nowMs);
+          model.send(nowMs);
+        } else expect(thread.take(nowMs, its)).toBe(model.take(nowMs, its));
       }
-      expect(budget.live).toBe(live);
-      expect(floorUsed).toBeLessThanOrEqual(10 * minPerSecond + (nowMs - 1000) * minPerSecond / 1000 + 1e-6);
     }));
   });
 
+  test('in any second grants its share of that second\'s requests and its floor', () => {
+    const one = budget();
+    const granted: number[] = [];
+    for (let nowMs = 60_000; nowMs < 120_000; nowMs += 2) {
+      one.sent(nowMs);
+      if (one.take(nowMs, { ratio: 0.2, minPerSecond: 0 })) granted.push(nowMs);
+    }
+    const most = Math.max(...granted.map((from) => granted.filter((at) => at >= from && at < from + 1000).length));
+    expect(most).toBeLessThanOrEqual(100 + 13);
+    expect(granted.length).toBeGreaterThan(0.19 * 30_000);
+    expect(granted.length).toBeLessThanOrEqual(0.2 * 30_000);
+  });
+
+  test('what was counted is forgotten after a second, as what a thread counted that died', () => {
+    const memory = new SharedArrayBuffer(RetryBudget.bytes);
+    const dead = budget(memory as never);
+    for (let i = 0; i < 100; i += 1) dead.sent(50_000);
+    expect(budget(memory as never).lately(50_900)).toEqual({ sent: 100, retried: 0 });
+    expect(budget(memory as never).lately(51_001)).toEqual({ sent: 0, retried: 0 });
+  });
+
   test('with a floor, a quiet destination gets its retries per second', () => {
-    const budget = new RetryBudget({ ratio: 0.2, minPerSecond: 3 });
-    budget.began();
-    const granted = Array.from({ length: 500 }, (_, i) => budget.take(i * 100)).filter(Boolean).length;
+    const one = budget();
+    const granted = Array.from({ length: 500 }, (_, i) => one.take(20_000 + i * 100, { ratio: 0.2, minPerSecond: 3 })).filter(Boolean).length;
     expect(granted).toBe(30 + 149);
   });
 
   test('an instance that dies with several calls of a quiet destination costs none of them its retry', () => {
-    const budget = new RetryBudget({ ratio: 0.2, minPerSecond: 3 });
-    const kill = (nowMs: number): boolean[] => Array.from({ length: 4 }, () => budget.take(nowMs));
-    for (let i = 0; i < 4; i += 1) budget.began();
-    expect(kill(0)).toEqual([true, true, true, true]);
-    for (let i = 0; i < 4; i += 1) budget.returned();
-    expect(kill(2000)).toEqual([true, true, true, true]);
+    const one = budget();
+    const kill = (nowMs: number): boolean[] => Array.from({ length: 4 }, () => one.take(nowMs, { ratio: 0.2, minPerSecond: 3 }));
+    expect(kill(20_000)).toEqual([true, true, true, true]);
+    expect(kill(22_000)).toEqual([true, true, true, true]);
   });
 
   test('keeps no more than ten seconds of its floor', () => {
-    const budget = new RetryBudget({ ratio: 0, minPerSecond: 2 });
-    const granted = (nowMs: number): number => Array.from({ length: 100 }, () => budget.take(nowMs)).filter(Boolean).length;
-    expect([granted(0), granted(5000), granted(3_600_000)]).toEqual([20, 10, 20]);
+    const one = budget();
+    const granted = (nowMs: number): number => Array.from({ length: 100 }, () => one.take(nowMs, { ratio: 0, minPerSecond: 2 })).filter(Boolean).length;
+    expect([granted(20_000), granted(25_000), granted(3_600_000)]).toEqual([20, 10, 20]);
   });
 
   test('a step back of the clock grants nothing', () => {
-    const budget = new RetryBudget({ ratio: 0, minPerSecond: 1 });
-    for (let i = 0; i < 9; i += 1) budget.take(5000);
-    expect([budget.take(5000), budget.take(1000), budget.take(1500)]).toEqual([true, false, false]);
+    const one = budget();
+    const take = (nowMs: number): boolean => one.take(nowMs, { ratio: 0, minPerSecond: 1 });
+    for (let i = 0; i < 9; i += 1) take(25_000);
+    expect([take(25_000), take(21_000), take(21_500)]).toEqual([true, false, false]);
+  });
+
+  test('its end is told once, and again after ten quiet seconds; its recovery once', () => {
+    const one = budget();
+    expect([one.replenished(5000), one.exhausted(5000), one.exhausted(9000), one.exhausted(14_000)]).toEqual([false, true, false, false]);
+    expect([one.replenished(15_000), one.replenished(24_002), one.replenished(24_003), one.exhausted(24_004)]).toEqual([false, true, false, true]);
   });
 });
 

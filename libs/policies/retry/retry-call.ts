@@ -2,13 +2,14 @@ import { reasons, type Reason } from '@remora/errors/reason';
 import { isGrpcContentType } from '@remora/http/grpc-content-type';
 import type { Head } from '@remora/http/head';
 import { headerId } from '@remora/http/header-ids';
+import type { AttemptBudget } from '@remora/policy-kit/attempt-budget';
 import type { Call, Dispatch, Sink, Source } from '@remora/policy-kit/exchange';
+import { ReplayBuffer } from '@remora/policy-kit/replay-buffer';
 import type { FilterContext } from '@remora/policy-kit/runtime-kind';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import { backoffMs, parseRetryAfterMs } from './backoff.ts';
-import { ReplayBuffer } from './replay-buffer.ts';
-import type { RetryBudget } from './retry-budget.ts';
-import { isIdempotent, retriesAnswer, retriesReset } from './retry-rules.ts';
+import { isIdempotent, retriesAnswer, retriesReset, type Circumstances } from './retry-rules.ts';
+import type { SlabPool } from '@remora/policy-kit/slab-pool';
 import type { RetrySettings } from './wire.ts';
 
 /** What all calls of one layer share. */
@@ -17,14 +18,16 @@ export interface RetryPlan {
   readonly context: FilterContext;
   /** Counters. */
   readonly attempted: () => void;
-  readonly budgetExhausted: () => void;
   readonly repeated: () => void;
-  readonly budget: RetryBudget;
+  readonly spent: () => void;
+  readonly budget: AttemptBudget & { sent(nowMs: number): void };
+  readonly slabs: SlabPool;
   readonly headerIds: readonly number[];
   readonly next: Dispatch;
 }
 
 const attemptHeader = headerId('x-remora-attempt');
+const retryHeader = headerId('x-remora-retry');
 const deadlineHeader = headerId('x-remora-deadline');
 const retryAfterHeader = headerId('retry-after');
 const contentTypeHeader = headerId('content-type');
@@ -53,7 +56,6 @@ export class RetryCall implements Sink, AttemptOwner {
   #current: Attempt | null = null;
   #consumed = false;
   #retriesLeft: number;
-  #holdsRetry = false;
   #over = false;
 
   constructor(plan: RetryPlan, call: Call, response: Sink) {
@@ -63,10 +65,10 @@ export class RetryCall implements Sink, AttemptOwner {
     this.#body = call.body;
     this.#retriesLeft = plan.settings.retries;
     this.#idempotent = isIdempotent(call.head);
-    this.#innerHop = readInnerHop(call);
+    this.#innerHop = readInnerHop(call) && plan.settings.guarded;
     this.#recordable = call.head.bodyLength !== 0 && call.head.bodyLength <= plan.settings.replayBytes;
     this.#recording = this.#recordable && (this.#idempotent || (plan.settings.onGrpcStatuses.size > 0 && isGrpc(call.head)));
-    this.buffer = new ReplayBuffer(plan.settings.replayBytes);
+    this.buffer = new ReplayBuffer(plan.settings.replayBytes, plan.slabs);
     this.#startedAt = plan.context.clock.monotonicMs();
     this.#headersTimeoutMs = call.headersTimeoutMs;
     this.#maxStreamMs = call.maxStreamMs;
@@ -74,7 +76,10 @@ export class RetryCall implements Sink, AttemptOwner {
 
   /** Dispatches the first attempt. */
   begin(): void {
-    this.plan.budget.began();
+    const { budget } = this.plan;
+    // What is a retry of another hop already earns none here.
+    if (!this.#innerHop) budget.sent(this.#startedAt);
+    this.#call.budget = budget;
     this.response.bind({ resume: () => this.#current?.source?.resume(), stop: (reason) => this.#stopResponse(reason) });
     this.#dispatch(this.#call);
   }
@@ -130,32 +135,52 @@ export class RetryCall implements Sink, AttemptOwner {
   }
 
   triesAgainAfterAnswer(attempt: Attempt, head: Head): boolean {
-    if (this.#retriesLeft === 0 || this.#over || !this.#canReplay()) return false;
-    const circumstances = { idempotent: this.#idempotent, reused: attempt.call.reused, innerHop: this.#innerHop };
-    if (!retriesAnswer(head, this.plan.settings, this.plan.headerIds, circumstances)) return false;
+    if (this.#over || !retriesAnswer(head, this.plan.settings, this.plan.headerIds, this.#circumstances(attempt))) return false;
+    if (!this.#canReplay() || this.#isRetryOfOther()) return false;
+    if (this.plan.settings.guarded && head.has(retryHeader)) return this.#gaveUp();
     const afterMs = head.has(retryAfterHeader) ? parseRetryAfterMs(head.valueAt(retryAfterHeader, 0), this.plan.context.clock.wallMs()) : null;
-    if (afterMs !== null && afterMs > this.plan.settings.retryAfterMaxMs) return false;
+    if (afterMs !== null && afterMs > this.plan.settings.retryAfterMaxMs) return this.#gaveUp();
     return this.#schedule(attempt, afterMs ?? 0);
   }
 
   triesAgainAfterReset(attempt: Attempt, reason: Reason): boolean {
-    if (this.#retriesLeft === 0 || this.#over || !this.#canReplay()) return false;
-    if (reason === reasons.refusedStream && !this.#repeated) return this.#repeat(attempt);
-    const circumstances = { idempotent: this.#idempotent, reused: attempt.call.reused, innerHop: this.#innerHop };
-    return retriesReset(reason, this.plan.settings, circumstances) && this.#schedule(attempt, 0);
+    if (this.#over || !this.#canReplay()) return false;
+    if (reason === reasons.refusedStream && !this.#repeated && this.#retriesLeft > 0) return this.#repeat(attempt);
+    if (!retriesReset(reason, this.plan.settings, this.#circumstances(attempt))) return false;
+    // Where nothing was sent, each hop has to try by itself.
+    if (reason.retry !== 'always' && this.#isRetryOfOther()) return false;
+    return this.#schedule(attempt, 0);
+  }
+
+  #circumstances({ call }: Attempt): Circumstances {
+    return { idempotent: this.#idempotent, reused: call.reused, innerHop: this.#innerHop };
+  }
+
+  /** The request that the app makes this call for came in as a retry, though the call does not say so itself. Looked up only where something failed. */
+  #isRetryOfOther(): boolean {
+    const { settings, context } = this.plan;
+    return settings.guarded && context.hops.isRetry(this.#call.x, context.clock.monotonicMs());
+  }
+
+  /** There is no further attempt, though the failure is worth one: whoever waits for the app's answer is told not to try again either. */
+  #gaveUp(): false {
+    const { settings, context, spent } = this.plan;
+    if (settings.guarded) {
+      spent();
+      context.hops.noteSpent(this.#call.x, context.clock.monotonicMs());
+    }
+    return false;
   }
 
   commit(): void {
     this.committed = true;
-    this.#returnRetry();
     this.buffer.drop();
   }
 
   finish(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#returnRetry();
-    this.plan.budget.ended();
+    this.buffer.drop();
   }
 
   #canReplay(): boolean {
@@ -186,13 +211,7 @@ export class RetryCall implements Sink, AttemptOwner {
     const nowMs = context.clock.monotonicMs();
     const retry = settings.retries - this.#retriesLeft + 1;
     const delayMs = Math.max(atLeastMs, backoffMs(retry, settings, context.random));
-    if (nowMs + delayMs >= this.#endsAt()) return false;
-    this.#returnRetry();
-    if (!budget.take(nowMs)) {
-      this.plan.budgetExhausted();
-      return false;
-    }
-    this.#holdsRetry = true;
+    if (this.#retriesLeft === 0 || nowMs + delayMs >= this.#endsAt() || !budget.take(nowMs)) return this.#gaveUp();
     this.#retriesLeft -= 1;
     this.#current = null;
     this.plan.attempted();
@@ -231,12 +250,6 @@ export class RetryCall implements Sink, AttemptOwner {
     const attempt = this.#current;
     this.finish();
     attempt?.cancel(reason);
-  }
-
-  #returnRetry(): void {
-    if (!this.#holdsRetry) return;
-    this.#holdsRetry = false;
-    this.plan.budget.returned();
   }
 }
 

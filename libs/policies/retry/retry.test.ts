@@ -14,7 +14,7 @@ testKindCases(import.meta.dirname, retryAuthoring, retryRuntime);
 
 const settings: RetrySettings = {
   retries: 2, onReset: true, onRefusedStream: true, onStatuses: new Set([503]), onGrpcStatuses: new Set(['14']), retriableHeaders: ['x-retry'], backoffBaseMs: 25, backoffMaxMs: 250,
-  retryAfterMaxMs: 1000, budgetRatio: 0.2, budgetMinPerSecond: 3, replayBytes: 64,
+  retryAfterMaxMs: 1000, budgetRatio: 0.2, budgetMinPerSecond: 3, replayBytes: 64, guarded: true,
 };
 
 interface Scene {
@@ -344,7 +344,7 @@ test('the budget of a destination is shared and kept over snapshots', () => {
   const context = new TestFilterContext('retry', { side: 'outbound', scope: 'outbound/payments/' });
   let attempts = 0;
   for (let i = 0; i < 37; i += 1) {
-    const driver = drive({ context, settings: { retries: 1 } });
+    const driver = drive({ context, settings: { retries: 1, budgetRatio: 0 } });
     driver.last.fail();
     context.timers.advance(1);
     driver.request.reset(reasons.downstreamReset);
@@ -359,4 +359,96 @@ test('without retries the only attempt has its share of the time', () => {
   expect(driver.last.call.headersTimeoutMs).toBe(200);
   driver.last.fail();
   expect(driver.response.events).toEqual(['reset connect-failure']);
+});
+
+describe('hops that retry do not multiply', () => {
+  test('what another hop has given up is not tried again, and the one before is told', () => {
+    const driver = drive();
+    driver.last.answer(503, { 'x-remora-retry': 'spent' });
+    expect(driver.response.events).toEqual(['head 503 end']);
+    expect(driver.context.hops.isSpent(driver.x, 0)).toBe(true);
+    expect(driver.context.counts.get('retry_spent')).toBe(1);
+  });
+
+  test.each([
+    { name: 'all attempts were made', settings: { retries: 1 } },
+    { name: 'the budget denies one', settings: { budgetRatio: 0, budgetMinPerSecond: 0 } },
+    { name: 'the time is over', call: { headersTimeoutMs: 1 } },
+  ])('the failure of a call is told to the hop before where $name', (scene) => {
+    const driver = drive(scene);
+    for (let i = 0; i < 3 && driver.response.lastHead === null; i += 1) {
+      driver.last.answer(503);
+      driver.context.timers.advance(backoff);
+    }
+    expect(driver.context.hops.isSpent(driver.x, driver.context.clock.monotonicMs())).toBe(true);
+  });
+
+  test.each([
+    { name: 'it succeeds', scene: {}, status: 200 },
+    { name: 'it would never have been tried again', scene: { method: 'POST' }, status: 503 },
+    { name: 'the guard is off', scene: { settings: { retries: 1, guarded: false } }, status: 503 },
+  ])('nothing is told where $name', ({ scene, status }) => {
+    const driver = drive(scene);
+    for (let i = 0; i < 3 && driver.response.lastHead === null; i += 1) {
+      driver.last.answer(status);
+      driver.context.timers.advance(backoff);
+    }
+    expect(driver.context.hops.isSpent(driver.x, driver.context.clock.monotonicMs())).toBe(false);
+  });
+
+  test('a call for a request that came in as a retry is not tried again, though its app does not say so', () => {
+    const context = new TestFilterContext('retry', { side: 'outbound', scope: 'outbound/payments/' });
+    const driver = drive({ context });
+    context.hops.noteRetry(driver.x, context.clock.monotonicMs());
+    driver.last.answer(503);
+    expect(driver.response.events).toEqual(['head 503 end']);
+    const connects = drive({ context });
+    connects.last.fail();
+    context.timers.advance(backoff);
+    expect(connects.attempts).toHaveLength(2);
+  });
+
+  test('without the guard hops retry as if they were alone', () => {
+    const driver = drive({ settings: { guarded: false }, headers: { 'x-remora-attempt': '2' } });
+    driver.last.answer(503, { 'x-remora-retry': 'spent' });
+    driver.context.timers.advance(backoff);
+    expect(driver.attempts).toHaveLength(2);
+  });
+});
+
+describe('the budget', () => {
+  const scope = (route: string): string => `outbound/web/to/payments/${route}`;
+
+  test('is one for all Routes to a destination, and all threads', () => {
+    const memories = new Map<string, { buffer: SharedArrayBuffer }>();
+    const shared = (key: string, _shape: string, bytes: number): { buffer: SharedArrayBuffer } => {
+      const known = memories.get(key) ?? { buffer: new SharedArrayBuffer(bytes) };
+      memories.set(key, known);
+      return known;
+    };
+    const contexts = ['', 'slow', ''].map((route) => new TestFilterContext('retry', { side: 'outbound', scope: scope(route), shared }));
+    let granted = 0;
+    for (let i = 0; i < 60; i += 1) {
+      const driver = drive({ context: contexts[i % 3] as TestFilterContext, settings: { budgetRatio: 0 } });
+      driver.last.fail();
+      granted += driver.response.lastReset === null ? 1 : 0;
+    }
+    expect(granted).toBe(30);
+    expect([...memories.keys()].sort()).toEqual(['hopNotes', 'retryBudget/payments']);
+  });
+
+  test('tells that it is exhausted, once, with its figures', () => {
+    const context = new TestFilterContext('retry', { side: 'outbound', scope: scope('') });
+    for (let i = 0; i < 20; i += 1) drive({ context, settings: { budgetMinPerSecond: 0 } }).last.fail();
+    expect(context.events).toEqual([{
+      kind: 'retry', event: 'exhausted', service: 'payments', host: '', pointer: '/budget', untilMs: 0,
+      detail: '0 further attempts for 1 requests in a second; 20 % and 0 per second are allowed',
+    }]);
+    expect(context.counts.get('retry_budget_exhausted')).toBe(16);
+  });
+
+  test('is given to the layers inside, even where nothing is tried again', () => {
+    expect(drive({ settings: { retries: 0 } }).last.call.budget?.take(20_000)).toBe(true);
+    expect(drive().last.call.budget?.take(20_000)).toBe(true);
+  });
 });

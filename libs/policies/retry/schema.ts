@@ -1,5 +1,5 @@
 import type { JsonObject } from '@remora/core/canonical-json';
-import { parseDurationMs } from '@remora/core/units';
+import { parseDurationMs, parseRatio } from '@remora/core/units';
 import type { Violation } from '@remora/core/violation';
 import { duration, headerName, ratio, size, type IssueParams } from '@remora/policy-kit/scalars';
 import { z } from 'zod';
@@ -20,6 +20,7 @@ export const retrySchema = z.strictObject({
   retryAfterMax: duration({ max: 60_000 }).optional(),
   budget: z.strictObject({ ratio: ratio({ max: 1 }).optional(), minPerSecond: z.int().min(0).max(1000).optional() }).optional(),
   replayBuffer: size({ max: 1024 * 1024 }).optional(),
+  guard: z.boolean().optional(),
 });
 
 /** A word, or a status from 400 to 599. */
@@ -42,6 +43,7 @@ export const retryDefaults: JsonObject = {
   retryAfterMax: '1s',
   budget: { ratio: '20%', minPerSecond: 3 },
   replayBuffer: '64KiB',
+  guard: true,
 };
 
 export interface EffectiveRetry {
@@ -52,13 +54,17 @@ export interface EffectiveRetry {
   readonly retryAfterMax: string;
   readonly budget: { readonly ratio: string | number; readonly minPerSecond: number };
   readonly replayBuffer: string;
+  readonly guard: boolean;
 }
 
 export function checkRetry(effective: JsonObject): Violation[] {
-  const { retryOn, retriableHeaders, backoff } = effective as unknown as EffectiveRetry;
+  const { retries, retryOn, retriableHeaders, backoff, budget } = effective as unknown as EffectiveRetry;
   const violations: Violation[] = [];
   if ((parseDurationMs(backoff.max) ?? 0) < (parseDurationMs(backoff.base) ?? 0)) {
     violations.push({ pointer: '/backoff/max', code: 'contradiction', message: `max (${backoff.max}) is shorter than base (${backoff.base})`, expected: `at least ${backoff.base}` });
+  }
+  if (retries > 0 && parseRatio(budget.ratio) === 0 && budget.minPerSecond === 0) {
+    violations.push({ pointer: '/budget', code: 'contradiction', message: `retries is ${retries}, but the budget (ratio 0, minPerSecond 0) never allows one`, expected: 'a ratio or minPerSecond above 0, or retries 0' });
   }
   if (retryOn.includes('retriable-headers') && retriableHeaders.length === 0) {
     violations.push({ pointer: '/retriableHeaders', code: 'missing-field', message: 'retryOn names retriable-headers, but there are none', expected: 'a list of header names' });

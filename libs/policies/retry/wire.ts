@@ -21,9 +21,11 @@ export interface RetrySettings {
   readonly budgetMinPerSecond: number;
   /** Body bytes kept for a further attempt. */
   readonly replayBytes: number;
+  /** Retries of other hops are not multiplied, and what other hops gave up is not tried again. */
+  readonly guarded: boolean;
 }
 
-export const retryWire = { name: 'retry', format: 2, decode: decodeRetry } as const;
+export const retryWire = { name: 'retry', format: 3, decode: decodeRetry } as const;
 
 function decodeRetry(bytes: Uint8Array): RetrySettings {
   const message = decodeMessage(Retry, bytes);
@@ -41,5 +43,6 @@ function decodeRetry(bytes: Uint8Array): RetrySettings {
     budgetRatio: realNumber(message.budgetRatio, '/budget/ratio', 0, 1),
     budgetMinPerSecond: wholeNumber(message.budgetMinPerSecond, '/budget/minPerSecond', 0, 1000),
     replayBytes: wholeNumber(message.replayBytes, '/replayBuffer', 0, 1024 * 1024),
+    guarded: !message.unguarded,
   });
 }

@@ -59,6 +59,7 @@ export function* buildGeneration(inputs: GenerationInputs): Generator<void, Gene
     listeners,
     byAuthority,
     tcpByAuthority,
+    destinations,
     unknownPlace: places.provider('outbound', snapshot.subject.name, '', { hash: '', sections: [] }),
     unknownConnects: places.connects(snapshot.subject.name, snapshot.subject.name, '', ownLogWith(snapshot, noSettings), ''),
     tellsClients: tellsClients(snapshot),

@@ -16,6 +16,8 @@ export interface Generation {
   readonly byAuthority: ReadonlyMap<string, Destination>;
   /** The same for TCP: `payments:5432`, and `payments` where it has no other port. */
   readonly tcpByAuthority: ReadonlyMap<string, Destination>;
+  /** By service and port name, `payments\0http`; with '' for the usual one. */
+  readonly destinations: ReadonlyMap<string, Destination>;
   /** The outbound side's place where no destination was found. */
   readonly unknownPlace: Place;
   /** The same where the request was a CONNECT. */

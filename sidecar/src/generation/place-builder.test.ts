@@ -1,6 +1,7 @@
 import { ManualClock } from '@remora/testing/manual-clock';
 import { seededRandom } from '@remora/core/random';
 import type { Dispatch, EdgeFilter } from '@remora/policy-kit/exchange';
+import { HopNotes } from '@remora/policy-kit/hop-notes';
 import { FactBooks } from '@remora/policy-kit/facts';
 import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { noSettings, type EffectiveSettings } from '@remora/snapshot/effective-settings';
@@ -17,7 +18,7 @@ function filtersOf(kinds: readonly string[], late: readonly string[]): string[] 
   const books = new FactBooks();
   const builder = new PlaceBuilder({
     live: new LiveStates(), connector, recordShadow: () => {},
-    host: { clock: new ManualClock(), timers: { after: () => {} }, random: seededRandom(1), count: () => {}, counter: () => () => {}, event: () => {}, log: () => {}, facts: (kind) => books.of(kind), questions: { ask: () => false } },
+    host: { clock: new ManualClock(), timers: { after: () => {} }, random: seededRandom(1), count: () => {}, counter: () => () => {}, event: () => {}, log: () => {}, facts: (kind) => books.of(kind), questions: { ask: () => false }, detours: { to: () => connector, beside: (x) => x }, hops: new HopNotes() },
   });
   const sections = kinds.map((kind) => {
     const filter: EdgeFilter = late.includes(kind) ? { kind, late: { kind: `${kind}, late` } } : { kind };

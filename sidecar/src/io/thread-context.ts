@@ -3,6 +3,7 @@ import type { Clock } from '@remora/core/clock';
 import type { Random } from '@remora/core/random';
 import type { HeadArena } from '@remora/http/head-arena';
 import type { WindowBudget } from '@remora/http/http2/window-budget';
+import type { HopNotes } from '@remora/policy-kit/hop-notes';
 import type { LinkContext } from './link-context.ts';
 import type { TimerWheels } from './timer-wheel.ts';
 import type { Turn } from './turn.ts';
@@ -19,4 +20,6 @@ export interface ThreadContext {
   readonly windows: WindowBudget;
   /** What listeners, filters and connections must know beside the snapshot. */
   readonly facts: FactBooks;
+  /** What inbound and outbound side tell each other about retries. */
+  readonly hops: HopNotes;
 }

@@ -1,9 +1,11 @@
 import type { Clock } from '@remora/core/clock';
 import type { Random } from '@remora/core/random';
 import type { Reason } from '@remora/errors/reason';
+import type { Detours } from '@remora/policy-kit/detours';
 import type { Answer, Side } from '@remora/policy-kit/exchange';
 import type { FactBook } from '@remora/policy-kit/facts';
 import type { HealthEvent } from '@remora/policy-kit/health-event';
+import type { HopNotes } from '@remora/policy-kit/hop-notes';
 import type { Questions } from '@remora/policy-kit/questions';
 import type { FilterContext, FilterTimers, LiveState, LogFile, SharedMemory } from '@remora/policy-kit/runtime-kind';
 
@@ -18,6 +20,8 @@ export interface FilterHost {
   log(line: string): void;
   facts(kind: string): FactBook;
   readonly questions: Questions;
+  readonly detours: Detours;
+  readonly hops: HopNotes;
   /** Present where log files may be written. */
   readonly openLog?: (target: LogFile) => (line: string) => void;
   /** Present where several threads share memory. */
@@ -45,6 +49,8 @@ export class PlaceFilterContext implements FilterContext {
   readonly side: Side;
   readonly bodyBit: number;
   readonly questions: Questions;
+  readonly detours: Detours;
+  readonly hops: HopNotes;
   readonly shared?: (key: string, shape: string, bytes: number) => SharedMemory;
   readonly openLog?: (target: LogFile) => (line: string) => void;
   readonly #host: FilterHost;
@@ -59,6 +65,8 @@ export class PlaceFilterContext implements FilterContext {
     this.timers = host.timers;
     this.random = host.random;
     this.questions = host.questions;
+    this.detours = host.detours;
+    this.hops = host.hops;
     this.shadow = place.shadow;
     this.side = place.side;
     this.bodyBit = 1 << place.index;

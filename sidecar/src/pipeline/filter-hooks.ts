@@ -1,5 +1,8 @@
+import { headerId } from '@remora/http/header-ids';
 import type { MessageHead } from '@remora/http/message-head';
 import type { Answer, EdgeFilter, Exchange, Verdict } from '@remora/policy-kit/exchange';
+import type { ThreadContext } from '../io/thread-context.ts';
+import { markSpent } from './retry-marks.ts';
 
 /** Calls the hooks of the filters of an exchange. What one throws is told to `failures`, whose answer takes its place. */
 export class FilterHooks {
@@ -34,6 +37,7 @@ export class FilterHooks {
 
   /** In reverse, by the filters whose `request` ran. Answers what went wrong. */
   response(filters: readonly EdgeFilter[], passed: number, x: Exchange, head: MessageHead): Answer | null {
+    if (head.status >= 500 || head.has(grpcStatusHeader)) markSpent(x, head, this.#failures.thread);
     for (let i = passed - 1; i >= 0; i--) {
       const filter = filters[i] as EdgeFilter;
       if (filter.response === undefined) continue;
@@ -61,6 +65,9 @@ export class FilterHooks {
 }
 
 export interface FilterFailures {
+  readonly thread: Pick<ThreadContext, 'hops' | 'turn'>;
   /** Counts and logs it; answers what the client is told. */
   filterFailed(kind: string, error: unknown): Answer;
 }
+
+const grpcStatusHeader = headerId('grpc-status');

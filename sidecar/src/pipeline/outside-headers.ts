@@ -53,7 +53,7 @@ const forwardedProtoHeader = headerId('x-forwarded-proto');
 const strangersMayNotSet = [
   forwardedForHeader, forwardedProtoHeader, headerId('x-forwarded-host'), headerId('x-forwarded-port'), headerId('forwarded'),
   headerId('x-forwarded-client-cert'), headerId('x-remora-reason'), headerId('x-remora-origin'), headerId('x-remora-deadline'),
-  headerId('x-remora-attempt'),
+  headerId('x-remora-attempt'), headerId('x-remora-mirror'),
 ];
 /** Kept, so that a circle through this gateway is found (hop-list.ts). */
 const hopName = 'x-remora-hop';

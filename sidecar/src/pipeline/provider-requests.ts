@@ -11,6 +11,7 @@ import { WheelFilterTimers } from './filter-timers.ts';
 import { hostRefusal } from './host-refusal.ts';
 import { makeHttpsRedirect, makeRedirect } from './redirects.ts';
 import { refuseWithoutInstance } from './refuse-without-instance.ts';
+import { attemptHeader, noteRetryOf } from './retry-marks.ts';
 import { rewriteRequest } from './rewrites.ts';
 import { spellPath } from './spell-path.ts';
 import { chooseTarget } from './weighted-choice.ts';
@@ -57,6 +58,7 @@ export class ProviderRequests {
     this.#engine.ensureRequestId(run);
     switch (action.kind) {
       case 'app':
+        if (run.head.has(attemptHeader)) noteRetryOf(run, this.#engine.thread);
         if (action.rewrite !== null) rewriteRequest(run, action.rewrite);
         run.dispatch(action.caller, action.target);
         return;

@@ -1,4 +1,5 @@
 import type { Head } from '@remora/http/head';
+import type { AttemptBudget } from '@remora/policy-kit/attempt-budget';
 import type { Call, Exchange, Source, Target } from '@remora/policy-kit/exchange';
 import type { Balancer, Host, HostSet, HostWatch } from '@remora/policy-kit/hosts';
 
@@ -24,6 +25,8 @@ export class UpstreamCall implements Call {
   hosts: HostSet | null = null;
   balancer: Balancer | null = null;
   watch: HostWatch | null = null;
+  budget: AttemptBudget | null = null;
+  detour = false;
 
   constructor(x: Exchange, body: Source, target: Target) {
     this.x = x;

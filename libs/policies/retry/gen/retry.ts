@@ -29,6 +29,8 @@ export interface Retry {
   replayBytes: number;
   /** Format 2: codes of gRPC, sorted. */
   onGrpcStatuses: number[];
+  /** Format 3: retries of other hops count for nothing here. */
+  unguarded: boolean;
 }
 
 function createBaseRetry(): Retry {
@@ -45,6 +47,7 @@ function createBaseRetry(): Retry {
     budgetMinPerSecond: 0,
     replayBytes: 0,
     onGrpcStatuses: [],
+    unguarded: false,
   };
 }
 
@@ -93,6 +96,9 @@ export const Retry: MessageFns<Retry> = {
         writer.uint32(v);
       }
       writer.join();
+    }
+    if (message.unguarded !== false) {
+      writer.uint32(104).bool(message.unguarded);
     }
     return writer;
   },
@@ -226,6 +232,14 @@ export const Retry: MessageFns<Retry> = {
 
             break;
           }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.unguarded = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -296,6 +310,7 @@ export const Retry: MessageFns<Retry> = {
         : globalThis.Array.isArray(object?.on_grpc_statuses)
         ? object.on_grpc_statuses.map((e: any) => globalThis.Number(e))
         : [],
+      unguarded: isSet(object.unguarded) ? globalThis.Boolean(object.unguarded) : false,
     };
   },
 
@@ -337,6 +352,9 @@ export const Retry: MessageFns<Retry> = {
     if (message.onGrpcStatuses?.length) {
       obj.onGrpcStatuses = message.onGrpcStatuses.map((e) => Math.round(e));
     }
+    if (message.unguarded !== false) {
+      obj.unguarded = message.unguarded;
+    }
     return obj;
   },
 
@@ -357,6 +375,7 @@ export const Retry: MessageFns<Retry> = {
     message.budgetMinPerSecond = object.budgetMinPerSecond ?? 0;
     message.replayBytes = object.replayBytes ?? 0;
     message.onGrpcStatuses = object.onGrpcStatuses?.map((e) => e) || [];
+    message.unguarded = object.unguarded ?? false;
     return message;
   },
 };
