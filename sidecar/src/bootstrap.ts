@@ -111,9 +111,9 @@ async function productionEnvironment(settings: SidecarSettings, log: SidecarEnvi
     disk: new FileSnapshotDisk(settings.dataDir, settings.subject, systemClock, diskKeyOf(settings)),
     startDataPlane: async () => {
       const { WorkerDataPlane } = await import('./threads/worker-data-plane.ts');
-      const { workers, subject, withoutKinds, memoryLimitBytes } = settings;
+      const { workers, subject, withoutKinds, memoryLimitBytes, locality } = settings;
       return WorkerDataPlane.start({
-        workers, subject, withoutKinds, nodeId, logFolder: path.join(settings.dataDir, 'logs'), memoryLimitBytes,
+        workers, subject, withoutKinds, nodeId, logFolder: path.join(settings.dataDir, 'logs'), memoryLimitBytes, locality,
         ...(settings.otlpEndpoint !== '' && settings.otlpSpans === 'requests' && { spans: { ratio: settings.otlpSampling } }),
       });
     },

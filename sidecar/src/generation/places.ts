@@ -4,8 +4,9 @@ import type { EffectiveSettings } from '@remora/snapshot/effective-settings';
 import type { RouteRewrite } from '@remora/snapshot/route-definition';
 import type { GatewayListener, PathSpelling } from '@remora/snapshot/snapshot';
 import type { EncodedAnswer } from '../pipeline/answer-encoding.ts';
-import type { Cluster, Tier } from '../upstream/cluster.ts';
+import type { Cluster } from '../upstream/cluster.ts';
 import { plainPort, type PortConnection } from '../upstream/port-connection.ts';
+import type { TargetHosts } from '../upstream/target-hosts.ts';
 import type { ConnectionLimits } from '../listener/connection-limits.ts';
 import type { MeshTerms } from '../listener/mesh-terms.ts';
 import type { SeriesRow } from '../records/series-rows.ts';
@@ -159,7 +160,7 @@ export class ResolvedTarget implements Target {
   readonly labels: readonly string[];
   readonly cluster: Cluster;
   readonly how: PortConnection;
-  #tiers: readonly Tier[] = [];
+  #hosts: TargetHosts | null = null;
   #version = -1;
 
   constructor(cluster: Cluster, port: string, labels: readonly string[], how: PortConnection = plainPort) {
@@ -171,12 +172,18 @@ export class ResolvedTarget implements Target {
   }
 
   /** By the last set of endpoints that came. */
-  get tiers(): readonly Tier[] {
-    if (this.cluster.version !== this.#version) {
-      this.#version = this.cluster.version;
-      this.#tiers = this.cluster.subset(this.port, this.labels, this.how);
-    }
-    return this.#tiers;
+  get hosts(): TargetHosts {
+    const known = this.#hosts;
+    if (known !== null && this.cluster.version === this.#version) return known;
+    const hosts = this.cluster.subset(this.port, this.labels, this.how);
+    this.#version = this.cluster.version;
+    this.#hosts = hosts;
+    return hosts;
+  }
+
+  /** Nobody is there who could be asked. */
+  get empty(): boolean {
+    return this.hosts.hosts.length === 0;
   }
 }
 

@@ -8,6 +8,7 @@ import type { EffectiveSettings } from '@remora/snapshot/effective-settings';
 import type { RequestQuestion } from '../threads/data-plane.ts';
 import type { Generation } from '../generation/generation.ts';
 import type { CallerRoute, Destination, ProviderPort, ProviderRoute, WeightedTarget } from '../generation/places.ts';
+import { tierOf } from '../upstream/balancer.ts';
 
 /** What would happen to a request on this generation, as JSON: path, route, policies in order, destinations with what they have. Sends nothing. */
 export function explainRequest(generation: Generation | null, question: RequestQuestion): object {
@@ -105,7 +106,7 @@ function describeTarget({ target, weight }: WeightedTarget): object {
     port: target.port,
     labels: target.labels,
     weight,
-    endpoints: target.tiers.flatMap(({ candidates }, tier) => candidates.map(({ id, pool, weight: share }) => ({ id, address: pool.address, weight: share, tier }))),
+    endpoints: target.hosts.hosts.map((host) => ({ id: host.id, address: host.address, weight: host.weight, tier: tierOf(host) })),
   };
 }
 

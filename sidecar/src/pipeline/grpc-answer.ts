@@ -49,6 +49,11 @@ export function grpcStatusIn(fields: Head, response: Head | null): number {
   return response.valueAt(contentTypeHeader, 0).startsWith('application/grpc') ? parseGrpcStatus(fields.valueAt(grpcStatusHeader, 0)) : -1;
 }
 
+/** A response of gRPC that has begun without saying how its call ended: its trailers will. Calls of gRPC say that they take trailers; others cost nothing here. */
+export function endsInTrailers(request: MessageHead, response: Head): boolean {
+  return (request.connection & trailersAccepted) !== 0 && isGrpc(response) && !response.has(grpcStatusHeader);
+}
+
 /** Follows the body of a gRPC-Web response, which has its status in itself; null for any other, and for one whose length is told, which cannot end early. */
 export function grpcWebMeterFor(request: MessageHead, response: Head): GrpcWebMeter | null {
   // Most answers have a length; calls of gRPC itself say that they take trailers, which those of gRPC-Web cannot.

@@ -8,7 +8,7 @@ import { HeadArena } from '@remora/http/head-arena';
 import { WindowBudget } from '@remora/http/http2/window-budget';
 import type { Call, Exchange, Answer, Sink } from '@remora/policy-kit/exchange';
 import { FactBooks, type FactUpdate } from '@remora/policy-kit/facts';
-import { HopNotes } from '@remora/policy-kit/hop-notes';
+import { HostStates } from '@remora/policy-kit/host-states';
 import type { FilterHost } from '../pipeline/filter-context.ts';
 import type { Questions } from '@remora/policy-kit/questions';
 import type { LogFile, RuntimeKind } from '@remora/policy-kit/runtime-kind';
@@ -18,11 +18,12 @@ import { decodeInSlices } from '@remora/snapshot/decode';
 import type { DecodeInput } from '@remora/snapshot/candidate';
 import { AppTargets } from '../upstream/app-targets.ts';
 import { Attempt } from '../upstream/attempt.ts';
+import { UsualBalancer } from '../upstream/balancer.ts';
 import { Cluster } from '../upstream/cluster.ts';
-import type { BoundListener, EndpointUpdate, ListenerSpec, PrepareError, PrepareResult } from './data-plane.ts';
+import type { GrantedEndpoints } from '../upstream/host-slots.ts';
+import type { BoundListener, ListenerSpec, PrepareError, PrepareResult } from './data-plane.ts';
 import { Admission } from '../pipeline/admission.ts';
 import { answerFor } from '../pipeline/answers.ts';
-import { DestinationDetours } from '../pipeline/destination-detours.ts';
 import { Engine } from '../pipeline/engine.ts';
 import type { RefusalSink } from '../pipeline/refusal-sink.ts';
 import type { ExchangeRun } from '../pipeline/exchange-run.ts';
@@ -81,6 +82,10 @@ export interface DataPlaneThreadOptions {
   readonly makeServer?: typeof net.createServer;
   /** Of the connections to upstreams; what is left out is as `defaultPoolLimits` has it. */
   readonly poolLimits?: Partial<PoolLimits>;
+  /** What all threads know of hosts; absent: this thread alone, and nothing. */
+  readonly hostStates?: HostStates;
+  /** Of this sidecar, `region/zone/subzone`. */
+  readonly locality?: string;
   /** Present where several threads share memory. */
   readonly shared?: SharedMemories;
   /** How filters ask the control thread. */
@@ -95,6 +100,8 @@ export class DataPlaneThread {
   readonly #places: PlaceBuilder;
   readonly #live = new LiveStates();
   readonly #clusters = new Map<string, Cluster>();
+  readonly #balancer: UsualBalancer;
+  readonly #hostStates: HostStates;
   readonly #pools: UpstreamPools;
   readonly #apps: AppTargets;
   readonly #listeners: ListenerSet;
@@ -118,9 +125,10 @@ export class DataPlaneThread {
       links: { dial: options.dial ?? net.connect, turn, slabs: new OutputSlabs(), readBuffer: makeReadBuffer() },
       arena: new HeadArena(),
       facts: new FactBooks(),
-      hops: new HopNotes(),
       windows: new WindowBudget(windowGrowthMax, (event) => options.series.events.count(`http2_window-${event}`, 1)),
     };
+    this.#balancer = new UsualBalancer(options.random);
+    this.#hostStates = options.hostStates ?? new HostStates(new ArrayBuffer(HostStates.bytes()));
     this.#pools = new UpstreamPools(this.#thread, (event) => options.series.events.count(`upstream_${event}`, 1), { ...defaultPoolLimits, ...options.poolLimits });
     this.#apps = new AppTargets((address) => this.#pools.at(address));
     this.#identity = new MeshIdentity(this.#thread.facts);
@@ -155,8 +163,6 @@ export class DataPlaneThread {
         log: (line) => options.log.add(line),
         facts: (kind) => this.#thread.facts.of(kind),
         questions: options.questions,
-        detours: new DestinationDetours({ generation: () => this.engine.generation, random: options.random, turn }),
-        hops: this.#thread.hops,
         ...(options.logFiles && { openLog: (target: LogFile) => (options.logFiles as LogFiles).open(target) }),
         ...(options.shared && { shared: (id: string, bytes: number) => (options.shared as SharedMemories).want(id, bytes) }),
       },
@@ -175,7 +181,7 @@ export class DataPlaneThread {
     const { trace } = call.x as ExchangeRun;
     const observed = trace?.recorded === true ? this.engine.tracer?.attempt(call, trace, response) ?? response : response;
     const attempt = new Attempt(call, observed, this.#thread);
-    attempt.begin((call.target as ResolvedTarget).tiers);
+    attempt.begin((call.target as ResolvedTarget).hosts, this.#balancer);
     return attempt;
   }
 
@@ -257,17 +263,17 @@ export class DataPlaneThread {
   #cluster(service: string): Cluster {
     let cluster = this.#clusters.get(service);
     if (cluster === undefined) {
-      cluster = new Cluster(service, (address) => this.#pools.at(address), () => this.#mesh.for(service));
+      cluster = new Cluster(service, { poolFor: (address) => this.#pools.at(address), mesh: () => this.#mesh.for(service), states: this.#hostStates, locality: this.#options.locality ?? '' });
       this.#clusters.set(service, cluster);
     }
     return cluster;
   }
 
-  applyEndpoints(update: EndpointUpdate): void {
-    for (const bytes of update.sets) {
+  applyEndpoints(update: GrantedEndpoints): void {
+    for (const granted of update.sets) {
       // The control thread checked the sets; what cannot be read leaves the service as it is.
-      const decoded = decodeEndpointSet(bytes);
-      if (decoded.ok) this.#cluster(decoded.set.service).apply(decoded.set);
+      const decoded = decodeEndpointSet(granted.bytes);
+      if (decoded.ok) this.#cluster(decoded.set.service).apply(decoded.set, granted);
     }
     for (const service of update.removed) this.#clusters.get(service)?.forget();
     this.#retirePools();

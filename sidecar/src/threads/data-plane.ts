@@ -3,6 +3,7 @@ import type { QuestionHandler } from '@remora/policy-kit/questions';
 import type { Version } from '@remora/core/version';
 import type { Candidate } from '@remora/snapshot/candidate';
 import type { TlsMaterial } from '../tls/tls-material.ts';
+import type { HostDirectory } from '../upstream/host-slots.ts';
 import type { SpanRecord } from '../records/span-record.ts';
 
 /**
@@ -25,6 +26,8 @@ export interface DataPlane {
   relabel(version: Version): void;
   /** Applies endpoint sets; `removed` are dropped, services not named keep theirs. Resolves when all workers use them. */
   applyEndpoints(update: EndpointUpdate): Promise<void>;
+  /** The hosts of all endpoint sets, with what is known of them: what the control thread writes there holds in all workers from the next choice on. */
+  readonly hosts: HostDirectory;
   /** Certificates, keys and authorities by file, and what session tickets are made with: used from the next connection on. Resolves when all workers do. */
   useTlsMaterial(material: TlsMaterial): Promise<void>;
   /** Facts of one kind, for filters and listeners: used from the next request on. Resolves when all workers have them. Kept for workers that come later. */

@@ -2,6 +2,7 @@ import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemTimers } from '@remora/core/clock';
 import { systemRandom } from '@remora/core/random';
+import { HostStates } from '@remora/policy-kit/host-states';
 import { runtimeKinds } from '../kinds.ts';
 import { DataPlaneThread } from './data-plane-thread.ts';
 import { LogFiles } from '../records/log-files.ts';
@@ -46,6 +47,8 @@ function runDataWorker(start: WorkerStart): void {
     log: new LogLines(writeToStandardOutput, after),
     ...(start.logFolder !== '' && { logFiles: new LogFiles(start.logFolder, start.index, after) }),
     series,
+    hostStates: new HostStates(start.hostsMemory),
+    locality: start.locality,
     ...(start.spans && { spans: { ring: new SpanRing(start.spans.memory), ratio: start.spans.ratio } }),
     ...(memories && { shared: memories }),
     reusePort: start.reusePort,

@@ -20,6 +20,7 @@ import { SeriesSums } from '../records/series-sums.ts';
 import { ThreadQuestions } from './thread-questions.ts';
 import type { QuestionHandler } from '@remora/policy-kit/questions';
 import type { TlsMaterial } from '../tls/tls-material.ts';
+import { HostSlots } from '../upstream/host-slots.ts';
 import type { PoolLimits } from '../upstream/pool-limits.ts';
 import type { SpanRecord } from '../records/span-record.ts';
 import { SpanRing } from '../records/span-ring.ts';
@@ -38,6 +39,8 @@ export interface LocalDataPlaneOptions {
   /** Of the limit on memory, 0 to 1; absent: memory sheds nothing. */
   readonly memoryShare?: () => number;
   readonly poolLimits?: Partial<PoolLimits>;
+  /** Of this sidecar, `region/zone/subzone`. */
+  readonly locality?: string;
   /** Opens connections to upstreams; `net.connect` by default. */
   readonly dial?: (options: net.NetConnectOpts) => net.Socket;
   /** Makes what listens; `net.createServer` by default. */
@@ -48,6 +51,7 @@ export interface LocalDataPlaneOptions {
 export class LocalDataPlane implements DataPlane {
   readonly #thread: DataPlaneThread;
   readonly #refusals: RefusalBatch;
+  readonly hosts: HostSlots;
   readonly #decoded = new DecodeCache();
   readonly #sums = new SeriesSums();
   readonly #spans = new SpanRings();
@@ -70,7 +74,10 @@ export class LocalDataPlane implements DataPlane {
     });
     const ring = options.spans === undefined ? null : new SpanRing();
     if (ring !== null) this.#spans.setSource(0, ring);
+    this.hosts = new HostSlots(options.clock ?? systemClock);
     this.#thread = new DataPlaneThread({
+      hostStates: this.hosts.states,
+      locality: options.locality ?? '',
       nodeId: options.nodeId,
       questions: this.#questions,
       kinds: options.kinds,
@@ -118,7 +125,8 @@ export class LocalDataPlane implements DataPlane {
   }
 
   async applyEndpoints(update: EndpointUpdate): Promise<void> {
-    this.#thread.applyEndpoints(update);
+    this.#thread.applyEndpoints(this.hosts.grant(update));
+    this.hosts.release(this.hosts.takeLeaving());
   }
 
   async useTlsMaterial(material: TlsMaterial): Promise<void> {

@@ -5,7 +5,9 @@ import type { Candidate } from '@remora/snapshot/candidate';
 import type {
   BoundListener, DataPlane, EndpointUpdate, ListenerSpec, PrepareResult, RefusalRecord, RequestQuestion, SeriesReading,
 } from './data-plane.ts';
+import { systemClock } from '@remora/core/clock';
 import type { TlsMaterial } from '../tls/tls-material.ts';
+import { HostSlots } from '../upstream/host-slots.ts';
 
 /**
  * A data plane that enforces nothing and remembers everything, for tests and the simulator: what is current, every swap,
@@ -28,6 +30,7 @@ export class RecordingDataPlane implements DataPlane {
   onPrepare: (candidate: Candidate) => Promise<PrepareResult> = () => Promise.resolve({ ok: true, buildMs: 0 });
   onSwap: (hash: string) => Promise<void> = () => Promise.resolve();
   onDrain: (deadlineMs: number) => Promise<{ readonly cut: number }> = () => Promise.resolve({ cut: 0 });
+  readonly hosts = new HostSlots(systemClock);
   closed = false;
   #refusalHandler: (refusal: RefusalRecord) => void = () => {};
   #nextPort = 40_000;
@@ -68,6 +71,8 @@ export class RecordingDataPlane implements DataPlane {
   applyEndpoints(update: EndpointUpdate): Promise<void> {
     this.calls.push(`endpoints ${update.sets.length} removed ${update.removed.length}`);
     this.endpointUpdates.push(update);
+    this.hosts.grant(update);
+    this.hosts.release(this.hosts.takeLeaving());
     return Promise.resolve();
   }
 

@@ -4,11 +4,11 @@ import type { Candidate } from '@remora/snapshot/candidate';
 import type {
   BoundListener, DataPlane, EndpointUpdate, ListenerSpec, PrepareResult, RefusalRecord, RequestQuestion, SeriesReading,
 } from './data-plane.ts';
-import { decodeEndpointSet } from '@remora/snapshot/decode-endpoints';
 import { DataThread } from './data-thread.ts';
 import { clientConnectionsMax } from '../io/descriptor-reserve.ts';
 import { MemoryGrants } from '../generation/memory-grants.ts';
 import { probePort } from '../io/port-probe.ts';
+import { HostSlots } from '../upstream/host-slots.ts';
 import { SeriesSums } from '../records/series-sums.ts';
 import type { SpanRecord } from '../records/span-record.ts';
 import { SpanRing } from '../records/span-ring.ts';
@@ -16,7 +16,7 @@ import { SpanRings } from '../records/span-rings.ts';
 import { FactBooks, type FactUpdate } from '@remora/policy-kit/facts';
 import type { QuestionHandler } from '@remora/policy-kit/questions';
 import type { TlsMaterial } from '../tls/tls-material.ts';
-import { monotonicOriginMs } from '../io/thread-clock.ts';
+import { monotonicOriginMs, threadClock } from '../io/thread-clock.ts';
 
 export interface WorkerDataPlaneOptions {
   /** Data threads: 1 or more. */
@@ -32,6 +32,8 @@ export interface WorkerDataPlaneOptions {
   readonly memoryLimitBytes?: number;
   /** Record spans of requests; `ratio`: of the traces that begin here, 0 to 1. */
   readonly spans?: { readonly ratio: number };
+  /** Of this sidecar, `region/zone/subzone`. */
+  readonly locality?: string;
 }
 
 /**
@@ -44,6 +46,9 @@ export class WorkerDataPlane implements DataPlane {
   readonly #spans = new SpanRings();
   readonly #memories = new MemoryGrants();
   readonly #originMs = monotonicOriginMs();
+  readonly hosts = new HostSlots(threadClock(this.#originMs));
+  /** Slots of hosts that are gone, in threads that are not up to date perhaps not yet. */
+  #leaving: number[] = [];
   /** By index. */
   readonly #threads = new Map<number, DataThread>();
   /** Threads that are not up to date yet. */
@@ -55,7 +60,6 @@ export class WorkerDataPlane implements DataPlane {
   #current: Candidate | null = null;
   #version: Version | null = null;
   readonly #prepared = new Map<string, Candidate>();
-  readonly #endpoints = new Map<string, Uint8Array>();
   #material: TlsMaterial | null = null;
   /** What a thread that comes later is told. */
   readonly #facts = new FactBooks();
@@ -94,7 +98,7 @@ export class WorkerDataPlane implements DataPlane {
       {
         program: 'remora-data-worker', index, nodeId: nodeId ?? `${subject.kind}/${subject.name}`, withoutKinds, reusePort: workers > 1,
         connectionsMax: Math.floor(clientConnectionsMax() / Math.max(1, workers)), memoryLimitBytes: memoryLimitBytes ?? 0, logFolder: logFolder ?? '',
-        sharesMemory: workers > 1, monotonicOriginMs: this.#originMs,
+        sharesMemory: workers > 1, monotonicOriginMs: this.#originMs, hostsMemory: this.hosts.memory, locality: this.#options.locality ?? '',
         spans: ring === null ? null : { memory: ring.memory, ratio: this.#options.spans?.ratio ?? 1 },
       },
       {
@@ -157,6 +161,7 @@ export class WorkerDataPlane implements DataPlane {
       throw error;
     } finally {
       this.#joining.delete(thread);
+      this.#releaseSlots();
     }
     if (this.#closed) thread.kill('closed');
     else this.#threads.set(index, thread);
@@ -165,7 +170,7 @@ export class WorkerDataPlane implements DataPlane {
   async #bringUp(thread: DataThread): Promise<void> {
     if (this.#material !== null) await thread.ask({ op: 'tls', material: this.#material });
     for (const update of this.#facts.all()) await thread.ask({ op: 'facts', update });
-    await thread.ask({ op: 'endpoints', update: { full: true, sets: [...this.#endpoints.values()], removed: [] } });
+    await thread.ask({ op: 'endpoints', update: this.hosts.all() });
     const [current, version] = [this.#current, this.#version];
     if (current !== null && version !== null) {
       await prepared(thread, current);
@@ -272,10 +277,19 @@ export class WorkerDataPlane implements DataPlane {
 
   async applyEndpoints(update: EndpointUpdate): Promise<void> {
     await this.#changing(async () => {
-      for (const bytes of update.sets) this.#endpoints.set(serviceOf(bytes), bytes);
-      for (const service of update.removed) this.#endpoints.delete(service);
-      await this.#everywhere((thread) => thread.ask({ op: 'endpoints', update }));
+      const granted = this.hosts.grant(update);
+      const leaving = this.hosts.takeLeaving();
+      await this.#everywhere((thread) => thread.ask({ op: 'endpoints', update: granted }));
+      this.#leaving.push(...leaving);
     });
+    this.#releaseSlots();
+  }
+
+  /** Where a thread is being brought up it may have begun with an older set: it ends that first. */
+  #releaseSlots(): void {
+    if (this.#joining.size > 0) return;
+    this.hosts.release(this.#leaving);
+    this.#leaving = [];
   }
 
   async useTlsMaterial(material: TlsMaterial): Promise<void> {
@@ -363,10 +377,4 @@ export class WorkerDataPlane implements DataPlane {
 async function prepared(thread: DataThread, candidate: Candidate): Promise<void> {
   const result = await thread.prepare(candidate);
   if (!result.ok) throw new Error(`a snapshot that the other threads serve cannot be prepared: ${result.errors[0]?.message ?? ''}`);
-}
-
-/** The service that an encoded set is for. */
-function serviceOf(bytes: Uint8Array): string {
-  const decoded = decodeEndpointSet(bytes);
-  return decoded.ok ? decoded.set.service : '';
 }

@@ -2,7 +2,8 @@ import type { FactUpdate } from '@remora/policy-kit/facts';
 import type { Subject } from '@remora/core/subject';
 import type { Version } from '@remora/core/version';
 import type { TlsMaterial } from '../tls/tls-material.ts';
-import type { BoundListener, EndpointUpdate, ListenerSpec, PrepareResult, RequestQuestion } from './data-plane.ts';
+import type { GrantedEndpoints } from '../upstream/host-slots.ts';
+import type { BoundListener, ListenerSpec, PrepareResult, RequestQuestion } from './data-plane.ts';
 import type { ResourcePack } from '../generation/resource-pack.ts';
 import type { RefusalReport } from '../records/refusal-batch.ts';
 import type { SeriesName } from '../records/series-rows.ts';
@@ -30,6 +31,10 @@ export interface WorkerStart {
   readonly vitalsMemory: SharedArrayBuffer;
   /** Bytes that the process may use; 0: what the container allows, where it says. */
   readonly memoryLimitBytes: number;
+  /** Of `HostStates`. */
+  readonly hostsMemory: SharedArrayBuffer;
+  /** Of this sidecar. */
+  readonly locality: string;
 }
 
 /** A candidate without the resources that the worker has. */
@@ -47,7 +52,7 @@ export type WorkerRequest =
   | { readonly op: 'swap'; readonly hash: string; readonly version: Version }
   | { readonly op: 'discard'; readonly hash: string }
   | { readonly op: 'relabel'; readonly version: Version }
-  | { readonly op: 'endpoints'; readonly update: EndpointUpdate }
+  | { readonly op: 'endpoints'; readonly update: GrantedEndpoints }
   | { readonly op: 'tls'; readonly material: TlsMaterial }
   | { readonly op: 'facts'; readonly update: FactUpdate }
   /** To a question of a filter; null: there is none. */

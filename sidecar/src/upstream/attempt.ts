@@ -4,12 +4,14 @@ import type { Head } from '@remora/http/head';
 import { headerId } from '@remora/http/header-ids';
 import type { MessageHead } from '@remora/http/message-head';
 import type { Call, CallLimit, Sink, Source } from '@remora/policy-kit/exchange';
-import { choose } from './balancer.ts';
-import type { Tier } from './cluster.ts';
+import type { Balancer, HostWatch } from '@remora/policy-kit/hosts';
+import { endsInTrailers, grpcStatusIn } from '../pipeline/grpc-answer.ts';
+import type { ClusterHost } from './cluster-host.ts';
 import { connectReason } from './connect-reason.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
 import type { Deferred } from '../io/turn.ts';
+import type { TargetHosts } from './target-hosts.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
 
@@ -22,6 +24,12 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
   readonly #response: Sink;
   readonly #thread: ThreadContext;
   #pool: UpstreamPool | null = null;
+  #host: ClusterHost | null = null;
+  /** Still to be told how the attempt ended. */
+  #watch: HostWatch | null = null;
+  /** A head that does not say how its call of gRPC ended: the watch is told when the trailers do. */
+  #untold: MessageHead | null = null;
+  #latencyMs = 0;
   #connection: UpstreamStream | null = null;
   #phase: Phase = waiting;
   #startedAt = 0;
@@ -44,25 +52,34 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     this.#thread = thread;
   }
 
-  begin(tiers: readonly Tier[]): void {
+  /** `usual` chooses where no policy does. */
+  begin(hosts: TargetHosts, usual: Balancer): void {
     const { call } = this;
     this.#response.bind(this);
     this.#startedAt = this.#thread.turn.now();
     this.#requestEnded = call.head.bodyLength === 0 && call.head.protocol === '';
     call.x.attempts++;
     call.x.limit = null;
-    const candidate = choose(tiers, call.avoid, this.#thread.random, this.#startedAt);
-    if (candidate === null) {
+    call.hosts = hosts;
+    // Hosts are made by clusters, and by nobody else.
+    const host = (call.balancer ?? usual).choose(call, hosts, this.#startedAt) as ClusterHost | null;
+    call.host = host;
+    if (host === null) {
       this.#failLater(reasons.noHealthyUpstream);
       return;
     }
-    call.endpoint = candidate.id;
-    call.x.upstream = candidate.pool.address;
-    call.refusable = candidate.pool.protocol === 'http2' || candidate.pool.protocol === 'negotiated';
-    this.#pool = candidate.pool;
-    candidate.pool.chosen(this.#startedAt);
-    candidate.pool.active++;
-    if (!candidate.pool.acquire(this)) {
+    const pool = hosts.poolOf(host);
+    call.endpoint = host.id;
+    call.x.upstream = host.address;
+    call.refusable = pool.protocol === 'http2' || pool.protocol === 'negotiated';
+    this.#host = host;
+    this.#pool = pool;
+    this.#watch = call.watch;
+    pool.chosen(this.#startedAt);
+    pool.active++;
+    host.active++;
+    if (!pool.acquire(this)) {
+      this.#tellFailed(reasons.overflow);
       this.#failLater(reasons.overflow);
       return;
     }
@@ -86,11 +103,14 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
   connected(): void {
     const { call } = this;
     this.#phase = awaitingHead;
+    this.#activeAt = this.#thread.turn.now();
     if (call.x.grpcDeadlineAt < Infinity) call.head.set(grpcTimeoutHeader, formatGrpcTimeout(Math.min(call.x.grpcDeadlineAt, call.deadlineAt) - this.#thread.turn.now()));
     if (!(this.#connection as UpstreamStream).sendHead(call.head as MessageHead, this.#requestEnded)) {
       // Nothing was written, but the connection counts the attempt as its own.
       const connection = this.#release();
       connection?.abandon();
+      // No host's doing.
+      this.#watch = null;
       this.#failLater(reasons.filterFailed);
       return;
     }
@@ -120,7 +140,9 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
 
   onHead(head: MessageHead, end: boolean): void {
     this.#phase = streaming;
-    this.#activeAt = this.#thread.turn.now();
+    const now = this.#thread.turn.now();
+    this.#answered(head, end, now);
+    this.#activeAt = now;
     this.#tunnel = head.protocol !== '';
     if (end) this.#finish();
     else if (this.#tunnel) this.#thread.wheels.cancel(this);
@@ -138,6 +160,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
   }
 
   onTrailers(head: MessageHead): void {
+    if (this.#untold !== null) this.#tellAnswered(this.#untold, grpcStatusIn(head, this.#untold));
     this.#finish();
     this.#response.trailers(head);
   }
@@ -223,6 +246,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     }
     const { reason } = expired;
     this.call.x.limit = expired;
+    this.#tellFailed(reason);
     const connection = this.#release();
     if (reason === reasons.connectTimeout) this.#pool?.connectFailed(now);
     connection?.abandon();
@@ -268,10 +292,40 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     return { reason: reasons.upstreamTimeout, pointer: '/request', detail: `the ${Math.round(call.headersTimeoutMs)} ms that attempts before this one had left of the limit have passed` };
   }
 
+  // --- what is learned of the host --------------------------------------------------------------------------------
+
+  #answered(head: MessageHead, end: boolean, now: number): void {
+    const host = this.#host as ClusterHost;
+    // Since it was given the last of the request: how long a client takes to send it, or a connection to be made, is no measure of the host. Of TCP there is nothing else.
+    this.#latencyMs = now - (this.#pool?.protocol === 'tcp' ? this.#connectingSince : this.#activeAt);
+    host.answered(this.#latencyMs, now);
+    if (this.#watch === null) return;
+    if (!end && endsInTrailers(this.call.head as MessageHead, head)) this.#untold = head;
+    else this.#tellAnswered(head, grpcStatusIn(head, head));
+  }
+
+  #tellAnswered({ status }: MessageHead, grpcStatus: number): void {
+    const watch = this.#watch;
+    const host = this.#host as ClusterHost;
+    this.#watch = null;
+    this.#untold = null;
+    if (watch !== null && !host.gone) watch.answered(this.call, host, status, grpcStatus, this.#latencyMs);
+  }
+
+  #tellFailed(reason: Reason): void {
+    const watch = this.#watch;
+    if (watch === null) return;
+    const host = this.#host as ClusterHost;
+    this.#watch = null;
+    this.#untold = null;
+    if (!host.gone) watch.failed(this.call, host, reason, this.#phase === awaitingHead || this.#phase === streaming);
+  }
+
   // --- the end ----------------------------------------------------------------------------------------------------
 
   /** The response is complete; the connection has let go of the attempt already. */
   #finish(): void {
+    if (this.#untold !== null) this.#tellAnswered(this.#untold, -1);
     this.#release();
     // The rest of the request is of no use to anybody; the connection closes (security.md 1.7).
     if (!this.#requestEnded) this.call.body.stop(reasons.upstreamReset);
@@ -279,6 +333,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
 
   #fail(reason: Reason): void {
     if (this.#phase === over) return;
+    this.#tellFailed(reason);
     this.#release();
     this.#end(reason);
   }
@@ -297,6 +352,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
   #cancel(): void {
     if (this.#phase === over) return;
     this.#failure = null;
+    this.#watch = null;
     this.#release()?.abandon();
   }
 
@@ -309,6 +365,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
       this.#thread.wheels.cancel(this);
       if (this.#pool !== null) {
         this.#pool.active--;
+        (this.#host as ClusterHost).active--;
         if (connection === null) this.#pool.forget(this);
       }
     }

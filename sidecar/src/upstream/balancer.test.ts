@@ -1,10 +1,12 @@
 import { seededRandom } from '@remora/core/random';
 import type { EndpointSet, ServiceEndpoint } from '@remora/snapshot/decode-endpoints';
 import { describe, expect, it } from 'vitest';
-import { choose } from './balancer.ts';
+import { UsualBalancer } from './balancer.ts';
 import { Cluster } from './cluster.ts';
 import { Http1Pool } from './http1-pool.ts';
 import { defaultPoolLimits } from './pool-limits.ts';
+import type { ClusterHost } from './cluster-host.ts';
+import type { UpstreamAddress } from './upstream-address.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 
 function endpoint(id: string, more: Partial<ServiceEndpoint> = {}): ServiceEndpoint {
@@ -16,11 +18,12 @@ function endpoint(id: string, more: Partial<ServiceEndpoint> = {}): ServiceEndpo
 
 function cluster(...endpoints: ServiceEndpoint[]): { cluster: Cluster; pools: Map<string, UpstreamPool> } {
   const pools = new Map<string, UpstreamPool>();
-  const made = new Cluster('app', (address) => {
+  const poolFor = (address: UpstreamAddress): UpstreamPool => {
     const pool = pools.get(address.host) ?? new Http1Pool(address, defaultPoolLimits, () => { throw new Error('not connected here'); });
     pools.set(address.host, pool);
     return pool;
-  });
+  };
+  const made = new Cluster('app', { poolFor });
   made.apply(setOf(...endpoints));
   return { cluster: made, pools };
 }
@@ -28,23 +31,23 @@ function cluster(...endpoints: ServiceEndpoint[]): { cluster: Cluster; pools: Ma
 const setOf = (...endpoints: ServiceEndpoint[]): EndpointSet => ({ service: 'app', endpoints });
 
 function shares(one: Cluster, options: { labels?: string[]; avoid?: string[]; draws?: number; hold?: boolean } = {}): Record<string, number> {
-  const random = seededRandom(7);
+  const balancer = new UsualBalancer(seededRandom(7));
   const counts: Record<string, number> = {};
   for (let i = 0; i < (options.draws ?? 4000); i++) {
-    const chosen = choose(one.subset('http', options.labels ?? []), options.avoid ?? [], random, 0);
+    const chosen = balancer.choose({ avoid: options.avoid ?? [] }, one.subset('http', options.labels ?? []), 0) as ClusterHost | null;
     const id = chosen?.id ?? 'nobody';
     counts[id] = (counts[id] ?? 0) + 1;
-    if (options.hold && chosen) chosen.pool.active++;
+    if (options.hold && chosen) chosen.active++;
   }
   return counts;
 }
 
-describe('choose', () => {
+describe('UsualBalancer', () => {
   it('gives equal instances equal shares, idle ones first', () => {
-    const { cluster: one, pools } = cluster(endpoint('a'), endpoint('b'), endpoint('c'));
+    const { cluster: one } = cluster(endpoint('a'), endpoint('b'), endpoint('c'));
     const even = shares(one);
     for (const id of ['a', 'b', 'c']) expect(even[id] ?? 0).toBeGreaterThan(1150);
-    const busy = pools.get('a');
+    const [busy] = one.hosts;
     if (busy) busy.active = 100;
     // Only where both draws hit it.
     expect(shares(one)['a'] ?? 0).toBeLessThan(600);
@@ -92,7 +95,7 @@ describe('choose', () => {
     expect(shares(one, { labels: ['version=v2', 'zone=y'] })).toEqual({ nobody: 4000 });
     one.apply(setOf(endpoint('c', { labels: ['version=v2'] })));
     expect(shares(one, { labels: ['version=v2'] })).toEqual({ c: 4000 });
-    expect(one.subset('grpc', [])).toEqual([]);
+    expect(one.subset('grpc', []).hosts).toEqual([]);
     one.forget();
     expect([one.known, shares(one)]).toEqual([false, { nobody: 4000 }]);
   });

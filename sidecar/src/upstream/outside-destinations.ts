@@ -59,7 +59,7 @@ export class OutsideDestinations {
   #cluster(key: string, address: { readonly host: string; readonly port: number }, secure: boolean): Cluster {
     let cluster = this.#known.get(key);
     if (cluster === undefined) {
-      cluster = new Cluster(outsideName, (found) => this.#deps.poolFor({ ...found, outside: true }));
+      cluster = new Cluster(outsideName, { poolFor: (found) => this.#deps.poolFor({ ...found, outside: true }) });
       cluster.apply({
         service: outsideName, endpoints: [{
           id: `${address.host}:${address.port}`, ports: new Map([[portName, { ...address, protocols: [] }]]), labels: [], locality: '', weight: 1, backup: false, suspect: false, draining: false, mtls: false,
