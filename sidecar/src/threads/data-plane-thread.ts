@@ -8,6 +8,7 @@ import { HeadArena } from '@remora/http/head-arena';
 import { WindowBudget } from '@remora/http/http2/window-budget';
 import type { Call, Exchange, Answer, Sink } from '@remora/policy-kit/exchange';
 import { FactBooks, type FactUpdate } from '@remora/policy-kit/facts';
+import { HopNotes } from '@remora/policy-kit/hop-notes';
 import { HostStates } from '@remora/policy-kit/host-states';
 import type { FilterHost } from '../pipeline/filter-context.ts';
 import type { Questions } from '@remora/policy-kit/questions';
@@ -24,6 +25,7 @@ import type { GrantedEndpoints } from '../upstream/host-slots.ts';
 import type { BoundListener, ListenerSpec, PrepareError, PrepareResult } from './data-plane.ts';
 import { Admission } from '../pipeline/admission.ts';
 import { answerFor } from '../pipeline/answers.ts';
+import { DestinationDetours } from '../pipeline/destination-detours.ts';
 import { Engine } from '../pipeline/engine.ts';
 import type { RefusalSink } from '../pipeline/refusal-sink.ts';
 import type { ExchangeRun } from '../pipeline/exchange-run.ts';
@@ -125,6 +127,7 @@ export class DataPlaneThread {
       links: { dial: options.dial ?? net.connect, turn, slabs: new OutputSlabs(), readBuffer: makeReadBuffer() },
       arena: new HeadArena(),
       facts: new FactBooks(),
+      hops: new HopNotes(),
       windows: new WindowBudget(windowGrowthMax, (event) => options.series.events.count(`http2_window-${event}`, 1)),
     };
     this.#balancer = new UsualBalancer(options.random);
@@ -163,6 +166,8 @@ export class DataPlaneThread {
         log: (line) => options.log.add(line),
         facts: (kind) => this.#thread.facts.of(kind),
         questions: options.questions,
+        detours: new DestinationDetours({ generation: () => this.engine.generation, random: options.random, turn }),
+        hops: this.#thread.hops,
         ...(options.logFiles && { openLog: (target: LogFile) => (options.logFiles as LogFiles).open(target) }),
         ...(options.shared && { shared: (id: string, bytes: number) => (options.shared as SharedMemories).want(id, bytes) }),
       },
