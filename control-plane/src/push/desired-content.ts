@@ -132,6 +132,8 @@ export class DesiredContent {
   }
 
   #takeGrants(update: PublishedUpdate, touched: ReadonlySet<SubjectKey>, changed: Set<SubjectKey>): void {
+    // A start publishes the head of the log without its grants: those have been read from the log.
+    if (update.grants.length === 0) return;
     const added = update.grants.map((grant: Grant): KnownGrant => ({
       version: update.version,
       guard: grant.guard,
