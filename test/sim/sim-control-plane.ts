@@ -7,6 +7,7 @@ import type { Store } from '@remora/control-plane/store/store';
 import { WriteError } from '@remora/control-plane/write/write-error';
 import { loadDocuments } from '@remora/model/load-documents';
 import { Resource } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import type { SimItems } from './sim-items.ts';
 import type { SimNetwork } from './sim-network.ts';
 import type { VirtualWorld } from './virtual-world.ts';
 
@@ -19,6 +20,7 @@ type OnCommitted = (version: Version, manifests: ReadonlyMap<SubjectKey, string>
 export class SimControlPlane {
   readonly #world: VirtualWorld;
   readonly #network: SimNetwork;
+  readonly #items: SimItems;
   readonly #onCommitted: OnCommitted;
   readonly #store: Store;
   #running: ControlPlane | null = null;
@@ -26,9 +28,10 @@ export class SimControlPlane {
   crashOnNextCommit = false;
   lastRefusal = '';
 
-  constructor(world: VirtualWorld, network: SimNetwork, onCommitted: OnCommitted) {
+  constructor({ world, network, items, onCommitted }: { readonly world: VirtualWorld; readonly network: SimNetwork; readonly items: SimItems; readonly onCommitted: OnCommitted }) {
     this.#world = world;
     this.#network = network;
+    this.#items = items;
     this.#onCommitted = onCommitted;
     this.#store = createMemoryStore({ clock: world });
   }
@@ -49,6 +52,7 @@ export class SimControlPlane {
         });
       },
       log: { error: (message, facts) => this.#complain(message, facts), warn: () => {}, info: () => {}, debug: () => {} },
+      items: this.#items.sourcesFor(alive),
       retention: { minAgeMs: 30 * 86_400_000, minEntries: 1_000 },
     });
     this.#running = running;
@@ -72,7 +76,7 @@ export class SimControlPlane {
       return 'refused';
     }
     try {
-      await running.writePath.write({ intent: { kind: 'apply', documents }, author: 'simulator', message: '' });
+      await running.writePath.write({ intent: { kind: 'apply', documents }, author: 'simulator', message: '', force: ['removes-authentication'] });
       return 'accepted';
     } catch (error) {
       if (!(error instanceof WriteError)) throw error;
@@ -93,6 +97,16 @@ export class SimControlPlane {
       if (body?.$case === 'settings') for (const section of body.value.sections) kinds.add(section.kind);
     }
     return { hash: compiled.hash, kinds };
+  }
+
+  /** Something that sidecars know beside documents becomes another. */
+  changeItems(): void {
+    if (this.#running) this.#items.change(this.#running);
+  }
+
+  /** Hashes of the items that sidecars of a subject should hold, by `kind/name`. */
+  wantedItems(subject: SubjectKey): ReadonlyMap<string, string> | null {
+    return this.#running && this.#items.wanted(this.#running, subject);
   }
 
   #storeOf(alive: () => boolean): Store {

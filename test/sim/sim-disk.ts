@@ -19,6 +19,11 @@ export class SimDisk {
     this.#world = world;
   }
 
+  /** What a start would find of the state lane's items, by `kind/name`. */
+  get items(): ReadonlyMap<string, Uint8Array> {
+    return this.#endpoints?.items ?? new Map();
+  }
+
   /** The disk as one run of the process sees it: after `crashed` nothing of that run is written. */
   mount(isAlive: () => boolean): SnapshotDisk {
     const write = (apply: () => void): Promise<void> => new Promise((resolve, reject) => {

@@ -3,7 +3,10 @@ import type { Subject } from '@remora/core/subject';
 import { ConfigClient } from '@remora/sidecar/config/config-client';
 import { RecordingDataPlane } from '@remora/sidecar/threads/recording-data-plane';
 import { runtimeKinds } from '@remora/sidecar/kinds';
+import { contentHash } from '@remora/core/hash';
 import { buildIdentity } from '@remora/snapshot/build';
+import type { HeldItems } from './item-invariants.ts';
+import { itemKinds } from './sim-items.ts';
 import { SimDisk } from './sim-disk.ts';
 import type { SimNetwork } from './sim-network.ts';
 import type { VirtualWorld } from './virtual-world.ts';
@@ -13,6 +16,18 @@ export interface Enforced {
   readonly hash: string;
   readonly version: Version;
   readonly incarnation: number;
+}
+
+export interface SimSidecarOptions {
+  readonly node: string;
+  readonly subject: Subject;
+  readonly without: string | null;
+  readonly world: VirtualWorld;
+  readonly network: SimNetwork;
+  readonly onEnforced: (enforced: Enforced) => void;
+  readonly onItems: (held: HeldItems) => void;
+  /** After a start: what the disk had, and what is held now, by `kind/name`. */
+  readonly onRestored: (node: string, stored: ReadonlyMap<string, Uint8Array>, held: ReadonlyMap<string, Uint8Array>) => void;
 }
 
 /** One sidecar: its control thread is the real one, its data plane records, its disk and network are simulated. */
@@ -26,15 +41,15 @@ export class SimSidecar {
   #running: { readonly client: ConfigClient; readonly dataPlane: RecordingDataPlane } | null = null;
   readonly #world: VirtualWorld;
   readonly #network: SimNetwork;
-  readonly #onEnforced: (enforced: Enforced) => void;
+  readonly #options: SimSidecarOptions;
 
-  constructor(options: { readonly node: string; readonly subject: Subject; readonly without: string | null; readonly world: VirtualWorld; readonly network: SimNetwork; readonly onEnforced: (enforced: Enforced) => void }) {
+  constructor(options: SimSidecarOptions) {
     this.node = options.node;
     this.subject = options.subject;
     this.without = options.without;
     this.#world = options.world;
     this.#network = options.network;
-    this.#onEnforced = options.onEnforced;
+    this.#options = options;
     this.disk = new SimDisk(options.world);
   }
 
@@ -46,6 +61,11 @@ export class SimSidecar {
   get enforcing(): { readonly hash: string; readonly version: Version } | null {
     const current = this.#running?.dataPlane.current;
     return current ? { hash: current.candidate.hash, version: current.version } : null;
+  }
+
+  /** Hashes of the items that its data threads have, by `kind/name`. */
+  get holding(): ReadonlyMap<string, string> {
+    return new Map([...factsOf(this.#running?.dataPlane)].map(([key, body]) => [key, contentHash(body)]));
   }
 
   async start(): Promise<void> {
@@ -68,11 +88,19 @@ export class SimSidecar {
       clock: this.#world, timers: this.#world, random: this.#world.random,
       processFacts: { rssBytes: () => 0, takeCpuShare: () => 0 }, pause: () => Promise.resolve(),
       onApplied: ({ candidate, version }) => {
-        if (alive()) this.#onEnforced({ node: this.node, hash: candidate.hash, version, incarnation });
+        if (alive()) this.#options.onEnforced({ node: this.node, hash: candidate.hash, version, incarnation });
       },
     });
     this.#running = { client, dataPlane };
+    for (const kind of itemKinds) {
+      client.onItem(kind, (items) => {
+        const facts = new Map([...dataPlane.facts.of(kind).names()].map((name) => [name, dataPlane.facts.of(kind).get(name) ?? Buffer.alloc(0)]));
+        if (alive()) this.#options.onItems({ node: this.node, incarnation, subject: this.subject, kind, items, facts, version: client.status.state.version });
+      });
+    }
+    const stored = this.disk.items;
     await client.restore();
+    if (alive()) this.#options.onRestored(this.node, new Map([...stored].filter(([key]) => ofKnownKind(key))), factsOf(dataPlane));
     if (alive()) client.connect(this.#network.connector(this.node));
   }
 
@@ -85,4 +113,13 @@ export class SimSidecar {
   #pause(belowMs: number): Promise<void> {
     return new Promise((resolve) => { this.#world.after(this.#world.upTo(belowMs), resolve); });
   }
+}
+
+function factsOf(dataPlane: RecordingDataPlane | undefined): ReadonlyMap<string, Uint8Array> {
+  const updates = (dataPlane?.facts.all() ?? []).flatMap(({ kind, facts }) => [...facts].map(([name, body]) => [`${kind}/${name}`, body ?? Buffer.alloc(0)] as const));
+  return new Map(updates.filter(([key]) => ofKnownKind(key)));
+}
+
+function ofKnownKind(key: string): boolean {
+  return itemKinds.some((kind) => key.startsWith(`${kind}/`));
 }

@@ -1,8 +1,10 @@
 import { formatVersion } from '@remora/core/version';
 import { subjectKey, type Subject } from '@remora/core/subject';
 import { Invariants } from './invariants.ts';
+import { ItemInvariants } from './item-invariants.ts';
 import { initialDocuments, makeEdit } from './mesh-edits.ts';
 import { SimControlPlane } from './sim-control-plane.ts';
+import { SimItems } from './sim-items.ts';
 import { SimNetwork } from './sim-network.ts';
 import { SimSidecar } from './sim-sidecar.ts';
 import { VirtualWorld } from './virtual-world.ts';
@@ -14,8 +16,11 @@ export interface SimulationReport {
   readonly accepted: number;
   readonly refused: number;
   readonly enforcements: number;
+  /** Changes of items in sidecars, and items that were taken from them. */
+  readonly itemChanges: number;
+  readonly itemRemovals: number;
   readonly crashes: number;
-  /** Virtual ms from the end of all faults until every sidecar enforced what is wanted. */
+  /** Virtual ms from the end of all faults until every sidecar enforced and held what is wanted. */
   readonly convergedAfterMs: number;
 }
 
@@ -40,7 +45,9 @@ export class Simulation {
   readonly #network: SimNetwork;
   readonly #controlPlane: SimControlPlane;
   readonly #sidecars: readonly SimSidecar[];
+  readonly #items: SimItems;
   readonly #invariants = new Invariants();
+  readonly #itemInvariants = new ItemInvariants();
   #accepted = 0;
   #refused = 0;
   #crashes = 0;
@@ -50,10 +57,19 @@ export class Simulation {
     this.#seed = seed;
     this.#world = new VirtualWorld(seed);
     this.#network = new SimNetwork(this.#world);
-    this.#controlPlane = new SimControlPlane(this.#world, this.#network, (version, subjects) => {
-      for (const [subject, hash] of subjects) this.#invariants.committed(subject, hash, version);
+    this.#items = new SimItems(this.#world);
+    this.#controlPlane = new SimControlPlane({
+      world: this.#world, network: this.#network, items: this.#items,
+      onCommitted: (version, subjects) => {
+        for (const [subject, hash] of subjects) this.#invariants.committed(subject, hash, version);
+      },
     });
-    this.#sidecars = fleet.map((each) => new SimSidecar({ ...each, world: this.#world, network: this.#network, onEnforced: (enforced) => this.#invariants.enforced(subjectKey(each.subject), enforced) }));
+    this.#sidecars = fleet.map((each) => new SimSidecar({
+      ...each, world: this.#world, network: this.#network,
+      onEnforced: (enforced) => this.#invariants.enforced(subjectKey(each.subject), enforced),
+      onItems: (held) => this.#itemInvariants.held(held),
+      onRestored: (node, stored, held) => this.#itemInvariants.restored(node, stored, held),
+    }));
   }
 
   async run(): Promise<SimulationReport> {
@@ -63,13 +79,14 @@ export class Simulation {
     this.#network.lossRate = 0.002;
     for (const sidecar of this.#sidecars) sidecar.disk.failRate = this.#world.chance(0.3) ? 0.1 : 0;
     this.#scheduleEdits();
+    this.#scheduleItems();
     this.#scheduleFaults();
     await this.#world.run(faultyMs);
     await this.#heal();
     const convergedAfterMs = await this.#converge();
     return {
-      seed: this.#seed, violations: this.#invariants.violations, accepted: this.#accepted, refused: this.#refused,
-      enforcements: this.#invariants.enforcements, crashes: this.#crashes, convergedAfterMs,
+      seed: this.#seed, violations: [...this.#invariants.violations, ...this.#itemInvariants.violations], accepted: this.#accepted, refused: this.#refused,
+      enforcements: this.#invariants.enforcements, itemChanges: this.#itemInvariants.changes, itemRemovals: this.#itemInvariants.removals, crashes: this.#crashes, convergedAfterMs,
     };
   }
 
@@ -79,6 +96,14 @@ export class Simulation {
       const edit = makeEdit(this.#world);
       void this.#write(edit.yaml, edit.refused);
       this.#scheduleEdits();
+    });
+  }
+
+  #scheduleItems(): void {
+    this.#world.after(this.#world.upTo(2_000), () => {
+      if (!this.#faults) return;
+      this.#controlPlane.changeItems();
+      this.#scheduleItems();
     });
   }
 
@@ -147,7 +172,7 @@ export class Simulation {
     if (!this.#controlPlane.up) await this.#world.until(this.#controlPlane.start());
   }
 
-  /** Everything in the end: who can enforce what is wanted does; who cannot enforces something that was committed. */
+  /** Everything in the end: who can enforce what is wanted does; who cannot enforces something that was committed, and holds the items that it should all the same. */
   async #converge(): Promise<number> {
     for (let elapsed = 0; elapsed < healingMs; elapsed += 500) {
       await this.#world.run(500);
@@ -159,11 +184,18 @@ export class Simulation {
   }
 
   #behind(): string[] {
-    return this.#sidecars.flatMap((sidecar) => {
-      const wanted = this.#controlPlane.wanted(subjectKey(sidecar.subject));
-      if (wanted !== null && wanted.kinds.has(sidecar.without ?? '')) return [];
-      const has = sidecar.enforcing;
-      return wanted !== null && has?.hash === wanted.hash ? [] : [`${sidecar.node} did not converge: wants ${wanted?.hash.slice(0, 8)}, has ${has?.hash.slice(0, 8)} of ${has ? formatVersion(has.version) : 'nothing'}`];
-    });
+    return this.#sidecars.flatMap((sidecar) => [...this.#behindInItems(sidecar), ...this.#behindInConfig(sidecar)]);
+  }
+
+  #behindInItems(sidecar: SimSidecar): string[] {
+    const wanted = this.#controlPlane.wantedItems(subjectKey(sidecar.subject));
+    return wanted === null ? [`${sidecar.node}: nobody says what it should hold`] : this.#itemInvariants.converged(sidecar.node, wanted, sidecar.holding);
+  }
+
+  #behindInConfig(sidecar: SimSidecar): string[] {
+    const wanted = this.#controlPlane.wanted(subjectKey(sidecar.subject));
+    if (wanted !== null && wanted.kinds.has(sidecar.without ?? '')) return [];
+    const has = sidecar.enforcing;
+    return wanted !== null && has?.hash === wanted.hash ? [] : [`${sidecar.node} did not converge: wants ${wanted?.hash.slice(0, 8)}, has ${has?.hash.slice(0, 8)} of ${has ? formatVersion(has.version) : 'nothing'}`];
   }
 }
