@@ -100,8 +100,33 @@ export type Layer = (next: Dispatch) => Dispatch;
 
 export const WAIT: unique symbol = Symbol('wait');
 
-/** What a filter decides: null passes, WAIT means `proceed` or `answer` will be called with the exchange's token. */
+/** What a filter decides: null passes, WAIT means `proceed`, `hold` or `answer` will be called with the exchange's token. */
 export type Verdict = null | typeof WAIT | Answer;
+
+/**
+ * Answered by `request` where the body decides too: nothing is sent on until `Exchange.holdBytes` of it have come, or its end; then `requestHeld` of the same
+ * filter is called, with what is held. The client is asked for the body (100-continue) and held back behind it as by any consumer; it is given up like one
+ * whose body is awaited by an upstream, by `requestLimits`. Where there is no body, or enough of it is held for an earlier filter, `requestHeld` is called at
+ * once. What is held goes upstream first when the call is made, through the body sinks of filters, and then the rest, as it comes.
+ */
+export const HOLD: unique symbol = Symbol('hold');
+
+/** The beginning of a request body, or all of it, held back from upstream. Its bytes are never written to again. */
+export interface HeldBody {
+  /** At least what was asked for, unless the body is `complete`; at most one read or frame more. */
+  readonly length: number;
+  /** Nothing more comes. */
+  readonly complete: boolean;
+  /** Of a complete body. */
+  readonly trailers: Head | null;
+  /** The first `max` bytes, or as many as there are: where they lie together a view, else a copy. Not to be changed. */
+  bytes(max: number): Uint8Array;
+  /**
+   * Whether what a sink is given right now belongs to the exchange: it may then be kept as it is for as long as it is needed, where bytes otherwise are
+   * borrowed.
+   */
+  owns(bytes: Uint8Array): boolean;
+}
 
 /** A response made here instead of upstream. */
 export interface Answer {
@@ -169,6 +194,10 @@ export class Exchange {
   /** Bits of the filters that asked for a body, by their index in the pin; set in `request`. */
   wantsRequestBody = 0;
   wantsResponseBody = 0;
+  /** What a filter that answers HOLD wants to see of the body, in bytes; more than 0. It bounds what is kept in memory: the kind's settings bound it. */
+  holdBytes = 0;
+  /** What is held of the request body, until it has gone upstream; null where nothing is. */
+  held: HeldBody | null = null;
   /** The protocol was switched, or a TCP connection made: both bodies are bytes now, and each ends on its own. */
   tunnel = false;
   /** Messages of a WebSocket, known at its end; -1: no WebSocket. */
@@ -176,7 +205,7 @@ export class Exchange {
   messagesOut = -1;
   /** Bytes of both directions after which a tunnel is ended. */
   tunnelBytesMax = Number.POSITIVE_INFINITY;
-  /** Changes at each WAIT and at the end; a stale token makes `proceed` and `answer` no-ops. */
+  /** Changes at each WAIT and at the end; a stale token makes `proceed`, `hold` and `answer` no-ops. */
   token = 0;
 
   /** Path and authority as they were before the route rewrote them: what the client asked for; null where they were not rewritten. */
@@ -223,6 +252,8 @@ export class Exchange {
 
   /** Continues after WAIT with the next filter. Replaced by the engine. */
   proceed(_token: number): void {}
+  /** As if `request` had answered HOLD, after WAIT. Replaced by the engine. */
+  hold(_token: number): void {}
   /** Ends the exchange with an answer after WAIT. Replaced by the engine. */
   answer(_token: number, _answer: Answer): void {}
 }
@@ -255,7 +286,9 @@ export interface EdgeFilter {
   readonly kind: string;
   /** What the kind does once it is known who the request is from and that it may: a filter of its own, after `authorization`. */
   readonly late?: EdgeFilter;
-  request?(x: Exchange): Verdict;
+  request?(x: Exchange): Verdict | typeof HOLD;
+  /** Decides with the body, after HOLD. What it needs of `body` behind its verdict it has read before. */
+  requestHeld?(x: Exchange, body: HeldBody): Verdict;
   /** Installed only where `wantsRequestBody` has the filter's bit. */
   requestBody?(x: Exchange, next: Sink): Sink;
   responseBody?(x: Exchange, next: Sink): Sink;

@@ -1,6 +1,7 @@
 import type { Head } from '@remora/http/head';
 import { buildRequestHead, buildResponseHead, type RequestHeadParts, type ResponseHeadParts } from '@remora/http/head-builder';
-import { Exchange, WAIT, type Answer, type ConnectionFacts, type EdgeFilter, type Side, type Verdict } from '@remora/policy-kit/exchange';
+import { Exchange, HOLD, WAIT, type Answer, type ConnectionFacts, type EdgeFilter, type Side, type Verdict } from '@remora/policy-kit/exchange';
+import { heldBody } from './held-body.ts';
 import type { TestFilterContext } from './filter-context.ts';
 
 /**
@@ -9,10 +10,16 @@ import type { TestFilterContext } from './filter-context.ts';
  */
 export function driveExchange(filter: EdgeFilter, context: TestFilterContext, step: ExchangeStep): ExchangeOutcome {
   const x = makeExchange(step, context);
-  const [verdict, waitedMs] = settle(filter.request?.(x) ?? null, x, context);
+  const [verdict, waitedMs] = settle(ask(filter, x, step), x, context);
   const outcome = finish(filter, x, verdict, step);
   filter.complete?.(x);
   return waitedMs > 0 ? { ...outcome, waitedMs } : outcome;
+}
+
+/** A filter that wants the body gets all of it. */
+function ask(filter: EdgeFilter, x: Exchange, { body = '' }: ExchangeStep): Verdict {
+  const verdict = filter.request?.(x) ?? null;
+  return verdict === HOLD ? (filter.requestHeld?.(x, heldBody(body)) ?? null) : verdict;
 }
 
 function finish(filter: EdgeFilter, x: Exchange, verdict: Verdict, step: ExchangeStep): ExchangeOutcome {
@@ -23,6 +30,8 @@ function finish(filter: EdgeFilter, x: Exchange, verdict: Verdict, step: Exchang
 
 export interface ExchangeStep {
   readonly request: RequestHeadParts;
+  /** For filters that hold it. */
+  readonly body?: string;
   /** 200 without fields unless told. */
   readonly upstream?: ResponseHeadParts;
   readonly clientAddress?: string;

@@ -175,7 +175,7 @@ describe('by who the request is from', () => {
     }
     const verdict = filter.late?.request?.(x) ?? null;
     filter.late?.complete?.(x);
-    return verdict === null ? 'pass' : verdict === WAIT ? 'wait' : `${verdict.reason.code} ${verdict.pointer}`;
+    return verdict === null ? 'pass' : typeof verdict === 'symbol' ? 'wait' : `${verdict.reason.code} ${verdict.pointer}`;
   }
 
   const refused = 'rate-limited /limits/perConsumer';

@@ -2,7 +2,7 @@ import { canonicalPath } from '@remora/http/canonical-path';
 import { buildRequestHead } from '@remora/http/head-builder';
 import type { MessageHead } from '@remora/http/message-head';
 import { consumerDirectory } from '@remora/policy-kit/consumer-directory';
-import { Exchange, WAIT, type Answer, type ConnectionFacts, type EdgeFilter, type Verdict } from '@remora/policy-kit/exchange';
+import { Exchange, HOLD, WAIT, type Answer, type ConnectionFacts, type EdgeFilter, type Verdict } from '@remora/policy-kit/exchange';
 import { OwnTrustDomain } from '@remora/policy-kit/own-trust-domain';
 import { RequestIdentity, credentialKinds, type CredentialKind } from '@remora/policy-kit/request-identity';
 import { shadowed } from '@remora/policy-kit/shadow';
@@ -12,6 +12,7 @@ import type { RequestQuestion } from '../threads/data-plane.ts';
 import type { Generation } from '../generation/generation.ts';
 import { LiveStates } from '../generation/live-state.ts';
 import type { ProviderPort, ProviderRoute } from '../generation/places.ts';
+import { noBody } from './body-hold.ts';
 import { connectionHead } from './connection-head.ts';
 import { PlaceFilterContext, SlotCounter, type FilterHost } from './filter-context.ts';
 import type { ExchangeTimer } from './filter-timers.ts';
@@ -167,13 +168,19 @@ async function run(built: readonly BuiltFilter[], x: AskedExchange): Promise<{ r
   const steps: Step[] = [];
   for (const one of built) {
     if (one.section.kind === 'rateLimit' || one.section.kind === 'quota') continue;
-    const verdict = await x.settle(one.filter.request?.(x) ?? null);
+    const verdict = await x.settle(ask(one.filter, x));
     const answer = verdict ?? one.shadow?.answer ?? null;
     const step = stepOf(one.section, answer, verdict !== null);
     steps.push(step);
     if (verdict !== null) return { steps, refusal: step };
   }
   return { steps, refusal: null };
+}
+
+/** Nobody sends a body with a question: it is decided as without one. */
+function ask(filter: EdgeFilter, x: AskedExchange): Verdict {
+  const verdict = filter.request?.(x) ?? null;
+  return verdict === HOLD ? (filter.requestHeld?.(x, noBody) ?? null) : verdict;
 }
 
 function stepOf(section: EffectiveSection, answer: Answer | null, refused: boolean): Step {

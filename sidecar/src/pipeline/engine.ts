@@ -6,12 +6,14 @@ import type { GatewayListener } from '@remora/snapshot/snapshot';
 import type { Admission } from './admission.ts';
 import type { EncodedAnswer } from './answer-encoding.ts';
 import { answerFor, encodeFor, filterFailure, refusalRecord } from './answers.ts';
+import { BodyHold, type HoldOwner } from './body-hold.ts';
 import { CallCounts } from './call-counts.ts';
 import { inboundGraceMs, readDeadline, readGrpcTimeout } from './caller-deadlines.ts';
 import { clientAddress } from './client-address.ts';
 import { defaultConnectionLimits, type ConnectionLimits } from '../listener/connection-limits.ts';
 import { ExchangeRun } from './exchange-run.ts';
 import { FilterHooks } from './filter-hooks.ts';
+import { HeldBytes, heldBytesMax } from './held-bytes.ts';
 import type { Generation } from '../generation/generation.ts';
 import { HopList } from './hop-list.ts';
 import { LiveTunnels } from './live-tunnels.ts';
@@ -64,6 +66,8 @@ export class Engine {
   readonly mesh: MeshServer;
   readonly tunnels: LiveTunnels;
   readonly hooks: FilterHooks = new FilterHooks(this);
+  /** For bodies that filters hold back. */
+  readonly heldBytes: HeldBytes = new HeldBytes(heldBytesMax, () => this.count('bodies_hold-refused'));
   readonly #options: EngineOptions;
   #generation: Generation | null = null;
   /** Another one after each change of what connections were judged by: the generation, identities. */
@@ -278,6 +282,12 @@ export class Engine {
     run.requestId = this.#options.requestIds.make();
     if (head.has(requestIdHeader)) head.remove(requestIdHeader);
     head.putText(requestIdHeader, run.requestId);
+  }
+
+  /** `expected`: what the head says of the body's length, -1 where it says nothing. */
+  makeHold(owner: HoldOwner, expected: number): BodyHold {
+    this.#options.count('bodies_held', 1);
+    return new BodyHold(owner, expected, { turn: this.thread.turn, budget: this.heldBytes });
   }
 
   filterFailed(kind: string, error: unknown): Answer {

@@ -1,6 +1,6 @@
 import { reasons, type Reason } from '@remora/errors/reason';
 import type { MessageHead } from '@remora/http/message-head';
-import { Exchange, WAIT, type Answer, type EdgeFilter, type Sink, type Source, type Target } from '@remora/policy-kit/exchange';
+import type { Answer, Sink, Source, Target } from '@remora/policy-kit/exchange';
 import { requestChain, responseChain } from './body-chains.ts';
 import { BodyJoint } from './body-joint.ts';
 import { grpcEnding, grpcStatusIn, grpcWebEnding, grpcWebMeterFor } from './grpc-answer.ts';
@@ -10,7 +10,7 @@ import { isConnection } from './connection-head.ts';
 import { closeTunnel } from './close-tunnel.ts';
 import { countEnd } from './count-end.ts';
 import type { Engine } from './engine.ts';
-import { filterSlots } from './filter-slots.ts';
+import { FilteredExchange } from './filtered-exchange.ts';
 import type { ExchangeTimer } from './filter-timers.ts';
 import type { CallerPlace, PlacePin, ProviderRoute } from '../generation/places.ts';
 import { openTunnel } from './open-tunnel.ts';
@@ -29,9 +29,7 @@ import { UpstreamCall } from '../upstream/upstream-call.ts';
  * One exchange on its way: filters, call, response, end. Source of the request body for the layers; its ResponseSink is where the
  * response ends. Whatever happens, it completes exactly once.
  */
-export class ExchangeRun extends Exchange implements Source, TunnelOwner {
-  declare head: MessageHead;
-  declare pin: PlacePin;
+export class ExchangeRun extends FilteredExchange implements Source, TunnelOwner {
   declare trace: RequestTrace | null;
   /** What the inbound port or gateway listener chose; null on the outbound side. */
   route: ProviderRoute | null = null;
@@ -43,12 +41,8 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
   revokedBy: PlacePin | null = null;
   /** Delays of filters that have not fired: they go with the exchange. */
   timers: ExchangeTimer | null = null;
-  readonly #engine: Engine;
   #stream: ServerStream | null;
   #ended = false;
-  /** Filters whose `request` has run, or had none to run. */
-  #passed = 0;
-  #waiting = false;
   #headSent = false;
   #bodySink: Sink | null = null;
   #responseSource: Source | null = null;
@@ -59,8 +53,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
   #generation = 0;
 
   constructor(engine: Engine, stream: ServerStream, head: MessageHead) {
-    super();
-    this.#engine = engine;
+    super(engine);
     this.#stream = stream;
     this.head = head;
   }
@@ -71,42 +64,8 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
 
   // --- the request ------------------------------------------------------------------------------------------------
 
-  /** Runs the filters of the pin, then what the route says. */
-  begin(pin: PlacePin): void {
-    this.pin = pin;
-    this.slots = filterSlots(pin.slotCount);
-    this.#runFilters(0);
-  }
-
-  #runFilters(from: number): void {
-    const { filters } = this.pin;
-    for (let i = from; i < filters.length; i++) {
-      const filter = filters[i] as EdgeFilter;
-      this.#passed = i + 1;
-      if (filter.request === undefined) continue;
-      const verdict = this.#engine.hooks.ask(filter, this);
-      if (verdict === null) continue;
-      if (verdict === WAIT) this.#waiting = true;
-      else this.refuse(verdict);
-      return;
-    }
-    this.#engine.route(this);
-  }
-
-  override proceed(token: number): void {
-    if (token !== this.token || !this.#waiting) return;
-    this.#waiting = false;
-    this.token++;
-    this.#runFilters(this.#passed);
-    this.#engine.thread.turn.end();
-  }
-
-  override answer(token: number, answer: Answer): void {
-    if (token !== this.token || this.#ended) return;
-    this.#waiting = false;
-    this.token++;
-    this.refuse(answer);
-    this.#engine.thread.turn.end();
+  protected filtersPassed(): void {
+    this.engine.route(this);
   }
 
   /** Sends the call through the layers. */
@@ -137,12 +96,26 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
 
   resume(): void {
     // What follows a request to switch belongs to the tunnel: without one, to nobody.
-    if (this.tunnel || this.head.protocol === '') this.#stream?.demandBody();
+    if (this.held !== null) this.held.resume();
+    else if (this.tunnel || this.head.protocol === '') this.#stream?.demandBody();
   }
 
   stop(_reason: Reason): void {
     this.#bodySink = null;
+    this.dropHeld();
     this.#stream?.ignoreBody();
+  }
+
+  protected demandBody(): void {
+    this.#stream?.demandBody();
+  }
+
+  playHeld(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
+    return this.#bodySink?.data(bytes, at, to, end) ?? true;
+  }
+
+  playHeldTrailers(trailers: MessageHead): void {
+    this.#bodySink?.trailers(trailers);
   }
 
   // --- from the codec ---------------------------------------------------------------------------------------------
@@ -151,12 +124,15 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
   bodyData(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
     this.bytesIn += to - at;
     if (this.#live !== null) return this.#live.carry(this.#live.in, bytes, at, to, end);
+    if (this.held !== null) return this.holdData(this.held, bytes, at, to, end);
     const sink = this.#bodySink;
     return sink === null || sink.data(bytes, at, to, end);
   }
 
   bodyTrailers(head: MessageHead): void {
-    this.#bodySink?.trailers(head);
+    const { held } = this;
+    if (held === null) this.#bodySink?.trailers(head);
+    else this.holdTrailers(held, head);
   }
 
   /** The client broke its request, or is too slow with it. `limit`: the field of `requestLimits` that it exceeds. */
@@ -194,7 +170,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
       this.refuse(answerFor(reasons.upstreamProtocol, `the instance answers ${head.status} and does not switch to ${this.head.protocol}`));
       return;
     }
-    this.answeredAt = this.#engine.thread.turn.now();
+    this.answeredAt = this.engine.thread.turn.now();
     this.tunnel = head.protocol !== '';
     const failure = this.#runResponseHooks(head);
     this.#web = grpcWebMeterFor(this.head, head);
@@ -251,7 +227,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
       this.#complete();
       return;
     }
-    this.#sendAnswer(this.#engine.hooks.rewrite(this.pin.filters, this.#passed, this, answer));
+    this.#sendAnswer(this.engine.hooks.rewrite(this.pin.filters, this.passed, this, answer));
   }
 
   /** A gRPC response that has begun ends with the status of what went wrong, in trailers; gRPC-Web has a frame for them. */
@@ -268,15 +244,15 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
 
   #sendAnswer(answer: Answer): void {
     if (answer.status >= 400) this.refusal = answer;
-    if (this.trace !== null) this.#engine.tracer?.decide(this);
-    this.#engine.ensureRequestId(this);
-    const { head, body } = this.#engine.encode(this, answer);
+    if (this.trace !== null) this.engine.tracer?.decide(this);
+    this.engine.ensureRequestId(this);
+    const { head, body } = this.engine.encode(this, answer);
     this.sendOwn(head, body);
   }
 
   /** A response made here: through the hooks of the filters that have run, then out. */
   sendOwn(head: MessageHead, body: Uint8Array): void {
-    this.answeredAt = this.#engine.thread.turn.now();
+    this.answeredAt = this.engine.thread.turn.now();
     const failure = this.#runResponseHooks(head);
     const sendsBody = body.length > 0 && this.head.method !== 'HEAD';
     if (failure !== null || !this.#sendHead(head, !sendsBody)) {
@@ -293,7 +269,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
   /** Answers what went wrong in the hooks. */
   #runResponseHooks(head: MessageHead): Answer | null {
     this.responseHead = head;
-    return this.#engine.hooks.response(this.pin.filters, this.#passed, this, head);
+    return this.engine.hooks.response(this.pin.filters, this.passed, this, head);
   }
 
   /** False where it cannot be written. */
@@ -322,8 +298,8 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
   }
 
   #openTunnel(protocol: string): void {
-    this.#live = openTunnel(this, this.#engine, { protocol, idleMs: this.#call?.tunnelIdleMs ?? 0, maxMs: this.#call?.maxStreamMs ?? 0 });
-    this.#generation = this.#engine.tunnels.add(this);
+    this.#live = openTunnel(this, this.engine, { protocol, idleMs: this.#call?.tunnelIdleMs ?? 0, maxMs: this.#call?.maxStreamMs ?? 0 });
+    this.#generation = this.engine.tunnels.add(this);
   }
 
   /** Ends the tunnel in a way that its protocol understands; nothing where there is none any more. */
@@ -363,7 +339,9 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     const source = this.#responseSource;
     this.#bodySink = null;
     this.#responseSource = null;
-    if (sink !== null && this.#stream?.requestEnded !== true) sink.reset(reason);
+    const unfinished = this.held !== null || this.#stream?.requestEnded !== true;
+    this.dropHeld();
+    if (sink !== null && unfinished) sink.reset(reason);
     source?.stop(reason);
   }
 
@@ -373,16 +351,17 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     this.token++;
     this.#bodySink = null;
     this.#responseSource = null;
+    this.dropHeld();
     const stream = this.#stream;
     this.#stream = null;
-    this.endedAt = this.#engine.thread.turn.now();
+    this.endedAt = this.engine.thread.turn.now();
     for (let timer = this.timers; timer !== null; timer = timer.nextOfExchange) timer.cancel();
     this.timers = null;
-    this.countIn(this.#engine.rowOf(this));
+    this.countIn(this.engine.rowOf(this));
     this.#count();
-    this.#engine.hooks.complete(this.pin.filters, this.#passed, this);
-    if (this.refusal !== null) this.#engine.recordRefusal(this, this.refusal, false);
-    if (this.trace !== null) this.#engine.tracer?.ended(this);
+    this.engine.hooks.complete(this.pin.filters, this.passed, this);
+    if (this.refusal !== null) this.engine.recordRefusal(this, this.refusal, false);
+    if (this.trace !== null) this.engine.tracer?.ended(this);
     stream?.exchangeEnded();
   }
 
@@ -391,7 +370,7 @@ export class ExchangeRun extends Exchange implements Source, TunnelOwner {
     this.#live = null;
     if (live !== null) {
       closeTunnel(this, live);
-      this.#engine.tunnels.remove(this, this.#generation);
+      this.engine.tunnels.remove(this, this.#generation);
     }
     if (this.#row !== null) countEnd(this.#row, this, live !== null);
   }

@@ -1,6 +1,6 @@
 import { headerId } from '@remora/http/header-ids';
 import type { MessageHead } from '@remora/http/message-head';
-import type { Answer, EdgeFilter, Exchange, Verdict } from '@remora/policy-kit/exchange';
+import type { Answer, EdgeFilter, Exchange, HOLD, HeldBody, Verdict } from '@remora/policy-kit/exchange';
 import type { ThreadContext } from '../io/thread-context.ts';
 import { markSpent } from './retry-marks.ts';
 
@@ -12,9 +12,18 @@ export class FilterHooks {
     this.#failures = failures;
   }
 
-  ask(filter: EdgeFilter, x: Exchange): Verdict {
+  ask(filter: EdgeFilter, x: Exchange): Verdict | typeof HOLD {
     try {
       return filter.request?.(x) ?? null;
+    } catch (error) {
+      return this.#failures.filterFailed(filter.kind, error);
+    }
+  }
+
+  askHolding(filter: EdgeFilter, x: Exchange, body: HeldBody): Verdict {
+    try {
+      if (filter.requestHeld === undefined) throw new Error('it asks for the body and has no use for it');
+      return filter.requestHeld(x, body);
     } catch (error) {
       return this.#failures.filterFailed(filter.kind, error);
     }

@@ -41,6 +41,7 @@ import type { LogLines } from '../records/log-lines.ts';
 import { OutputSlabs } from '../io/output-slabs.ts';
 import { BuildError, PlaceBuilder } from '../generation/place-builder.ts';
 import type { ResolvedTarget } from '../generation/places.ts';
+import { heldBytesMax } from '../pipeline/held-bytes.ts';
 import { RequestIds } from '../pipeline/request-ids.ts';
 import { RequestTracer } from '../pipeline/request-tracer.ts';
 import { SeriesRows } from '../records/series-rows.ts';
@@ -324,6 +325,7 @@ export class DataPlaneThread {
       overload: { stage: this.engine.admission.overload.stage, cause: this.engine.admission.overload.cause },
       timers: this.#thread.wheels.size,
       http2Windows: { extraBytes: this.#thread.windows.used, extraBytesPeak: this.#thread.windows.peak, extraBytesMax: this.#thread.windows.bytesMax },
+      heldBodies: { bytes: this.engine.heldBytes.bytes, bytesMax: heldBytesMax },
       liveStates: this.#live.size,
       handles: this.#listeners.handles,
       listeners: this.#listeners.all().map(({ spec, port, connections, handshakes, accepted, refused, draining }) =>
