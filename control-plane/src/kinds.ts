@@ -9,6 +9,7 @@ import { basicAuthAuthoring } from '@remora/policy-basic-auth/compile';
 import { circuitBreakerAuthoring } from '@remora/policy-circuit-breaker/compile';
 import { clientCertificateAuthoring } from '@remora/policy-client-certificate/compile';
 import { concurrencyAuthoring } from '@remora/policy-concurrency/compile';
+import { connectionPoolAuthoring } from '@remora/policy-connection-pool/compile';
 import { corsAuthoring } from '@remora/policy-cors/compile';
 import { apiKeyWire } from '@remora/policy-api-key/wire';
 import { authenticationWire } from '@remora/policy-authentication/wire';
@@ -17,6 +18,7 @@ import { basicAuthWire } from '@remora/policy-basic-auth/wire';
 import { circuitBreakerWire } from '@remora/policy-circuit-breaker/wire';
 import { clientCertificateWire } from '@remora/policy-client-certificate/wire';
 import { concurrencyWire } from '@remora/policy-concurrency/wire';
+import { connectionPoolWire } from '@remora/policy-connection-pool/wire';
 import { corsWire } from '@remora/policy-cors/wire';
 import { errorResponseAuthoring } from '@remora/policy-error-response/compile';
 import { errorResponseWire } from '@remora/policy-error-response/wire';
@@ -33,12 +35,14 @@ import { hedgingWire } from '@remora/policy-hedging/wire';
 import { hmacWire } from '@remora/policy-hmac/wire';
 import { ipAccessWire } from '@remora/policy-ip-access/wire';
 import { jwtAuthoring } from '@remora/policy-jwt/compile';
+import { loadBalancingAuthoring } from '@remora/policy-load-balancing/compile';
 import { mirrorAuthoring } from '@remora/policy-mirror/compile';
 import { mtlsAuthoring } from '@remora/policy-mtls/compile';
 import { oidcLoginAuthoring } from '@remora/policy-oidc-login/compile';
 import { outlierDetectionAuthoring } from '@remora/policy-outlier-detection/compile';
 import { rateLimitAuthoring } from '@remora/policy-rate-limit/compile';
 import { jwtWire } from '@remora/policy-jwt/wire';
+import { loadBalancingWire } from '@remora/policy-load-balancing/wire';
 import { mirrorWire } from '@remora/policy-mirror/wire';
 import { mtlsWire } from '@remora/policy-mtls/wire';
 import { oidcLoginWire } from '@remora/policy-oidc-login/wire';
@@ -69,6 +73,7 @@ export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
   circuitBreakerAuthoring,
   clientCertificateAuthoring,
   concurrencyAuthoring,
+  connectionPoolAuthoring,
   corsAuthoring,
   errorResponseAuthoring,
   externalAuthAuthoring,
@@ -78,6 +83,7 @@ export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
   hmacAuthoring,
   ipAccessAuthoring,
   jwtAuthoring,
+  loadBalancingAuthoring,
   mirrorAuthoring,
   mtlsAuthoring,
   oidcLoginAuthoring,
@@ -102,6 +108,7 @@ export const wireKinds: ReadonlyMap<string, WireKind<unknown>> = byName<WireKind
   circuitBreakerWire,
   clientCertificateWire,
   concurrencyWire,
+  connectionPoolWire,
   corsWire,
   errorResponseWire,
   externalAuthWire,
@@ -111,6 +118,7 @@ export const wireKinds: ReadonlyMap<string, WireKind<unknown>> = byName<WireKind
   hmacWire,
   ipAccessWire,
   jwtWire,
+  loadBalancingWire,
   mirrorWire,
   mtlsWire,
   oidcLoginWire,

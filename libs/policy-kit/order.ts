@@ -57,8 +57,8 @@ export const kindOrder: readonly KindPlace[] = [
   caller('retry', true, 'each attempt passes what is inside again'),
   caller('hedging', true, 'inside of retry: its budget holds for both, and a further attempt is hedged again'),
   caller('circuitBreaker', true, 'judges and admits each attempt, so inside whatever makes several; outside of balancing: what may not go needs no host'),
-  caller('loadBalancing', false, 'reserved: per attempt'),
+  caller('loadBalancing', true, 'within retry: each attempt is balanced anew'),
   caller('healthCheck', false, 'reserved'),
   caller('outlierDetection', true, 'hears how each attempt ended, so inside whatever makes several of one'),
-  caller('connectionPool', false, 'reserved'),
+  caller('connectionPool', true, 'innermost: what connections are, whoever chose the host'),
 ];

@@ -7,6 +7,7 @@ import { basicAuthRuntime } from '@remora/policy-basic-auth/filter';
 import { circuitBreakerRuntime } from '@remora/policy-circuit-breaker/filter';
 import { clientCertificateRuntime } from '@remora/policy-client-certificate/filter';
 import { concurrencyRuntime } from '@remora/policy-concurrency/filter';
+import { connectionPoolRuntime } from '@remora/policy-connection-pool/filter';
 import { corsRuntime } from '@remora/policy-cors/filter';
 import { errorResponseRuntime } from '@remora/policy-error-response/filter';
 import { externalAuthRuntime } from '@remora/policy-external-auth/filter';
@@ -16,6 +17,7 @@ import { hedgingRuntime } from '@remora/policy-hedging/filter';
 import { hmacRuntime } from '@remora/policy-hmac/filter';
 import { ipAccessRuntime } from '@remora/policy-ip-access/filter';
 import { jwtRuntime } from '@remora/policy-jwt/filter';
+import { loadBalancingRuntime } from '@remora/policy-load-balancing/filter';
 import { mirrorRuntime } from '@remora/policy-mirror/filter';
 import { mtlsRuntime } from '@remora/policy-mtls/filter';
 import { oidcLoginRuntime } from '@remora/policy-oidc-login/filter';
@@ -39,6 +41,7 @@ export const runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>> = new Map([
   register(circuitBreakerRuntime),
   register(clientCertificateRuntime),
   register(concurrencyRuntime),
+  register(connectionPoolRuntime),
   register(corsRuntime),
   register(errorResponseRuntime),
   register(externalAuthRuntime),
@@ -48,6 +51,7 @@ export const runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>> = new Map([
   register(hmacRuntime),
   register(ipAccessRuntime),
   register(jwtRuntime),
+  register(loadBalancingRuntime),
   register(mirrorRuntime),
   register(mtlsRuntime),
   register(oidcLoginRuntime),
