@@ -84,16 +84,22 @@ export function createPolicySchema(kinds: ReadonlyMap<string, AuthoringKind>): z
   }, acrossFields('target'));
 }
 
-/** What acts before a Route is known would be accepted and do nothing. */
+/** What acts before a Route is known, or on what all Routes share, would be accepted and do nothing. */
 function checkRouteFields(policy: PolicyDocument, kinds: ReadonlyMap<string, AuthoringKind>, context: z.RefinementCtx): void {
   for (const name of sectionsOf(policy)) {
     const section: unknown = policy[name];
     if (typeof section !== 'object' || section === null) continue;
-    for (const field of kinds.get(name)?.listenerOnly ?? []) {
+    const { listenerOnly = [], perDestination = [] } = kinds.get(name) ?? {};
+    for (const field of listenerOnly) {
       if (Object.hasOwn(section, field)) issue(context, 'not-available', `${field} holds for a whole ${policy.target.gateway === undefined ? 'port' : 'listener'}, before a Route is known`, 'a policy whose target is the service or gateway', [name, field]);
     }
+    if (perDestination === true) issue(context, 'not-available', `${name} ${sharedByRoutes}`, wholeTarget, [name]);
+    else for (const field of perDestination) if (Object.hasOwn(section, field)) issue(context, 'not-available', `${field} ${sharedByRoutes}`, wholeTarget, [name, field]);
   }
 }
+
+const sharedByRoutes = 'holds for all calls to a service alike, whichever Route they take';
+const wholeTarget = 'a policy whose target is the service, or the gateway that calls it';
 
 /** What Gateways do not have. */
 function checkOwners(policy: PolicyDocument, kinds: ReadonlyMap<string, AuthoringKind>, context: z.RefinementCtx): void {

@@ -41,6 +41,11 @@ export interface AuthoringKind {
    * is a Route is refused where it sets one. Names of top-level fields.
    */
   readonly listenerOnly?: readonly string[];
+  /**
+   * What one caller has one of for each destination, such as its connections and what it holds against hosts: a policy whose target is a Route is refused where
+   * it sets it. True: the whole kind; else names of top-level fields.
+   */
+  readonly perDestination?: true | readonly string[];
   /** Values of fields that no level sets. Same shape as the section; maps have no default entries. */
   readonly defaults: JsonObject;
   /** Defaults of each entry of a named map, by pointer pattern: `/limits/*` → {burst: 1}. */
