@@ -58,6 +58,11 @@ export interface FilterContext {
    * thread.
    */
   shared?(key: string, shape: string, bytes: number): SharedMemory;
+  /**
+   * The same with a row for each data thread behind a part that is common to all: for counts with one writer each, whose sum is what counts. The row of a
+   * thread that died is zeroed. Where there is one data thread, or none is offered, it is memory of this thread alone, with one row.
+   */
+  sharedRows(key: string, shape: string, layout: RowLayout): SharedRows;
   /** Facts of a kind, which change without a snapshot: the same book for as long as the thread lives. Look at its `version` at each request. */
   facts(kind: string): FactBook;
   /** Asks the control thread, for what a data thread cannot do by itself. */
@@ -103,6 +108,20 @@ export interface LogFile {
   /** Beyond this size the file is renamed to `name.1` and a new one begun. */
   readonly rotateBytes: number;
   /** Renamed files that are kept. */
+/** Bytes of such memory; each a whole number of 8. */
+export interface RowLayout {
+  readonly commonBytes: number;
+  readonly rowBytes: number;
+}
+
+/** Row `i` begins at `commonBytes + i * rowBytes`. */
+export interface SharedRows extends SharedMemory {
+  /** Data threads, each with a row. */
+  readonly rows: number;
+  /** Row of this thread. */
+  readonly own: number;
+}
+
   readonly keep: number;
 }
 

@@ -7,7 +7,7 @@ import { FactBooks, type FactBook } from '@remora/policy-kit/facts';
 import type { HealthEvent } from '@remora/policy-kit/health-event';
 import { HopNotes } from '@remora/policy-kit/hop-notes';
 import type { Questions } from '@remora/policy-kit/questions';
-import type { FilterContext, FilterTimers, LiveState, LogFile, SharedMemory } from '@remora/policy-kit/runtime-kind';
+import type { Deferred, FilterContext, FilterTimers, LiveState, LogFile, RowLayout, SharedMemory, SharedRows } from '@remora/policy-kit/runtime-kind';
 import { ManualClock } from './manual-clock.ts';
 
 /** A FilterContext in memory: time, timers, randomness and live state belong to the test, counts and lines are kept. */
@@ -32,6 +32,7 @@ export class TestFilterContext implements FilterContext {
   readonly hops = new HopNotes();
   readonly detours: Detours;
   shared?: (key: string, shape: string, bytes: number) => SharedMemory;
+  readonly #rows: { readonly rows: number; readonly own: number };
   #slots = 0;
 
   constructor(kind: string, options: TestContextOptions = {}) {
@@ -46,6 +47,7 @@ export class TestFilterContext implements FilterContext {
     this.factBooks = options.factBooks ?? new FactBooks();
     this.detours = options.detours ?? noDetours;
     if (options.shared) this.shared = options.shared;
+    this.#rows = options.rows ?? { rows: 1, own: 0 };
   }
 
   get slotCount(): number {
@@ -66,6 +68,12 @@ export class TestFilterContext implements FilterContext {
 
   count(name: string, by = 1): void {
     this.counts.set(name, (this.counts.get(name) ?? 0) + by);
+  }
+
+  sharedRows(key: string, shape: string, { commonBytes, rowBytes }: RowLayout): SharedRows {
+    const { rows, own } = this.#rows;
+    const { buffer } = this.live.keep(`rows/${key}`, shape, () => ({ buffer: new SharedArrayBuffer(commonBytes + rows * rowBytes) }));
+    return { buffer, rows, own };
   }
 
   counter(name: string): (by?: number) => void {
@@ -100,6 +108,8 @@ export interface TestContextOptions {
 
 const noDetours: Detours = {
   to: () => () => {
+  /** Data threads, and which of them this is; the only one by default. */
+  readonly rows?: { readonly rows: number; readonly own: number };
     throw new Error('this test has no other destinations');
   },
   beside: (x) => x,

@@ -6,13 +6,16 @@ import type { MemoryGrant, MemoryWish } from './shared-memories.ts';
  */
 export class MemoryGrants {
   readonly #buffers = new Map<string, SharedArrayBuffer>();
+  /** Where threads have rows of their own. */
+  readonly #rows = new Map<string, NonNullable<MemoryWish['rows']>>();
 
   grant(wishes: readonly MemoryWish[]): MemoryGrant[] {
-    return wishes.map(({ id, bytes }) => {
+    return wishes.map(({ id, bytes, rows }) => {
       let buffer = this.#buffers.get(id) ?? null;
       if (buffer === null) {
         buffer = allocate(bytes);
         if (buffer !== null) this.#buffers.set(id, buffer);
+        if (buffer !== null && rows !== undefined) this.#rows.set(id, rows);
       }
       return { id, buffer };
     });
@@ -20,7 +23,19 @@ export class MemoryGrants {
 
   /** Forgets what no thread uses any more. */
   keepOnly(used: ReadonlySet<string>): void {
-    for (const id of this.#buffers.keys()) if (!used.has(id)) this.#buffers.delete(id);
+    for (const id of this.#buffers.keys()) {
+      if (used.has(id)) continue;
+      this.#buffers.delete(id);
+      this.#rows.delete(id);
+    }
+  }
+
+  /** The thread is gone: what its rows say is under way is not. */
+  clearRows(thread: number): void {
+    for (const [id, { at, bytes }] of this.#rows) {
+      const buffer = this.#buffers.get(id);
+      if (buffer !== undefined && at + (thread + 1) * bytes <= buffer.byteLength) new Uint8Array(buffer, at + thread * bytes, bytes).fill(0);
+    }
   }
 
   get size(): number {

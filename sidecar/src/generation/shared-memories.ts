@@ -4,6 +4,8 @@ import type { SharedMemory } from '@remora/policy-kit/runtime-kind';
 export interface MemoryWish {
   readonly id: string;
   readonly bytes: number;
+  /** Where rows of the threads begin, one each; absent: there are none. */
+  readonly rows?: { readonly at: number; readonly bytes: number };
 }
 
 /** The answer to a wish: the same memory for every thread. Null: there is none left. */
@@ -27,9 +29,9 @@ export class SharedMemories {
     this.#ask = ask;
   }
 
-  /** Answers at once; the memory is there when `granted` has resolved. */
-  want(id: string, bytes: number): SharedMemory {
-    const memory = new PendingMemory(bytes);
+  /** Answers at once; the memory is there when `granted` has resolved. `rows`: of the threads, at its end. */
+  want(id: string, bytes: number, rows?: MemoryWish['rows']): SharedMemory {
+    const memory = new PendingMemory(bytes, rows);
     this.#wanted.set(id, memory);
     return memory;
   }
@@ -37,7 +39,7 @@ export class SharedMemories {
   /** Resolves when everything wanted so far is there; rejects where there was no memory left. */
   async granted(): Promise<void> {
     if (this.#wanted.size > 0) {
-      const wishes = [...this.#wanted].map(([id, { bytes }]) => ({ id, bytes }));
+      const wishes = [...this.#wanted].map(([id, { bytes, rows }]) => ({ id, bytes, ...(rows && { rows }) }));
       for (const [id, memory] of this.#wanted) this.#asked.set(id, memory);
       this.#wanted = new Map();
       this.#ask(wishes);
@@ -66,10 +68,12 @@ export class SharedMemories {
 
 class PendingMemory implements SharedMemory {
   readonly bytes: number;
+  readonly rows: MemoryWish['rows'];
   filled: SharedArrayBuffer | null = null;
 
-  constructor(bytes: number) {
+  constructor(bytes: number, rows: MemoryWish['rows']) {
     this.bytes = bytes;
+    this.rows = rows;
   }
 
   get buffer(): SharedArrayBuffer {

@@ -7,7 +7,8 @@ import type { FactBook } from '@remora/policy-kit/facts';
 import type { HealthEvent } from '@remora/policy-kit/health-event';
 import type { HopNotes } from '@remora/policy-kit/hop-notes';
 import type { Questions } from '@remora/policy-kit/questions';
-import type { FilterContext, FilterTimers, LiveState, LogFile, SharedMemory } from '@remora/policy-kit/runtime-kind';
+import type { ReportedHealth } from '../records/health-batch.ts';
+import type { Deferred, FilterContext, FilterTimers, LiveState, LogFile, RowLayout, SharedMemory, SharedRows } from '@remora/policy-kit/runtime-kind';
 
 /** What all filters of a thread share. */
 export interface FilterHost {
@@ -25,7 +26,9 @@ export interface FilterHost {
   /** Present where log files may be written. */
   readonly openLog?: (target: LogFile) => (line: string) => void;
   /** Present where several threads share memory. */
-  readonly shared?: (id: string, bytes: number) => SharedMemory;
+  readonly shared?: (id: string, bytes: number, rows?: { readonly at: number; readonly bytes: number }) => SharedMemory;
+  /** Data threads, and which of them this is; absent: the only one. */
+  readonly threads?: { readonly count: number; readonly own: number };
 }
 
 export interface FilterPlace {
@@ -79,6 +82,16 @@ export class PlaceFilterContext implements FilterContext {
   get scope(): string {
     this.#place.onOwned();
     return this.#place.scope;
+  sharedRows(key: string, shape: string, { commonBytes, rowBytes }: RowLayout): SharedRows {
+    const { shared, threads } = this.#host;
+    const { count: rows, own } = threads ?? onlyThread;
+    const bytes = commonBytes + rows * rowBytes;
+    const memory = this.live.keep(`${shared === undefined ? '' : sharedPrefix}${key}`, shape, () => (
+      shared === undefined ? { buffer: new SharedArrayBuffer(bytes) } : shared(`${key}\0${shape}`, bytes, { at: commonBytes, bytes: rowBytes })
+    ));
+    return new RowsOf(memory, rows, own);
+  }
+
   }
 
   get live(): LiveState {
@@ -122,8 +135,26 @@ export class SlotCounter {
   next(): number {
     return this.count++;
   }
+/** The memory comes later than the wish for it. */
+class RowsOf implements SharedRows {
+  readonly rows: number;
+  readonly own: number;
+  readonly #memory: SharedMemory;
+
+  constructor(memory: SharedMemory, rows: number, own: number) {
+    this.#memory = memory;
+    this.rows = rows;
+    this.own = own;
+  }
+
+  get buffer(): SharedArrayBuffer {
+    return this.#memory.buffer;
+  }
+}
+
 }
 
 /** Of the live-state keys under which shared memory is kept. */
 export const sharedPrefix = 'shared/';
 const noFields: Answer['fields'] = Object.freeze([]);
+const onlyThread = Object.freeze({ count: 1, own: 0 });

@@ -46,7 +46,7 @@ import { RequestIds } from '../pipeline/request-ids.ts';
 import { RequestTracer } from '../pipeline/request-tracer.ts';
 import { SeriesRows } from '../records/series-rows.ts';
 import type { SpanRing } from '../records/span-ring.ts';
-import type { SharedMemories } from '../generation/shared-memories.ts';
+import type { MemoryWish, SharedMemories } from '../generation/shared-memories.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 import { MeshIdentity } from '../tls/mesh-identity.ts';
 import { MeshSecurities } from '../tls/mesh-securities.ts';
@@ -93,6 +93,8 @@ export interface DataPlaneThreadOptions {
   readonly shared?: SharedMemories;
   /** How filters ask the control thread. */
   readonly questions: Questions;
+  /** How many data threads there are, and which of them this is; absent: the only one. */
+  readonly threads?: { readonly count: number; readonly own: number };
 }
 
 /** The data path of one thread: engine, listeners, pools, generations. The same in a worker and in the thread of a test. */
@@ -170,7 +172,8 @@ export class DataPlaneThread {
         detours: new DestinationDetours({ generation: () => this.engine.generation, random: options.random, turn }),
         hops: this.#thread.hops,
         ...(options.logFiles && { openLog: (target: LogFile) => (options.logFiles as LogFiles).open(target) }),
-        ...(options.shared && { shared: (id: string, bytes: number) => (options.shared as SharedMemories).want(id, bytes) }),
+        ...(options.shared && { shared: (id: string, bytes: number, rows?: MemoryWish['rows']) => (options.shared as SharedMemories).want(id, bytes, rows) }),
+        ...(options.threads && { threads: options.threads }),
       },
       live: this.#live,
       connector: (call, response) => this.#connect(call, response),

@@ -50,7 +50,7 @@ function runDataWorker(start: WorkerStart): void {
     hostStates: new HostStates(start.hostsMemory),
     locality: start.locality,
     ...(start.spans && { spans: { ring: new SpanRing(start.spans.memory), ratio: start.spans.ratio } }),
-    ...(memories && { shared: memories }),
+    ...(memories && { shared: memories, threads: { count: start.threads, own: start.index } }),
     reusePort: start.reusePort,
     connectionsMax: start.connectionsMax,
     memoryShare: () => memoryShare(start.memoryLimitBytes),

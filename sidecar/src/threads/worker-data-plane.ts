@@ -96,7 +96,7 @@ export class WorkerDataPlane implements DataPlane {
     if (ring !== null) this.#spans.setSource(id, ring);
     const thread = new DataThread(
       {
-        program: 'remora-data-worker', index, nodeId: nodeId ?? `${subject.kind}/${subject.name}`, withoutKinds, reusePort: workers > 1,
+        program: 'remora-data-worker', index, threads: Math.max(1, workers), nodeId: nodeId ?? `${subject.kind}/${subject.name}`, withoutKinds, reusePort: workers > 1,
         connectionsMax: Math.floor(clientConnectionsMax() / Math.max(1, workers)), memoryLimitBytes: memoryLimitBytes ?? 0, logFolder: logFolder ?? '',
         sharesMemory: workers > 1, monotonicOriginMs: this.#originMs, hostsMemory: this.hosts.memory, locality: this.#options.locality ?? '',
         spans: ring === null ? null : { memory: ring.memory, ratio: this.#options.spans?.ratio ?? 1 },
@@ -115,6 +115,7 @@ export class WorkerDataPlane implements DataPlane {
           this.#joining.delete(thread);
           // A thread that never joined is tried again by who brings it up.
           if (this.#threads.get(index) !== thread) return;
+          this.#memories.clearRows(index);
           this.#threads.delete(index);
           void this.#replace(index, cause);
         },

@@ -14,6 +14,8 @@ export interface WorkerStart {
   readonly program: 'remora-data-worker';
   readonly index: number;
   readonly nodeId: string;
+  /** Data threads of the sidecar. */
+  readonly threads: number;
   readonly withoutKinds: readonly string[];
   readonly reusePort: boolean;
   readonly connectionsMax: number;
