@@ -71,6 +71,8 @@ export interface FilterContext {
   readonly detours: Detours;
   /** What the two sides of the sidecar tell each other about retries. */
   readonly hops: HopNotes;
+  /** Runs `work.runLater()` when everything that goes on now is done: where a source produces, which it never does within the `resume` that asked for it. */
+  later(work: Deferred): void;
   /** Index into `Exchange.slots` reserved for this filter. */
   slot(): number;
   /** The filter's bit for `wantsRequestBody` and `wantsResponseBody`. */
@@ -95,19 +97,17 @@ export interface FilterContext {
   openLog?(target: LogFile): (line: string) => void;
 }
 
+/** What is done at the end of a turn of the data thread. */
+export interface Deferred {
+  runLater(): void;
+}
+
 /** Memory that several threads see. */
 export interface SharedMemory {
   /** Throws before the snapshot that asked for it is ready to serve. */
   readonly buffer: SharedArrayBuffer;
 }
 
-/** A file of log lines, rotated by size. */
-export interface LogFile {
-  /** A plain file name, without folders. */
-  readonly name: string;
-  /** Beyond this size the file is renamed to `name.1` and a new one begun. */
-  readonly rotateBytes: number;
-  /** Renamed files that are kept. */
 /** Bytes of such memory; each a whole number of 8. */
 export interface RowLayout {
   readonly commonBytes: number;
@@ -122,6 +122,13 @@ export interface SharedRows extends SharedMemory {
   readonly own: number;
 }
 
+/** A file of log lines, rotated by size. */
+export interface LogFile {
+  /** A plain file name, without folders. */
+  readonly name: string;
+  /** Beyond this size the file is renamed to `name.1` and a new one begun. */
+  readonly rotateBytes: number;
+  /** Renamed files that are kept. */
   readonly keep: number;
 }
 

@@ -58,6 +58,10 @@ export class TestFilterContext implements FilterContext {
     return this.factBooks.of(kind);
   }
 
+  later(work: Deferred): void {
+    queueMicrotask(() => work.runLater());
+  }
+
   slot(): number {
     return this.#slots++;
   }
@@ -66,14 +70,14 @@ export class TestFilterContext implements FilterContext {
     return { reason, status: reason.status, fields, body: null, contentType: 'application/problem+json', detail, kind: this.kind, pointer };
   }
 
-  count(name: string, by = 1): void {
-    this.counts.set(name, (this.counts.get(name) ?? 0) + by);
-  }
-
   sharedRows(key: string, shape: string, { commonBytes, rowBytes }: RowLayout): SharedRows {
     const { rows, own } = this.#rows;
     const { buffer } = this.live.keep(`rows/${key}`, shape, () => ({ buffer: new SharedArrayBuffer(commonBytes + rows * rowBytes) }));
     return { buffer, rows, own };
+  }
+
+  count(name: string, by = 1): void {
+    this.counts.set(name, (this.counts.get(name) ?? 0) + by);
   }
 
   counter(name: string): (by?: number) => void {
@@ -104,12 +108,12 @@ export interface TestContextOptions {
   /** `DrivenDetours`, where the layer uses them. */
   readonly detours?: Detours;
   readonly shared?: (key: string, shape: string, bytes: number) => SharedMemory;
+  /** Data threads, and which of them this is; the only one by default. */
+  readonly rows?: { readonly rows: number; readonly own: number };
 }
 
 const noDetours: Detours = {
   to: () => () => {
-  /** Data threads, and which of them this is; the only one by default. */
-  readonly rows?: { readonly rows: number; readonly own: number };
     throw new Error('this test has no other destinations');
   },
   beside: (x) => x,

@@ -2,7 +2,7 @@ import { measureLayer, type KindCost } from '@remora/testing/kind-bench';
 import { fallbackAuthoring } from './compile.ts';
 import { fallbackRuntime } from './filter.ts';
 
-/** One mark. */
+/** A fixed answer, on a call that succeeds at once. */
 export function bench(): KindCost {
-  return measureLayer(fallbackAuthoring, fallbackRuntime, { marks: { 'x-mark': '1' } });
+  return measureLayer(fallbackAuthoring, fallbackRuntime, { answer: { body: 'later' } });
 }

@@ -1,6 +1,7 @@
 import { reasons, type Reason } from '@remora/errors/reason';
 import type { Head } from '@remora/http/head';
 import type { Call, Sink, Source } from '@remora/policy-kit/exchange';
+import type { Deferred } from '@remora/policy-kit/runtime-kind';
 import type { Player } from '@remora/policy-kit/replay-buffer';
 
 /** What an attempt reports to, and asks of, the call that it belongs to. */
@@ -10,6 +11,8 @@ export interface AttemptOwner {
   /** More of the request body is wanted. */
   demandBody(): void;
   stopBody(reason: Reason): void;
+  /** At the end of the turn. */
+  later(work: Deferred): void;
   /** True: the answer is dropped and another attempt will be made. */
   triesAgainAfterAnswer(attempt: Attempt, head: Head): boolean;
   /** True: another attempt will be made. */
@@ -24,7 +27,7 @@ export interface AttemptOwner {
 const swallowMax = 16 * 1024;
 
 /** One attempt of a call: the sink of its response. It falls silent as soon as it is given up. */
-export class Attempt implements Sink {
+export class Attempt implements Sink, Deferred {
   readonly call: Call;
   /** Of the response body. */
   source: Source | null = null;
@@ -113,11 +116,11 @@ export class Attempt implements Sink {
     if (this.#givenUp) return;
     this.#demanded = true;
     // Production is scheduled: it never runs within the resume that asked for it.
-    if (this.player !== null) queueMicrotask(() => this.#play());
+    if (this.player !== null) this.#owner.later(this);
     else this.#owner.demandBody();
   }
 
-  #play(): void {
+  runLater(): void {
     const { player, sink } = this;
     if (this.#givenUp || player === null || sink === null || this.#stopReason !== null) return;
     this.#demanded = player.play(sink);

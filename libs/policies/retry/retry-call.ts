@@ -5,7 +5,7 @@ import { headerId } from '@remora/http/header-ids';
 import type { AttemptBudget } from '@remora/policy-kit/attempt-budget';
 import type { Call, Dispatch, Sink, Source } from '@remora/policy-kit/exchange';
 import { ReplayBuffer } from '@remora/policy-kit/replay-buffer';
-import type { FilterContext } from '@remora/policy-kit/runtime-kind';
+import type { Deferred, FilterContext } from '@remora/policy-kit/runtime-kind';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import { backoffMs, parseRetryAfterMs } from './backoff.ts';
 import { isIdempotent, retriesAnswer, retriesReset, type Circumstances } from './retry-rules.ts';
@@ -132,6 +132,10 @@ export class RetryCall implements Sink, AttemptOwner {
 
   stopBody(reason: Reason): void {
     this.#body.stop(reason);
+  }
+
+  later(work: Deferred): void {
+    this.plan.context.later(work);
   }
 
   triesAgainAfterAnswer(attempt: Attempt, head: Head): boolean {

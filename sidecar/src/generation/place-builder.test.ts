@@ -18,7 +18,7 @@ function filtersOf(kinds: readonly string[], late: readonly string[]): string[] 
   const books = new FactBooks();
   const builder = new PlaceBuilder({
     live: new LiveStates(), connector, recordShadow: () => {},
-    host: { clock: new ManualClock(), timers: { after: () => {} }, random: seededRandom(1), count: () => {}, counter: () => () => {}, event: () => {}, log: () => {}, facts: (kind) => books.of(kind), questions: { ask: () => false }, detours: { to: () => connector, beside: (x) => x }, hops: new HopNotes() },
+    host: { clock: new ManualClock(), timers: { after: () => {} }, random: seededRandom(1), count: () => {}, counter: () => () => {}, event: () => {}, log: () => {}, facts: (kind) => books.of(kind), questions: { ask: () => false }, detours: { to: () => connector, beside: (x) => x }, hops: new HopNotes(), later: () => {} },
   });
   const sections = kinds.map((kind) => {
     const filter: EdgeFilter = late.includes(kind) ? { kind, late: { kind: `${kind}, late` } } : { kind };

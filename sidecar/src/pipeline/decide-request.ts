@@ -136,7 +136,7 @@ function build(sections: readonly EffectiveSection[], x: AskedExchange, host: Fi
   const slots = new SlotCounter();
   const silent: FilterHost = {
     clock: host.clock, timers: host.timers, random: host.random, facts: (kind) => host.facts(kind), questions: host.questions,
-    detours: host.detours, hops: host.hops,
+    detours: host.detours, hops: host.hops, later: (work) => host.later(work),
     count() {}, counter: () => () => {}, event() {}, log() {}, openLog: () => () => {},
   };
   const built = sections.flatMap((section, index): BuiltFilter[] => {

@@ -20,6 +20,7 @@ export interface FilterHost {
   event(event: HealthEvent): void;
   log(line: string): void;
   facts(kind: string): FactBook;
+  later(work: Deferred): void;
   readonly questions: Questions;
   readonly detours: Detours;
   readonly hops: HopNotes;
@@ -101,6 +102,10 @@ export class PlaceFilterContext implements FilterContext {
 
   facts(kind: string): FactBook {
     return this.#host.facts(kind);
+  }
+
+  later(work: Deferred): void {
+    this.#host.later(work);
   }
 
   slot(): number {

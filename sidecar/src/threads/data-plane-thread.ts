@@ -171,6 +171,7 @@ export class DataPlaneThread {
         questions: options.questions,
         detours: new DestinationDetours({ generation: () => this.engine.generation, random: options.random, turn }),
         hops: this.#thread.hops,
+        later: (work) => turn.later(work),
         ...(options.logFiles && { openLog: (target: LogFile) => (options.logFiles as LogFiles).open(target) }),
         ...(options.shared && { shared: (id: string, bytes: number, rows?: MemoryWish['rows']) => (options.shared as SharedMemories).want(id, bytes, rows) }),
         ...(options.threads && { threads: options.threads }),

@@ -12,24 +12,97 @@ export const protobufPackage = "remora.policy.fallback.v1";
 export const protobufFileName = "fallback.proto";
 
 export interface Fallback {
-  /** Sorted by name. */
-  marks: Mark[];
+  /** A call that ended without an answer, whatever the reason. */
+  onFailure: boolean;
+  /** Reason codes, sorted. */
+  reasons: string[];
+  /** Sorted. */
+  statuses: number[];
+  /** Codes of gRPC, sorted. */
+  grpcStatuses: number[];
+  to: To | undefined;
+  stale: Stale | undefined;
+  answer: Answer | undefined;
 }
 
-export interface Mark {
+export interface To {
+  service: string;
+  /** '' for the usual one. */
+  port: string;
+  /** `key=value`, sorted. */
+  labels: string[];
+  replayBytes: number;
+}
+
+export interface Stale {
+  maxAgeMs: bigint;
+  entries: number;
+  bytes: bigint;
+  bodyBytes: number;
+  /** Lower case, sorted. */
+  keyHeaders: string[];
+  authorized: boolean;
+}
+
+export interface Answer {
+  status: number;
+  /** Sorted by name. */
+  headers: Header[];
+  /** Template. */
+  body: string;
+  /** Of the answer to gRPC requests; 0: they have none. */
+  grpcStatus: number;
+}
+
+export interface Header {
   /** Lower case. */
   name: string;
+  /** Template. */
   value: string;
 }
 
 function createBaseFallback(): Fallback {
-  return { marks: [] };
+  return {
+    onFailure: false,
+    reasons: [],
+    statuses: [],
+    grpcStatuses: [],
+    to: undefined,
+    stale: undefined,
+    answer: undefined,
+  };
 }
 
 export const Fallback: MessageFns<Fallback> = {
   encode(message: Fallback, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.marks) {
-      Mark.encode(v!, writer.uint32(10).fork()).join();
+    if (message.onFailure !== false) {
+      writer.uint32(8).bool(message.onFailure);
+    }
+    for (const v of message.reasons) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.statuses.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.statuses) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.grpcStatuses.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.grpcStatuses) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.to !== undefined) {
+      To.encode(message.to, writer.uint32(42).fork()).join();
+    }
+    if (message.stale !== undefined) {
+      Stale.encode(message.stale, writer.uint32(50).fork()).join();
+    }
+    if (message.answer !== undefined) {
+      Answer.encode(message.answer, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -48,11 +121,79 @@ export const Fallback: MessageFns<Fallback> = {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
-            if (tag !== 10) {
+            if (tag !== 8) {
               break;
             }
 
-            message.marks.push(Mark.decode(reader, reader.uint32()));
+            message.onFailure = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reasons.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.statuses.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.statuses.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag === 32) {
+              message.grpcStatuses.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.grpcStatuses.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.to = To.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.stale = Stale.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.answer = Answer.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -68,13 +209,47 @@ export const Fallback: MessageFns<Fallback> = {
   },
 
   fromJSON(object: any): Fallback {
-    return { marks: globalThis.Array.isArray(object?.marks) ? object.marks.map((e: any) => Mark.fromJSON(e)) : [] };
+    return {
+      onFailure: isSet(object.onFailure)
+        ? globalThis.Boolean(object.onFailure)
+        : isSet(object.on_failure)
+        ? globalThis.Boolean(object.on_failure)
+        : false,
+      reasons: globalThis.Array.isArray(object?.reasons) ? object.reasons.map((e: any) => globalThis.String(e)) : [],
+      statuses: globalThis.Array.isArray(object?.statuses) ? object.statuses.map((e: any) => globalThis.Number(e)) : [],
+      grpcStatuses: globalThis.Array.isArray(object?.grpcStatuses)
+        ? object.grpcStatuses.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.grpc_statuses)
+        ? object.grpc_statuses.map((e: any) => globalThis.Number(e))
+        : [],
+      to: isSet(object.to) ? To.fromJSON(object.to) : undefined,
+      stale: isSet(object.stale) ? Stale.fromJSON(object.stale) : undefined,
+      answer: isSet(object.answer) ? Answer.fromJSON(object.answer) : undefined,
+    };
   },
 
   toJSON(message: Fallback): unknown {
     const obj: any = {};
-    if (message.marks?.length) {
-      obj.marks = message.marks.map((e) => Mark.toJSON(e));
+    if (message.onFailure !== false) {
+      obj.onFailure = message.onFailure;
+    }
+    if (message.reasons?.length) {
+      obj.reasons = message.reasons;
+    }
+    if (message.statuses?.length) {
+      obj.statuses = message.statuses.map((e) => Math.round(e));
+    }
+    if (message.grpcStatuses?.length) {
+      obj.grpcStatuses = message.grpcStatuses.map((e) => Math.round(e));
+    }
+    if (message.to !== undefined) {
+      obj.to = To.toJSON(message.to);
+    }
+    if (message.stale !== undefined) {
+      obj.stale = Stale.toJSON(message.stale);
+    }
+    if (message.answer !== undefined) {
+      obj.answer = Answer.toJSON(message.answer);
     }
     return obj;
   },
@@ -84,17 +259,434 @@ export const Fallback: MessageFns<Fallback> = {
   },
   fromPartial<I extends Exact<DeepPartial<Fallback>, I>>(object: I): Fallback {
     const message = createBaseFallback();
-    message.marks = object.marks?.map((e) => Mark.fromPartial(e)) || [];
+    message.onFailure = object.onFailure ?? false;
+    message.reasons = object.reasons?.map((e) => e) || [];
+    message.statuses = object.statuses?.map((e) => e) || [];
+    message.grpcStatuses = object.grpcStatuses?.map((e) => e) || [];
+    message.to = (object.to !== undefined && object.to !== null) ? To.fromPartial(object.to) : undefined;
+    message.stale = (object.stale !== undefined && object.stale !== null) ? Stale.fromPartial(object.stale) : undefined;
+    message.answer = (object.answer !== undefined && object.answer !== null)
+      ? Answer.fromPartial(object.answer)
+      : undefined;
     return message;
   },
 };
 
-function createBaseMark(): Mark {
+function createBaseTo(): To {
+  return { service: "", port: "", labels: [], replayBytes: 0 };
+}
+
+export const To: MessageFns<To> = {
+  encode(message: To, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.service !== "") {
+      writer.uint32(10).string(message.service);
+    }
+    if (message.port !== "") {
+      writer.uint32(18).string(message.port);
+    }
+    for (const v of message.labels) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.replayBytes !== 0) {
+      writer.uint32(32).uint32(message.replayBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): To {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTo();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.service = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.port = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.labels.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.replayBytes = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): To {
+    return {
+      service: isSet(object.service) ? globalThis.String(object.service) : "",
+      port: isSet(object.port) ? globalThis.String(object.port) : "",
+      labels: globalThis.Array.isArray(object?.labels) ? object.labels.map((e: any) => globalThis.String(e)) : [],
+      replayBytes: isSet(object.replayBytes)
+        ? globalThis.Number(object.replayBytes)
+        : isSet(object.replay_bytes)
+        ? globalThis.Number(object.replay_bytes)
+        : 0,
+    };
+  },
+
+  toJSON(message: To): unknown {
+    const obj: any = {};
+    if (message.service !== "") {
+      obj.service = message.service;
+    }
+    if (message.port !== "") {
+      obj.port = message.port;
+    }
+    if (message.labels?.length) {
+      obj.labels = message.labels;
+    }
+    if (message.replayBytes !== 0) {
+      obj.replayBytes = Math.round(message.replayBytes);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<To>, I>>(base?: I): To {
+    return To.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<To>, I>>(object: I): To {
+    const message = createBaseTo();
+    message.service = object.service ?? "";
+    message.port = object.port ?? "";
+    message.labels = object.labels?.map((e) => e) || [];
+    message.replayBytes = object.replayBytes ?? 0;
+    return message;
+  },
+};
+
+function createBaseStale(): Stale {
+  return { maxAgeMs: 0n, entries: 0, bytes: 0n, bodyBytes: 0, keyHeaders: [], authorized: false };
+}
+
+export const Stale: MessageFns<Stale> = {
+  encode(message: Stale, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.maxAgeMs !== 0n) {
+      if (BigInt.asUintN(64, message.maxAgeMs) !== message.maxAgeMs) {
+        throw new globalThis.Error("value provided for field message.maxAgeMs of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.maxAgeMs);
+    }
+    if (message.entries !== 0) {
+      writer.uint32(16).uint32(message.entries);
+    }
+    if (message.bytes !== 0n) {
+      if (BigInt.asUintN(64, message.bytes) !== message.bytes) {
+        throw new globalThis.Error("value provided for field message.bytes of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.bytes);
+    }
+    if (message.bodyBytes !== 0) {
+      writer.uint32(32).uint32(message.bodyBytes);
+    }
+    for (const v of message.keyHeaders) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.authorized !== false) {
+      writer.uint32(48).bool(message.authorized);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Stale {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStale();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.maxAgeMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.entries = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.bodyBytes = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.keyHeaders.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.authorized = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Stale {
+    return {
+      maxAgeMs: isSet(object.maxAgeMs)
+        ? BigInt(object.maxAgeMs)
+        : isSet(object.max_age_ms)
+        ? BigInt(object.max_age_ms)
+        : 0n,
+      entries: isSet(object.entries) ? globalThis.Number(object.entries) : 0,
+      bytes: isSet(object.bytes) ? BigInt(object.bytes) : 0n,
+      bodyBytes: isSet(object.bodyBytes)
+        ? globalThis.Number(object.bodyBytes)
+        : isSet(object.body_bytes)
+        ? globalThis.Number(object.body_bytes)
+        : 0,
+      keyHeaders: globalThis.Array.isArray(object?.keyHeaders)
+        ? object.keyHeaders.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.key_headers)
+        ? object.key_headers.map((e: any) => globalThis.String(e))
+        : [],
+      authorized: isSet(object.authorized) ? globalThis.Boolean(object.authorized) : false,
+    };
+  },
+
+  toJSON(message: Stale): unknown {
+    const obj: any = {};
+    if (message.maxAgeMs !== 0n) {
+      obj.maxAgeMs = message.maxAgeMs.toString();
+    }
+    if (message.entries !== 0) {
+      obj.entries = Math.round(message.entries);
+    }
+    if (message.bytes !== 0n) {
+      obj.bytes = message.bytes.toString();
+    }
+    if (message.bodyBytes !== 0) {
+      obj.bodyBytes = Math.round(message.bodyBytes);
+    }
+    if (message.keyHeaders?.length) {
+      obj.keyHeaders = message.keyHeaders;
+    }
+    if (message.authorized !== false) {
+      obj.authorized = message.authorized;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Stale>, I>>(base?: I): Stale {
+    return Stale.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Stale>, I>>(object: I): Stale {
+    const message = createBaseStale();
+    message.maxAgeMs = (object.maxAgeMs !== undefined && object.maxAgeMs !== null) ? BigInt(object.maxAgeMs) : 0n;
+    message.entries = object.entries ?? 0;
+    message.bytes = (object.bytes !== undefined && object.bytes !== null) ? BigInt(object.bytes) : 0n;
+    message.bodyBytes = object.bodyBytes ?? 0;
+    message.keyHeaders = object.keyHeaders?.map((e) => e) || [];
+    message.authorized = object.authorized ?? false;
+    return message;
+  },
+};
+
+function createBaseAnswer(): Answer {
+  return { status: 0, headers: [], body: "", grpcStatus: 0 };
+}
+
+export const Answer: MessageFns<Answer> = {
+  encode(message: Answer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.status !== 0) {
+      writer.uint32(8).uint32(message.status);
+    }
+    for (const v of message.headers) {
+      Header.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.body !== "") {
+      writer.uint32(26).string(message.body);
+    }
+    if (message.grpcStatus !== 0) {
+      writer.uint32(32).uint32(message.grpcStatus);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Answer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAnswer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.status = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.headers.push(Header.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.body = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.grpcStatus = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Answer {
+    return {
+      status: isSet(object.status) ? globalThis.Number(object.status) : 0,
+      headers: globalThis.Array.isArray(object?.headers) ? object.headers.map((e: any) => Header.fromJSON(e)) : [],
+      body: isSet(object.body) ? globalThis.String(object.body) : "",
+      grpcStatus: isSet(object.grpcStatus)
+        ? globalThis.Number(object.grpcStatus)
+        : isSet(object.grpc_status)
+        ? globalThis.Number(object.grpc_status)
+        : 0,
+    };
+  },
+
+  toJSON(message: Answer): unknown {
+    const obj: any = {};
+    if (message.status !== 0) {
+      obj.status = Math.round(message.status);
+    }
+    if (message.headers?.length) {
+      obj.headers = message.headers.map((e) => Header.toJSON(e));
+    }
+    if (message.body !== "") {
+      obj.body = message.body;
+    }
+    if (message.grpcStatus !== 0) {
+      obj.grpcStatus = Math.round(message.grpcStatus);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Answer>, I>>(base?: I): Answer {
+    return Answer.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Answer>, I>>(object: I): Answer {
+    const message = createBaseAnswer();
+    message.status = object.status ?? 0;
+    message.headers = object.headers?.map((e) => Header.fromPartial(e)) || [];
+    message.body = object.body ?? "";
+    message.grpcStatus = object.grpcStatus ?? 0;
+    return message;
+  },
+};
+
+function createBaseHeader(): Header {
   return { name: "", value: "" };
 }
 
-export const Mark: MessageFns<Mark> = {
-  encode(message: Mark, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const Header: MessageFns<Header> = {
+  encode(message: Header, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.name !== "") {
       writer.uint32(10).string(message.name);
     }
@@ -104,7 +696,7 @@ export const Mark: MessageFns<Mark> = {
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): Mark {
+  decode(input: BinaryReader | Uint8Array, length?: number): Header {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -113,7 +705,7 @@ export const Mark: MessageFns<Mark> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseMark();
+      const message = createBaseHeader();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -145,14 +737,14 @@ export const Mark: MessageFns<Mark> = {
     }
   },
 
-  fromJSON(object: any): Mark {
+  fromJSON(object: any): Header {
     return {
       name: isSet(object.name) ? globalThis.String(object.name) : "",
       value: isSet(object.value) ? globalThis.String(object.value) : "",
     };
   },
 
-  toJSON(message: Mark): unknown {
+  toJSON(message: Header): unknown {
     const obj: any = {};
     if (message.name !== "") {
       obj.name = message.name;
@@ -163,11 +755,11 @@ export const Mark: MessageFns<Mark> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Mark>, I>>(base?: I): Mark {
-    return Mark.fromPartial(base ?? ({} as any));
+  create<I extends Exact<DeepPartial<Header>, I>>(base?: I): Header {
+    return Header.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<Mark>, I>>(object: I): Mark {
-    const message = createBaseMark();
+  fromPartial<I extends Exact<DeepPartial<Header>, I>>(object: I): Header {
+    const message = createBaseHeader();
     message.name = object.name ?? "";
     message.value = object.value ?? "";
     return message;
