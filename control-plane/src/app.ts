@@ -18,6 +18,7 @@ import { createSealer } from './identity/sealer.ts';
 import type { Sealer } from './identity/sealer.ts';
 import { createInstanceRegistry } from './instances/create-instance-registry.ts';
 import type { RunningInstanceRegistry } from './instances/create-instance-registry.ts';
+import { InstanceCountItems } from './instances/instance-count-items.ts';
 import { authoringKinds, wireKinds } from './kinds.ts';
 import type { ProcessLog } from './process-log.ts';
 import { createPushHub } from './push/create-push-hub.ts';
@@ -113,10 +114,12 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   const secretItems = new SecretItems({ book: secrets, alarm });
   const secretSources = deps.secretSources ?? createSecretSources({ folder: '', environment: {}, vault: null });
   const secretRefresher = new SecretRefresher({ book: secrets, sources: secretSources, timers, everyMs: deps.secretEveryMs ?? secretEveryMs, alarm });
+  const instanceCounts = new InstanceCountItems({ registry: instances, clock, timers });
   const hub = createPushHub({
-    clock, timers, random, soon, store, registry: instances, identity: nodeIdentity, items: [...items, consumerItems, secretItems], onStoreError: alarm,
+    clock, timers, random, soon, store, registry: instances, identity: nodeIdentity, items: [...items, consumerItems, secretItems, instanceCounts], onStoreError: alarm,
     onBehind: (version) => log.warn('a sidecar knows a newer version than this store; was an old copy of the store put in place without `restore`?', { version: formatVersion(version) }),
   });
+  instanceCounts.watch(hub);
   const slices = createSlices({ clock, soon });
   // The only way in. Publishes to the hub, in the order of the log.
   const writePath = createWritePath({ store, planner, sameMeaning: (a, b) => model.canonicallyEqual(a, b), hub, instances, clock, slices, alarm, hasIdentity: deps.hasIdentity ?? true, callersOf: (service, sinceMs) => telemetry.callers({ service, sinceMs }) });
@@ -128,6 +131,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
       credentials.removeConsumersNotIn(planned.state.consumers);
       consumerItems.follow(planned);
       secretItems.follow(planned);
+      instanceCounts.follow(planned);
     }),
     writePath.onCommitted(({ version, author, message, kind, changes }) => events.publish('revision', { version, author, message, kind, detail: `${kind} by ${author}: ${changes.length} documents` })),
     hub.onEvent(({ type, ...facts }) => events.publish(type, facts)),
@@ -149,6 +153,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
       await writePath.stop();
       for (const stop of stops) stop();
       hub.close();
+      instanceCounts.close();
       telemetry.close();
       instances.close();
       audit.close();

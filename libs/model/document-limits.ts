@@ -22,6 +22,7 @@ export const documentLimits = {
   groups: 64,
   identities: 64,
   planLimits: 16,
+  planQuotas: 8,
   targets: 64,
   bounds: 256,
   exceptions: 256,

@@ -1,8 +1,9 @@
-import { cidr, notAvailable, oneOf } from '@remora/policy-kit/scalars';
+import { cidr, oneOf } from '@remora/policy-kit/scalars';
 import { z } from 'zod';
 import { issue } from './issue.ts';
 import { labels } from './names.ts';
 import { pathRulesSchema } from './path-rules-schema.ts';
+import { redisStoreSchema } from './store-schema.ts';
 
 /** The one document of fleet-wide settings. */
 export const meshSchema = z.strictObject({
@@ -16,7 +17,7 @@ export const meshSchema = z.strictObject({
   connect: oneOf(['refuse', 'declared']).optional().meta({ description: 'whether the outbound side takes CONNECT, for ports of declared destinations that carry TCP; default refuse' }),
   pathRules: pathRulesSchema.optional(),
   trustedProxies: z.array(cidr()).max(1_000).optional().meta({ description: 'networks whose forwarding headers and request ids are believed' }),
-  stores: notAvailable('a shared store (stores.redis)').optional(),
+  stores: z.strictObject({ redis: redisStoreSchema.optional() }).optional().meta({ description: 'where sidecars count together' }),
 });
 
 export type MeshDocument = z.infer<typeof meshSchema>;

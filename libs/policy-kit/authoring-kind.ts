@@ -63,9 +63,31 @@ export interface AuthoringKind {
   readonly consumers?: true | readonly ConsumerProof[];
   /** Names of the Secrets that these settings refer to: their values go to the sidecars that enforce them, and to no others. */
   secrets?(effective: JsonObject): readonly string[];
+  /**
+   * What these settings need of counts that instances share: the store of the Mesh, and the number of the own instances. `plans`: what limits and quotas of
+   * Plans need.
+   */
+  sharing?(effective: JsonObject, plans: PlanSharing): Sharing;
   /** Pure and total on what `schema` and `check` accept. Units normalised, maps sorted. `inEffect`: as in `BesideSection`. */
   compile(effective: JsonObject, inEffect?: readonly string[]): CompiledSection;
 }
+
+/** What counts that several instances share need. */
+export interface Sharing {
+  /** The Redis of the Mesh. */
+  readonly store: boolean;
+  /** How many instances of the own service or gateway are live. */
+  readonly instances: boolean;
+}
+
+/** The same of Plans. */
+export interface PlanSharing {
+  readonly limits: Sharing;
+  /** Some Plan has quotas. */
+  readonly quotas: boolean;
+}
+
+export const noSharing: Sharing = Object.freeze({ store: false, instances: false });
 
 /** What stands beside a section at its place. */
 export interface BesideSection {

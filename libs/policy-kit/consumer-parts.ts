@@ -1,4 +1,4 @@
-import { ConsumersPart, type PlanLimit } from '@remora/proto/gen/remora/consumers/v1/consumers';
+import { ConsumersPart, type PlanLimit, type PlanQuota } from '@remora/proto/gen/remora/consumers/v1/consumers';
 import type { CertificateMatch, ConsumerCredential, ConsumerPassword, ConsumerSigningKey } from './consumer-credentials.ts';
 import { certificateMatches } from './consumer-credentials.ts';
 import type { ConsumerFacts } from './request-identity.ts';
@@ -7,6 +7,18 @@ import type { ConsumerFacts } from './request-identity.ts';
 export interface PlanFacts {
   readonly name: string;
   readonly limits: readonly PlanLimitFacts[];
+  readonly quotas: readonly PlanQuotaFacts[];
+}
+
+/** Without throttle both of its numbers are 0. */
+export interface PlanQuotaFacts {
+  readonly name: string;
+  readonly requests: number;
+  readonly per: 'hour' | 'day' | 'month';
+  readonly timeZone: string;
+  readonly startsOn: number;
+  readonly throttleRequests: number;
+  readonly throttlePerMs: number;
 }
 
 export interface PlanLimitFacts {
@@ -15,6 +27,7 @@ export interface PlanLimitFacts {
   readonly requests: number;
   readonly perMs: number;
   readonly burst: number;
+  readonly sharedBy: 'instance' | 'service' | 'fleet';
 }
 
 /** `apiKey.17`, `apiKey.17.1`: what is in a part, and of which consumers. -1: of none in particular. */
@@ -64,12 +77,20 @@ function readSigningKey({ keyId, algorithm, key, issuer }: ConsumersPart['signin
 /** The plans of the part `plans`, and the lookup key of the part `key`. Throws where bytes are no part. */
 export function readCommonPart(body: Uint8Array): { readonly plans: readonly PlanFacts[]; readonly lookupKey: Uint8Array } {
   const { plans, lookupKey } = ConsumersPart.decode(body);
-  return { plans: plans.map(({ name, limits }) => Object.freeze({ name, limits: limits.flatMap(readLimit) })), lookupKey };
+  return { plans: plans.map(({ name, limits, quotas }) => Object.freeze({ name, limits: limits.flatMap(readLimit), quotas: quotas.flatMap(readQuota) })), lookupKey };
 }
 
 const algorithms = ['tokenBucket', 'fixedWindow', 'slidingWindow'] as const;
 
-function readLimit({ name, algorithm, requests, perMs, burst }: PlanLimit): PlanLimitFacts[] {
+function readLimit({ name, algorithm, requests, perMs, burst, sharedBy }: PlanLimit): PlanLimitFacts[] {
   const known = algorithms.find((one) => one === algorithm);
-  return known === undefined || requests < 1 || perMs < 1 ? [] : [Object.freeze({ name, algorithm: known, requests, perMs, burst })];
+  const shared = sharedBy === 'service' || sharedBy === 'fleet' ? sharedBy : 'instance';
+  return known === undefined || requests < 1 || perMs < 1 ? [] : [Object.freeze({ name, algorithm: known, requests, perMs, burst, sharedBy: shared })];
+}
+
+const periods = ['hour', 'day', 'month'] as const;
+
+function readQuota({ name, requests, per, timeZone, startsOn, throttleRequests, throttlePerMs }: PlanQuota): PlanQuotaFacts[] {
+  const known = periods.find((one) => one === per);
+  return known === undefined || requests < 1 ? [] : [Object.freeze({ name, requests, per: known, timeZone, startsOn: Math.min(28, Math.max(1, startsOn)), throttleRequests, throttlePerMs })];
 }

@@ -1,10 +1,10 @@
-import type { Destination, Fleet, Inbound, Listener, PathRules } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import type { Destination, Fleet, Inbound, Listener, PathRules, RedisStore } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import { decodeListenerTls, decodeUpstreamTls } from './decode-tls.ts';
 import type { FieldCheck } from './field-check.ts';
 import type { SettingsLookup } from './settings-lookup.ts';
 import {
   strictPathSpelling, type CallDestination, type FleetSettings, type GatewayListener, type InboundPort, type PathSpelling, type PortProtocol,
-  type ProxyProtocolVersion,
+  type ProxyProtocolVersion, type RedisSettings,
 } from './snapshot.ts';
 
 const protocols: readonly PortProtocol[] = ['http', 'http2', 'grpc', 'tcp', 'tls'];
@@ -19,6 +19,27 @@ export function decodeFleet(wire: Fleet, hash: string, check: FieldCheck): Fleet
     connect: check.oneOf(wire.connect || 'refuse', ['refuse', 'declared'], '/connect'),
     pathRules: decodePathRules(wire.pathRules) ?? strictPathSpelling,
     trustedProxies: check.texts(wire.trustedProxies, '/trustedProxies'),
+    redis: wire.redis === undefined ? null : decodeRedis(wire.redis, check),
+  });
+}
+
+function decodeRedis(wire: RedisStore, check: FieldCheck): RedisSettings {
+  const at = '/stores/redis';
+  check.count(wire.addresses, at, 32);
+  if (wire.addresses.length === 0) check.fail(at, 'missing-field', 'it has no address');
+  return Object.freeze({
+    mode: check.oneOf(wire.mode, ['single', 'sentinel', 'cluster'], `${at}/mode`),
+    addresses: check.texts(wire.addresses, at),
+    master: check.text(wire.master, `${at}/sentinel/master`, 128),
+    tls: wire.tls ? Object.freeze({ serverName: check.text(wire.serverName, `${at}/tls/serverName`, 253), caFiles: check.texts(wire.caFiles, `${at}/tls/caFiles`) }) : null,
+    username: check.text(wire.username, `${at}/username`, 256),
+    passwordSecret: check.text(wire.passwordSecret, `${at}/password`, 127),
+    sentinelUsername: check.text(wire.sentinelUsername, `${at}/sentinel/username`, 256),
+    sentinelPasswordSecret: check.text(wire.sentinelPasswordSecret, `${at}/sentinel/password`, 127),
+    database: check.range(wire.database, `${at}/database`, { min: 0, max: 1_023 }),
+    keyPrefix: check.text(wire.keyPrefix, `${at}/keyPrefix`, 64),
+    deadlineMs: check.range(wire.deadlineMs, `${at}/deadline`, { min: 1, max: 1_000 }),
+    allowPrivateAddresses: wire.allowPrivateAddresses,
   });
 }
 

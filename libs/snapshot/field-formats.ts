@@ -8,7 +8,11 @@ type FieldFormat = number | readonly [since: number, message: string];
  * above that of the last release, which `snapshotFormat` must equal.
  */
 export const fieldFormats: Readonly<Record<string, Readonly<Record<string, FieldFormat>>>> = {
-  Fleet: { trustDomain: 1, unknownDestinations: 1, pathRules: [1, 'PathRules'], trustedProxies: 1, connect: 2 },
+  Fleet: { trustDomain: 1, unknownDestinations: 1, pathRules: [1, 'PathRules'], trustedProxies: 1, connect: 2, redis: [2, 'RedisStore'] },
+  RedisStore: {
+    mode: 2, addresses: 2, master: 2, tls: 2, serverName: 2, caFiles: 2, username: 2, passwordSecret: 2, sentinelUsername: 2, sentinelPasswordSecret: 2, database: 2, keyPrefix: 2,
+    deadlineMs: 2, allowPrivateAddresses: 2,
+  },
   PathRules: { allowEncodedSlash: 1, allowBackslash: 1, mergeSlashes: 1, resolveDotSegments: 1, allowSemicolon: 1, allowEncodedControl: 2 },
   Inbound: { portName: 1, port: 1, protocol: 1, settings: 1, pathRules: [1, 'PathRules'], proxyProtocol: 2 },
   Listener: { name: 1, port: 1, hosts: 1, protocol: 1, redirect: 1, settings: 1, tls: [1, 'ListenerTls'], pathRules: [1, 'PathRules'], proxyProtocol: 2 },

@@ -38,6 +38,29 @@ export interface FleetSettings {
   readonly pathRules: PathSpelling;
   /** CIDRs. */
   readonly trustedProxies: readonly string[];
+  /** Where sidecars count together; null: this one does not. */
+  readonly redis: RedisSettings | null;
+}
+
+/** The Redis that sidecars count in. */
+export interface RedisSettings {
+  readonly mode: 'single' | 'sentinel' | 'cluster';
+  /** HOST:PORT of the server, of the Sentinels, or of some nodes. */
+  readonly addresses: readonly string[];
+  /** Of Sentinels: the master that they watch; else ''. */
+  readonly master: string;
+  /** null: plain TCP. */
+  readonly tls: { readonly serverName: string; readonly caFiles: readonly string[] } | null;
+  readonly username: string;
+  /** Name of a Secret; '': none. */
+  readonly passwordSecret: string;
+  readonly sentinelUsername: string;
+  readonly sentinelPasswordSecret: string;
+  readonly database: number;
+  readonly keyPrefix: string;
+  /** The longest that a request waits for it. */
+  readonly deadlineMs: number;
+  readonly allowPrivateAddresses: boolean;
 }
 
 /** Spellings of a path that are accepted; everything else is refused with 400. */
@@ -166,4 +189,5 @@ export const defaultFleet: FleetSettings = Object.freeze({
   connect: 'refuse',
   pathRules: strictPathSpelling,
   trustedProxies: Object.freeze([]),
+  redis: null,
 });

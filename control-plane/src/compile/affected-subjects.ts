@@ -6,6 +6,7 @@ import { hasLabels } from '../resolve/place-policies.ts';
 import type { PolicyRecord } from '../resolve/policy-index.ts';
 import { rankOf } from '../resolve/policy-index.ts';
 import type { DocumentKey } from '../store/store.ts';
+import { planSharing } from './plan-sharing.ts';
 
 const keysPerStep = 256;
 
@@ -22,7 +23,8 @@ export function* affectedSubjects(before: DocumentState, after: DocumentState, c
     const kind = key.slice(0, slash);
     const name = key.slice(slash + 1);
     if (kind === 'Mesh') return 'all';
-    // They travel beside snapshots.
+    // They travel beside snapshots; but the first Plan, or the last, whose counts are shared decides who needs the store.
+    if (kind === 'Plan' && !sameSharing(before, after)) return 'all';
     if (kind === 'Consumer' || kind === 'Plan') continue;
     for (const state of [before, after]) {
       if (kind === 'Service') addService(state, name, affected);
@@ -32,6 +34,11 @@ export function* affectedSubjects(before: DocumentState, after: DocumentState, c
     }
   }
   return affected;
+}
+
+function sameSharing(before: DocumentState, after: DocumentState): boolean {
+  const [a, b] = [planSharing(before.plans), planSharing(after.plans)];
+  return a.limits.store === b.limits.store && a.limits.instances === b.limits.instances && a.quotas === b.quotas;
 }
 
 /** The service itself, and who calls it. */

@@ -8,6 +8,7 @@ import type { PolicyDocument } from '@remora/model/policy-schema';
 import type { RouteDocument } from '@remora/model/route-schema';
 import type { ServiceDocument } from '@remora/model/service-schema';
 import type { TargetDocument } from '@remora/model/target-schema';
+import { planStoreUses, policyStoreUses, storeProblems } from './store-use.ts';
 import { ownerOf } from '../resolve/document-state.ts';
 import type { DocumentState } from '../resolve/document-state.ts';
 import type { DocumentKey } from '../store/store.ts';
@@ -33,7 +34,12 @@ export class ReferenceCheck {
     if (kind === 'Service' && service) return this.#service(service);
     if (kind === 'Route' && route) return this.#route(route);
     if (kind === 'Consumer') return this.#consumer(this.#state.consumers.get(name));
-    return kind === 'Policy' && policy ? this.#policy(policy.policy) : [];
+    if (kind === 'Plan') return storeProblems(key, planStoreUses(this.#state.plans.get(name)), this.#hasStore);
+    return kind === 'Policy' && policy ? [...this.#policy(policy.policy), ...storeProblems(key, policyStoreUses(policy.policy), this.#hasStore)] : [];
+  }
+
+  get #hasStore(): boolean {
+    return this.#state.mesh?.stores?.redis !== undefined || this.#excused.has('Mesh/mesh');
   }
 
   #service(service: ServiceDocument): Violation[] {

@@ -81,6 +81,8 @@ function takesNamesAway(before: DocumentState, state: DocumentState, key: Docume
     }
     case 'Plan':
       return before.plans.has(name) && !state.plans.has(name);
+    case 'Mesh':
+      return before.mesh?.stores?.redis !== undefined && state.mesh?.stores?.redis === undefined;
     default:
       return false;
   }
@@ -101,6 +103,7 @@ function allKeys(state: DocumentState): DocumentKey[] {
     ...[...state.routeByName.keys()].map((name): DocumentKey => `Route/${name}`),
     ...[...state.policies.records()].map(({ policy }): DocumentKey => `Policy/${policy.name}`),
     ...[...state.consumers.keys()].map((name): DocumentKey => `Consumer/${name}`),
+    ...[...state.plans.keys()].map((name): DocumentKey => `Plan/${name}`),
   ];
 }
 

@@ -17,6 +17,8 @@ import { ManifestBuilder } from './manifest.ts';
 import type { BuiltResource, ResourceStore } from './resource-store.ts';
 import { wireRoute } from './route-wire.ts';
 import type { SettingsCompiler } from './settings-compiler.ts';
+import { planSharing } from './plan-sharing.ts';
+import { wireRedis } from './store-wire.ts';
 import { NeedsBuilder } from './subject-needs.ts';
 import { wireListenerTls, wireUpstreamTls } from './tls-wire.ts';
 
@@ -62,7 +64,7 @@ class SubjectCompilation {
 
   constructor(parts: CompilerParts, routeCache: RouteCache, state: DocumentState, subject: Subject) {
     this.#parts = parts;
-    this.#needs = new NeedsBuilder(parts.kinds);
+    this.#needs = new NeedsBuilder(parts.kinds, planSharing(state.plans));
     this.#routeCache = routeCache;
     this.#state = state;
     this.#subject = subject;
@@ -71,9 +73,10 @@ class SubjectCompilation {
 
   *run(): Steps<CompiledSubject> {
     const destinations = this.#state.destinations.get(this.#key) ?? [];
-    this.#fleet();
     yield* this.#subject.kind === 'service' ? this.#service() : this.#gateway();
     for (const destination of destinations) yield* this.#destination(destination);
+    // After the settings: they say whether the store is needed.
+    this.#fleet();
     const made = yield* this.#manifest.finish(this.#subject, destinations, this.#parts.resources);
     return Object.freeze({ ...made, needs: this.#needs.finish() });
   }
@@ -86,6 +89,8 @@ class SubjectCompilation {
 
   #fleet(): void {
     const mesh = this.#state.mesh;
+    const redis = this.#needs.store ? mesh?.stores?.redis : undefined;
+    for (const secret of [redis?.password, redis?.sentinel?.password]) if (secret !== undefined) this.#needs.addSecret(secret.secret);
     this.#add(EntryType.ENTRY_TYPE_FLEET, 'mesh', {
       $case: 'fleet',
       value: {
@@ -95,6 +100,7 @@ class SubjectCompilation {
         connect: mesh?.connect === 'declared' ? 'declared' : '',
         pathRules: wirePathRules(mesh?.pathRules ?? {}),
         trustedProxies: [...(mesh?.trustedProxies ?? [])].sort(),
+        redis: redis === undefined ? undefined : wireRedis(redis),
       },
     });
   }

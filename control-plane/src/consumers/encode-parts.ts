@@ -1,5 +1,5 @@
 import type { ConsumerDocument } from '@remora/model/consumer-schema';
-import { planLimits } from '@remora/model/plan-schema';
+import { planLimits, planQuotas } from '@remora/model/plan-schema';
 import type { PlanDocument } from '@remora/model/plan-schema';
 import { ConsumersPart } from '@remora/proto/gen/remora/consumers/v1/consumers';
 import type { ConsumerProof } from '@remora/policy-kit/authoring-kind';
@@ -48,7 +48,7 @@ export function encodeProofs(proof: ConsumerProof, consumers: readonly ConsumerD
 }
 
 export function encodePlans(plans: Iterable<PlanDocument>): Uint8Array[] {
-  return chunks(sorted([...plans], ({ name }) => name).map((plan) => ({ name: plan.name, limits: planLimits(plan) })), (list) => ({ ...noParts, plans: list }));
+  return chunks(sorted([...plans], ({ name }) => name).map((plan) => ({ name: plan.name, limits: planLimits(plan).map((limit) => ({ ...limit, sharedBy: limit.sharedBy === 'instance' ? '' : limit.sharedBy })), quotas: planQuotas(plan) })), (list) => ({ ...noParts, plans: list }));
 }
 
 export function encodeLookupKey(lookupKey: Buffer): Uint8Array {

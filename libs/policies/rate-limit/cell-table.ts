@@ -6,7 +6,7 @@ import type { Algorithm } from './algorithm.ts';
  * threads take a set's lock by compare-and-swap for the few operations of one decision.
  */
 export class CellTable {
-  /** Three numbers per cell, whose meaning is the algorithm's. */
+  /** `stride` numbers per cell: three whose meaning is the algorithm's, then what the owner of the table keeps. */
   readonly cells: Float64Array;
   /** Keys that had to be forgotten while they still mattered. */
   overflows = 0;
@@ -16,19 +16,21 @@ export class CellTable {
   readonly #words: Int32Array;
   readonly #setCount: number;
   readonly #shared: boolean;
+  readonly #stride: number;
 
-  constructor(buffer: ArrayBuffer | SharedArrayBuffer, cellCount: number) {
+  constructor(buffer: ArrayBuffer | SharedArrayBuffer, cellCount: number, stride = cellStride) {
     const count = roundUp(cellCount);
-    this.cells = new Float64Array(buffer, 0, count * cellStride);
+    this.#stride = stride;
+    this.cells = new Float64Array(buffer, 0, count * stride);
     this.#setCount = count / setSize;
-    this.#words = new Int32Array(buffer, count * cellStride * 8, seedWords + this.#setCount + count * 2);
+    this.#words = new Int32Array(buffer, count * stride * 8, seedWords + this.#setCount + count * 2);
     this.#shared = buffer instanceof SharedArrayBuffer;
   }
 
   /** Bytes for so many keys; the number is rounded up to a power of two, at least eight. */
-  static bytesFor(cellCount: number): number {
+  static bytesFor(cellCount: number, stride = cellStride): number {
     const count = roundUp(cellCount);
-    return count * cellStride * 8 + (seedWords + count / setSize + count * 2) * 4;
+    return count * stride * 8 + (seedWords + count / setSize + count * 2) * 4;
   }
 
   /** The seed of the key hash: whoever comes first decides for all threads. */
@@ -38,18 +40,18 @@ export class CellTable {
   }
 
   /** Locks the key's set and answers the index of its cell in `cells`. `release` must follow. */
-  acquire(high: number, low: number, algorithm: Algorithm, nowMs: number): number {
+  acquire(high: number, low: number, algorithm: Pick<Algorithm, 'freeAt'>, nowMs: number): number {
     const set = (high >>> 0) % this.#setCount;
     if (this.#shared) this.#lock(seedWords + set);
     const cell = this.#find(set * setSize, high, low, algorithm, nowMs);
-    return cell * cellStride;
+    return cell * this.#stride;
   }
 
   release(high: number): void {
     if (this.#shared) Atomics.store(this.#words, seedWords + ((high >>> 0) % this.#setCount), 0);
   }
 
-  #find(first: number, high: number, low: number, algorithm: Algorithm, nowMs: number): number {
+  #find(first: number, high: number, low: number, algorithm: Pick<Algorithm, 'freeAt'>, nowMs: number): number {
     const words = this.#words;
     const hashes = seedWords + this.#setCount;
     let victim = first;
@@ -58,7 +60,7 @@ export class CellTable {
       const at = hashes + cell * 2;
       const foundLow = words[at + 1] as number;
       if (foundLow === low && words[at] === high) return cell;
-      const freeAt = foundLow === 0 ? Number.NEGATIVE_INFINITY : algorithm.freeAt(this.cells, cell * cellStride);
+      const freeAt = foundLow === 0 ? Number.NEGATIVE_INFINITY : algorithm.freeAt(this.cells, cell * this.#stride);
       if (freeAt < victimFreeAt) {
         victim = cell;
         victimFreeAt = freeAt;
@@ -67,7 +69,7 @@ export class CellTable {
     if (victimFreeAt > nowMs) this.overflows += 1;
     words[hashes + victim * 2] = high;
     words[hashes + victim * 2 + 1] = low;
-    this.cells.fill(0, victim * cellStride, (victim + 1) * cellStride);
+    this.cells.fill(0, victim * this.#stride, (victim + 1) * this.#stride);
     return victim;
   }
 
@@ -88,7 +90,7 @@ export class CellTable {
 }
 
 const setSize = 8;
-const cellStride = 3;
+export const cellStride = 3;
 const seedWords = 2;
 const spinsMax = 500;
 const napMs = 1;

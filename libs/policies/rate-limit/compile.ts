@@ -1,5 +1,6 @@
 import { parseDurationMs } from '@remora/core/units';
-import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
+import type { JsonObject } from '@remora/core/canonical-json';
+import type { AuthoringKind, PlanSharing, Sharing } from '@remora/policy-kit/authoring-kind';
 import { asksWho } from '@remora/policy-kit/entry-match';
 import { compileEntryMatch } from '@remora/policy-kit/entry-match-schema';
 import { RateLimit, type Limit } from './gen/rate-limit.ts';
@@ -15,17 +16,27 @@ export const rateLimitAuthoring: AuthoringKind = {
   tcp: true,
   always: false,
   shadow: true,
-  format: 3,
+  format: 4,
+  sharing: shares,
   schema: rateLimitSchema,
   defaults: rateLimitDefaults,
   entryDefaults: { '/limits/*': limitDefaults },
   check: checkRateLimit,
   compile: (effective) => {
     const message = toMessage(effective as unknown as EffectiveRateLimit);
+    const shared = message.limits.some(({ sharedBy }) => sharedBy !== 'instance');
     const who = message.limits.some(({ match = {} }) => asksWho(match));
-    return { minFormat: who ? 3 : message.limits.some(({ key }) => needsIdentity(key)) ? 2 : 1, body: RateLimit.encode(message).finish() };
+    return { minFormat: shared ? 4 : who ? 3 : message.limits.some(({ key }) => needsIdentity(key)) ? 2 : 1, body: RateLimit.encode(message).finish() };
   },
 };
+
+/** A limit of the fleet needs to know the instances too: among them it is divided while the store is away. */
+function shares(effective: JsonObject, plans: PlanSharing): Sharing {
+  const { limits = {}, plans: takesPlans } = effective as unknown as EffectiveRateLimit;
+  const own = Object.values(limits);
+  const fleet = own.some(({ sharedBy }) => sharedBy === 'fleet') || (takesPlans && plans.limits.store);
+  return { store: fleet, instances: fleet || own.some(({ sharedBy }) => sharedBy === 'service') || (takesPlans && plans.limits.instances) };
+}
 
 function toMessage({ limits = {}, headerStyle, plans }: EffectiveRateLimit): RateLimit {
   const names = Object.keys(limits).sort();

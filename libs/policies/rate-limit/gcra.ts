@@ -10,7 +10,8 @@ export function createGcra(options: GcraOptions): Algorithm {
   const capacity = options.queue ? options.burst + 1 : options.burst;
   const depthMs = capacity * intervalMs;
   return {
-    quota: capacity,
+    // A part of a limit need not be whole.
+    quota: Math.max(1, Math.floor(capacity)),
     freeAt: (cells, at) => cells[at] as number,
     decide(cells, at, nowMs, commit, out) {
       const arrivalAt = Math.max(cells[at] as number, nowMs);

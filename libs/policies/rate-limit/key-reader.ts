@@ -10,7 +10,10 @@ import type { KeyHash } from './key-hash.ts';
  * Feeds what a limit counts by into the hash. With `all`, a part that a request lacks counts as empty: requests that leave
  * a header out share one count, they do not escape the limit. With `firstPresent`, the first part that is there is the key.
  */
-export type KeyReader = (x: Exchange, hash: KeyHash) => void;
+export type KeyReader = (x: Exchange, hash: KeySink) => void;
+
+/** Takes the parts of a key. */
+export type KeySink = Pick<KeyHash, 'add'>;
 
 export function createKeyReader(key: readonly string[], rule: 'all' | 'firstPresent', pointer: string): KeyReader {
   const parts = key.map((part) => createPart(part, pointer));

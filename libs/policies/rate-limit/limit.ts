@@ -1,8 +1,9 @@
 import { buildEntryMatch, type ExchangeTest } from '@remora/policy-kit/entry-match';
 import type { Exchange } from '@remora/policy-kit/exchange';
+import { InstanceShare, instancesFactKind } from '@remora/policy-kit/instance-share';
 import type { FilterContext, SharedMemory } from '@remora/policy-kit/runtime-kind';
 import { emptyDecision, type Algorithm, type Decision } from './algorithm.ts';
-import { CellTable } from './cell-table.ts';
+import { CellTable, cellStride } from './cell-table.ts';
 import { createGcra } from './gcra.ts';
 import { KeyHash } from './key-hash.ts';
 import { createKeyReader, type KeyReader } from './key-reader.ts';
@@ -11,6 +12,8 @@ import type { LimitSettings } from './wire.ts';
 
 /** What decides over a request, whoever set it. */
 export interface CountingLimit {
+  /** Counted in the store of the Mesh. */
+  readonly fleet: boolean;
   readonly settings: Pick<LimitSettings, 'name' | 'requests' | 'perMs'>;
   /** Where it is set, for refusals. */
   readonly pointer: string;
@@ -24,11 +27,12 @@ export interface CountingLimit {
 
 /** One named limit of a section, ready to decide. Its counts are kept over snapshots while its settings are the same. */
 export class Limit implements CountingLimit {
+  readonly fleet = false;
   readonly settings: LimitSettings;
   readonly pointer: string;
-  readonly algorithm: Algorithm;
   readonly decision: Decision = emptyDecision();
   readonly waiting: Waiting;
+  readonly #share: LocalShare;
   readonly #applies: ExchangeTest | null;
   readonly #readKey: KeyReader;
   readonly #counts: Counts;
@@ -37,13 +41,17 @@ export class Limit implements CountingLimit {
   constructor(settings: LimitSettings, context: FilterContext) {
     this.settings = settings;
     this.pointer = `/limits/${settings.name}`;
-    this.algorithm = createAlgorithm(settings);
+    this.#share = new LocalShare(settings, settings.sharedBy === 'service' ? new InstanceShare(context.facts(instancesFactKind)) : null);
     this.#applies = buildEntryMatch(settings.match, context);
     this.#readKey = createKeyReader(settings.key, settings.keyRule, `${this.pointer}/key`);
     const owner = ownerOf(settings, context);
     const memory = context.shared?.(...owner, CellTable.bytesFor(settings.maxKeys)) ?? null;
     this.#counts = context.live.keep(...owner, () => new Counts(settings, context, memory));
     this.waiting = this.#counts.waiting;
+  }
+
+  get algorithm(): Algorithm {
+    return this.#share.algorithm;
   }
 
   appliesTo(x: Exchange): boolean {
@@ -58,8 +66,9 @@ export class Limit implements CountingLimit {
     hash.start();
     this.#readKey(x, hash);
     hash.finish();
-    const at = table.acquire(hash.high, hash.low, this.algorithm, nowMs);
-    this.algorithm.decide(table.cells, at, nowMs, commit, this.decision);
+    const { algorithm } = this.#share;
+    const at = table.acquire(hash.high, hash.low, algorithm, nowMs);
+    algorithm.decide(table.cells, at, nowMs, commit, this.decision);
     table.release(hash.high);
     return this.decision;
   }
@@ -73,6 +82,42 @@ export class Limit implements CountingLimit {
   }
 }
 
+/** What a limit is at one instance: the whole, or its part where several instances share it by their number. */
+export class LocalShare {
+  readonly #settings: Divisible;
+  readonly #instances: InstanceShare | null;
+  #count = 1;
+  #algorithm: Algorithm;
+
+  /** `instances` null: the whole. */
+  constructor(settings: Divisible, instances: InstanceShare | null) {
+    this.#settings = settings;
+    this.#instances = instances;
+    this.#algorithm = createAlgorithm(settings);
+  }
+
+  get algorithm(): Algorithm {
+    if (this.#instances !== null && this.#instances.count !== this.#count) {
+      this.#count = this.#instances.count;
+      this.#algorithm = createAlgorithm(divide(this.#settings, this.#count));
+    }
+    return this.#algorithm;
+  }
+}
+
+/** The part of one of `count` instances: never so small that no request passes. */
+export function divide({ algorithm, requests, perMs, burst, cost }: Divisible, count: number): Divisible {
+  const rest = { algorithm, perMs, cost };
+  switch (algorithm) {
+    case 'tokenBucket': return { ...rest, requests: requests / count, burst: Math.max(cost, burst / count) };
+    case 'leakyBucket': return { ...rest, requests: requests / count, burst: Math.max(cost - 1, Math.floor(burst / count)) };
+    case 'fixedWindow':
+    case 'slidingWindow': return { ...rest, requests: Math.max(cost, Math.floor(requests / count)), burst: 0 };
+  }
+}
+
+export type Divisible = Pick<LimitSettings, 'algorithm' | 'requests' | 'perMs' | 'burst' | 'cost'>;
+
 /** Requests held back by a leaky bucket, over all its keys. */
 export interface Waiting {
   count: number;
@@ -85,8 +130,8 @@ export class Counts {
   readonly #draw: () => number;
   #table: CellTable | null = null;
 
-  constructor(settings: Pick<LimitSettings, 'maxKeys'>, context: FilterContext, memory: SharedMemory | null) {
-    this.#make = () => new CellTable(memory?.buffer ?? new ArrayBuffer(CellTable.bytesFor(settings.maxKeys)), settings.maxKeys);
+  constructor(settings: Pick<LimitSettings, 'maxKeys'>, context: FilterContext, memory: SharedMemory | null, stride = cellStride) {
+    this.#make = () => new CellTable(memory?.buffer ?? new ArrayBuffer(CellTable.bytesFor(settings.maxKeys, stride)), settings.maxKeys, stride);
     this.#draw = () => context.random.next();
   }
 
@@ -104,13 +149,13 @@ export class Counts {
  * Routes of one owner share the counts of a limit that is the same for them, as the one who set it on the whole service
  * means it. The settings are part of the key: where a route overrides the limit, it counts apart.
  */
-function ownerOf(settings: LimitSettings, context: FilterContext): [string, string] {
+export function ownerOf(settings: LimitSettings, context: FilterContext): [string, string] {
   const owner = context.scope.slice(0, context.scope.lastIndexOf('/'));
   const shape = JSON.stringify(settings);
   return [`rateLimit/${owner}/${context.shadow ? 'shadow/' : ''}${settings.name}/${shape}`, shape];
 }
 
-export function createAlgorithm({ algorithm, requests, perMs, burst, cost }: Pick<LimitSettings, 'algorithm' | 'requests' | 'perMs' | 'burst' | 'cost'>): Algorithm {
+export function createAlgorithm({ algorithm, requests, perMs, burst, cost }: Divisible): Algorithm {
   switch (algorithm) {
     case 'tokenBucket': return createGcra({ requests, perMs, burst, cost, queue: false });
     case 'leakyBucket': return createGcra({ requests, perMs, burst, cost, queue: true });

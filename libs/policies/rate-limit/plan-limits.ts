@@ -3,10 +3,13 @@ import type { PlanFacts, PlanLimitFacts } from '@remora/policy-kit/consumer-part
 import type { Exchange } from '@remora/policy-kit/exchange';
 import type { ConsumerFacts } from '@remora/policy-kit/request-identity';
 import type { FilterContext } from '@remora/policy-kit/runtime-kind';
+import { InstanceShare, instancesFactKind } from '@remora/policy-kit/instance-share';
 import { emptyDecision, type Algorithm, type Decision } from './algorithm.ts';
 import { CellTable } from './cell-table.ts';
+import { FleetLimit, fleetStride } from './fleet-limit.ts';
 import { KeyHash } from './key-hash.ts';
-import { Counts, createAlgorithm, type CountingLimit, type Waiting } from './limit.ts';
+import type { KeySink } from './key-reader.ts';
+import { Counts, LocalShare, type CountingLimit, type Waiting } from './limit.ts';
 
 /** Consumers counted at once, times the limits of their plans; beyond, the stalest is forgotten. */
 const keysMax = 8_192;
@@ -19,6 +22,9 @@ const noLimits: readonly CountingLimit[] = Object.freeze([]);
 export class PlanLimits {
   readonly #directory: ConsumerDirectory;
   readonly #counts: Counts;
+  readonly #fleetCounts: Counts;
+  readonly #instances: InstanceShare;
+  readonly #place: string;
   readonly #made = new WeakMap<PlanFacts, readonly CountingLimit[]>();
 
   constructor(context: FilterContext) {
@@ -27,6 +33,10 @@ export class PlanLimits {
     const key = `rateLimit/${owner}/${context.shadow ? 'shadow/' : ''}plans`;
     const memory = context.shared?.(key, 'plans', CellTable.bytesFor(keysMax)) ?? null;
     this.#counts = context.live.keep(key, 'plans', () => new Counts({ maxKeys: keysMax }, context, memory));
+    const fleetMemory = context.shared?.(`${key}/fleet`, 'plans', CellTable.bytesFor(keysMax, fleetStride)) ?? null;
+    this.#fleetCounts = context.live.keep(`${key}/fleet`, 'plans', () => new Counts({ maxKeys: keysMax }, context, fleetMemory, fleetStride));
+    this.#instances = new InstanceShare(context.facts(instancesFactKind));
+    this.#place = `${context.shadow ? 'shadow/' : ''}${owner}`;
   }
 
   /** Those of the consumer of a request; none where it has no Plan. */
@@ -36,29 +46,53 @@ export class PlanLimits {
     const plan = this.#directory.plan(consumer.plan);
     if (plan === null || plan.limits.length === 0) return noLimits;
     let limits = this.#made.get(plan);
-    if (limits === undefined) this.#made.set(plan, limits = plan.limits.map((limit) => new PlanLimit(plan.name, limit, this.#counts)));
+    if (limits === undefined) this.#made.set(plan, limits = plan.limits.map((limit) => this.#create(plan.name, limit)));
     return limits;
+  }
+
+  #create(plan: string, limit: PlanLimitFacts): CountingLimit {
+    if (limit.sharedBy !== 'fleet') return new PlanLimit(plan, limit, this.#counts, limit.sharedBy === 'service' ? this.#instances : null);
+    const { name, algorithm, requests, perMs, burst } = limit;
+    return new FleetLimit({
+      settings: { name: `${plan}/${name}`, algorithm, requests, perMs, burst, cost: 1, onStoreFailure: 'degrade' },
+      pointer: `/plans/${plan}/limits/${name}`,
+      storeName: `${this.#place}/${plan}/${name}`,
+      storeIdentity: JSON.stringify([this.#place, 'plan', plan, name, algorithm, perMs]),
+      applies: null,
+      readKey: readConsumer,
+      counts: this.#fleetCounts,
+      instances: this.#instances,
+    });
   }
 }
 
+function readConsumer(x: Exchange, key: KeySink): void {
+  key.add(2, nameOf(x.identity?.consumer ?? null));
+}
+
 class PlanLimit implements CountingLimit {
+  readonly fleet = false;
   readonly settings: CountingLimit['settings'];
   readonly pointer: string;
-  readonly algorithm: Algorithm;
   readonly decision: Decision = emptyDecision();
   readonly waiting: Waiting = { count: 0 };
   readonly #counts: Counts;
+  readonly #share: LocalShare;
   /** Everything that it is. */
   readonly #shape: string;
   #hash: KeyHash | null = null;
 
-  constructor(plan: string, limit: PlanLimitFacts, counts: Counts) {
+  constructor(plan: string, limit: PlanLimitFacts, counts: Counts, instances: InstanceShare | null) {
     const { name, algorithm, requests, perMs, burst } = limit;
     this.settings = { name: `${plan}/${name}`, requests, perMs };
     this.pointer = `/plans/${plan}/limits/${name}`;
-    this.algorithm = createAlgorithm({ algorithm, requests, perMs, burst, cost: 1 });
+    this.#share = new LocalShare({ algorithm, requests, perMs, burst, cost: 1 }, instances);
     this.#counts = counts;
     this.#shape = `${plan}/${name}/${algorithm}/${requests}/${perMs}/${burst}`;
+  }
+
+  get algorithm(): Algorithm {
+    return this.#share.algorithm;
   }
 
   appliesTo(): boolean {
@@ -71,10 +105,11 @@ class PlanLimit implements CountingLimit {
     const hash = this.#hash;
     hash.start();
     hash.add(1, this.#shape);
-    hash.add(2, nameOf(x.identity?.consumer ?? null));
+    readConsumer(x, hash);
     hash.finish();
-    const at = table.acquire(hash.high, hash.low, this.algorithm, nowMs);
-    this.algorithm.decide(table.cells, at, nowMs, commit, this.decision);
+    const { algorithm } = this.#share;
+    const at = table.acquire(hash.high, hash.low, algorithm, nowMs);
+    algorithm.decide(table.cells, at, nowMs, commit, this.decision);
     table.release(hash.high);
     return this.decision;
   }

@@ -210,7 +210,7 @@ describe('by who the request is from', () => {
     expect(late(built, { claims: { 'https://shop.example/tenant': 'x' } })).toBe(refused);
   });
 
-  const plans = (requests: number): ReturnType<typeof consumerFacts> => consumerFacts({ plans: { plans: [{ name: 'gold', limits: [{ name: 'm', algorithm: 'fixedWindow', requests, perMs: 60_000, burst: 0 }] }] } });
+  const plans = (requests: number): ReturnType<typeof consumerFacts> => consumerFacts({ plans: { plans: [{ name: 'gold', limits: [{ name: 'm', algorithm: 'fixedWindow', requests, perMs: 60_000, burst: 0, sharedBy: '' }], quotas: [] }] } });
 
   test('the limits of a Plan and of a policy both hold: the tightest decides', () => {
     const built = build({ perConsumer: { requests: 3, per: '1m', key: ['consumer'] } });

@@ -22,7 +22,7 @@ const limitSchema = z.strictObject({
   keyRule: oneOf(['all', 'firstPresent']).optional(),
   cost: z.int().min(1).max(requestsMax).optional(),
   match: entryMatchSchema({ callers: true, consumers: true }).optional(),
-  sharedBy: oneOf(['instance'], ['service', 'fleet']).optional(),
+  sharedBy: oneOf(['instance', 'service', 'fleet']).optional(),
   onStoreFailure: oneOf(['degrade', 'open', 'closed']).optional(),
   maxKeys: z.int().min(8).max(1_048_576).optional(),
 });

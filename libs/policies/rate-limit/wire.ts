@@ -2,10 +2,12 @@ import { readEntryMatch, type EntryMatch } from '@remora/policy-kit/entry-match'
 import { WireError } from '@remora/policy-kit/runtime-kind';
 import { boundedList, boundedText, decodeMessage, oneWord, wholeNumber } from '@remora/policy-kit/wire-check';
 import { RateLimit, type Limit as LimitMessage } from './gen/rate-limit.ts';
-import { rateLimited } from './reasons.ts';
+import { rateLimited, limitStoreUnavailable } from './reasons.ts';
 
 const algorithms = ['tokenBucket', 'fixedWindow', 'slidingWindow', 'leakyBucket'] as const;
 const keyRules = ['all', 'firstPresent'] as const;
+const sharings = ['instance', 'service', 'fleet'] as const;
+const storeFailures = ['degrade', 'open', 'closed'] as const;
 const headerStyles = ['draft', 'legacy', 'kong', 'none'] as const;
 
 export interface RateLimitSettings {
@@ -28,11 +30,15 @@ export interface LimitSettings {
   /** What one request takes. */
   readonly cost: number;
   readonly match: EntryMatch;
+  /** Who counts together: each instance by itself, those of the service by equal shares, or all in the store of the Mesh. */
+  readonly sharedBy: (typeof sharings)[number];
+  /** `fleet`: what holds while the store says nothing. */
+  readonly onStoreFailure: (typeof storeFailures)[number];
   /** Keys that are remembered at once; beyond, the stalest is forgotten. */
   readonly maxKeys: number;
 }
 
-export const rateLimitWire = { name: 'rateLimit', format: 3, reasons: [rateLimited], decode: decodeRateLimit } as const;
+export const rateLimitWire = { name: 'rateLimit', format: 4, reasons: [rateLimited, limitStoreUnavailable], decode: decodeRateLimit } as const;
 
 function decodeRateLimit(bytes: Uint8Array): RateLimitSettings {
   const message = decodeMessage(RateLimit, bytes);
@@ -46,8 +52,6 @@ const keyPattern = /^(?:clientAddress|method|path|route|consumer|caller|header\.
 function readLimit(message: LimitMessage): LimitSettings {
   const name = boundedText(message.name, '/limits', 63, /^[A-Za-z][A-Za-z0-9_-]*$/);
   const pointer = `/limits/${name}`;
-  oneWord(message.sharedBy, `${pointer}/sharedBy`, ['instance']);
-  oneWord(message.onStoreFailure, `${pointer}/onStoreFailure`, ['degrade', 'open', 'closed']);
   const algorithm = oneWord(message.algorithm, `${pointer}/algorithm`, algorithms);
   const settings: LimitSettings = {
     name,
@@ -58,6 +62,8 @@ function readLimit(message: LimitMessage): LimitSettings {
     key: boundedList(message.key, `${pointer}/key`, 8).map((part) => boundedText(part, `${pointer}/key`, 262, keyPattern)),
     keyRule: oneWord(message.keyRule, `${pointer}/keyRule`, keyRules),
     cost: wholeNumber(message.cost, `${pointer}/cost`, 1, 1_000_000_000),
+    sharedBy: oneWord(message.sharedBy, `${pointer}/sharedBy`, sharings),
+    onStoreFailure: oneWord(message.onStoreFailure, `${pointer}/onStoreFailure`, storeFailures),
     match: readEntryMatch(message.match, `${pointer}/match`),
     maxKeys: wholeNumber(message.maxKeys, `${pointer}/maxKeys`, 8, 1_048_576),
   };

@@ -17,7 +17,7 @@ export const itemsMax = 4_096;
 export const itemBytesMax = 32 * 1024 * 1024;
 export const bodyBytesMax = 256 * 1024;
 /** Fact kinds that this sidecar writes itself: an item under such a name is passed over, as one of a kind that is not known here. */
-const ownKinds: ReadonlySet<string> = new Set(['identity', 'jwks']);
+const ownKinds: ReadonlySet<string> = new Set(['identity', 'jwks', 'store']);
 const kindPattern = /^[A-Za-z][A-Za-z0-9]{0,63}$/;
 
 /** What is wrong with a body of one kind, in a sentence; null where nothing is. */

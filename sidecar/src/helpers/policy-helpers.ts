@@ -7,6 +7,8 @@ import { IssuerKeyKeeper, type IssuerKeyStatus } from '../issuer-keys/issuer-key
 import type { Log } from '../telemetry/log.ts';
 import type { DataPlane } from '../threads/data-plane.ts';
 import { authQuestion } from '@remora/policy-external-auth/wire';
+import { storeTopic } from '@remora/policy-kit/store/store-questions';
+import { StoreKeeper } from '../stores/store-keeper.ts';
 import { LoginClient } from '../login/login-client.ts';
 import { ExternalAuthCaller } from './external-auth-caller.ts';
 import type { HelperClient } from './helper-client.ts';
@@ -33,6 +35,7 @@ export class PolicyHelpers {
   readonly #authorizers: ExternalAuthCaller;
   readonly #introspector: Introspector;
   readonly #logins: LoginClient;
+  readonly #stores: StoreKeeper;
   readonly #topics: ReadonlyMap<string, TopicHandler>;
 
   constructor(options: PolicyHelpersOptions) {
@@ -41,11 +44,13 @@ export class PolicyHelpers {
     this.#keys = new IssuerKeyKeeper({ useFacts: (update) => dataPlane.useFacts(update), client, disk: keyDisk, clock, timers, random, log, onEvent, onWarming });
     this.#authorizers = new ExternalAuthCaller({ client, clock });
     this.#introspector = new Introspector({ client, clock, random, log });
-    this.#logins = new LoginClient({ client, clock, random });
+    this.#logins = new LoginClient({ client, clock, random, log });
+    this.#stores = new StoreKeeper({ useFacts: (update) => dataPlane.useFacts(update), timers, random, log, onEvent });
     this.#topics = new Map<string, TopicHandler>([
       ['jwt.keys', async (body) => Uint8Array.of(Number(await this.#keys.refetch(Buffer.from(body).toString())))],
       [authQuestion.topic, (body) => this.#authorizers.answer(body)],
       ['tokenIntrospection', (body) => this.#introspector.answer(body)],
+      [storeTopic, (body) => this.#stores.answer(body)],
       ['oidcLogin', (body) => this.#logins.answer(body)],
     ]);
     dataPlane.onQuestion((topic, body) => this.#answer(topic, body));
@@ -62,18 +67,19 @@ export class PolicyHelpers {
   }
 
   /** The snapshot is enforced. */
-  follow(snapshot: Snapshot): Promise<void> {
-    return this.#keys.follow(snapshot);
+  async follow(snapshot: Snapshot): Promise<void> {
+    await Promise.all([this.#keys.follow(snapshot), this.#stores.follow(snapshot)]);
   }
 
   /** By name: what policies of this sidecar refer to. */
   useSecrets(secrets: ReadonlyMap<string, Uint8Array>): void {
     this.#introspector.useSecrets(secrets);
     this.#logins.useSecrets(secrets);
+    this.#stores.useSecrets(secrets);
   }
 
   get warming(): readonly string[] {
-    return this.#keys.warming;
+    return [...this.#keys.warming, ...this.#stores.warming];
   }
 
   get keyAgeSeconds(): ReadonlyMap<string, number> {
@@ -87,6 +93,7 @@ export class PolicyHelpers {
   async close(): Promise<void> {
     this.#authorizers.close();
     await this.#keys.close();
+    await this.#stores.close();
     await this.#options.client.close();
   }
 

@@ -36,7 +36,7 @@ export interface Limit {
   match:
     | EntryMatch
     | undefined;
-  /** instance */
+  /** instance | service | fleet */
   sharedBy: string;
   /** degrade | open | closed */
   onStoreFailure: string;

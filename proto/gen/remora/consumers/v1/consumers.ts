@@ -97,6 +97,8 @@ export interface Plan {
   name: string;
   /** Sorted by name. */
   limits: PlanLimit[];
+  /** Sorted by name. */
+  quotas: PlanQuota[];
 }
 
 export interface PlanLimit {
@@ -106,6 +108,22 @@ export interface PlanLimit {
   requests: number;
   perMs: number;
   burst: number;
+  /** instance | service | fleet; empty: instance. */
+  sharedBy: string;
+}
+
+export interface PlanQuota {
+  name: string;
+  requests: number;
+  /** hour | day | month */
+  per: string;
+  /** Of the IANA database. */
+  timeZone: string;
+  /** Day of the month on which a month begins, 1 to 28. */
+  startsOn: number;
+  /** What is still let in when it is used up; 0: nothing. */
+  throttleRequests: number;
+  throttlePerMs: number;
 }
 
 function createBaseConsumersPart(): ConsumersPart {
@@ -1218,7 +1236,7 @@ export const Certificate: MessageFns<Certificate> = {
 };
 
 function createBasePlan(): Plan {
-  return { name: "", limits: [] };
+  return { name: "", limits: [], quotas: [] };
 }
 
 export const Plan: MessageFns<Plan> = {
@@ -1228,6 +1246,9 @@ export const Plan: MessageFns<Plan> = {
     }
     for (const v of message.limits) {
       PlanLimit.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.quotas) {
+      PlanQuota.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1261,6 +1282,14 @@ export const Plan: MessageFns<Plan> = {
             message.limits.push(PlanLimit.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.quotas.push(PlanQuota.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1277,6 +1306,7 @@ export const Plan: MessageFns<Plan> = {
     return {
       name: isSet(object.name) ? globalThis.String(object.name) : "",
       limits: globalThis.Array.isArray(object?.limits) ? object.limits.map((e: any) => PlanLimit.fromJSON(e)) : [],
+      quotas: globalThis.Array.isArray(object?.quotas) ? object.quotas.map((e: any) => PlanQuota.fromJSON(e)) : [],
     };
   },
 
@@ -1288,6 +1318,9 @@ export const Plan: MessageFns<Plan> = {
     if (message.limits?.length) {
       obj.limits = message.limits.map((e) => PlanLimit.toJSON(e));
     }
+    if (message.quotas?.length) {
+      obj.quotas = message.quotas.map((e) => PlanQuota.toJSON(e));
+    }
     return obj;
   },
 
@@ -1298,12 +1331,13 @@ export const Plan: MessageFns<Plan> = {
     const message = createBasePlan();
     message.name = object.name ?? "";
     message.limits = object.limits?.map((e) => PlanLimit.fromPartial(e)) || [];
+    message.quotas = object.quotas?.map((e) => PlanQuota.fromPartial(e)) || [];
     return message;
   },
 };
 
 function createBasePlanLimit(): PlanLimit {
-  return { name: "", algorithm: "", requests: 0, perMs: 0, burst: 0 };
+  return { name: "", algorithm: "", requests: 0, perMs: 0, burst: 0, sharedBy: "" };
 }
 
 export const PlanLimit: MessageFns<PlanLimit> = {
@@ -1322,6 +1356,9 @@ export const PlanLimit: MessageFns<PlanLimit> = {
     }
     if (message.burst !== 0) {
       writer.uint32(40).uint32(message.burst);
+    }
+    if (message.sharedBy !== "") {
+      writer.uint32(50).string(message.sharedBy);
     }
     return writer;
   },
@@ -1379,6 +1416,14 @@ export const PlanLimit: MessageFns<PlanLimit> = {
             message.burst = reader.uint32();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.sharedBy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1402,6 +1447,11 @@ export const PlanLimit: MessageFns<PlanLimit> = {
         ? globalThis.Number(object.per_ms)
         : 0,
       burst: isSet(object.burst) ? globalThis.Number(object.burst) : 0,
+      sharedBy: isSet(object.sharedBy)
+        ? globalThis.String(object.sharedBy)
+        : isSet(object.shared_by)
+        ? globalThis.String(object.shared_by)
+        : "",
     };
   },
 
@@ -1422,6 +1472,9 @@ export const PlanLimit: MessageFns<PlanLimit> = {
     if (message.burst !== 0) {
       obj.burst = Math.round(message.burst);
     }
+    if (message.sharedBy !== "") {
+      obj.sharedBy = message.sharedBy;
+    }
     return obj;
   },
 
@@ -1435,6 +1488,188 @@ export const PlanLimit: MessageFns<PlanLimit> = {
     message.requests = object.requests ?? 0;
     message.perMs = object.perMs ?? 0;
     message.burst = object.burst ?? 0;
+    message.sharedBy = object.sharedBy ?? "";
+    return message;
+  },
+};
+
+function createBasePlanQuota(): PlanQuota {
+  return { name: "", requests: 0, per: "", timeZone: "", startsOn: 0, throttleRequests: 0, throttlePerMs: 0 };
+}
+
+export const PlanQuota: MessageFns<PlanQuota> = {
+  encode(message: PlanQuota, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.requests !== 0) {
+      writer.uint32(16).uint32(message.requests);
+    }
+    if (message.per !== "") {
+      writer.uint32(26).string(message.per);
+    }
+    if (message.timeZone !== "") {
+      writer.uint32(34).string(message.timeZone);
+    }
+    if (message.startsOn !== 0) {
+      writer.uint32(40).uint32(message.startsOn);
+    }
+    if (message.throttleRequests !== 0) {
+      writer.uint32(48).uint32(message.throttleRequests);
+    }
+    if (message.throttlePerMs !== 0) {
+      writer.uint32(56).uint32(message.throttlePerMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PlanQuota {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePlanQuota();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.requests = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.per = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.timeZone = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.startsOn = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.throttleRequests = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.throttlePerMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PlanQuota {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      requests: isSet(object.requests) ? globalThis.Number(object.requests) : 0,
+      per: isSet(object.per) ? globalThis.String(object.per) : "",
+      timeZone: isSet(object.timeZone)
+        ? globalThis.String(object.timeZone)
+        : isSet(object.time_zone)
+        ? globalThis.String(object.time_zone)
+        : "",
+      startsOn: isSet(object.startsOn)
+        ? globalThis.Number(object.startsOn)
+        : isSet(object.starts_on)
+        ? globalThis.Number(object.starts_on)
+        : 0,
+      throttleRequests: isSet(object.throttleRequests)
+        ? globalThis.Number(object.throttleRequests)
+        : isSet(object.throttle_requests)
+        ? globalThis.Number(object.throttle_requests)
+        : 0,
+      throttlePerMs: isSet(object.throttlePerMs)
+        ? globalThis.Number(object.throttlePerMs)
+        : isSet(object.throttle_per_ms)
+        ? globalThis.Number(object.throttle_per_ms)
+        : 0,
+    };
+  },
+
+  toJSON(message: PlanQuota): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.requests !== 0) {
+      obj.requests = Math.round(message.requests);
+    }
+    if (message.per !== "") {
+      obj.per = message.per;
+    }
+    if (message.timeZone !== "") {
+      obj.timeZone = message.timeZone;
+    }
+    if (message.startsOn !== 0) {
+      obj.startsOn = Math.round(message.startsOn);
+    }
+    if (message.throttleRequests !== 0) {
+      obj.throttleRequests = Math.round(message.throttleRequests);
+    }
+    if (message.throttlePerMs !== 0) {
+      obj.throttlePerMs = Math.round(message.throttlePerMs);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PlanQuota>, I>>(base?: I): PlanQuota {
+    return PlanQuota.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PlanQuota>, I>>(object: I): PlanQuota {
+    const message = createBasePlanQuota();
+    message.name = object.name ?? "";
+    message.requests = object.requests ?? 0;
+    message.per = object.per ?? "";
+    message.timeZone = object.timeZone ?? "";
+    message.startsOn = object.startsOn ?? 0;
+    message.throttleRequests = object.throttleRequests ?? 0;
+    message.throttlePerMs = object.throttlePerMs ?? 0;
     return message;
   },
 };

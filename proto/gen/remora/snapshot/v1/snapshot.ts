@@ -197,6 +197,32 @@ export interface Fleet {
   trustedProxies: string[];
   /** refuse | declared; empty: refuse. Whether the outbound side takes CONNECT, for ports of declared destinations that carry TCP. */
   connect: string;
+  /** Only for sidecars whose settings need it. */
+  redis: RedisStore | undefined;
+}
+
+/** The Redis that sidecars count in. */
+export interface RedisStore {
+  /** single | sentinel | cluster */
+  mode: string;
+  /** HOST:PORT of the server, of the Sentinels, or of some nodes. */
+  addresses: string[];
+  /** sentinel: the master that they watch. */
+  master: string;
+  tls: boolean;
+  /** Empty: the host of each address. */
+  serverName: string;
+  /** Empty: the roots of the system. */
+  caFiles: string[];
+  username: string;
+  /** Name of a Secret; empty: none. */
+  passwordSecret: string;
+  sentinelUsername: string;
+  sentinelPasswordSecret: string;
+  database: number;
+  keyPrefix: string;
+  deadlineMs: number;
+  allowPrivateAddresses: boolean;
 }
 
 /** Spellings that a canonical path may not have; true allows what is otherwise refused with 400. */
@@ -1040,7 +1066,14 @@ export const Entry: MessageFns<Entry> = {
 };
 
 function createBaseFleet(): Fleet {
-  return { trustDomain: "", unknownDestinations: "", pathRules: undefined, trustedProxies: [], connect: "" };
+  return {
+    trustDomain: "",
+    unknownDestinations: "",
+    pathRules: undefined,
+    trustedProxies: [],
+    connect: "",
+    redis: undefined,
+  };
 }
 
 export const Fleet: MessageFns<Fleet> = {
@@ -1059,6 +1092,9 @@ export const Fleet: MessageFns<Fleet> = {
     }
     if (message.connect !== "") {
       writer.uint32(42).string(message.connect);
+    }
+    if (message.redis !== undefined) {
+      RedisStore.encode(message.redis, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -1116,6 +1152,14 @@ export const Fleet: MessageFns<Fleet> = {
             message.connect = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.redis = RedisStore.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1151,6 +1195,7 @@ export const Fleet: MessageFns<Fleet> = {
         ? object.trusted_proxies.map((e: any) => globalThis.String(e))
         : [],
       connect: isSet(object.connect) ? globalThis.String(object.connect) : "",
+      redis: isSet(object.redis) ? RedisStore.fromJSON(object.redis) : undefined,
     };
   },
 
@@ -1171,6 +1216,9 @@ export const Fleet: MessageFns<Fleet> = {
     if (message.connect !== "") {
       obj.connect = message.connect;
     }
+    if (message.redis !== undefined) {
+      obj.redis = RedisStore.toJSON(message.redis);
+    }
     return obj;
   },
 
@@ -1186,6 +1234,335 @@ export const Fleet: MessageFns<Fleet> = {
       : undefined;
     message.trustedProxies = object.trustedProxies?.map((e) => e) || [];
     message.connect = object.connect ?? "";
+    message.redis = (object.redis !== undefined && object.redis !== null)
+      ? RedisStore.fromPartial(object.redis)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRedisStore(): RedisStore {
+  return {
+    mode: "",
+    addresses: [],
+    master: "",
+    tls: false,
+    serverName: "",
+    caFiles: [],
+    username: "",
+    passwordSecret: "",
+    sentinelUsername: "",
+    sentinelPasswordSecret: "",
+    database: 0,
+    keyPrefix: "",
+    deadlineMs: 0,
+    allowPrivateAddresses: false,
+  };
+}
+
+export const RedisStore: MessageFns<RedisStore> = {
+  encode(message: RedisStore, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mode !== "") {
+      writer.uint32(10).string(message.mode);
+    }
+    for (const v of message.addresses) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.master !== "") {
+      writer.uint32(26).string(message.master);
+    }
+    if (message.tls !== false) {
+      writer.uint32(32).bool(message.tls);
+    }
+    if (message.serverName !== "") {
+      writer.uint32(42).string(message.serverName);
+    }
+    for (const v of message.caFiles) {
+      writer.uint32(50).string(v!);
+    }
+    if (message.username !== "") {
+      writer.uint32(58).string(message.username);
+    }
+    if (message.passwordSecret !== "") {
+      writer.uint32(66).string(message.passwordSecret);
+    }
+    if (message.sentinelUsername !== "") {
+      writer.uint32(74).string(message.sentinelUsername);
+    }
+    if (message.sentinelPasswordSecret !== "") {
+      writer.uint32(82).string(message.sentinelPasswordSecret);
+    }
+    if (message.database !== 0) {
+      writer.uint32(88).uint32(message.database);
+    }
+    if (message.keyPrefix !== "") {
+      writer.uint32(98).string(message.keyPrefix);
+    }
+    if (message.deadlineMs !== 0) {
+      writer.uint32(104).uint32(message.deadlineMs);
+    }
+    if (message.allowPrivateAddresses !== false) {
+      writer.uint32(112).bool(message.allowPrivateAddresses);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RedisStore {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRedisStore();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.mode = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.addresses.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.master = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.tls = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.serverName = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.caFiles.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.username = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.passwordSecret = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.sentinelUsername = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.sentinelPasswordSecret = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.database = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.keyPrefix = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.deadlineMs = reader.uint32();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.allowPrivateAddresses = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RedisStore {
+    return {
+      mode: isSet(object.mode) ? globalThis.String(object.mode) : "",
+      addresses: globalThis.Array.isArray(object?.addresses)
+        ? object.addresses.map((e: any) => globalThis.String(e))
+        : [],
+      master: isSet(object.master) ? globalThis.String(object.master) : "",
+      tls: isSet(object.tls) ? globalThis.Boolean(object.tls) : false,
+      serverName: isSet(object.serverName)
+        ? globalThis.String(object.serverName)
+        : isSet(object.server_name)
+        ? globalThis.String(object.server_name)
+        : "",
+      caFiles: globalThis.Array.isArray(object?.caFiles)
+        ? object.caFiles.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.ca_files)
+        ? object.ca_files.map((e: any) => globalThis.String(e))
+        : [],
+      username: isSet(object.username) ? globalThis.String(object.username) : "",
+      passwordSecret: isSet(object.passwordSecret)
+        ? globalThis.String(object.passwordSecret)
+        : isSet(object.password_secret)
+        ? globalThis.String(object.password_secret)
+        : "",
+      sentinelUsername: isSet(object.sentinelUsername)
+        ? globalThis.String(object.sentinelUsername)
+        : isSet(object.sentinel_username)
+        ? globalThis.String(object.sentinel_username)
+        : "",
+      sentinelPasswordSecret: isSet(object.sentinelPasswordSecret)
+        ? globalThis.String(object.sentinelPasswordSecret)
+        : isSet(object.sentinel_password_secret)
+        ? globalThis.String(object.sentinel_password_secret)
+        : "",
+      database: isSet(object.database) ? globalThis.Number(object.database) : 0,
+      keyPrefix: isSet(object.keyPrefix)
+        ? globalThis.String(object.keyPrefix)
+        : isSet(object.key_prefix)
+        ? globalThis.String(object.key_prefix)
+        : "",
+      deadlineMs: isSet(object.deadlineMs)
+        ? globalThis.Number(object.deadlineMs)
+        : isSet(object.deadline_ms)
+        ? globalThis.Number(object.deadline_ms)
+        : 0,
+      allowPrivateAddresses: isSet(object.allowPrivateAddresses)
+        ? globalThis.Boolean(object.allowPrivateAddresses)
+        : isSet(object.allow_private_addresses)
+        ? globalThis.Boolean(object.allow_private_addresses)
+        : false,
+    };
+  },
+
+  toJSON(message: RedisStore): unknown {
+    const obj: any = {};
+    if (message.mode !== "") {
+      obj.mode = message.mode;
+    }
+    if (message.addresses?.length) {
+      obj.addresses = message.addresses;
+    }
+    if (message.master !== "") {
+      obj.master = message.master;
+    }
+    if (message.tls !== false) {
+      obj.tls = message.tls;
+    }
+    if (message.serverName !== "") {
+      obj.serverName = message.serverName;
+    }
+    if (message.caFiles?.length) {
+      obj.caFiles = message.caFiles;
+    }
+    if (message.username !== "") {
+      obj.username = message.username;
+    }
+    if (message.passwordSecret !== "") {
+      obj.passwordSecret = message.passwordSecret;
+    }
+    if (message.sentinelUsername !== "") {
+      obj.sentinelUsername = message.sentinelUsername;
+    }
+    if (message.sentinelPasswordSecret !== "") {
+      obj.sentinelPasswordSecret = message.sentinelPasswordSecret;
+    }
+    if (message.database !== 0) {
+      obj.database = Math.round(message.database);
+    }
+    if (message.keyPrefix !== "") {
+      obj.keyPrefix = message.keyPrefix;
+    }
+    if (message.deadlineMs !== 0) {
+      obj.deadlineMs = Math.round(message.deadlineMs);
+    }
+    if (message.allowPrivateAddresses !== false) {
+      obj.allowPrivateAddresses = message.allowPrivateAddresses;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RedisStore>, I>>(base?: I): RedisStore {
+    return RedisStore.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RedisStore>, I>>(object: I): RedisStore {
+    const message = createBaseRedisStore();
+    message.mode = object.mode ?? "";
+    message.addresses = object.addresses?.map((e) => e) || [];
+    message.master = object.master ?? "";
+    message.tls = object.tls ?? false;
+    message.serverName = object.serverName ?? "";
+    message.caFiles = object.caFiles?.map((e) => e) || [];
+    message.username = object.username ?? "";
+    message.passwordSecret = object.passwordSecret ?? "";
+    message.sentinelUsername = object.sentinelUsername ?? "";
+    message.sentinelPasswordSecret = object.sentinelPasswordSecret ?? "";
+    message.database = object.database ?? 0;
+    message.keyPrefix = object.keyPrefix ?? "";
+    message.deadlineMs = object.deadlineMs ?? 0;
+    message.allowPrivateAddresses = object.allowPrivateAddresses ?? false;
     return message;
   },
 };
