@@ -104,8 +104,8 @@ export const WAIT: unique symbol = Symbol('wait');
 export type Verdict = null | typeof WAIT | Answer;
 
 /**
- * Answered by `request` where the body decides too: nothing is sent on until `Exchange.holdBytes` of it have come, or its end; then `requestHeld` of the same
- * filter is called, with what is held. The client is asked for the body (100-continue) and held back behind it as by any consumer; it is given up like one
+ * Answered by `request` where the body decides too: nothing is sent on until `holdBytes` of it have come, or its end; then `requestHeld` of the same filter
+ * is called, with what is held. The client is asked for the body (100-continue) and held back behind it as by any consumer; it is given up like one
  * whose body is awaited by an upstream, by `requestLimits`. Where there is no body, or enough of it is held for an earlier filter, `requestHeld` is called at
  * once. What is held goes upstream first when the call is made, through the body sinks of filters, and then the rest, as it comes.
  */
@@ -194,8 +194,6 @@ export class Exchange {
   /** Bits of the filters that asked for a body, by their index in the pin; set in `request`. */
   wantsRequestBody = 0;
   wantsResponseBody = 0;
-  /** What a filter that answers HOLD wants to see of the body, in bytes; more than 0. It bounds what is kept in memory: the kind's settings bound it. */
-  holdBytes = 0;
   /** What is held of the request body, until it has gone upstream; null where nothing is. */
   held: HeldBody | null = null;
   /** The protocol was switched, or a TCP connection made: both bodies are bytes now, and each ends on its own. */
@@ -287,6 +285,8 @@ export interface EdgeFilter {
   /** What the kind does once it is known who the request is from and that it may: a filter of its own, after `authorization`. */
   readonly late?: EdgeFilter;
   request?(x: Exchange): Verdict | typeof HOLD;
+  /** How much of a body `requestHeld` wants to see, in bytes; more than 0. It bounds what is kept in memory for each exchange: a kind bounds it itself. */
+  readonly holdBytes?: number;
   /** Decides with the body, after HOLD. What it needs of `body` behind its verdict it has read before. */
   requestHeld?(x: Exchange, body: HeldBody): Verdict;
   /** Installed only where `wantsRequestBody` has the filter's bit. */

@@ -1,8 +1,9 @@
 import type { JsonObject } from '@remora/core/canonical-json';
-import { WAIT, type Exchange } from '@remora/policy-kit/exchange';
+import { HOLD, WAIT, type Exchange, type HeldBody } from '@remora/policy-kit/exchange';
 import { effectiveSection } from '@remora/testing/effective-section';
 import { headLines, makeExchange, type ExchangeStep } from '@remora/testing/exchange-driver';
 import { TestFilterContext } from '@remora/testing/filter-context';
+import { heldBody } from '@remora/testing/held-body';
 import { testKindCases } from '@remora/testing/kind-cases';
 import { buildResponseHead } from '@remora/http/head-builder';
 import { describe, expect, test } from 'vitest';
@@ -24,13 +25,14 @@ function build(section: JsonObject, shadow = false) {
 }
 
 /** Asks, lets the authorizer answer, and says what became of it. */
-function ask(section: JsonObject, reply: Partial<Reply> | null, given = build(section)): { x: Exchange; verdict: string; question: Question | null; response: string[]; proceeded: number } {
+function ask(section: JsonObject, reply: Partial<Reply> | null, given = build(section), body: HeldBody = heldBody('')): { x: Exchange; verdict: string; question: Question | null; response: string[]; proceeded: number } {
   const { context, filter } = given;
   const x = makeExchange(step, { clock: context.clock, slotCount: context.slotCount });
   let proceeded = 0;
   x.proceed = (token) => void (token === x.token && (proceeded += 1));
   const before = context.asked.length;
-  const verdict = filter.request?.(x);
+  const first = filter.request?.(x);
+  const verdict = first === HOLD ? filter.requestHeld?.(x, body) : first;
   const asked = context.asked[before];
   if (verdict === WAIT) asked?.answered(reply === null ? null : Reply.encode(Reply.fromPartial(reply)).finish());
   const response = buildResponseHead({ status: 200 });
@@ -120,6 +122,75 @@ describe('HTTP', () => {
   test('a redirect goes to the client with its place', () => {
     const { x } = ask(http, { status: 302, headers: [{ name: 'location', value: 'https://login.example/' }, { name: 'server', value: 'auth' }, { name: 'transfer-encoding', value: 'chunked' }] });
     expect(x.identity?.failure?.fields.map(({ name, value }) => `${name}: ${value}`)).toEqual(['location: https://login.example/']);
+  });
+});
+
+describe('the body', () => {
+  const json = '{"amount":5}';
+  const checkOf = (question: Question | null) => CheckRequest.decode(question?.body ?? new Uint8Array()).attributes?.request?.http;
+  const told = (question: Question | null, name: string): string | undefined => question?.headers.find((one) => one.name === name)?.value;
+
+  test.each<[string, JsonObject, HeldBody, { body: string; raw: string; partial: string | undefined }]>([
+    ['whole', {}, heldBody(json), { body: json, raw: '', partial: 'false' }],
+    ['as bytes', { packAsBytes: true }, heldBody(json), { body: '', raw: json, partial: 'false' }],
+    ['none', {}, heldBody(''), { body: '', raw: '', partial: undefined }],
+    ['exactly as long as it may be', { maxBytes: '12B' }, heldBody(json), { body: json, raw: '', partial: 'false' }],
+    ['its beginning', { maxBytes: '4B', allowPartial: true }, heldBody(json), { body: '{"am', raw: '', partial: 'true' }],
+    ['its beginning, behind which nothing has come yet', { maxBytes: '12B', allowPartial: true }, heldBody(json, false), { body: json, raw: '', partial: 'true' }],
+    ['no text', {}, heldBody(Uint8Array.of(0x61, 0xff, 0x62)), { body: 'a\ufffdb', raw: '', partial: 'false' }],
+    ['a character cut in two', { maxBytes: '1B', allowPartial: true }, heldBody('é'), { body: '\ufffd', raw: '', partial: 'true' }],
+    ['no text, as bytes', { packAsBytes: true }, heldBody(Buffer.from('aÿb', 'latin1')), { body: '', raw: 'aÿb', partial: 'false' }],
+  ])('gRPC: %s', (_title, settings, body, expected) => {
+    const { question, verdict } = ask({ ...grpc, body: { maxBytes: '64KiB', ...settings } }, checked(ok), undefined, body);
+    const check = checkOf(question);
+    expect({ body: Buffer.from(check?.body ?? []).toString(), raw: Buffer.from(check?.rawBody ?? []).toString('latin1'), partial: check?.headers['x-envoy-auth-partial-body'] }).toEqual(expected);
+    expect(verdict).toBe('proved');
+  });
+
+  test.each<[string, JsonObject, HeldBody, { body: string; partial: string | undefined; type: string | undefined }]>([
+    ['whole', {}, heldBody(json), { body: json, partial: 'false', type: 'application/json' }],
+    ['none', {}, heldBody(''), { body: '', partial: undefined, type: undefined }],
+    ['its beginning', { maxBytes: '4B', allowPartial: true }, heldBody(json), { body: '{"am', partial: 'true', type: 'application/json' }],
+  ])('HTTP: %s, by POST', (_title, settings, body, expected) => {
+    const given = build({ ...http, requestHeaders: ['authorization'], body: settings });
+    const x = makeExchange({ request: { ...step.request, headers: { 'content-type': 'application/json', 'x-envoy-auth-partial-body': 'forged' } } }, { clock: given.context.clock, slotCount: given.context.slotCount });
+    expect(given.filter.request?.(x)).toBe(HOLD);
+    given.filter.requestHeld?.(x, body);
+    const question = Question.decode(given.context.asked[0]?.body ?? new Uint8Array());
+    expect({ body: Buffer.from(question.body).toString(), partial: told(question, 'x-envoy-auth-partial-body'), type: told(question, 'content-type') }).toEqual(expected);
+    expect([question.post, told(question, 'x-forwarded-method')]).toEqual([true, 'POST']);
+  });
+
+  test('is not asked for where it is not told, and the client does not say that it was', () => {
+    const { question } = ask(http, { status: 200 });
+    expect([question?.post, question?.body.length]).toEqual([false, 0]);
+    const { context, filter } = build(grpc);
+    const x = makeExchange({ request: { ...step.request, headers: { 'x-envoy-auth-partial-body': 'false' } } }, { clock: context.clock, slotCount: context.slotCount });
+    expect(filter.request?.(x)).toBe(WAIT);
+    expect(CheckRequest.decode(Question.decode(context.asked[0]?.body ?? new Uint8Array()).body).attributes?.request?.http?.headers).not.toHaveProperty('x-envoy-auth-partial-body');
+  });
+
+  test('one that is too long is refused with 413, before it comes where that is known', () => {
+    const given = build({ ...grpc, onFailure: 'allow', body: { maxBytes: '4B' } });
+    expect(ask({}, checked(ok), given, heldBody('12345', false))).toMatchObject({ verdict: 'external-auth-body-too-large 413', question: null });
+    expect(ask({}, checked(ok), given, heldBody('1234')).verdict).toBe('proved');
+    const x = makeExchange({ request: { ...step.request, bodyLength: 5 } }, { clock: given.context.clock, slotCount: given.context.slotCount });
+    expect(given.filter.request?.(x)).toBeNull();
+    expect(x.identity?.failure).toMatchObject({ status: 413, pointer: '/body/maxBytes' });
+    expect(given.context.counts.get('externalAuth_too_large')).toBe(2);
+  });
+
+  test('asks for one byte more than it tells, to see that there is more; with allowPartial for no more than that', () => {
+    expect(build({ ...grpc, body: {} }).filter.holdBytes).toBe(65_537);
+    expect(build({ ...grpc, body: { maxBytes: '1KiB', allowPartial: true } }).filter.holdBytes).toBe(1_024);
+  });
+
+  test('decides with the key of the cache, whatever the key says', () => {
+    const given = build({ ...grpc, body: { allowPartial: true, maxBytes: '3B' }, cache: { ttl: '5s', key: ['${request.path}'] } });
+    const verdict = (content: string, complete: boolean, code: number): string => ask({}, checked({ status: { code } }), given, heldBody(content, complete)).verdict;
+    expect([verdict('abc', true, 0), verdict('abd', true, 7), verdict('', true, 7), verdict('abc', false, 7)]).toEqual(['proved', 'external-auth-denied 403', 'external-auth-denied 403', 'external-auth-denied 403']);
+    expect([verdict('abc', true, 7), verdict('abd', true, 0), verdict('abc', false, 0), verdict('abcde', true, 0)]).toEqual(['proved', 'external-auth-denied 403', 'external-auth-denied 403', 'external-auth-denied 403']);
+    expect(given.context.asked).toHaveLength(4);
   });
 });
 

@@ -1,17 +1,18 @@
 import { HeaderAliases } from '@remora/http/header-aliases';
 import type { Head } from '@remora/http/head';
 import { consumerDirectory, type ConsumerDirectory } from '@remora/policy-kit/consumer-directory';
-import { WAIT, type Answer, type EdgeFilter, type Exchange, type Verdict } from '@remora/policy-kit/exchange';
+import { HOLD, WAIT, type Answer, type EdgeFilter, type Exchange, type HeldBody, type Verdict } from '@remora/policy-kit/exchange';
 import { RequestIdentity } from '@remora/policy-kit/request-identity';
 import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { parseTemplate } from '@remora/policy-kit/template';
 import { compileTemplate, type Evaluator } from '@remora/policy-kit/variables';
 import { applyEdit, canEdit } from './apply-edit.ts';
+import { bodyForAuthorizer, bodyKey, bytesToHold, type BodyForAuthorizer } from './body-for-authorizer.ts';
 import type { Decision, HeaderEdit } from './decision.ts';
 import { DecisionCache } from './decision-cache.ts';
 import { encodeCheck, readCheck } from './grpc-check.ts';
 import { headersForAuthorizer, readHttpAnswer } from './http-check.ts';
-import { externalAuthDenied, externalAuthFailed } from './reasons.ts';
+import { externalAuthBodyTooLarge, externalAuthDenied, externalAuthFailed } from './reasons.ts';
 import { authQuestion, externalAuthWire, type ExternalAuthSettings } from './wire.ts';
 
 /** Somebody outside says who may. Refuses nothing by itself: `authentication` decides over what was said. */
@@ -26,6 +27,7 @@ const keyMax = 8_192;
 
 class ExternalAuthFilter implements EdgeFilter {
   readonly kind = 'externalAuth';
+  readonly holdBytes: number;
   readonly #settings: ExternalAuthSettings;
   readonly #context: FilterContext;
   readonly #denied: Answer;
@@ -34,11 +36,12 @@ class ExternalAuthFilter implements EdgeFilter {
   readonly #aliases: HeaderAliases | null;
   readonly #consumers: ConsumerDirectory;
   readonly #slot: number;
-  readonly #counts: Readonly<Record<'asked' | 'cached' | 'denied' | 'failed' | 'failedOpen' | 'shadowDenied', () => void>>;
+  readonly #counts: Readonly<Record<'asked' | 'cached' | 'denied' | 'failed' | 'failedOpen' | 'shadowDenied' | 'tooLarge', () => void>>;
 
   constructor(settings: ExternalAuthSettings, context: FilterContext) {
     this.#settings = settings;
     this.#context = context;
+    this.holdBytes = settings.body === null ? 0 : bytesToHold(settings.body);
     this.#denied = context.refuse(externalAuthDenied, settings.url === '' ? '/grpc' : '/http', 'the authorizer denies it');
     const { cache } = settings;
     this.#cache = cache === null ? null : context.live.keep(`externalAuth/${context.scope}`, JSON.stringify(settings), () => new DecisionCache(cache.entries, cache.ttlMs));
@@ -53,12 +56,34 @@ class ExternalAuthFilter implements EdgeFilter {
     this.#counts = {
       asked: context.counter('externalAuth_asked'), cached: context.counter('externalAuth_cached'), denied: context.counter('externalAuth_denied'),
       failed: context.counter('externalAuth_failed'), failedOpen: context.counter('externalAuth_failed_open'), shadowDenied: context.counter('externalAuth_shadow_denied'),
+      tooLarge: context.counter('externalAuth_too_large'),
     };
   }
 
-  request(x: Exchange): Verdict {
+  request(x: Exchange): Verdict | typeof HOLD {
     (x.identity ??= new RequestIdentity()).looks('externalAuth');
-    const key = this.#keyOf(x);
+    const { body } = this.#settings;
+    if (body === null) return this.#decide(x, null);
+    // Where it is known already, nothing of it needs to come.
+    return x.head.bodyLength > body.maxBytes && !body.allowPartial ? this.#tooLarge(x, body.maxBytes) : HOLD;
+  }
+
+  requestHeld(x: Exchange, held: HeldBody): Verdict {
+    const { body } = this.#settings;
+    if (body === null) return this.#decide(x, null);
+    const told = bodyForAuthorizer(held, body);
+    return told === null ? this.#tooLarge(x, body.maxBytes) : this.#decide(x, told);
+  }
+
+  #tooLarge(x: Exchange, maxBytes: number): null {
+    this.#counts.tooLarge();
+    if (this.#context.shadow) this.#counts.shadowDenied();
+    (x.identity ??= new RequestIdentity()).fails('externalAuth', this.#context.refuse(externalAuthBodyTooLarge, '/body/maxBytes', `the authorizer is told at most ${maxBytes} bytes, and has to see the whole body`));
+    return null;
+  }
+
+  #decide(x: Exchange, body: BodyForAuthorizer | null): Verdict {
+    const key = this.#keyOf(x, body);
     const nowMs = this.#context.clock.monotonicMs();
     const known = key === null ? null : (this.#cache?.get(key, nowMs) ?? null);
     if (known !== null) {
@@ -66,7 +91,7 @@ class ExternalAuthFilter implements EdgeFilter {
       this.#conclude(x, known);
       return null;
     }
-    return this.#ask(x, key);
+    return this.#ask(x, key, body);
   }
 
   response(x: Exchange, head: Head): void {
@@ -74,7 +99,7 @@ class ExternalAuthFilter implements EdgeFilter {
     if (edits !== undefined) for (const edit of edits) applyEdit(head, edit);
   }
 
-  #keyOf(x: Exchange): string | null {
+  #keyOf(x: Exchange, body: BodyForAuthorizer | null): string | null {
     if (this.#cache === null) return null;
     let key = '';
     // Lengths keep the parts apart, whatever they hold.
@@ -83,17 +108,18 @@ class ExternalAuthFilter implements EdgeFilter {
       key += `${part.length}:${part}`;
       if (key.length > keyMax) return null;
     }
-    return key;
+    // What the authorizer sees of the body decides, whatever the key says.
+    return body === null ? key : `${key}${bodyKey(body)}`;
   }
 
-  #ask(x: Exchange, key: string | null): Verdict {
+  #ask(x: Exchange, key: string | null, body: BodyForAuthorizer | null): Verdict {
     const { token } = x;
     const waits = !this.#context.shadow;
     let answered = false;
-    const sent = this.#context.questions.ask(authQuestion.topic, this.#question(x), (body) => {
+    const sent = this.#context.questions.ask(authQuestion.topic, this.#question(x, body), (reply) => {
       if (answered) return;
       answered = true;
-      const decision = this.#read(body);
+      const decision = this.#read(reply);
       if (key !== null) this.#cache?.put(key, decision, this.#context.clock.monotonicMs());
       if (!waits) this.#countShadow(decision);
       else if (x.token === token) this.#resume(x, token, decision);
@@ -117,11 +143,12 @@ class ExternalAuthFilter implements EdgeFilter {
     x.proceed(token);
   }
 
-  #question(x: Exchange): Uint8Array {
+  #question(x: Exchange, body: BodyForAuthorizer | null): Uint8Array {
     const { url, address, tls, deadlineMs, allowPrivateAddresses } = this.#settings;
     const grpc = url === '';
     return authQuestion.Question.encode({
-      url, address, tls, deadlineMs, allowPrivateAddresses, headers: grpc ? [] : headersForAuthorizer(x, this.#settings), body: Buffer.from(grpc ? encodeCheck(x, this.#settings) : noBytes),
+      url, address, tls, deadlineMs, allowPrivateAddresses, post: !grpc && body !== null, headers: grpc ? [] : headersForAuthorizer(x, this.#settings, body),
+      body: asBuffer(grpc ? encodeCheck(x, this.#settings, body) : (body?.bytes ?? noBytes)),
     }).finish();
   }
 
@@ -158,6 +185,11 @@ class ExternalAuthFilter implements EdgeFilter {
   #countShadow(decision: Decision): void {
     if (decision.kind === 'denied' || (decision.kind === 'failed' && !this.#settings.allowOnFailure)) this.#counts.shadowDenied();
   }
+}
+
+/** The same bytes. */
+function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 const nobody = Object.freeze({ consumer: null, subject: '', issuer: '', claims: null, scopes: Object.freeze([]) as readonly string[] });

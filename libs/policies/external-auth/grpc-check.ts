@@ -1,15 +1,19 @@
 import { makeField } from '@remora/http/header-ids';
 import type { Answer, Exchange } from '@remora/policy-kit/exchange';
 import { canEdit } from './apply-edit.ts';
+import { asUtf8, partialHeader, type BodyForAuthorizer } from './body-for-authorizer.ts';
 import type { Decision, HeaderEdit } from './decision.ts';
 import { CheckRequest, CheckResponse, type DeniedHttpResponse, type HeaderValueOption } from './gen/external-auth.ts';
-import { isHeaderValue, mayTell, mayTouch } from './header-rules.ts';
+import { isHeaderValue, mayTell, mayTouch, partialBodyHeader } from './header-rules.ts';
 import { externalAuthMax, type ExternalAuthSettings } from './wire.ts';
 
 /** The question of Envoy's protocol, and what its answer means. */
-export function encodeCheck(x: Exchange, { requestHeaders, context }: ExternalAuthSettings): Uint8Array {
+export function encodeCheck(x: Exchange, { requestHeaders, context, body: settings }: ExternalAuthSettings, body: BodyForAuthorizer | null): Uint8Array {
   const { head, connection } = x;
   const headers = headersOf(x, requestHeaders);
+  const partial = body === null ? null : partialHeader(body);
+  if (partial !== null) headers[partialBodyHeader] = partial;
+  const raw = settings?.packAsBytes === true;
   const seconds = Math.floor(x.startedWallMs / 1000);
   return CheckRequest.encode({
     attributes: {
@@ -17,12 +21,14 @@ export function encodeCheck(x: Exchange, { requestHeaders, context }: ExternalAu
       destination: { address: { socketAddress: { address: connection.localAddress, portValue: connection.localPort } }, service: x.pin.owner, principal: '' },
       request: {
         time: { seconds: BigInt(seconds), nanos: Math.floor((x.startedWallMs - seconds * 1000) * 1_000_000) },
-        http: { id: x.requestId, method: head.method, headers, path: head.target, host: head.authority, scheme: head.scheme, size: BigInt(head.bodyLength), protocol: 'HTTP/1.1' },
+        http: { id: x.requestId, method: head.method, headers, path: head.target, host: head.authority, scheme: head.scheme, size: BigInt(head.bodyLength), protocol: 'HTTP/1.1', body: Buffer.from(body === null || raw ? noBytes : asUtf8(body.bytes)), rawBody: Buffer.from(body !== null && raw ? body.bytes : noBytes) },
       },
       contextExtensions: Object.fromEntries(context.map(({ name, value }) => [name, value])),
     },
   }).finish();
 }
+
+const noBytes = new Uint8Array(0);
 
 /** Lower-case names; several values of one are joined, as the protocol wants. */
 function headersOf({ head }: Exchange, wanted: readonly string[]): Record<string, string> {

@@ -8,12 +8,15 @@ export function mayTouch(lowerName: string): boolean {
 
 /** What is told to an authorizer: everything of the client but what is the connection's. */
 export function mayTell(lowerName: string): boolean {
-  return !own.has(lowerName) && !lowerName.startsWith('proxy-') && !lowerName.startsWith('x-remora-');
+  return lowerName !== partialBodyHeader && !own.has(lowerName) && !lowerName.startsWith('proxy-') && !lowerName.startsWith('x-remora-');
 }
 
 export function isHeaderValue(value: string): boolean {
   return value.length <= 8_192 && !/[\0\r\n]/.test(value);
 }
+
+/** Says to an authorizer whether it was told the beginning of the body or all of it. Only we say that. */
+export const partialBodyHeader = 'x-envoy-auth-partial-body';
 
 const token = /^[!#$%&'*+.^_`|~0-9a-z-]{1,128}$/;
 const own: ReadonlySet<string> = new Set([

@@ -1,18 +1,20 @@
 import { makeField } from '@remora/http/header-ids';
 import type { Answer, Exchange } from '@remora/policy-kit/exchange';
 import { canEdit } from './apply-edit.ts';
+import { partialHeader, type BodyForAuthorizer } from './body-for-authorizer.ts';
 import type { Decision, HeaderEdit } from './decision.ts';
 import type { Pair, Reply } from './gen/external-auth.ts';
-import { isHeaderValue, mayTell, mayTouch } from './header-rules.ts';
+import { isHeaderValue, mayTell, mayTouch, partialBodyHeader } from './header-rules.ts';
 import { externalAuthMax, type ExternalAuthSettings } from './wire.ts';
 
 /** What an authorizer is told over HTTP: the request's headers, and what it was in `x-forwarded-*`, as forward authentication has it. */
-export function headersForAuthorizer(x: Exchange, { requestHeaders }: ExternalAuthSettings): Pair[] {
+export function headersForAuthorizer(x: Exchange, { requestHeaders }: ExternalAuthSettings, body: BodyForAuthorizer | null): Pair[] {
   const { head } = x;
   const joined = new Map<string, string>();
   head.forEach((name, value) => {
     const lower = name.toLowerCase();
-    if (!mayTell(lower) || told.has(lower) || (requestHeaders.length > 0 && !requestHeaders.includes(lower))) return;
+    const ofBody = body !== null && body.bytes.length > 0 && aboutBody.has(lower);
+    if (!ofBody && (!mayTell(lower) || told.has(lower) || (requestHeaders.length > 0 && !requestHeaders.includes(lower)))) return;
     const before = joined.get(lower);
     joined.set(lower, before === undefined ? value : `${before}${lower === 'cookie' ? '; ' : ', '}${value}`);
   });
@@ -20,9 +22,12 @@ export function headersForAuthorizer(x: Exchange, { requestHeaders }: ExternalAu
     ...[...joined].map(([name, value]) => ({ name, value })),
     { name: 'x-forwarded-method', value: head.method }, { name: 'x-forwarded-proto', value: head.scheme }, { name: 'x-forwarded-host', value: head.authority },
     { name: 'x-forwarded-uri', value: head.target }, { name: 'x-forwarded-for', value: x.clientAddress }, { name: 'x-request-id', value: x.requestId },
+    { name: partialBodyHeader, value: body === null ? '' : (partialHeader(body) ?? '') },
   ].filter(({ value }) => value !== '' && isHeaderValue(value));
 }
 
+/** Without them a body cannot be read. */
+const aboutBody: ReadonlySet<string> = new Set(['content-type', 'content-encoding']);
 /** Said by us. */
 const told: ReadonlySet<string> = new Set(['x-forwarded-method', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-uri', 'x-forwarded-for', 'x-request-id', 'accept-encoding', 'content-encoding', 'range', 'if-none-match', 'if-modified-since']);
 

@@ -8,3 +8,7 @@ export const externalAuthDenied: Reason = Object.freeze({
 export const externalAuthFailed: Reason = Object.freeze({
   code: 'external-auth-failed', status: 503, flag: 'UAEX', origin: 'policy', retry: 'never', title: 'Whether this is allowed cannot be found out now.',
 });
+
+export const externalAuthBodyTooLarge: Reason = Object.freeze({
+  code: 'external-auth-body-too-large', status: 413, flag: 'UAEX', origin: 'policy', retry: 'never', title: 'The request body is larger than can be decided on.',
+});

@@ -1,6 +1,6 @@
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { Violation } from '@remora/core/violation';
-import { duration, headerName, notAvailable, oneOf, type IssueParams } from '@remora/policy-kit/scalars';
+import { duration, headerName, oneOf, size, type IssueParams } from '@remora/policy-kit/scalars';
 import { templateViolation } from '@remora/policy-kit/template';
 import { z } from 'zod';
 import { mayTouch } from './header-rules.ts';
@@ -24,7 +24,11 @@ export const externalAuthSchema = z.strictObject({
     entries: z.int().min(1).max(externalAuthMax.entries).optional(),
   }).optional(),
   context: z.record(z.string().min(1).max(256), z.string().max(4_096)).optional(),
-  body: notAvailable('sending the body of a request').optional(),
+  body: z.strictObject({
+    maxBytes: size({ min: 1, max: externalAuthMax.bodyBytes }).optional(),
+    allowPartial: z.boolean().optional(),
+    packAsBytes: z.boolean().optional(),
+  }).optional(),
 });
 
 export type EffectiveExternalAuth = z.output<typeof externalAuthSchema>;
@@ -50,7 +54,7 @@ function address(): z.ZodString {
 
 /** Somebody is asked, in one way; what is plain goes to private addresses only; what is taken over from the answer may be. */
 export function checkExternalAuth(effective: JsonObject): Violation[] {
-  const { http, grpc, allowPrivateAddresses, headersToUpstream = [], consumerHeader, cache, context } = effective as EffectiveExternalAuth;
+  const { http, grpc, allowPrivateAddresses, headersToUpstream = [], consumerHeader, cache, context, body } = effective as EffectiveExternalAuth;
   const found: Violation[] = [];
   const missing = (pointer: string, expected: string): void => void found.push({ pointer, code: 'missing-field', message: 'an authorizer is needed', expected });
   if (http === undefined && grpc === undefined) missing('', 'http: {url: …} or grpc: {address: …}');
@@ -66,6 +70,7 @@ export function checkExternalAuth(effective: JsonObject): Violation[] {
   });
   if (consumerHeader !== undefined && !mayTouch(consumerHeader.toLowerCase())) found.push({ pointer: '/consumerHeader', code: 'protected-header', message: `${consumerHeader} is no header that an authorizer may set` });
   if (context !== undefined && grpc === undefined) found.push({ pointer: '/context', code: 'exclusive', message: 'context is a part of the gRPC protocol', expected: 'grpc' });
+  if (body?.packAsBytes !== undefined && grpc === undefined) found.push({ pointer: '/body/packAsBytes', code: 'exclusive', message: 'packAsBytes is a part of the gRPC protocol', expected: 'grpc' });
   if (cache !== undefined && cache.ttl === undefined) missing('/cache/ttl', 'a duration such as 5s');
   if (cache !== undefined && cache.key === undefined) found.push({ pointer: '/cache/key', code: 'missing-field', message: 'answers are kept by what decides them', expected: 'key: ["${header.authorization}", "${request.path}"]' });
   cache?.key?.forEach((part, at) => {

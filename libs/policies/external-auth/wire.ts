@@ -1,7 +1,7 @@
 import { WireError } from '@remora/policy-kit/runtime-kind';
 import { boundedList, boundedText, decodeMessage, wholeNumber, wireHeaderName } from '@remora/policy-kit/wire-check';
-import { ExternalAuth, Question, Reply, type Cache } from './gen/external-auth.ts';
-import { externalAuthDenied, externalAuthFailed } from './reasons.ts';
+import { ExternalAuth, Question, Reply, type Body, type Cache } from './gen/external-auth.ts';
+import { externalAuthBodyTooLarge, externalAuthDenied, externalAuthFailed } from './reasons.ts';
 
 export interface ExternalAuthSettings {
   /** '' where gRPC is spoken. */
@@ -17,11 +17,22 @@ export interface ExternalAuthSettings {
   readonly consumerHeader: string;
   readonly cache: { readonly ttlMs: number; readonly entries: number; readonly key: readonly string[] } | null;
   readonly context: readonly { readonly name: string; readonly value: string }[];
+  /** null: the authorizer is not told. */
+  readonly body: BodySettings | null;
 }
 
-export const externalAuthMax = { headers: 64, deadlineMs: 10_000, ttlMs: 3_600_000, keyParts: 8, entries: 100_000, context: 64, answerBytes: 64 * 1024, answerHeaders: 64 } as const;
+/** What of a request body the authorizer is told. */
+export interface BodySettings {
+  readonly maxBytes: number;
+  /** The beginning of a longer body is told; else the request is refused. */
+  readonly allowPartial: boolean;
+  /** gRPC: `raw_body` in place of `body`. */
+  readonly packAsBytes: boolean;
+}
 
-export const externalAuthWire = { name: 'externalAuth', format: 1, reasons: [externalAuthDenied, externalAuthFailed], decode: decodeExternalAuth } as const;
+export const externalAuthMax = { headers: 64, deadlineMs: 10_000, ttlMs: 3_600_000, keyParts: 8, entries: 100_000, context: 64, answerBytes: 64 * 1024, answerHeaders: 64, bodyBytes: 4 * 1024 * 1024 } as const;
+
+export const externalAuthWire = { name: 'externalAuth', format: 2, reasons: [externalAuthDenied, externalAuthFailed, externalAuthBodyTooLarge], decode: decodeExternalAuth } as const;
 
 /** What data threads ask the control thread, under the topic `externalAuth`, and what it answers. */
 export const authQuestion = { topic: 'externalAuth', Question, Reply } as const;
@@ -42,11 +53,16 @@ function decodeExternalAuth(bytes: Uint8Array): ExternalAuthSettings {
     consumerHeader: message.consumerHeader === '' ? '' : wireHeaderName(message.consumerHeader, '/consumerHeader'),
     cache: message.cache === undefined ? null : readCache(message.cache),
     context: Object.freeze(boundedList(message.context, '/context', externalAuthMax.context).map(({ name, value }) => ({ name: boundedText(name, '/context', 256), value: boundedText(value, '/context', 4_096) }))),
+    body: message.body === undefined ? null : readBody(message.body),
   });
 }
 
 function names(list: readonly string[], pointer: string): readonly string[] {
   return Object.freeze(boundedList(list, pointer, externalAuthMax.headers).map((name) => wireHeaderName(name, pointer)));
+}
+
+function readBody({ maxBytes, allowPartial, packAsBytes }: Body): BodySettings {
+  return Object.freeze({ maxBytes: wholeNumber(maxBytes, '/body/maxBytes', 1, externalAuthMax.bodyBytes), allowPartial, packAsBytes });
 }
 
 function readCache({ ttlMs, entries, key }: Cache): NonNullable<ExternalAuthSettings['cache']> {

@@ -64,6 +64,17 @@ describe('gRPC', () => {
     expect(CheckResponse.decode(reply.body)).toMatchObject({ status: { code: 0 }, okResponse: { headers: [{ header: { key: 'x-user', value: 'alice' } }] } });
   });
 
+  test('a body of megabytes, as Envoy tells it', async () => {
+    const body = Buffer.alloc(3 * 1024 * 1024, 'é');
+    const address = await startAuthorizer((asked, answer) => {
+      const http = asked.attributes?.request?.http;
+      answer(null, CheckResponse.fromPartial({ status: { code: 0, message: `${http?.body.equals(body)} ${http?.rawBody.length}` } }));
+    });
+    const check = CheckRequest.encode(CheckRequest.fromPartial({ attributes: { request: { http: { body } } } })).finish();
+    const reply = await ask(caller(), { address, body: Buffer.from(check) });
+    expect(CheckResponse.decode(reply.body).status?.message).toBe('true 0');
+  });
+
   test('ends at the deadline where the authorizer hangs', async () => {
     const address = await startAuthorizer(() => {});
     expect((await ask(caller(), { address, deadlineMs: 30 })).failure).toMatch(/gRPC 4/);
@@ -106,6 +117,17 @@ describe('HTTP', () => {
     expect(reply).toMatchObject({ failure: '', status: 302 });
     expect(reply.headers).toContainEqual({ name: 'location', value: 'https://login.example/' });
     expect(Buffer.from(reply.body).toString()).toBe('go');
+  });
+
+  test('asks with POST and the body where that is sent, with GET otherwise', async () => {
+    const url = await startHttp((asked, answer) => {
+      const parts: Buffer[] = [];
+      asked.on('data', (part: Buffer) => parts.push(part)).on('end', () => answer.end(Buffer.concat([Buffer.from(`${asked.method} ${asked.headers['content-length'] ?? ''} `), ...parts])));
+    });
+    const one = caller();
+    for (const [question, expected] of [[{ post: true, body: Buffer.from('aÿ', 'latin1') }, 'POST 2 aÿ'], [{ post: true, body: Buffer.alloc(0) }, 'POST 0 '], [{ body: Buffer.alloc(0) }, 'GET  ']] as const) {
+      expect(Buffer.from((await ask(one, { url, ...question })).body).toString('latin1')).toBe(expected);
+    }
   });
 
   test.each<[string, http.RequestListener, RegExp]>([

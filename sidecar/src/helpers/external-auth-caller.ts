@@ -47,9 +47,9 @@ export class ExternalAuthCaller {
     this.#channels.clear();
   }
 
-  async #askHttp({ url, headers, deadlineMs, allowPrivateAddresses }: Question): Promise<Partial<Reply>> {
+  async #askHttp({ url, headers, deadlineMs, allowPrivateAddresses, post, body }: Question): Promise<Partial<Reply>> {
     const answer = await this.#options.client.request({
-      url, method: 'GET', headers: Object.fromEntries(headers.map(({ name, value }) => [name, value])), deadlineMs, bodyBytesMax: answerBytesMax, allowPrivateAddresses, takesRedirects: true,
+      url, method: post ? 'POST' : 'GET', ...(post && { body }), headers: Object.fromEntries(headers.map(({ name, value }) => [name, value])), deadlineMs, bodyBytesMax: answerBytesMax, allowPrivateAddresses, takesRedirects: true,
     });
     if (!answer.ok) return { failure: `${answer.code}: ${answer.message}`.slice(0, 300) };
     return { status: answer.status, headers: Object.entries(answer.headers).map(([name, value]) => ({ name, value })), body: Buffer.from(answer.body) };

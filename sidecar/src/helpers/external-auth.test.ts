@@ -7,7 +7,7 @@ import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { effectiveSection } from '@remora/testing/effective-section';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { ExchangeClient, type TestProtocol } from '../testdata/exchange-client.ts';
-import { ExchangeServer, type Handle } from '../testdata/exchange-server.ts';
+import { ExchangeServer, readBody, type Handle } from '../testdata/exchange-server.ts';
 import { GatewayRig } from '../testdata/gateway-rig.ts';
 import { ExternalAuthCaller } from './external-auth-caller.ts';
 import { UndiciHelperClient } from './undici-helper-client.ts';
@@ -23,8 +23,12 @@ function section(authoring: AuthoringKind, values: JsonObject, inEffect: readonl
 }
 
 /** A gateway that asks an authorizer over HTTP, in front of an app that tells the headers it got. */
-async function start(authorizer: Handle, protocol: TestProtocol, own: { readonly externalAuth?: JsonObject; readonly authentication?: JsonObject; readonly authorization?: JsonObject } = {}): Promise<{ client: ExchangeClient; app: ExchangeServer; rig: GatewayRig }> {
-  const app = await ExchangeServer.start('http1', (request, response) => void (response as import('node:http').ServerResponse).end(JSON.stringify(request.headers)));
+async function start(authorizer: Handle, protocol: TestProtocol, own: { readonly externalAuth?: JsonObject; readonly authentication?: JsonObject; readonly authorization?: JsonObject; readonly echo?: boolean } = {}): Promise<{ client: ExchangeClient; app: ExchangeServer; rig: GatewayRig }> {
+  const app = await ExchangeServer.start('http1', async (request, response) => {
+    const plain = response as import('node:http').ServerResponse;
+    if (own.echo === true) plain.setHeader('x-told', String(request.headers['x-user'])).end(await readBody(request));
+    else plain.end(JSON.stringify(request.headers));
+  });
   const auth = await ExchangeServer.start('http1', authorizer);
   const rig = await GatewayRig.start({
     upstreams: [app.port],
@@ -47,6 +51,57 @@ const byToken: Handle = (request, response) => {
   if (request.headers.authorization === 'Bearer good') plain.writeHead(200, { 'x-user': 'alice' }).end();
   else plain.writeHead(401, { 'www-authenticate': 'Bearer realm="shop"', 'content-type': 'text/plain' }).end('who are you?');
 };
+
+/** Lets in small amounts. Tells what it got. */
+const byAmount: Handle = async (request, response) => {
+  const plain = response as import('node:http').ServerResponse;
+  const body = (await readBody(request)).toString();
+  plain.writeHead(body.includes('"amount":5') ? 200 : 403, { 'x-user': `${request.method} ${String(request.headers['content-length'])} ${request.headers['content-type']} ${String(request.headers['x-envoy-auth-partial-body'])}` }).end(body);
+};
+
+describe.each<TestProtocol>(['http1', 'http2'])('an authorizer that is told the body, clients over %s', (protocol) => {
+  test('decides by it, and the app gets it as it was', async () => {
+    const { client, app } = await start(byAmount, protocol, { externalAuth: { body: { maxBytes: '1KiB' } }, echo: true });
+    const { status, text, headers } = await client.fetch({ method: 'POST', headers: { 'content-type': 'application/json', 'content-length': '12' }, body: '{"amount":5}' });
+    expect([status, text, headers['x-told']]).toEqual([200, '{"amount":5}', 'POST 12 application/json false']);
+    expect(await client.fetch({ method: 'POST', body: '{"amount":6}' })).toMatchObject({ status: 403, text: '{"amount":6}' });
+    expect((await client.fetch({ method: 'GET' })).status).toBe(403);
+    expect(app.requests).toBe(1);
+  });
+
+  test('refuses what is longer, where it may not decide by the beginning', async () => {
+    const { client, app, rig } = await start(byAmount, protocol, { externalAuth: { body: { maxBytes: '100B' } }, echo: true });
+    for (const headers of [{}, { 'content-length': '101' }]) {
+      const exchange = client.send({ method: 'POST', headers, body: `{"amount":5}${' '.repeat(89)}` });
+      exchange.request.on('error', () => {});
+      expect((await exchange.head).status).toBe(413);
+    }
+    expect(app.requests).toBe(0);
+    await vi.waitFor(() => expect(rig.refusals).toMatchObject(Array.from({ length: 2 }, () => ({ reason: 'external-auth-body-too-large', pointer: '/body/maxBytes', kind: 'externalAuth' }))));
+    expect((await client.fetch({ method: 'POST', body: `{"amount":5}${' '.repeat(88)}` })).status).toBe(200);
+  });
+
+  test('decides by the beginning where it may', async () => {
+    const { client } = await start(byAmount, protocol, { externalAuth: { body: { maxBytes: '12B', allowPartial: true } }, echo: true });
+    const body = `{"amount":5}${'x'.repeat(1_000_000)}`;
+    const answer = await client.fetch({ method: 'POST', body, headers: { 'content-type': 'text/plain' } });
+    expect([answer.status, answer.text === body, answer.headers['x-told']]).toEqual([200, true, 'POST 12 text/plain true']);
+  });
+
+  test('a client that leaves before its body has come leaves nothing behind, and nobody is asked', async () => {
+    let asked = 0;
+    const { client, app, rig } = await start(() => void (asked += 1), protocol, { externalAuth: { body: {} } });
+    const exchange = client.send({ method: 'POST' });
+    exchange.head.catch(() => {});
+    exchange.request.on('error', () => {});
+    exchange.request.write('{"amount"');
+    await vi.waitFor(() => expect(rig.plane.readPolicyEvents().get('bodies_held')).toBe(1));
+    exchange.cancel();
+    client.close();
+    await rig.untilNothingIsLeft();
+    expect([asked, app.requests]).toEqual([0, 0]);
+  });
+});
 
 describe.each<TestProtocol>(['http1', 'http2'])('an authorizer over HTTP, clients over %s', (protocol) => {
   test('lets in, and what it says of the client goes to the app alone', async () => {

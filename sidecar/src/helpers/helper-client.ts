@@ -13,7 +13,7 @@ export interface HelperRequest {
   readonly url: string;
   readonly method: 'GET' | 'POST';
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
   /** For all of it: name, connection, answer and its body. */
   readonly deadlineMs: number;
   /** Of the answer; a longer one is cut off, and is none. */

@@ -40,8 +40,8 @@ function holdingKind(name: string, { bytes, decides, waits = false }: Holding, s
     name, format: 1, side: 'provider', reasons: [], decode: () => ({}),
     edge: (_settings, context): EdgeFilter => ({
       kind: name,
+      holdBytes: bytes,
       request(x) {
-        x.holdBytes = bytes;
         if (!waits) return HOLD;
         context.timers.after(4, (late, token) => late.hold(token), x, x.token);
         return WAIT;

@@ -100,7 +100,7 @@ export abstract class FilteredExchange extends Exchange implements HoldOwner {
     // What follows a request to switch is no body.
     if (head.bodyLength === 0 || head.protocol !== '') return this.#askHolding(filter, noBody);
     this.held ??= this.engine.makeHold(this, head.bodyLength);
-    if (!this.held.gather(this.holdBytes)) return this.#askHolding(filter, this.held);
+    if (!this.held.gather(filter.holdBytes ?? 0)) return this.#askHolding(filter, this.held);
     this.demandBody();
     return false;
   }

@@ -29,6 +29,14 @@ export interface ExternalAuth {
     | undefined;
   /** Sorted by name: context_extensions of the gRPC protocol. */
   context: Pair[];
+  /** Absent: the authorizer is not told the body. Needs format 2. */
+  body: Body | undefined;
+}
+
+export interface Body {
+  maxBytes: number;
+  allowPartial: boolean;
+  packAsBytes: boolean;
 }
 
 export interface HttpService {
@@ -60,10 +68,12 @@ export interface Question {
   address: string;
   tls: boolean;
   headers: Pair[];
-  /** Of gRPC: the CheckRequest. */
+  /** Of gRPC: the CheckRequest. Of HTTP: the request's body, where it is sent. */
   body: Buffer;
   deadlineMs: number;
   allowPrivateAddresses: boolean;
+  /** HTTP: asked with POST and the body, not with GET. */
+  post: boolean;
 }
 
 export interface Reply {
@@ -125,6 +135,9 @@ export interface HttpRequest {
   scheme: string;
   size: bigint;
   protocol: string;
+  /** A string in Envoy's protocol: valid UTF-8. The encoding is the same, and bytes need not become a string first. */
+  body: Buffer;
+  rawBody: Buffer;
 }
 
 export interface HttpRequest_HeadersEntry {
@@ -187,6 +200,7 @@ function createBaseExternalAuth(): ExternalAuth {
     consumerHeader: "",
     cache: undefined,
     context: [],
+    body: undefined,
   };
 }
 
@@ -221,6 +235,9 @@ export const ExternalAuth: MessageFns<ExternalAuth> = {
     }
     for (const v of message.context) {
       Pair.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.body !== undefined) {
+      Body.encode(message.body, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -318,6 +335,14 @@ export const ExternalAuth: MessageFns<ExternalAuth> = {
             message.context.push(Pair.decode(reader, reader.uint32()));
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.body = Body.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -368,6 +393,7 @@ export const ExternalAuth: MessageFns<ExternalAuth> = {
       context: globalThis.Array.isArray(object?.context)
         ? object.context.map((e: any) => Pair.fromJSON(e))
         : [],
+      body: isSet(object.body) ? Body.fromJSON(object.body) : undefined,
     };
   },
 
@@ -403,6 +429,9 @@ export const ExternalAuth: MessageFns<ExternalAuth> = {
     if (message.context?.length) {
       obj.context = message.context.map((e) => Pair.toJSON(e));
     }
+    if (message.body !== undefined) {
+      obj.body = Body.toJSON(message.body);
+    }
     return obj;
   },
 
@@ -425,6 +454,120 @@ export const ExternalAuth: MessageFns<ExternalAuth> = {
     message.consumerHeader = object.consumerHeader ?? "";
     message.cache = (object.cache !== undefined && object.cache !== null) ? Cache.fromPartial(object.cache) : undefined;
     message.context = object.context?.map((e) => Pair.fromPartial(e)) || [];
+    message.body = (object.body !== undefined && object.body !== null) ? Body.fromPartial(object.body) : undefined;
+    return message;
+  },
+};
+
+function createBaseBody(): Body {
+  return { maxBytes: 0, allowPartial: false, packAsBytes: false };
+}
+
+export const Body: MessageFns<Body> = {
+  encode(message: Body, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.maxBytes !== 0) {
+      writer.uint32(8).uint32(message.maxBytes);
+    }
+    if (message.allowPartial !== false) {
+      writer.uint32(16).bool(message.allowPartial);
+    }
+    if (message.packAsBytes !== false) {
+      writer.uint32(24).bool(message.packAsBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Body {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBody();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.maxBytes = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.allowPartial = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.packAsBytes = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Body {
+    return {
+      maxBytes: isSet(object.maxBytes)
+        ? globalThis.Number(object.maxBytes)
+        : isSet(object.max_bytes)
+        ? globalThis.Number(object.max_bytes)
+        : 0,
+      allowPartial: isSet(object.allowPartial)
+        ? globalThis.Boolean(object.allowPartial)
+        : isSet(object.allow_partial)
+        ? globalThis.Boolean(object.allow_partial)
+        : false,
+      packAsBytes: isSet(object.packAsBytes)
+        ? globalThis.Boolean(object.packAsBytes)
+        : isSet(object.pack_as_bytes)
+        ? globalThis.Boolean(object.pack_as_bytes)
+        : false,
+    };
+  },
+
+  toJSON(message: Body): unknown {
+    const obj: any = {};
+    if (message.maxBytes !== 0) {
+      obj.maxBytes = Math.round(message.maxBytes);
+    }
+    if (message.allowPartial !== false) {
+      obj.allowPartial = message.allowPartial;
+    }
+    if (message.packAsBytes !== false) {
+      obj.packAsBytes = message.packAsBytes;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Body>, I>>(base?: I): Body {
+    return Body.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Body>, I>>(object: I): Body {
+    const message = createBaseBody();
+    message.maxBytes = object.maxBytes ?? 0;
+    message.allowPartial = object.allowPartial ?? false;
+    message.packAsBytes = object.packAsBytes ?? false;
     return message;
   },
 };
@@ -780,6 +923,7 @@ function createBaseQuestion(): Question {
     body: Buffer.alloc(0),
     deadlineMs: 0,
     allowPrivateAddresses: false,
+    post: false,
   };
 }
 
@@ -805,6 +949,9 @@ export const Question: MessageFns<Question> = {
     }
     if (message.allowPrivateAddresses !== false) {
       writer.uint32(56).bool(message.allowPrivateAddresses);
+    }
+    if (message.post !== false) {
+      writer.uint32(64).bool(message.post);
     }
     return writer;
   },
@@ -878,6 +1025,14 @@ export const Question: MessageFns<Question> = {
             message.allowPrivateAddresses = reader.bool();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.post = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -907,6 +1062,7 @@ export const Question: MessageFns<Question> = {
         : isSet(object.allow_private_addresses)
         ? globalThis.Boolean(object.allow_private_addresses)
         : false,
+      post: isSet(object.post) ? globalThis.Boolean(object.post) : false,
     };
   },
 
@@ -933,6 +1089,9 @@ export const Question: MessageFns<Question> = {
     if (message.allowPrivateAddresses !== false) {
       obj.allowPrivateAddresses = message.allowPrivateAddresses;
     }
+    if (message.post !== false) {
+      obj.post = message.post;
+    }
     return obj;
   },
 
@@ -948,6 +1107,7 @@ export const Question: MessageFns<Question> = {
     message.body = object.body ?? Buffer.alloc(0);
     message.deadlineMs = object.deadlineMs ?? 0;
     message.allowPrivateAddresses = object.allowPrivateAddresses ?? false;
+    message.post = object.post ?? false;
     return message;
   },
 };
@@ -1834,7 +1994,18 @@ export const Timestamp: MessageFns<Timestamp> = {
 };
 
 function createBaseHttpRequest(): HttpRequest {
-  return { id: "", method: "", headers: {}, path: "", host: "", scheme: "", size: 0n, protocol: "" };
+  return {
+    id: "",
+    method: "",
+    headers: {},
+    path: "",
+    host: "",
+    scheme: "",
+    size: 0n,
+    protocol: "",
+    body: Buffer.alloc(0),
+    rawBody: Buffer.alloc(0),
+  };
 }
 
 export const HttpRequest: MessageFns<HttpRequest> = {
@@ -1865,6 +2036,12 @@ export const HttpRequest: MessageFns<HttpRequest> = {
     }
     if (message.protocol !== "") {
       writer.uint32(82).string(message.protocol);
+    }
+    if (message.body.length !== 0) {
+      writer.uint32(90).bytes(message.body);
+    }
+    if (message.rawBody.length !== 0) {
+      writer.uint32(98).bytes(message.rawBody);
     }
     return writer;
   },
@@ -1949,6 +2126,22 @@ export const HttpRequest: MessageFns<HttpRequest> = {
             message.protocol = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.body = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.rawBody = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1984,6 +2177,12 @@ export const HttpRequest: MessageFns<HttpRequest> = {
       scheme: isSet(object.scheme) ? globalThis.String(object.scheme) : "",
       size: isSet(object.size) ? BigInt(object.size) : 0n,
       protocol: isSet(object.protocol) ? globalThis.String(object.protocol) : "",
+      body: isSet(object.body) ? Buffer.from(bytesFromBase64(object.body)) : Buffer.alloc(0),
+      rawBody: isSet(object.rawBody)
+        ? Buffer.from(bytesFromBase64(object.rawBody))
+        : isSet(object.raw_body)
+        ? Buffer.from(bytesFromBase64(object.raw_body))
+        : Buffer.alloc(0),
     };
   },
 
@@ -2019,6 +2218,12 @@ export const HttpRequest: MessageFns<HttpRequest> = {
     if (message.protocol !== "") {
       obj.protocol = message.protocol;
     }
+    if (message.body.length !== 0) {
+      obj.body = base64FromBytes(message.body);
+    }
+    if (message.rawBody.length !== 0) {
+      obj.rawBody = base64FromBytes(message.rawBody);
+    }
     return obj;
   },
 
@@ -2043,6 +2248,8 @@ export const HttpRequest: MessageFns<HttpRequest> = {
     message.scheme = object.scheme ?? "";
     message.size = (object.size !== undefined && object.size !== null) ? BigInt(object.size) : 0n;
     message.protocol = object.protocol ?? "";
+    message.body = object.body ?? Buffer.alloc(0);
+    message.rawBody = object.rawBody ?? Buffer.alloc(0);
     return message;
   },
 };
