@@ -136,6 +136,7 @@ export class Player {
   play(into: Sink): boolean {
     const { pieces } = this.#recording;
     const { trailers } = this.#buffer;
+    if (this.#left) return false;
     while (this.#next < pieces.length) {
       const { slab, at, to } = pieces[this.#next] as Piece;
       this.#next += 1;

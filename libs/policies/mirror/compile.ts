@@ -1,8 +1,9 @@
+import { parseRatio, parseSizeBytes } from '@remora/core/units';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { Mirror } from './gen/mirror.ts';
-import { checkMirror, mirrorSchema, type EffectiveMirror } from './schema.ts';
+import { checkMirror, mirrorDefaults, mirrorSchema, type EffectiveMirror } from './schema.ts';
 
-/** What the control plane knows of mirror: caller side. */
+/** Copies of requests for another destination, whose answers nobody waits for: caller side. */
 export const mirrorAuthoring: AuthoringKind = {
   name: 'mirror',
   side: 'caller',
@@ -10,12 +11,18 @@ export const mirrorAuthoring: AuthoringKind = {
   shadow: false,
   format: 1,
   schema: mirrorSchema,
-  defaults: {},
+  defaults: mirrorDefaults,
   check: checkMirror,
-  compile: (effective) => ({ minFormat: 1, body: Mirror.encode(toMessage(effective)).finish() }),
+  compile: (effective) => ({ minFormat: 1, body: Mirror.encode(toMessage(effective as unknown as EffectiveMirror)).finish() }),
 };
 
-function toMessage({ marks = {} }: EffectiveMirror): Mirror {
-  const named = Object.entries(marks).map(([name, value]) => ({ name: name.toLowerCase(), value }));
-  return { marks: named.sort((a, b) => (a.name < b.name ? -1 : 1)) };
+function toMessage({ to, ratio, bodyMax, outstanding }: EffectiveMirror): Mirror {
+  return {
+    service: to?.service ?? '',
+    port: to?.port ?? '',
+    labels: Object.entries(to?.labels ?? {}).map(([key, value]) => `${key}=${value}`).sort(),
+    ratio: parseRatio(ratio) ?? 0,
+    bodyBytes: parseSizeBytes(bodyMax) ?? 0,
+    outstanding,
+  };
 }

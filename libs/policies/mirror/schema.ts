@@ -1,26 +1,34 @@
 import type { JsonObject } from '@remora/core/canonical-json';
-import { joinPointer } from '@remora/core/pointer';
+import { parseRatio } from '@remora/core/units';
 import type { Violation } from '@remora/core/violation';
-import { headerName, headerValue } from '@remora/policy-kit/scalars';
+import { ratio, size } from '@remora/policy-kit/scalars';
 import { z } from 'zod';
 
-export const marksMax = 16;
-
-/** `mirror` as authored: every field optional, levels are merged before `check` looks at the whole. */
+/** `mirror` as authored. */
 export const mirrorSchema = z.strictObject({
-  /** A map keyed by name, so that levels add to each other. */
-  marks: z.record(headerName(), headerValue()).optional(),
+  to: z.strictObject({
+    service: z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, { error: () => 'must be the name of a service' }).optional(),
+    port: z.string().max(63).optional(),
+    labels: z.record(z.string().min(1).max(63), z.string().max(253)).optional(),
+  }).optional(),
+  ratio: ratio().optional(),
+  bodyMax: size({ max: 8 * 1024 * 1024 }).optional(),
+  outstanding: z.int().min(1).max(10_000).optional(),
 });
 
-/** The section after merging. */
+export const mirrorDefaults: JsonObject = { ratio: '100%', bodyMax: '64KiB', outstanding: 100 };
+
 export interface EffectiveMirror {
-  readonly marks?: Readonly<Record<string, string>>;
+  readonly to?: { readonly service?: string; readonly port?: string; readonly labels?: Readonly<Record<string, string>> };
+  readonly ratio: string | number;
+  readonly bodyMax: string;
+  readonly outstanding: number;
 }
 
 export function checkMirror(effective: JsonObject): Violation[] {
-  const { marks = {} } = effective as EffectiveMirror;
-  const names = Object.keys(marks);
-  const tooMany: Violation[] = names.length > marksMax ? [{ pointer: '/marks', code: 'too-many', message: `${names.length} marks, at most ${marksMax} are accepted` }] : [];
-  const foreign = names.filter((name) => !name.toLowerCase().startsWith('x-'));
-  return [...tooMany, ...foreign.map((name) => ({ pointer: joinPointer('/marks', name), code: 'invalid-value', message: `${name} does not start with x-` }))];
+  const { to, ratio: share } = effective as unknown as EffectiveMirror;
+  const violations: Violation[] = [];
+  if (to?.service === undefined) violations.push({ pointer: '/to/service', code: 'missing-field', message: 'a mirror needs a service that gets the copies', expected: 'the name of a service' });
+  if (parseRatio(share) === 0) violations.push({ pointer: '/ratio', code: 'contradiction', message: 'a ratio of 0 mirrors nothing', expected: 'a ratio above 0, or enabled: false' });
+  return violations;
 }

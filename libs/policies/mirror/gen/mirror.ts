@@ -12,24 +12,41 @@ export const protobufPackage = "remora.policy.mirror.v1";
 export const protobufFileName = "mirror.proto";
 
 export interface Mirror {
-  /** Sorted by name. */
-  marks: Mark[];
-}
-
-export interface Mark {
-  /** Lower case. */
-  name: string;
-  value: string;
+  service: string;
+  /** '' for the usual one. */
+  port: string;
+  /** `key=value`, sorted. */
+  labels: string[];
+  /** Share of the requests, 0 to 1. */
+  ratio: number;
+  bodyBytes: number;
+  /** At once, per data thread. */
+  outstanding: number;
 }
 
 function createBaseMirror(): Mirror {
-  return { marks: [] };
+  return { service: "", port: "", labels: [], ratio: 0, bodyBytes: 0, outstanding: 0 };
 }
 
 export const Mirror: MessageFns<Mirror> = {
   encode(message: Mirror, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.marks) {
-      Mark.encode(v!, writer.uint32(10).fork()).join();
+    if (message.service !== "") {
+      writer.uint32(10).string(message.service);
+    }
+    if (message.port !== "") {
+      writer.uint32(18).string(message.port);
+    }
+    for (const v of message.labels) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.ratio !== 0) {
+      writer.uint32(33).double(message.ratio);
+    }
+    if (message.bodyBytes !== 0) {
+      writer.uint32(40).uint32(message.bodyBytes);
+    }
+    if (message.outstanding !== 0) {
+      writer.uint32(48).uint32(message.outstanding);
     }
     return writer;
   },
@@ -52,7 +69,47 @@ export const Mirror: MessageFns<Mirror> = {
               break;
             }
 
-            message.marks.push(Mark.decode(reader, reader.uint32()));
+            message.service = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.port = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.labels.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.ratio = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.bodyBytes = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.outstanding = reader.uint32();
             continue;
           }
         }
@@ -68,13 +125,39 @@ export const Mirror: MessageFns<Mirror> = {
   },
 
   fromJSON(object: any): Mirror {
-    return { marks: globalThis.Array.isArray(object?.marks) ? object.marks.map((e: any) => Mark.fromJSON(e)) : [] };
+    return {
+      service: isSet(object.service) ? globalThis.String(object.service) : "",
+      port: isSet(object.port) ? globalThis.String(object.port) : "",
+      labels: globalThis.Array.isArray(object?.labels) ? object.labels.map((e: any) => globalThis.String(e)) : [],
+      ratio: isSet(object.ratio) ? globalThis.Number(object.ratio) : 0,
+      bodyBytes: isSet(object.bodyBytes)
+        ? globalThis.Number(object.bodyBytes)
+        : isSet(object.body_bytes)
+        ? globalThis.Number(object.body_bytes)
+        : 0,
+      outstanding: isSet(object.outstanding) ? globalThis.Number(object.outstanding) : 0,
+    };
   },
 
   toJSON(message: Mirror): unknown {
     const obj: any = {};
-    if (message.marks?.length) {
-      obj.marks = message.marks.map((e) => Mark.toJSON(e));
+    if (message.service !== "") {
+      obj.service = message.service;
+    }
+    if (message.port !== "") {
+      obj.port = message.port;
+    }
+    if (message.labels?.length) {
+      obj.labels = message.labels;
+    }
+    if (message.ratio !== 0) {
+      obj.ratio = floatToJson(message.ratio);
+    }
+    if (message.bodyBytes !== 0) {
+      obj.bodyBytes = Math.round(message.bodyBytes);
+    }
+    if (message.outstanding !== 0) {
+      obj.outstanding = Math.round(message.outstanding);
     }
     return obj;
   },
@@ -84,95 +167,19 @@ export const Mirror: MessageFns<Mirror> = {
   },
   fromPartial<I extends Exact<DeepPartial<Mirror>, I>>(object: I): Mirror {
     const message = createBaseMirror();
-    message.marks = object.marks?.map((e) => Mark.fromPartial(e)) || [];
+    message.service = object.service ?? "";
+    message.port = object.port ?? "";
+    message.labels = object.labels?.map((e) => e) || [];
+    message.ratio = object.ratio ?? 0;
+    message.bodyBytes = object.bodyBytes ?? 0;
+    message.outstanding = object.outstanding ?? 0;
     return message;
   },
 };
 
-function createBaseMark(): Mark {
-  return { name: "", value: "" };
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
 }
-
-export const Mark: MessageFns<Mark> = {
-  encode(message: Mark, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.name !== "") {
-      writer.uint32(10).string(message.name);
-    }
-    if (message.value !== "") {
-      writer.uint32(18).string(message.value);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): Mark {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseMark();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.name = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.value = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): Mark {
-    return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: Mark): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
-  create<I extends Exact<DeepPartial<Mark>, I>>(base?: I): Mark {
-    return Mark.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Mark>, I>>(object: I): Mark {
-    const message = createBaseMark();
-    message.name = object.name ?? "";
-    message.value = object.value ?? "";
-    return message;
-  },
-};
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
