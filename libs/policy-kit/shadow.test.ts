@@ -2,7 +2,7 @@ import { makeField } from '@remora/http/header-ids';
 import { driveExchange, headLines, makeExchange } from '@remora/testing/exchange-driver';
 import { TestFilterContext } from '@remora/testing/filter-context';
 import { describe, expect, test } from 'vitest';
-import { WAIT, type Answer, type EdgeFilter, type Exchange } from './exchange.ts';
+import { HOLD, WAIT, type Answer, type EdgeFilter, type Exchange, type HeldBody, type Sink } from './exchange.ts';
 import { shadowed } from './shadow.ts';
 
 const context = new TestFilterContext('meddler');
@@ -72,6 +72,65 @@ describe('shadow', () => {
     expect(shadowed(waiter, () => expect.fail('a wait is no verdict')).request?.(x)).toBeNull();
     (late as (() => void) | null)?.();
     expect(ended).toEqual([]);
+  });
+
+  describe('with the body', () => {
+    const nothing: Sink = { bind() {}, info() {}, head() {}, data: () => true, trailers() {}, reset() {} };
+
+    function hold(decides: (x: Exchange, body: HeldBody) => Answer | null, parts: readonly string[], step2: object = step) {
+      const recorded: string[] = [];
+      const passed: string[] = [];
+      const own = new TestFilterContext('holder');
+      const filter: EdgeFilter = { kind: 'holder', holdBytes: 4, request: () => HOLD, requestHeld: decides };
+      const shadow = shadowed(filter, (_x, { reason: { code }, detail }) => recorded.push(`${code}: ${detail}`), own);
+      const x = makeExchange({ ...step, ...step2 }, own);
+      x.token = 7;
+      expect(shadow.request?.(x)).toBeNull();
+      const installed = (x.wantsRequestBody & own.bodyBit) !== 0;
+      x.head.setTarget('/rewritten', '');
+      const sink = shadow.requestBody?.(x, { ...nothing, data: (bytes, at, to) => passed.push(Buffer.from(bytes.subarray(at, to)).toString()) > 0 });
+      parts.forEach((part, i) => void sink?.data(Buffer.from(`<${part}>`), 1, 1 + part.length, i === parts.length - 1));
+      return { recorded, passed, installed, x };
+    }
+
+    const say = (x: Exchange, { length, complete, bytes }: HeldBody): Answer => {
+      const answer = { ...refusal, detail: `${x.head.target} ${length} ${complete} ${Buffer.from(bytes(9)).toString()}` };
+      x.head.setTarget('/meddled', '');
+      x.clientAddress = '';
+      return answer;
+    };
+    const chunked = { request: { ...step.request, bodyLength: -1 } };
+
+    test.each<[string, readonly string[], string]>([
+      ['a short one', ['abc'], 'no: /a?b=c 3 true abc'],
+      ['byte after byte', ['a', 'b', 'c', ''], 'no: /a?b=c 3 true abc'],
+      ['exactly what is wanted', ['abcd'], 'no: /a?b=c 4 true abcd'],
+      ['a longer one', ['ab', 'cdef', 'gh'], 'no: /a?b=c 4 false abcd'],
+    ])('%s passes untouched, and is looked at once, with the head as it was', (_title, parts, expected) => {
+      const { recorded, passed, installed, x } = hold(say, parts, chunked);
+      expect([recorded, passed, installed]).toEqual([[expected], parts, true]);
+      // One for the question, none for the body: retries may be booked with it.
+      expect([x.head.target, x.token, x.clientAddress]).toEqual(['/rewritten', 8, '192.0.2.10']);
+    });
+
+    test('there may be none: it decides at once', () => {
+      const { recorded, installed } = hold(say, [], { request: { ...step.request, bodyLength: 0 } });
+      expect([recorded, installed]).toEqual([['no: /a?b=c 0 true '], false]);
+    });
+
+    test('one that throws has refused, and the body passes', () => {
+      const { recorded, passed } = hold(() => { throw new Error('bug'); }, ['abcdef'], chunked);
+      expect([recorded, passed]).toEqual([['filter-failed: bug'], ['abcdef']]);
+    });
+
+    test('what it still has under way is stale', () => {
+      let token = 0;
+      const { x } = hold((seen) => {
+        token = seen.token;
+        return null;
+      }, ['abcdef'], chunked);
+      expect(token).not.toBe(x.token);
+    });
   });
 
   test('a filter that throws has refused, and harms nobody', () => {

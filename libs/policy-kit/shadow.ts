@@ -1,22 +1,29 @@
 import { reasons } from '@remora/errors/reason';
 import type { Head } from '@remora/http/head';
-import type { Answer, EdgeFilter, Exchange } from './exchange.ts';
+import { HOLD, type Answer, type EdgeFilter, type Exchange, type HeldBody, type Sink, type Verdict } from './exchange.ts';
+import { noBody } from './no-body.ts';
 import type { RequestIdentity } from './request-identity.ts';
+import type { FilterContext } from './runtime-kind.ts';
+import { ShadowBodySink } from './shadow-body.ts';
 
 /**
  * `enforcement: shadow`: the filter decides as usual, `record` hears what it would have refused, and the request and
- * its response pass untouched. Edits go to a fork that is thrown away. Bodies are not shown to a filter in shadow: its
- * sinks may withhold or change bytes.
+ * its response pass untouched. Edits go to a fork that is thrown away. Bodies do not go through the sinks of a filter in shadow, which may withhold or change
+ * bytes; one that wants to see the body first (HOLD) gets what it wants of a copy, while the body passes: with the head as it was then. `place`: where the
+ * filter stands; without one it decides as if there were no body.
  */
-export function shadowed(filter: EdgeFilter, record: (x: Exchange, answer: Answer) => void): EdgeFilter {
+export function shadowed(filter: EdgeFilter, record: (x: Exchange, answer: Answer) => void, place: ShadowPlace | null = null): EdgeFilter {
+  const held = place === null || filter.holdBytes === undefined ? null : new ShadowHold(filter, record, place);
   const shadow: { -readonly [F in keyof EdgeFilter]: EdgeFilter[F] } = {
     kind: filter.kind,
     request(x) {
-      const answer = decide(filter, x);
+      const answer = decide(filter, x, held);
       if (answer !== null) record(x, answer);
+      if (held?.waits(x) === true) x.wantsRequestBody |= held.bodyBit;
       return null;
     },
   };
+  if (held !== null) shadow.requestBody = (x, next) => held.watch(x, next);
   if (filter.concerns) shadow.concerns = (x) => filter.concerns?.(x) ?? [];
   if (filter.late) shadow.late = shadowed(filter.late, record);
   if (filter.response) shadow.response = (x, head) => watchResponse(filter, x, head);
@@ -25,8 +32,67 @@ export function shadowed(filter: EdgeFilter, record: (x: Exchange, answer: Answe
   return shadow;
 }
 
+/** Of the filter's context. */
+export type ShadowPlace = Pick<FilterContext, 'bodyBit' | 'slot'>;
+
+/** What a filter in shadow saw of the exchange when it asked for the body. */
+interface Seen {
+  readonly head: Exchange['head'];
+  readonly identity: RequestIdentity | null;
+}
+
+/** A filter in shadow that wants to see the body. */
+class ShadowHold {
+  readonly bodyBit: number;
+  readonly #slot: number;
+  readonly #filter: EdgeFilter;
+  readonly #record: (x: Exchange, answer: Answer) => void;
+
+  constructor(filter: EdgeFilter, record: (x: Exchange, answer: Answer) => void, place: ShadowPlace) {
+    this.#filter = filter;
+    this.#record = record;
+    this.bodyBit = place.bodyBit;
+    this.#slot = place.slot();
+  }
+
+  keep(x: Exchange): void {
+    x.slots[this.#slot] = { head: x.head, identity: x.identity } satisfies Seen;
+  }
+
+  waits(x: Exchange): boolean {
+    return x.slots[this.#slot] !== undefined;
+  }
+
+  watch(x: Exchange, next: Sink): Sink {
+    return new ShadowBodySink(next, this.#filter.holdBytes ?? 0, (body) => this.#decide(x, x.slots[this.#slot] as Seen, body));
+  }
+
+  #decide(x: Exchange, seen: Seen, body: HeldBody): void {
+    const restore = keepUntouched(x);
+    const { token, identity } = x;
+    x.head = seen.head;
+    x.identity = seen.identity;
+    // Never the engine's: whatever the filter has under way afterwards is stale.
+    x.token = -1;
+    try {
+      const answer = answerIn(this.#filter.requestHeld?.(x, body) ?? null);
+      if (answer !== null) this.#record(x, answer);
+    } catch (error) {
+      this.#record(x, failed(this.#filter.kind, error));
+    } finally {
+      restore();
+      x.identity = identity;
+      x.token = token;
+    }
+  }
+}
+
+function answerIn(verdict: Verdict | typeof HOLD): Answer | null {
+  return verdict === null || typeof verdict === 'symbol' ? null : verdict;
+}
+
 /** What the filter would have answered, null where it passes. A filter that waits has not refused. */
-function decide(filter: EdgeFilter, x: Exchange): Answer | null {
+function decide(filter: EdgeFilter, x: Exchange, held: ShadowHold | null): Answer | null {
   if (!filter.request) return null;
   const restore = keepUntouched(x);
   x.head = x.head.fork();
@@ -34,7 +100,11 @@ function decide(filter: EdgeFilter, x: Exchange): Answer | null {
   x.identity = shadowView(x);
   try {
     const verdict = filter.request(x);
-    return verdict === null || typeof verdict === 'symbol' ? null : verdict;
+    if (verdict !== HOLD) return answerIn(verdict);
+    const hasBody = x.head.bodyLength !== 0 && x.head.protocol === '';
+    if (held === null || !hasBody) return answerIn(filter.requestHeld?.(x, noBody) ?? null);
+    held.keep(x);
+    return null;
   } catch (error) {
     return failed(filter.kind, error);
   } finally {

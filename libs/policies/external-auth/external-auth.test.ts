@@ -232,6 +232,15 @@ describe('when nobody answers', () => {
   });
 });
 
+test('in shadow it asks about the body that passed, and counts those that are too long', () => {
+  const { context, filter } = build({ ...grpc, body: { maxBytes: '4B' } }, true);
+  const x = makeExchange(step, { clock: context.clock, slotCount: context.slotCount });
+  expect(filter.requestHeld?.(x, heldBody('abcd'))).toBeNull();
+  context.asked[0]?.answered(Reply.encode(Reply.fromPartial(checked({ status: { code: 7 } }))).finish());
+  expect(filter.requestHeld?.(x, heldBody('abcde'))).toBeNull();
+  expect([context.asked.length, context.counts.get('externalAuth_shadow_denied')]).toEqual([1, 2]);
+});
+
 describe('the cache', () => {
   const cached = { ...grpc, cache: { ttl: '5s', key: ['${header.authorization}', '${request.path}'] } };
 

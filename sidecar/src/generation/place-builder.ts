@@ -120,7 +120,7 @@ export class PlaceBuilder {
       const context = this.#context(section, { side, scope, index: list.length }, own, slots);
       const filter = building(section, scope, () => section.runtime.edge?.(section.settings, context) ?? null);
       if (filter === null) continue;
-      const made = section.shadow ? shadowed(filter, this.#options.recordShadow) : filter;
+      const made = section.shadow ? shadowed(filter, this.#options.recordShadow, context) : filter;
       list.push(made);
       if (made.late !== undefined) late.push(made.late);
     }

@@ -17,13 +17,13 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-function section(authoring: AuthoringKind, values: JsonObject, inEffect: readonly string[] = []): object {
+function section(authoring: AuthoringKind, values: JsonObject, inEffect: readonly string[] = [], shadow = false): object {
   const { minFormat, body } = authoring.compile(effectiveSection(authoring, values), inEffect);
-  return { kind: authoring.name, minFormat, body: Buffer.from(body), origins: [] };
+  return { kind: authoring.name, minFormat, body: Buffer.from(body), origins: [], shadow };
 }
 
 /** A gateway that asks an authorizer over HTTP, in front of an app that tells the headers it got. */
-async function start(authorizer: Handle, protocol: TestProtocol, own: { readonly externalAuth?: JsonObject; readonly authentication?: JsonObject; readonly authorization?: JsonObject; readonly echo?: boolean } = {}): Promise<{ client: ExchangeClient; app: ExchangeServer; rig: GatewayRig }> {
+async function start(authorizer: Handle, protocol: TestProtocol, own: { readonly externalAuth?: JsonObject; readonly authentication?: JsonObject; readonly authorization?: JsonObject; readonly echo?: boolean; readonly shadow?: boolean } = {}): Promise<{ client: ExchangeClient; app: ExchangeServer; rig: GatewayRig }> {
   const app = await ExchangeServer.start('http1', async (request, response) => {
     const plain = response as import('node:http').ServerResponse;
     if (own.echo === true) plain.setHeader('x-told', String(request.headers['x-user'])).end(await readBody(request));
@@ -33,8 +33,8 @@ async function start(authorizer: Handle, protocol: TestProtocol, own: { readonly
   const rig = await GatewayRig.start({
     upstreams: [app.port],
     sections: [
-      section(externalAuthAuthoring, { http: { url: `http://127.0.0.1:${auth.port}/check` }, allowPrivateAddresses: true, headersToUpstream: ['x-user'], deadline: '2s', ...own.externalAuth }),
-      section(authenticationAuthoring, own.authentication ?? { enabled: true }, ['externalAuth']),
+      section(externalAuthAuthoring, { http: { url: `http://127.0.0.1:${auth.port}/check` }, allowPrivateAddresses: true, headersToUpstream: ['x-user'], deadline: '2s', ...own.externalAuth }, [], own.shadow),
+      ...(own.shadow === true ? [] : [section(authenticationAuthoring, own.authentication ?? { enabled: true }, ['externalAuth'])]),
       ...(own.authorization === undefined ? [] : [section(authorizationAuthoring, own.authorization)]),
     ],
   });
@@ -86,6 +86,14 @@ describe.each<TestProtocol>(['http1', 'http2'])('an authorizer that is told the 
     const body = `{"amount":5}${'x'.repeat(1_000_000)}`;
     const answer = await client.fetch({ method: 'POST', body, headers: { 'content-type': 'text/plain' } });
     expect([answer.status, answer.text === body, answer.headers['x-told']]).toEqual([200, true, 'POST 12 text/plain true']);
+  });
+
+  test('in shadow it is asked about a copy of what passes', async () => {
+    const { client, rig } = await start(byAmount, protocol, { externalAuth: { body: { maxBytes: '12B' } }, echo: true, shadow: true });
+    const long = 'x'.repeat(200_000);
+    for (const body of ['{"amount":5}', '{"amount":6}', long]) expect(await client.fetch({ method: 'POST', body })).toMatchObject({ status: 200, text: body });
+    await vi.waitFor(() => expect(rig.plane.readPolicyEvents().get('externalAuth_shadow_denied')).toBe(2));
+    expect(rig.plane.readPolicyEvents().get('externalAuth_asked')).toBe(2);
   });
 
   test('a client that leaves before its body has come leaves nothing behind, and nobody is asked', async () => {

@@ -160,6 +160,3 @@ export interface HoldOwner {
 const partMin = 1_024;
 const partMax = 16 * 1_024;
 const noBytes = new Uint8Array(0);
-
-/** Of a request without one. */
-export const noBody: HeldBody = Object.freeze({ length: 0, complete: true, trailers: null, bytes: () => noBytes, owns: () => false });

@@ -1,8 +1,9 @@
 import { reasons } from '@remora/errors/reason';
 import type { MessageHead } from '@remora/http/message-head';
 import { Exchange, HOLD, WAIT, type Answer, type EdgeFilter, type HeldBody, type Verdict } from '@remora/policy-kit/exchange';
+import { noBody } from '@remora/policy-kit/no-body';
 import { answerFor } from './answers.ts';
-import { noBody, type BodyHold, type HoldOwner } from './body-hold.ts';
+import type { BodyHold, HoldOwner } from './body-hold.ts';
 import type { Engine } from './engine.ts';
 import { filterSlots } from './filter-slots.ts';
 import type { PlacePin } from '../generation/places.ts';
