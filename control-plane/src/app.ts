@@ -4,6 +4,7 @@ import { formatVersion } from '@remora/core/version';
 import { claimedIdentity } from '@remora/identity/node-identity';
 import type { NodeIdentity } from '@remora/identity/node-identity';
 import { createModel } from '@remora/model/model';
+import type { AskedSource } from '@remora/model/discovery-schema';
 import type { Model } from '@remora/model/model';
 import { checkRegex } from '@remora/router/regex';
 import { createEventFeed } from './api/event-feed.ts';
@@ -14,6 +15,8 @@ import { createPlanner } from './compile/planner.ts';
 import type { Planner } from './compile/planner.ts';
 import { ConsumerItems } from './consumers/consumer-items.ts';
 import { CredentialBook } from './consumers/credential-book.ts';
+import { DiscoveryKeeper } from './discovery/discovery-keeper.ts';
+import type { DiscoverySource } from './discovery/discovery-source.ts';
 import { createSealer } from './identity/sealer.ts';
 import type { Sealer } from './identity/sealer.ts';
 import { createInstanceRegistry } from './instances/create-instance-registry.ts';
@@ -43,6 +46,8 @@ export interface ControlPlane {
   readonly model: Model;
   readonly planner: Planner;
   readonly instances: RunningInstanceRegistry;
+  /** What DNS, Consul, Kubernetes and files say of instances. */
+  readonly discovery: DiscoveryKeeper;
   readonly hub: RunningPushHub;
   readonly telemetry: TelemetryHub;
   readonly events: EventFeed;
@@ -85,6 +90,8 @@ export interface ControlPlaneDeps {
   /** Where Secrets come from that are not given once; default: nowhere. */
   readonly secretSources?: SecretSources;
   readonly secretEveryMs?: number;
+  /** Sources of instances that documents can name; default: none. */
+  readonly discoverySources?: ReadonlyMap<AskedSource, DiscoverySource>;
 }
 
 /** How often history past retention is dropped, and when first: also a process that is restarted often does it. */
@@ -106,6 +113,8 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   const planner = createPlanner({ kinds: authoringKinds, wireKinds, model });
   // Who is there. The registry comes first: the hub announces what it knows.
   const instances = createInstanceRegistry({ clock, timers, store, onStoreError: alarm });
+  const discoverySources = deps.discoverySources ?? new Map<AskedSource, DiscoverySource>();
+  const discovery = new DiscoveryKeeper({ clock, timers, store, registry: instances, sources: discoverySources, onStoreError: alarm });
   const telemetry = createTelemetryHub({ clock, timers, identity: nodeIdentity });
   // What is outside revisions, and goes to sidecars that need it.
   const credentials = new CredentialBook({ store, sealer, clock });
@@ -122,7 +131,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   instanceCounts.watch(hub);
   const slices = createSlices({ clock, soon });
   // The only way in. Publishes to the hub, in the order of the log.
-  const writePath = createWritePath({ store, planner, sameMeaning: (a, b) => model.canonicallyEqual(a, b), hub, instances, clock, slices, alarm, hasIdentity: deps.hasIdentity ?? true, callersOf: (service, sinceMs) => telemetry.callers({ service, sinceMs }) });
+  const writePath = createWritePath({ store, planner, sameMeaning: (a, b) => model.canonicallyEqual(a, b), hub, instances, clock, slices, alarm, hasIdentity: deps.hasIdentity ?? true, discoverySources: new Set(discoverySources.keys()), callersOf: (service, sinceMs) => telemetry.callers({ service, sinceMs }) });
   // What is told to listeners.
   const events = createEventFeed({ clock, alarm });
   const stops = [
@@ -131,6 +140,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
       credentials.removeConsumersNotIn(planned.state.consumers);
       consumerItems.follow(planned);
       secretItems.follow(planned);
+      discovery.follow(planned.state.services);
       instanceCounts.follow(planned);
     }),
     writePath.onCommitted(({ version, author, message, kind, changes }) => events.publish('revision', { version, author, message, kind, detail: `${kind} by ${author}: ${changes.length} documents` })),
@@ -139,7 +149,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   let compactions: readonly Timer[] = [];
 
   return {
-    store, model, planner, instances, hub, telemetry, events, writePath, audit, credentials, secrets, secretItems, secretRefresher, sealer, clock, timers, slices,
+    store, model, planner, instances, discovery, hub, telemetry, events, writePath, audit, credentials, secrets, secretItems, secretRefresher, sealer, clock, timers, slices,
     async start() {
       await writePath.start();
       const state = writePath.state();
@@ -155,6 +165,8 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
       hub.close();
       instanceCounts.close();
       telemetry.close();
+      discovery.close();
+      for (const source of discoverySources.values()) source.close();
       instances.close();
       audit.close();
       await store.close();

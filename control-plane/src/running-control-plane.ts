@@ -10,6 +10,8 @@ import type { ApiCertificate } from './operators/api-certificate.ts';
 import { openGate } from './operators/gate.ts';
 import { createOperatorMetrics } from './operators/operator-metrics.ts';
 import { startOperators } from './operators/start-operators.ts';
+import { createDiscoveryMetrics } from './discovery/discovery-metrics.ts';
+import { openSources } from './discovery/open-sources.ts';
 import { createProcessLog } from './process-log.ts';
 import type { ProcessLog } from './process-log.ts';
 import { startGrpcPushServer } from './push/grpc-push-server.ts';
@@ -56,6 +58,7 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
     hasIdentity: settings.identity !== null,
     store, log, clock: systemClock, timers: systemTimers, random: systemRandom, soon: setImmediate,
     retention: { minAgeMs: settings.retentionAgeMs, minEntries: settings.retentionRevisions }, auditAgeMs: settings.auditRetentionMs,
+    discoverySources: await openSources(settings.discovery, { clock: systemClock, timers: systemTimers, random: systemRandom, environment: process.env }),
     sealer: secrets.sealer, secretSources: secrets.sources, secretEveryMs: settings.secrets.refreshMs,
   });
   const closers: (() => Promise<void>)[] = [() => secrets.close(), () => controlPlane.stop(), async () => identity?.close()];
@@ -65,6 +68,7 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
   try {
     const metrics = createControlPlaneMetrics({ ...controlPlane, processMetrics: true });
     createSecretMetrics(metrics.registry, controlPlane);
+    createDiscoveryMetrics(metrics.registry, controlPlane.discovery, systemClock);
     const apiMetrics = createApiMetrics(metrics.registry, { store, writePath: controlPlane.writePath, listeners: () => controlPlane.events.listeners() });
     if (identity) await connectIdentity(identity, controlPlane, metrics.registry);
     const operators = settings.operators.authentication === 'tokens' ? await startOperators(settings.operators, { ...controlPlane, log }) : null;

@@ -1,5 +1,6 @@
 import { oneOf } from '@remora/policy-kit/scalars';
 import { z } from 'zod';
+import { checkDiscovery, discoverySchema } from './discovery-schema.ts';
 import { documentLimits } from './document-limits.ts';
 import { acrossFields, issue } from './issue.ts';
 import { boundedRecord, hostName, labels, named, portName } from './names.ts';
@@ -40,14 +41,15 @@ export const serviceSchema = z.strictObject({
   labels: labels().optional(),
   ports: boundedRecord(portName(), servicePort, { min: 1, max: documentLimits.ports, what: 'ports' }),
   endpoints: z.array(staticEndpoint).min(1).max(documentLimits.endpoints).optional().meta({ description: 'instances at fixed addresses, beside those that sidecars announce' }),
-  discovery: z.strictObject({ source: oneOf(['sidecars'], ['dns', 'consul', 'kubernetes', 'file']) }).optional(),
+  discovery: discoverySchema.optional().meta({ description: 'where instances come from, beside sidecars that announce themselves and endpoints listed here' }),
   dependsOn: z.array(hostName()).max(documentLimits.dependsOn).optional().meta({ description: 'services it may call' }),
   pathRules: pathRulesSchema.optional(),
 })
   .superRefine((service, context) => checkPortNumbers(service.ports, context), acrossFields('ports'))
   .superRefine((service, context) => checkPortTls(service.ports, context), acrossFields('ports'))
   .superRefine((service, context) => checkDependencies(service.name, service.dependsOn ?? [], context), acrossFields('name', 'dependsOn'))
-  .superRefine((service, context) => checkEndpoints(service, context), acrossFields('ports', 'endpoints'));
+  .superRefine((service, context) => checkEndpoints(service, context), acrossFields('ports', 'endpoints'))
+  .superRefine((service, context) => checkDiscovery(service, context), acrossFields('ports', 'discovery'));
 
 export type ServiceDocument = z.infer<typeof serviceSchema>;
 

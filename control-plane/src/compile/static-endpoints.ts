@@ -30,7 +30,7 @@ function toEndpoint(service: ServiceDocument, endpoint: NonNullable<ServiceDocum
 }
 
 /** An app without a sidecar speaks what its port says; empty: HTTP/1.1, as the endpoint says. */
-function spokenBy(protocol: ServiceDocument['ports'][string]['protocol']): string[] {
+export function spokenBy(protocol: ServiceDocument['ports'][string]['protocol'] | undefined): string[] {
   return protocol === 'http2' || protocol === 'grpc' ? ['h2c'] : [];
 }
 

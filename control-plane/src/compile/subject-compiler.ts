@@ -224,9 +224,14 @@ function hashOf(settings: BuiltResource | null): Buffer {
 
 const scopeNames: Readonly<Record<number, string>> = { [Scope.SCOPE_INBOUND]: 'inbound', [Scope.SCOPE_OUTBOUND]: 'outbound', [Scope.SCOPE_GATEWAY]: 'gateway' };
 
+/** The name behind the addresses of a service; '' where there is none, or several. */
+function lookedUpBy({ discovery }: ServiceDocument): string {
+  return discovery?.dns === undefined || discovery.dns.records === 'srv' ? '' : discovery.dns.name;
+}
+
 function destinationPorts(service: ServiceDocument): DestinationPort[] {
   return Object.entries(service.ports)
-    .map(([name, { port, protocol, tls, proxyProtocol }]) => ({ name, port, protocol: protocol ?? 'http', tls: wireUpstreamTls(tls), proxyProtocol: proxyProtocol ?? '' }))
+    .map(([name, { port, protocol, tls, proxyProtocol }]) => ({ name, port, protocol: protocol ?? 'http', tls: wireUpstreamTls(tls, lookedUpBy(service)), proxyProtocol: proxyProtocol ?? '' }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 

@@ -22,10 +22,11 @@ export function wireListenerTls(tls: ListenerDocument | undefined): ListenerTls 
   };
 }
 
-export function wireUpstreamTls(tls: UpstreamDocument | undefined): UpstreamTls | undefined {
+/** `found`: the name that addresses of the service are found by, so that they say nothing themselves. */
+export function wireUpstreamTls(tls: UpstreamDocument | undefined, found = ''): UpstreamTls | undefined {
   if (tls === undefined) return undefined;
   return {
-    serverName: tls.serverName?.toLowerCase() ?? '',
+    serverName: (tls.serverName ?? found.replace(/\.$/, '')).toLowerCase(),
     acceptedNames: tls.acceptedNames ?? [],
     caFiles: tls.caFiles ?? [],
     verify: tls.verify ?? '',

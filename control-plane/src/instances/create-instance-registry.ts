@@ -3,7 +3,8 @@ import type { Clock, Timer, Timers } from '@remora/core/clock';
 import { Endpoint, type EndpointSet } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import { promptPace, RecordWriter, type RecordStore, type WrittenRecords } from '../push/record-writer.ts';
 import { ChangeNotices } from './change-notices.ts';
-import type { InstanceLease, InstanceRegistry } from './instance-registry.ts';
+import { placeOf, resolvedStatic, withoutAnnounced, type FoundEndpoints } from './found-endpoints.ts';
+import type { InstanceLease, InstanceRegistry, ListedEndpoint } from './instance-registry.ts';
 import { defaultLeaseLimits, type LeaseLimits } from './lease-limits.ts';
 
 export interface InstanceRegistryDeps {
@@ -35,6 +36,8 @@ interface Held {
   endsAtMs: number | null;
   draining: boolean;
   suspectSinceMs: number | null;
+  /** Unix ms. */
+  readonly announcedAtMs: number;
 }
 
 class LeaseRegistry implements RunningInstanceRegistry {
@@ -55,6 +58,9 @@ class LeaseRegistry implements RunningInstanceRegistry {
   /** Services that were asked for while nothing was known of them. */
   readonly #unknown = new Set<string>();
   #static: ReadonlyMap<string, EndpointSet> = new Map();
+  readonly #found = new Map<string, FoundEndpoints>();
+  /** Places of leases that ended, by service, and until when (monotonic ms) what another source finds there is still taken for them. */
+  readonly #ended = new Map<string, Map<string, number>>();
   #staticChanges = new Set<string>();
   #counter = 0;
   #lastSweepMs: number;
@@ -73,15 +79,13 @@ class LeaseRegistry implements RunningInstanceRegistry {
   }
 
   endpoints(service: string): EndpointSet | null {
-    const fixed = this.#static.get(service);
-    const leases = this.#byService.get(service);
-    // Right after a start "no instance known" may only mean that they have not come back yet.
-    if (!fixed && !this.#known.has(service) && this.#clock.monotonicMs() - this.#startedAtMs < this.#limits.graceMs) {
+    const found = this.#found.get(service);
+    if (this.#isOpen(service, found)) {
       this.#unknown.add(service);
       return null;
     }
-    const endpoints = [...(fixed?.endpoints ?? [])];
-    for (const held of leases?.values() ?? []) if (held.lease.ready) endpoints.push(endpointOf(held));
+    const endpoints = [...resolvedStatic(this.#static.get(service), found?.names), ...this.#foundBeside(service, found)];
+    for (const held of this.#byService.get(service)?.values() ?? []) if (held.lease.ready) endpoints.push(endpointOf(held));
     return { service, endpoints: endpoints.sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, this.#limits.instancesPerServiceMax) };
   }
 
@@ -103,6 +107,19 @@ class LeaseRegistry implements RunningInstanceRegistry {
     }
   }
 
+  setFound(service: string, found: FoundEndpoints | null): void {
+    if (found === null ? !this.#found.delete(service) : this.#found.get(service) === found) return;
+    if (found !== null) this.#found.set(service, found);
+    this.#touch(service);
+  }
+
+  listed(service: string): readonly ListedEndpoint[] {
+    const found = this.#found.get(service);
+    const asked = [...resolvedStatic(this.#static.get(service), found?.names), ...this.#foundBeside(service, found)].map((endpoint) => ({ endpoint, ready: true, announcedAtMs: null, connected: null }));
+    const leased = [...(this.#byService.get(service)?.values() ?? [])].map((held) => ({ endpoint: endpointOf(held), ready: held.lease.ready, announcedAtMs: held.announcedAtMs, connected: held.endsAtMs === null }));
+    return [...asked, ...leased].sort((a, b) => (a.endpoint.id < b.endpoint.id ? -1 : 1));
+  }
+
   takeStaticChanges(): ReadonlySet<string> {
     const changes = this.#staticChanges;
     this.#staticChanges = new Set();
@@ -114,7 +131,7 @@ class LeaseRegistry implements RunningInstanceRegistry {
     if (held && held.lease.service !== lease.service) this.#remove(held);
     const known = this.#leases.get(lease.nodeId);
     if (!known) {
-      this.#add({ lease, endsAtMs: null, draining: false, suspectSinceMs: null });
+      this.#add({ lease, endsAtMs: null, draining: false, suspectSinceMs: null, announcedAtMs: this.#clock.wallMs() });
       return;
     }
     const before = JSON.stringify(endpointOf(known)) + String(known.lease.ready);
@@ -161,6 +178,23 @@ class LeaseRegistry implements RunningInstanceRegistry {
     this.#writer.flush();
   }
 
+  /**
+   * Nothing may be said of a service yet: right after a start "no instance known" may only mean that they have not come back, and a source that has
+   * never answered may feed most of it.
+   */
+  #isOpen(service: string, found: FoundEndpoints | undefined): boolean {
+    const starting = this.#clock.monotonicMs() - this.#startedAtMs < this.#limits.graceMs;
+    if (found && !found.known) return starting || (!this.#static.has(service) && !this.#byService.has(service));
+    return !found && !this.#static.has(service) && !this.#known.has(service) && starting;
+  }
+
+  #foundBeside(service: string, found: FoundEndpoints | undefined): readonly Endpoint[] {
+    if (!found || found.endpoints.length === 0) return [];
+    const announced = new Set(this.#ended.get(service)?.keys());
+    for (const { lease } of this.#byService.get(service)?.values() ?? []) for (const { host, port } of lease.ports) announced.add(placeOf(host, port));
+    return announced.size === 0 ? found.endpoints : withoutAnnounced(found.endpoints, announced);
+  }
+
   #sweep(): void {
     const now = this.#clock.monotonicMs();
     const late = now - this.#lastSweepMs - sweepEveryMs;
@@ -174,10 +208,20 @@ class LeaseRegistry implements RunningInstanceRegistry {
       due.set(service, [...(due.get(service) ?? []), held]);
     }
     for (const [service, held] of due) this.#expire(service, held, now);
+    this.#forgetEnded(now);
     for (const [service, times] of this.#expired) {
       const recent = times.filter((time) => now - time < this.#limits.windowMs);
       if (recent.length > 0) this.#expired.set(service, recent);
       else this.#expired.delete(service);
+    }
+  }
+
+  #forgetEnded(now: number): void {
+    for (const [service, places] of this.#ended) {
+      const before = places.size;
+      for (const [place, untilMs] of places) if (now >= untilMs) places.delete(place);
+      if (places.size < before) this.#touch(service);
+      if (places.size === 0) this.#ended.delete(service);
     }
   }
 
@@ -214,7 +258,8 @@ class LeaseRegistry implements RunningInstanceRegistry {
     const lease = readLease(record);
     if (!lease) return;
     const endsAtMs = this.#startedAtMs + this.#limits.graceMs;
-    this.#insert({ lease, endsAtMs, draining: record['draining'] === true, suspectSinceMs: null });
+    const { draining, announcedAtMs } = record;
+    this.#insert({ lease, endsAtMs, draining: draining === true, suspectSinceMs: null, announcedAtMs: typeof announcedAtMs === 'number' ? announcedAtMs : this.#clock.wallMs() });
   }
 
   #add(held: Held): void {
@@ -237,8 +282,19 @@ class LeaseRegistry implements RunningInstanceRegistry {
     const siblings = this.#byService.get(service);
     siblings?.delete(nodeId);
     if (siblings?.size === 0) this.#byService.delete(service);
+    this.#rememberEnded(held.lease);
     this.#touch(service);
     this.#written.put(nodeId);
+  }
+
+  /** Only where another source could still name it. */
+  #rememberEnded({ service, ports }: InstanceLease): void {
+    if (!this.#found.has(service)) return;
+    const places = this.#ended.get(service) ?? new Map<string, number>();
+    for (const { host, port } of ports) {
+      if (places.size < this.#limits.instancesPerServiceMax) places.set(placeOf(host, port), this.#clock.monotonicMs() + this.#limits.suspectForMs);
+    }
+    this.#ended.set(service, places);
   }
 
   #touch(service: string): void {
@@ -248,7 +304,7 @@ class LeaseRegistry implements RunningInstanceRegistry {
 
   #read(nodeId: string): JsonObject | null {
     const held = this.#leases.get(nodeId);
-    return held ? { ...held.lease, ports: held.lease.ports.map((port) => ({ ...port })), draining: held.draining } : null;
+    return held ? { ...held.lease, ports: held.lease.ports.map((port) => ({ ...port })), draining: held.draining, announcedAtMs: held.announcedAtMs } : null;
   }
 }
 

@@ -18,6 +18,7 @@ export interface ControlPlaneSettings {
   readonly otlpEndpoint: string;
   readonly logLevel: LogLevel;
   readonly secrets: SecretSettings;
+  readonly discovery: DiscoverySettings;
   /** null: nobody on the push port is authenticated, and it listens on loopback only. */
   readonly identity: IdentitySettings | null;
 }
@@ -62,6 +63,29 @@ export interface SecretSettings {
   readonly refreshMs: number;
   /** null: none. */
   readonly vault: VaultSettings | null;
+}
+
+/** The sources of instances that are asked. Only what is set up here can be named by documents. */
+export interface DiscoverySettings {
+  /** `10.0.0.53`, `10.0.0.53:5353`, `[2001:db8::1]:53`; none: as the machine is set up. */
+  readonly dnsServers: readonly { readonly host: string; readonly port: number }[];
+  /** null: none. */
+  readonly consul: DiscoveryApi | null;
+  readonly kubernetes: DiscoveryApi | null;
+  /** Folder with files of endpoints; '' for none. */
+  readonly folder: string;
+}
+
+/** How to reach a source over HTTP. */
+export interface DiscoveryApi {
+  /** `https://consul.internal:8501`. */
+  readonly address: string;
+  /** From the environment; '' where it is in a file, or there is none. Never logged. */
+  readonly token: string;
+  /** Read at each use; '' for none. */
+  readonly tokenFile: string;
+  /** PEM, read at each connection; '' for the authorities of the system. */
+  readonly authorityFile: string;
 }
 
 export interface VaultSettings {

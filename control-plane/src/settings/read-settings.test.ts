@@ -16,6 +16,7 @@ describe('settings of the control plane', () => {
       settings: {
         store: 'sqlite', dataDir: '/home/ana/.local/state/remora/control-plane', apiHost: '127.0.0.1', apiPort: 8600, pushHost: '127.0.0.1', pushPort: 8601,
         retentionAgeMs: 2_592_000_000, retentionRevisions: 1_000, auditRetentionMs: 31_536_000_000, otlpEndpoint: '', logLevel: 'info', secrets: { encryptionKey: '', encryptionKeyFile: '', previousKey: '', previousKeyFile: '', keyStorage: 'encrypted', folder: '', refreshMs: 60_000, vault: null }, identity: null,
+        discovery: { dnsServers: [], consul: null, kubernetes: null, folder: '' },
         operators: { authentication: 'tokens', tls: { kind: 'off' }, oidc: null, firstTokenFile: '' },
       },
     });

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { suggest } from '@remora/core/suggest';
-import type { ApiTls, ControlPlaneSettings, LogLevel, OidcSettings } from './control-plane-settings.ts';
+import type { ApiTls, ControlPlaneSettings, DiscoverySettings, LogLevel, OidcSettings } from './control-plane-settings.ts';
 import { environmentName, settingTable } from './table.ts';
 
 /** One thing that is wrong with the settings. */
@@ -37,7 +37,7 @@ export function readSettings(argv: readonly string[], env: Environment, readFile
     if ('value' in result) values.set(name, result.value);
     else problems.push({ setting: source?.setting ?? `--${name}`, message: `${JSON.stringify(text.slice(0, 100))}: expected ${result.expected}` });
   }
-  problems.push(...secretProblems(values, given), ...identityProblems(values, given), ...operatorProblems(values, given));
+  problems.push(...secretProblems(values, given), ...identityProblems(values, given), ...operatorProblems(values, given), ...discoveryProblems(given));
   return problems.length > 0 ? { ok: false, problems } : { ok: true, settings: settingsOf(values) };
 }
 
@@ -54,6 +54,19 @@ function secretProblems(values: ReadonlyMap<string, unknown>, given: ReadonlyMap
   const vault = given.has('vault-address');
   for (const name of ['vault-token-file', 'vault-token', 'vault-namespace', 'vault-ca-file']) if (given.has(name) && !vault) fail(name, 'does nothing without --vault-address');
   if (vault && given.has('vault-token') === given.has('vault-token-file')) fail('vault-address', 'needs a token: exactly one of --vault-token-file and REMORA_CP_VAULT_TOKEN');
+  return problems;
+}
+
+/** What does nothing without the address it is about, or contradicts itself. */
+function discoveryProblems(given: ReadonlyMap<string, Given>): SettingProblem[] {
+  const problems: SettingProblem[] = [];
+  const fail = (name: string, message: string): void => void problems.push({ setting: given.get(name)?.setting ?? `--${name}`, message });
+  for (const name of ['consul-token', 'consul-token-file', 'consul-ca-file']) if (given.has(name) && !given.has('consul-address')) fail(name, 'does nothing without --consul-address');
+  if (given.has('consul-token') && given.has('consul-token-file')) fail('consul-token-file', `there is a token in ${environmentName('consul-token')} too: which one?`);
+  for (const name of ['kubernetes-token-file', 'kubernetes-ca-file']) {
+    if (given.has(name) && !given.has('kubernetes-api')) fail(name, 'does nothing without --kubernetes-api');
+    else if (given.has(name) && given.get('kubernetes-api')?.text === 'in-cluster') fail(name, 'is the pod\'s own with --kubernetes-api in-cluster');
+  }
   return problems;
 }
 
@@ -131,6 +144,12 @@ function settingsOf(values: ReadonlyMap<string, unknown>): ControlPlaneSettings 
       vault: text('vault-address') === '' ? null : {
         address: text('vault-address'), token: text('vault-token'), tokenFile: text('vault-token-file'), namespace: text('vault-namespace'), authorityFile: text('vault-ca-file'),
       },
+    },
+    discovery: {
+      dnsServers: (values.get('dns-servers') as DiscoverySettings['dnsServers'] | undefined) ?? [],
+      consul: text('consul-address') === '' ? null : { address: text('consul-address'), token: text('consul-token'), tokenFile: text('consul-token-file'), authorityFile: text('consul-ca-file') },
+      kubernetes: text('kubernetes-api') === '' ? null : { address: text('kubernetes-api'), token: '', tokenFile: text('kubernetes-token-file'), authorityFile: text('kubernetes-ca-file') },
+      folder: text('discovery-dir') === '' ? '' : resolve(text('discovery-dir')),
     },
     identity: text('identity') === 'mtls' ? {
       enrolmentHost: text('enrolment-host'),

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { parseDurationMs } from '@remora/core/units';
 import { isAllowedUrl } from '../operators/oidc/issuer-url.ts';
 import { logLevels } from './control-plane-settings.ts';
@@ -36,6 +37,21 @@ const issuer: Parse = (value) => (isAllowedUrl(value) && !/[?#]/.test(value) ? {
 
 const url: Parse = (value) => (/^https?:\/\//.test(value) && URL.canParse(value) ? { value } : { expected: 'a URL with http:// or https://' });
 
+const kubernetesApi: Parse = (value) => (value === 'in-cluster' ? { value } : url(value));
+
+/** `10.0.0.53`, `10.0.0.53:5353`, `[2001:db8::1]:53`, separated by commas; at most 8. */
+const dnsServers: Parse = (value) => {
+  const servers = value.split(',').map((word) => parseServer(word.trim()));
+  return servers.length > 8 || servers.some((server) => server === null) ? { expected: 'addresses such as 10.0.0.53 or 10.0.0.53:5353, separated by commas, at most 8' } : { value: servers };
+};
+
+function parseServer(word: string): { readonly host: string; readonly port: number } | null {
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\](?::(\d{1,5}))?|([\d.]+)(?::(\d{1,5}))?|([0-9A-Fa-f:.]+:[0-9A-Fa-f:.]*))$/.exec(word);
+  const host = match?.[1] ?? match?.[3] ?? match?.[5] ?? '';
+  const number = Number(match?.[2] ?? match?.[4] ?? 53);
+  return isIP(host) !== 0 && number >= 1 && number <= 65_535 ? { host, port: number } : null;
+}
+
 export const settingTable: readonly SettingRow[] = [
   { name: 'store', placeholder: 'sqlite|memory', defaultText: 'sqlite', help: 'Where the log is kept. memory forgets everything at the end of the process.', parse: oneOf(['sqlite', 'memory']) },
   { name: 'data-dir', placeholder: 'DIR', defaultText: '$XDG_STATE_HOME/remora/control-plane', help: 'Folder of the database control-plane.db. One control plane at a time.', parse: text },
@@ -73,6 +89,15 @@ export const settingTable: readonly SettingRow[] = [
   { name: 'vault-token-file', placeholder: 'FILE', defaultText: '', help: 'File with that token, read at each use.', parse: text },
   { name: 'vault-namespace', placeholder: 'NAME', defaultText: '', help: 'Namespace of Vault Enterprise.', parse: text },
   { name: 'vault-ca-file', placeholder: 'FILE', defaultText: '', help: 'PEM of the authorities that Vault\'s certificate is believed by; default those of the system.', parse: text },
+  { name: 'dns-servers', placeholder: 'LIST', defaultText: '', help: 'DNS servers for Services with discovery by DNS and for host names in endpoints: addresses, with a port where it is not 53, separated by commas. Without it as the machine is set up (/etc/resolv.conf, /etc/hosts).', parse: dnsServers },
+  { name: 'consul-address', placeholder: 'URL', defaultText: '', help: 'HTTP API of a Consul agent, for Services with discovery by Consul (docs/discovery.md).', parse: url },
+  { name: 'consul-token', placeholder: 'TOKEN', defaultText: '', help: 'Its ACL token. In the environment only.', parse: text, environmentOnly: true },
+  { name: 'consul-token-file', placeholder: 'FILE', defaultText: '', help: 'File with that token, read at each use.', parse: text },
+  { name: 'consul-ca-file', placeholder: 'FILE', defaultText: '', help: 'PEM of the authorities that the agent\'s certificate is believed by; default those of the system.', parse: text },
+  { name: 'kubernetes-api', placeholder: 'URL', defaultText: '', help: 'Kubernetes API, for Services with discovery by Kubernetes. `in-cluster`: that of the cluster this runs in, with the account of its pod.', parse: kubernetesApi },
+  { name: 'kubernetes-token-file', placeholder: 'FILE', defaultText: '', help: 'File with the bearer token for it, read at each use.', parse: text },
+  { name: 'kubernetes-ca-file', placeholder: 'FILE', defaultText: '', help: 'PEM of the authorities that its certificate is believed by; default those of the system.', parse: text },
+  { name: 'discovery-dir', placeholder: 'DIR', defaultText: '', help: 'The only folder whose files Services with discovery by file can name.', parse: text },
   { name: 'ca-certificate-file', placeholder: 'FILE', defaultText: '', help: 'PEM of another certificate authority: the certificate that signs first, then what leads to its root, with the root. Read again when it changes.', parse: text },
   { name: 'ca-key-file', placeholder: 'FILE', defaultText: '', help: 'PEM of the key of --ca-certificate-file.', parse: text },
   { name: 'ca-next-certificate-file', placeholder: 'FILE', defaultText: '', help: 'PEM of the authority that `remora ca rotate` rolls to, where --ca-certificate-file is given. After the roll it signs, until it is moved to the place of that one.', parse: text },

@@ -9,6 +9,7 @@ import { revisionNote } from '../audit/revision-note.ts';
 import { effectiveDiff } from '../compile/effective-diff.ts';
 import type { EffectiveDiff } from '../compile/effective-diff.ts';
 import type { GuardFinding, Planned, Planner, PlanResult } from '../compile/planner.ts';
+import { discoveryViolations } from '../discovery/discovery-check.ts';
 import { mtlsViolations } from '../mtls/mtls-check.ts';
 import { mtlsFindings } from '../mtls/mtls-guard.ts';
 import type { CallerTraffic } from '../telemetry/caller-history.ts';
@@ -90,6 +91,8 @@ export interface WritePorts {
   readonly instances: InstanceRegistry;
   /** Sidecars have certificates; absent: they have. */
   readonly hasIdentity?: boolean;
+  /** Sources of instances that this control plane is set up for; absent: all. */
+  readonly discoverySources?: ReadonlySet<string>;
   /** Who called a service since a moment (Unix ms), as its sidecars report; absent: nobody is known. */
   readonly callersOf?: (service: string, sinceMs: number) => readonly CallerTraffic[];
   readonly clock: Clock;
@@ -213,7 +216,7 @@ class SerialWritePath implements WritePath {
     const next = documentsAfter(current, changes, head);
     const result = yield* planner.planInSteps(previous, next, changes.map(({ key }) => key));
     refuseBroken(result, changes, next);
-    refuseViolations(mtlsViolations(changes, result.planned, this.#ports.hasIdentity ?? true));
+    refuseViolations([...mtlsViolations(changes, result.planned, this.#ports.hasIdentity ?? true), ...discoveryViolations(changes, this.#ports.discoverySources)]);
     const findings = [...result.planned.guards, ...inUseFindings(changes, () => hub.sidecars()), ...this.#mtlsFindings(previous, result.planned)];
     return { changes, planned: result.planned, findings, plan: yield* planHash(changes, result.planned), head };
   }
