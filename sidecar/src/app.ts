@@ -23,6 +23,9 @@ import type { Connectors, SidecarEnvironment } from './sidecar-environment.ts';
 import { answerQuery } from './telemetry/query-answers.ts';
 import { noTracer } from './telemetry/operation-tracer.ts';
 import type { OtlpExport } from './telemetry/otlp-export.ts';
+import { hostOrdersKind } from '@remora/policy-kit/host-orders';
+import { HealthRecord, type HealthState } from './health/health-record.ts';
+import { HostOrderKeeper } from './health/host-order-keeper.ts';
 import { RefusalRing } from './telemetry/refusal-ring.ts';
 import { TelemetrySender } from './telemetry/telemetry-sender.ts';
 import { CrlFiles } from './tls/crl-files.ts';
@@ -34,6 +37,8 @@ export class Sidecar {
   readonly #environment: SidecarEnvironment;
   readonly #dataPlane: DataPlane;
   readonly #refusals = new RefusalRing();
+  readonly #held: HealthRecord;
+  readonly #hostOrders: HostOrderKeeper;
   readonly #troubles: TroubleLog;
   readonly #readiness: AppReadiness;
   readonly #gateway: GatewayListeners;
@@ -86,6 +91,9 @@ export class Sidecar {
     this.#troubles = new TroubleLog(environment.log);
     const { clock, timers, random, log, kinds, nodeId, disk, pause, processFacts, probeApp } = environment;
     const build = buildIdentity(environment.version, kinds.values());
+    this.#held = new HealthRecord(clock, (state) => this.#onHealth(state));
+    this.#hostOrders = new HostOrderKeeper({ hosts: dataPlane.hosts, record: this.#held, clock });
+    dataPlane.onHealth((report) => this.#held.report(report));
     dataPlane.onRefusal((refusal) => this.#onRefusal(refusal));
     dataPlane.onWorkerDeath((worker, cause) => this.#onWorkerDeath(worker, cause));
     this.#readiness = new AppReadiness({ apps: [...settings.apps.values()], probe: probeApp, timers, onChange: (ready) => this.#onAppReady(ready) });
@@ -121,8 +129,9 @@ export class Sidecar {
       this.#certificates.useSecrets(secrets);
       this.#helpers?.useSecrets(secrets);
     });
+    this.#client.onItem(hostOrdersKind, (orders) => this.#hostOrders.use(orders));
     this.#inspection = new Inspection({
-      nodeId, build, dataPlane, client: this.#client, refusals: this.#refusals, startedAtMs: clock.wallMs(),
+      nodeId, build, dataPlane, client: this.#client, refusals: this.#refusals, health: this.#held, startedAtMs: clock.wallMs(),
       listeners: () => this.listeners,
       telemetry: () => this.#sender?.status ?? null,
       listenerProblem: () => this.#gateway.problem,
@@ -236,6 +245,7 @@ export class Sidecar {
       address: () => (this.#client.status.link.connected ? this.#client.status.link.address : null),
       readSeries: () => this.#dataPlane.readSeries(),
       readCallers: () => this.#dataPlane.readCallers(),
+      readHealth: () => ({ current: this.#held.current(), dropped: this.#held.dropped }),
       answer: (query) => answerQuery(query, this.#inspection, this.#ownSide),
     });
     this.#sender.start();
@@ -266,6 +276,7 @@ export class Sidecar {
       appReady: () => this.#readiness.ready,
       rssBytes: () => this.#environment.processFacts.rssBytes(),
       refusalCount: () => this.#refusals.total,
+      health: () => this.#held,
       policyEvents: () => this.#dataPlane.readPolicyEvents(),
       threadDeaths: () => this.#threadDeaths,
       certificates: () => this.#certificateStatus,
@@ -311,6 +322,10 @@ export class Sidecar {
   #onAppReady(ready: boolean): void {
     this.#environment.log.info(ready ? 'the app accepts connections' : 'the app does not accept connections');
     this.#client.beat();
+  }
+
+  #onHealth({ kind, event, service, host, pointer, policy, detail }: HealthState): void {
+    this.#sender?.event(event, `${kind}: ${host === '' ? service : `${host} of ${service}`} ${event}${detail && ` (${detail})`}`, { kind, service, host, pointer, policy, detail });
   }
 
   #onRefusal(refusal: RefusalRecord): void {

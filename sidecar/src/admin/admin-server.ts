@@ -128,6 +128,7 @@ function routesOf({ inspection, metrics, defaultSide, drain }: AdminOptions): Re
     'GET /snapshot': () => found(inspection.snapshot()),
     'GET /snapshot/resources': ({ url }) => found(inspection.resources(url.searchParams.get('after') ?? '', limitOf(url))),
     'GET /state': async () => ({ status: 200, body: await inspection.state() }),
+    'GET /troubles': ({ url }) => ({ status: 200, body: inspection.troubles(limitOf(url)) }),
     'GET /refusals': ({ url }) => ({ status: 200, body: inspection.refusals(limitOf(url)) }),
     'GET /why': ({ url }) => {
       const answer = inspection.why(decodeSegment(url.pathname.slice('/why/'.length)));

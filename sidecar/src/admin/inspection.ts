@@ -4,6 +4,7 @@ import { decodeEndpointSet } from '@remora/snapshot/decode-endpoints';
 import type { EffectiveSettings } from '@remora/snapshot/effective-settings';
 import type { ConfigClient } from '../config/config-client.ts';
 import type { BoundListener, DataPlane, RefusalRecord, RequestQuestion } from '../threads/data-plane.ts';
+import type { HealthRecord, HealthState } from '../health/health-record.ts';
 import type { RefusalRing } from '../telemetry/refusal-ring.ts';
 import type { TelemetryStatus } from '../telemetry/telemetry-sender.ts';
 import type { IssuerKeyStatus } from '../issuer-keys/issuer-key-keeper.ts';
@@ -17,6 +18,7 @@ export interface InspectionSources {
   readonly client: ConfigClient;
   readonly dataPlane: DataPlane;
   readonly refusals: RefusalRing;
+  readonly health: HealthRecord;
   readonly telemetry: () => TelemetryStatus | null;
   readonly listeners: () => readonly BoundListener[];
   readonly listenerProblem: () => string | null;
@@ -149,6 +151,12 @@ export class Inspection {
 
   route(question: RequestQuestion): Promise<object> {
     return this.#sources.dataPlane.explainRequest(question);
+  }
+
+  /** What is held against destinations and hosts now, and the last changes. */
+  troubles(limit: number): { readonly held: readonly HealthState[]; readonly events: readonly HealthState[]; readonly dropped: number } {
+    const { health } = this.#sources;
+    return { held: health.current(), events: health.newest(Math.min(limit, itemsMax)), dropped: health.dropped };
   }
 
   refusals(limit: number): { readonly total: number; readonly refusals: readonly RefusalRecord[] } {

@@ -2,6 +2,7 @@ import { prometheusBoundsMs, toPrometheusBuckets } from '@remora/telemetry/histo
 import { grpcCodeLabel } from '@remora/http/grpc-status';
 import type { Metric } from 'prom-client';
 import type { ConfigStatus } from '../config/config-client.ts';
+import type { HealthRecord } from '../health/health-record.ts';
 import type { SeriesReading } from '../threads/data-plane.ts';
 import { boundSeries } from '../telemetry/series-bound.ts';
 import type { TelemetryStatus } from '../telemetry/telemetry-sender.ts';
@@ -17,6 +18,7 @@ export interface MetricSources {
   readonly appReady: () => boolean;
   readonly rssBytes: () => number;
   readonly refusalCount: () => number;
+  readonly health: () => Pick<HealthRecord, 'current' | 'dropped'>;
   /** What policy kinds counted, by `kind_event`. */
   readonly policyEvents: () => ReadonlyMap<string, number>;
   /** Data threads that died and were replaced. */
@@ -100,6 +102,8 @@ export const metricTable: readonly MetricRow[] = [
   { name: 'remora_issuer_keys_problem', type: 'gauge', help: '1 while the keys of an issuer cannot be fetched.', read: (_series, s) => s.issuerKeys().map((one) => ({ value: Number(one.problem !== null), labels: { issuer: one.issuer } })) },
   { name: 'remora_tls_certificate_problem', type: 'gauge', help: '1 while the files of a certificate cannot be used as they are, or what is used has expired.', read: (_series, s) => readProblems(s.certificates()) },
   { name: 'remora_refusals_seen_total', type: 'counter', help: 'Refusals that reached the ring for why.', read: single((s) => s.refusalCount()) },
+  { name: 'remora_held_states', type: 'gauge', help: 'What is held against destinations and hosts now: ejections, open breakers, failed checks; by service.', read: readHeld },
+  { name: 'remora_health_dropped_total', type: 'counter', help: 'Changes of such states that found no room.', read: single((s) => s.health().dropped) },
   { name: 'remora_telemetry_dropped_total', type: 'counter', help: 'Batches not sent in time, refusals and events that did not fit the queue.', read: readDropped },
   { name: 'remora_spans_total', type: 'counter', help: 'Spans of requests, by what became of them: `exported`, `dropped` (the buffer was full), `failed` (the collector did not take them). Only with an OTLP endpoint.', read: readSpans },
   { name: 'remora_data_thread_deaths_total', type: 'counter', help: 'Data threads that died; each is replaced, its connections are lost.', read: single((s) => s.threadDeaths()) },
@@ -192,6 +196,15 @@ function readPolicyEvents(_series: readonly SeriesReading[], sources: MetricSour
 
 function readSpans(_series: readonly SeriesReading[], sources: MetricSources): Sample[] {
   return Object.entries(sources.spans() ?? {}).map(([outcome, value]: [string, number]) => ({ value, labels: { outcome } }));
+}
+
+function readHeld(_series: readonly SeriesReading[], sources: MetricSources): Sample[] {
+  const counts = new Map<string, Sample>();
+  for (const { kind, event, service } of sources.health().current()) {
+    const key = `${kind}\0${event}\0${service}`;
+    counts.set(key, { value: (counts.get(key)?.value ?? 0) + 1, labels: { kind, event, service } });
+  }
+  return [...counts.values()];
 }
 
 function readDropped(_series: readonly SeriesReading[], sources: MetricSources): Sample[] {

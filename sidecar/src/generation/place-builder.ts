@@ -4,7 +4,7 @@ import { kindOrder, lateAfter } from '@remora/policy-kit/order';
 import { WireError } from '@remora/policy-kit/runtime-kind';
 import { makeRepeatLayer } from '@remora/policy-retry/filter';
 import { shadowed } from '@remora/policy-kit/shadow';
-import { noSettings, policiesBehind, type EffectiveSection, type EffectiveSettings } from '@remora/snapshot/effective-settings';
+import { noSettings, policiesBehind, policiesOfField, type EffectiveSection, type EffectiveSettings } from '@remora/snapshot/effective-settings';
 import type { PrepareError } from '../threads/data-plane.ts';
 import { PlaceFilterContext, SlotCounter, type FilterHost } from '../pipeline/filter-context.ts';
 import type { LiveStates } from './live-state.ts';
@@ -150,8 +150,8 @@ export class PlaceBuilder {
     return dispatch;
   }
 
-  #context({ kind, shadow }: EffectiveSection, place: { side: Side; scope: string; index: number }, own: OwnedParts, slots: SlotCounter): PlaceFilterContext {
-    return new PlaceFilterContext(this.#options.host, { ...place, kind, shadow, live: this.#options.live.collector(own.live), onOwned: () => own.touch() }, slots);
+  #context({ kind, shadow, origins }: EffectiveSection, place: { side: Side; scope: string; index: number }, own: OwnedParts, slots: SlotCounter): PlaceFilterContext {
+    return new PlaceFilterContext(this.#options.host, { ...place, kind, shadow, live: this.#options.live.collector(own.live), policyBehind: (pointer) => policiesOfField(origins, pointer)[0] ?? '', onOwned: () => own.touch() }, slots);
   }
 
   /** Settings for the way to the own app: nothing but the engine's defaults. `refusable`: the app speaks HTTP/2, and may refuse what it has not looked at. */

@@ -17,7 +17,7 @@ export interface FilterHost {
   readonly random: Random;
   count(name: string, by: number): void;
   counter(name: string): (by?: number) => void;
-  event(event: HealthEvent): void;
+  event(event: ReportedHealth): void;
   log(line: string): void;
   facts(kind: string): FactBook;
   later(work: Deferred): void;
@@ -40,6 +40,8 @@ export interface FilterPlace {
   /** Position in the pin's filters. */
   readonly index: number;
   readonly live: LiveState;
+  /** The policy that set a field of the section; '' for a default. */
+  readonly policyBehind?: (pointer: string) => string;
   /** A filter asked for something that belongs to this place alone. */
   readonly onOwned: () => void;
 }
@@ -80,9 +82,6 @@ export class PlaceFilterContext implements FilterContext {
     if (host.openLog !== undefined) this.openLog = host.openLog;
   }
 
-  get scope(): string {
-    this.#place.onOwned();
-    return this.#place.scope;
   sharedRows(key: string, shape: string, { commonBytes, rowBytes }: RowLayout): SharedRows {
     const { shared, threads } = this.#host;
     const { count: rows, own } = threads ?? onlyThread;
@@ -93,6 +92,9 @@ export class PlaceFilterContext implements FilterContext {
     return new RowsOf(memory, rows, own);
   }
 
+  get scope(): string {
+    this.#place.onOwned();
+    return this.#place.scope;
   }
 
   get live(): LiveState {
@@ -125,7 +127,7 @@ export class PlaceFilterContext implements FilterContext {
   }
 
   event(event: Omit<HealthEvent, 'kind'>): void {
-    this.#host.event({ ...event, kind: this.#place.kind });
+    this.#host.event({ ...event, kind: this.#place.kind, policy: this.#place.policyBehind?.(event.pointer) ?? '' });
   }
 
   log(line: string): void {
@@ -133,13 +135,6 @@ export class PlaceFilterContext implements FilterContext {
   }
 }
 
-/** Hands out the slots of one pin. */
-export class SlotCounter {
-  count = 0;
-
-  next(): number {
-    return this.count++;
-  }
 /** The memory comes later than the wish for it. */
 class RowsOf implements SharedRows {
   readonly rows: number;
@@ -157,9 +152,16 @@ class RowsOf implements SharedRows {
   }
 }
 
+/** Hands out the slots of one pin. */
+export class SlotCounter {
+  count = 0;
+
+  next(): number {
+    return this.count++;
+  }
 }
 
 /** Of the live-state keys under which shared memory is kept. */
 export const sharedPrefix = 'shared/';
-const noFields: Answer['fields'] = Object.freeze([]);
 const onlyThread = Object.freeze({ count: 1, own: 0 });
+const noFields: Answer['fields'] = Object.freeze([]);

@@ -29,7 +29,7 @@ test('metrics and spans reach an OTLP collector, histograms as they were counted
     latency: { counts, sum: 6, max: 2 }, refusals: [], retries: 0, active: 0, tunnels: { opened: 0, active: 0, messagesIn: 0, messagesOut: 0 },
   };
   const sources: MetricSources = {
-    readSeries: () => [series], configStatus: () => ({ link: {}, state: {} }) as ReturnType<MetricSources['configStatus']>, telemetry: () => null, appReady: () => true, rssBytes: () => 5, refusalCount: () => 0,
+    readSeries: () => [series], configStatus: () => ({ link: {}, state: {} }) as ReturnType<MetricSources['configStatus']>, telemetry: () => null, appReady: () => true, rssBytes: () => 5, refusalCount: () => 0, health: () => ({ current: () => [], dropped: 0 }),
     policyEvents: () => new Map([['tls_full-TLSv1.3', 7], ['connections_active-gateway-http2', 2]]), threadDeaths: () => 0, certificates: () => [], issuerKeys: () => [], spans: () => null, overloadStage: () => 0,
   };
   const otlp = startOtlpExport({

@@ -37,6 +37,7 @@ import { makeReadBuffer } from '../io/link-context.ts';
 import { ListenerSet } from './listener-set.ts';
 import { LiveStates } from '../generation/live-state.ts';
 import type { LogFiles } from '../records/log-files.ts';
+import type { HealthBatch } from '../records/health-batch.ts';
 import type { LogLines } from '../records/log-lines.ts';
 import { OutputSlabs } from '../io/output-slabs.ts';
 import { BuildError, PlaceBuilder } from '../generation/place-builder.ts';
@@ -67,6 +68,7 @@ export interface DataPlaneThreadOptions {
   readonly timers: Timers;
   readonly random: Random;
   readonly refusals: RefusalSink;
+  readonly health: Pick<HealthBatch, 'add'>;
   readonly log: LogLines;
   /** Absent: policies cannot log to files. */
   readonly logFiles?: LogFiles;
@@ -91,10 +93,10 @@ export interface DataPlaneThreadOptions {
   readonly locality?: string;
   /** Present where several threads share memory. */
   readonly shared?: SharedMemories;
-  /** How filters ask the control thread. */
-  readonly questions: Questions;
   /** How many data threads there are, and which of them this is; absent: the only one. */
   readonly threads?: { readonly count: number; readonly own: number };
+  /** How filters ask the control thread. */
+  readonly questions: Questions;
 }
 
 /** The data path of one thread: engine, listeners, pools, generations. The same in a worker and in the thread of a test. */
@@ -165,7 +167,10 @@ export class DataPlaneThread {
         random: options.random,
         count: (name, by) => options.series.events.count(name, by),
         counter: (name) => options.series.events.counter(name),
-        event: ({ kind, event }) => options.series.events.count(`${kind}_${event}`, 1),
+        event: (event) => {
+          options.series.events.count(`${event.kind}_${event.event}`, 1);
+          options.health.add(event);
+        },
         log: (line) => options.log.add(line),
         facts: (kind) => this.#thread.facts.of(kind),
         questions: options.questions,

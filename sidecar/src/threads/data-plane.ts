@@ -4,6 +4,7 @@ import type { Version } from '@remora/core/version';
 import type { Candidate } from '@remora/snapshot/candidate';
 import type { TlsMaterial } from '../tls/tls-material.ts';
 import type { HostDirectory } from '../upstream/host-slots.ts';
+import type { HealthReport } from '../records/health-batch.ts';
 import type { SpanRecord } from '../records/span-record.ts';
 
 /**
@@ -41,6 +42,8 @@ export interface DataPlane {
   close(): Promise<void>;
   /** Refusals, access-log lines and events from the workers. */
   onRefusal(handler: (refusal: RefusalRecord) => void): void;
+  /** What policies report of destinations and hosts. */
+  onHealth(handler: (report: HealthReport) => void): void;
   /** Who answers the questions of filters; without one they get no answer. */
   onQuestion(handler: QuestionHandler): void;
   onWorkerDeath(handler: (worker: number, cause: string) => void): void;

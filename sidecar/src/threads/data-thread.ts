@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import type { Candidate } from '@remora/snapshot/candidate';
 import type { QuestionHandler } from '@remora/policy-kit/questions';
 import type { PrepareResult } from './data-plane.ts';
+import type { HealthReport } from '../records/health-batch.ts';
 import type { RefusalReport } from '../records/refusal-batch.ts';
 import { packResources, type PackedEntry, type ResourcePack } from '../generation/resource-pack.ts';
 import { seriesBytes, type SeriesName } from '../records/series-rows.ts';
@@ -11,6 +12,7 @@ import type { FromWorker, ToWorker, WorkerAnswers, WorkerRequest, WorkerStart } 
 
 export interface DataThreadEvents {
   onRefusals(report: RefusalReport): void;
+  onHealth(report: HealthReport): void;
   /** Memory that the thread wants to share with the others. */
   onMemory(wishes: readonly MemoryWish[]): readonly MemoryGrant[];
   /** A filter asks. */
@@ -74,6 +76,9 @@ export class DataThread {
         return;
       case 'refusals':
         this.#events.onRefusals(message.report);
+        return;
+      case 'health':
+        this.#events.onHealth(message.report);
         return;
       case 'memory':
         this.tell({ op: 'memory', grants: this.#events.onMemory(message.wishes) });

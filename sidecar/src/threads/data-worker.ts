@@ -8,6 +8,7 @@ import { DataPlaneThread } from './data-plane-thread.ts';
 import { LogFiles } from '../records/log-files.ts';
 import { LogLines } from '../records/log-lines.ts';
 import { writeToStandardOutput } from '../records/standard-output.ts';
+import { HealthBatch } from '../records/health-batch.ts';
 import { RefusalBatch } from '../records/refusal-batch.ts';
 import { SeriesRows } from '../records/series-rows.ts';
 import { SpanRing } from '../records/span-ring.ts';
@@ -29,6 +30,7 @@ function runDataWorker(start: WorkerStart): void {
   };
   const after = (delayMs: number, run: () => void): void => void systemTimers.after(delayMs, run);
   const refusals = new RefusalBatch((report) => post({ kind: 'refusals', report }), after);
+  const health = new HealthBatch((report) => post({ kind: 'health', report }), after);
   const series = new SeriesRows(start.seriesMemory, {
     onNames: (from, names) => post({ kind: 'series', from, names }),
     onReleased: (rows) => post({ kind: 'seriesReleased', rows }),
@@ -44,6 +46,7 @@ function runDataWorker(start: WorkerStart): void {
     timers: systemTimers,
     random: systemRandom,
     refusals,
+    health,
     log: new LogLines(writeToStandardOutput, after),
     ...(start.logFolder !== '' && { logFiles: new LogFiles(start.logFolder, start.index, after) }),
     series,

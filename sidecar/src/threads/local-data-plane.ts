@@ -9,6 +9,7 @@ import { DecodeCache } from '@remora/snapshot/decode-cache';
 import type {
   BoundListener, DataPlane, EndpointUpdate, ListenerSpec, PrepareResult, RefusalRecord, RequestQuestion, SeriesReading,
 } from './data-plane.ts';
+import type { HealthReport } from '../records/health-batch.ts';
 import { DataPlaneThread } from './data-plane-thread.ts';
 import { clientConnectionsMax } from '../io/descriptor-reserve.ts';
 import { decideRequest } from '../pipeline/decide-request.ts';
@@ -55,6 +56,7 @@ export class LocalDataPlane implements DataPlane {
   readonly #decoded = new DecodeCache();
   readonly #sums = new SeriesSums();
   readonly #spans = new SpanRings();
+  #onHealth: (report: HealthReport) => void = () => {};
   #onRefusal: (refusal: RefusalRecord) => void = () => {};
   #onQuestion: QuestionHandler = () => Promise.resolve(null);
   readonly #questions = new ThreadQuestions((id, topic, body) => void this.#ask(id, topic, body));
@@ -85,6 +87,7 @@ export class LocalDataPlane implements DataPlane {
       timers,
       random: options.random ?? systemRandom,
       refusals: this.#refusals,
+      health: { add: (event) => this.#onHealth({ events: [event], dropped: 0 }) },
       log: new LogLines(options.writeLog ?? ((_, done) => done()), after),
       series,
       ...(ring !== null && options.spans !== undefined && { spans: { ring, ratio: options.spans.ratio } }),
@@ -153,6 +156,10 @@ export class LocalDataPlane implements DataPlane {
   async close(): Promise<void> {
     this.#thread.close();
     this.#refusals.flush();
+  }
+
+  onHealth(handler: (report: HealthReport) => void): void {
+    this.#onHealth = handler;
   }
 
   onRefusal(handler: (refusal: RefusalRecord) => void): void {

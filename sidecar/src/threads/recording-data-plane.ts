@@ -5,6 +5,7 @@ import type { Candidate } from '@remora/snapshot/candidate';
 import type {
   BoundListener, DataPlane, EndpointUpdate, ListenerSpec, PrepareResult, RefusalRecord, RequestQuestion, SeriesReading,
 } from './data-plane.ts';
+import type { HealthReport } from '../records/health-batch.ts';
 import { systemClock } from '@remora/core/clock';
 import type { TlsMaterial } from '../tls/tls-material.ts';
 import { HostSlots } from '../upstream/host-slots.ts';
@@ -32,6 +33,7 @@ export class RecordingDataPlane implements DataPlane {
   onDrain: (deadlineMs: number) => Promise<{ readonly cut: number }> = () => Promise.resolve({ cut: 0 });
   readonly hosts = new HostSlots(systemClock);
   closed = false;
+  #healthHandler: (report: HealthReport) => void = () => {};
   #refusalHandler: (refusal: RefusalRecord) => void = () => {};
   #nextPort = 40_000;
 
@@ -104,6 +106,10 @@ export class RecordingDataPlane implements DataPlane {
     return Promise.resolve();
   }
 
+  onHealth(handler: (report: HealthReport) => void): void {
+    this.#healthHandler = handler;
+  }
+
   onRefusal(handler: (refusal: RefusalRecord) => void): void {
     this.#refusalHandler = handler;
   }
@@ -141,6 +147,10 @@ export class RecordingDataPlane implements DataPlane {
   }
 
   /** As if a worker had refused a request. */
+  reportHealth(report: HealthReport): void {
+    this.#healthHandler(report);
+  }
+
   refuse(refusal: RefusalRecord): void {
     this.#refusalHandler(refusal);
   }

@@ -4,6 +4,7 @@ import type { Candidate } from '@remora/snapshot/candidate';
 import type {
   BoundListener, DataPlane, EndpointUpdate, ListenerSpec, PrepareResult, RefusalRecord, RequestQuestion, SeriesReading,
 } from './data-plane.ts';
+import type { HealthReport } from '../records/health-batch.ts';
 import { DataThread } from './data-thread.ts';
 import { clientConnectionsMax } from '../io/descriptor-reserve.ts';
 import { MemoryGrants } from '../generation/memory-grants.ts';
@@ -54,6 +55,7 @@ export class WorkerDataPlane implements DataPlane {
   /** Threads that are not up to date yet. */
   readonly #joining = new Set<DataThread>();
   #onRefusal: (refusal: RefusalRecord) => void = () => {};
+  #onHealth: (report: HealthReport) => void = () => {};
   #onDeath: (worker: number, cause: string) => void = () => {};
   #onQuestion: QuestionHandler = () => Promise.resolve(null);
   #listeners: readonly ListenerSpec[] = [];
@@ -106,16 +108,17 @@ export class WorkerDataPlane implements DataPlane {
           this.#sums.addRefusals(counts);
           for (const record of records) this.#onRefusal(record);
         },
+        onHealth: (report) => this.#onHealth(report),
         onQuestion: (topic, body) => this.#onQuestion(topic, body),
         onMemory: (wishes) => this.#memories.grant(wishes),
         onSeriesReleased: (rows) => this.#sums.fold(id, rows),
         onDeath: (cause) => {
           this.#sums.retire(id);
           this.#spans.retire(id);
+          this.#memories.clearRows(index);
           this.#joining.delete(thread);
           // A thread that never joined is tried again by who brings it up.
           if (this.#threads.get(index) !== thread) return;
-          this.#memories.clearRows(index);
           this.#threads.delete(index);
           void this.#replace(index, cause);
         },
@@ -331,6 +334,10 @@ export class WorkerDataPlane implements DataPlane {
     if (this.#closed) return;
     this.#closed = true;
     await Promise.all(this.#all().map((thread) => thread.close()));
+  }
+
+  onHealth(handler: (report: HealthReport) => void): void {
+    this.#onHealth = handler;
   }
 
   onRefusal(handler: (refusal: RefusalRecord) => void): void {

@@ -5,6 +5,7 @@ import type { TlsMaterial } from '../tls/tls-material.ts';
 import type { GrantedEndpoints } from '../upstream/host-slots.ts';
 import type { BoundListener, ListenerSpec, PrepareResult, RequestQuestion } from './data-plane.ts';
 import type { ResourcePack } from '../generation/resource-pack.ts';
+import type { HealthReport } from '../records/health-batch.ts';
 import type { RefusalReport } from '../records/refusal-batch.ts';
 import type { SeriesName } from '../records/series-rows.ts';
 import type { MemoryGrant, MemoryWish } from '../generation/shared-memories.ts';
@@ -13,9 +14,9 @@ import type { MemoryGrant, MemoryWish } from '../generation/shared-memories.ts';
 export interface WorkerStart {
   readonly program: 'remora-data-worker';
   readonly index: number;
-  readonly nodeId: string;
   /** Data threads of the sidecar. */
   readonly threads: number;
+  readonly nodeId: string;
   readonly withoutKinds: readonly string[];
   readonly reusePort: boolean;
   readonly connectionsMax: number;
@@ -101,6 +102,7 @@ export type FromWorker =
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'failed'; readonly id: number; readonly message: string }
   | { readonly kind: 'refusals'; readonly report: RefusalReport }
+  | { readonly kind: 'health'; readonly report: HealthReport }
   /** Of a filter to the control thread. */
   | { readonly kind: 'question'; readonly question: number; readonly topic: string; readonly body: Uint8Array }
   | { readonly kind: 'memory'; readonly wishes: readonly MemoryWish[] }
