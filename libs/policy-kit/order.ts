@@ -55,7 +55,7 @@ export const kindOrder: readonly KindPlace[] = [
   caller('fallback', true, 'answers when every attempt failed, so outside of what makes attempts; timeout bounds it too'),
   caller('mirror', true, 'once per request, not per attempt; inside of fallback, whose detours are not mirrored'),
   caller('retry', true, 'each attempt passes what is inside again'),
-  caller('hedging', true, 'inside of retry: its budget holds for both, and a further attempt is hedged again'),
+  caller('hedging', true, 'inside of retry, which hands it the budget that holds for both, and tries again what both of its tries failed at'),
   caller('circuitBreaker', true, 'judges and admits each attempt, so inside whatever makes several; outside of balancing: what may not go needs no host'),
   caller('loadBalancing', true, 'within retry: each attempt is balanced anew'),
   caller('healthCheck', false, 'reserved'),

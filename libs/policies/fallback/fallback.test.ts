@@ -175,7 +175,7 @@ describe('another destination', () => {
   test('gets the call, with limits of its own, and its answer says so', () => {
     const driver = drive({ section: both, headers: { 'x-remora-deadline': '15000' }, call: { headersTimeoutMs: 15_000, perTryTimeoutMs: 300 } });
     driver.last.fail(reasons.connectFailure);
-    const { call, to } = driver.elsewhere.last as Driver['elsewhere']['last'];
+    const { call, to } = driver.elsewhere.last;
     expect(to).toMatchObject({ service: 'payments-b' });
     expect(call).toMatchObject({ detour: true, attempt: 1, headersTimeoutMs: 0, perTryTimeoutMs: 0, avoid: [], host: null });
     expect(driver.elsewhere.last.lines.join()).not.toContain('x-remora-deadline');

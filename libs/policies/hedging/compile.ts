@@ -1,8 +1,9 @@
+import { parseDurationMs, parseRatio, parseSizeBytes } from '@remora/core/units';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { Hedging } from './gen/hedging.ts';
-import { checkHedging, hedgingSchema, type EffectiveHedging } from './schema.ts';
+import { checkHedging, hedgingDefaults, hedgingSchema, type EffectiveHedging } from './schema.ts';
 
-/** What the control plane knows of hedging: caller side. */
+/** A second try of a call that takes longer than usual: caller side. */
 export const hedgingAuthoring: AuthoringKind = {
   name: 'hedging',
   side: 'caller',
@@ -10,12 +11,17 @@ export const hedgingAuthoring: AuthoringKind = {
   shadow: false,
   format: 1,
   schema: hedgingSchema,
-  defaults: {},
+  defaults: hedgingDefaults,
   check: checkHedging,
-  compile: (effective) => ({ minFormat: 1, body: Hedging.encode(toMessage(effective)).finish() }),
+  compile: (effective) => ({ minFormat: 1, body: Hedging.encode(toMessage(effective as unknown as EffectiveHedging)).finish() }),
 };
 
-function toMessage({ marks = {} }: EffectiveHedging): Hedging {
-  const named = Object.entries(marks).map(([name, value]) => ({ name: name.toLowerCase(), value }));
-  return { marks: named.sort((a, b) => (a.name < b.name ? -1 : 1)) };
+function toMessage({ delay, quantile, minDelay, samples, replayBuffer }: EffectiveHedging): Hedging {
+  return {
+    delayMs: delay === undefined ? 0 : (parseDurationMs(delay) ?? 0),
+    quantile: quantile === undefined ? 0 : (parseRatio(quantile) ?? 0),
+    minDelayMs: parseDurationMs(minDelay) ?? 0,
+    samples,
+    replayBytes: parseSizeBytes(replayBuffer) ?? 0,
+  };
 }

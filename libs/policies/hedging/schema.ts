@@ -1,26 +1,30 @@
 import type { JsonObject } from '@remora/core/canonical-json';
-import { joinPointer } from '@remora/core/pointer';
 import type { Violation } from '@remora/core/violation';
-import { headerName, headerValue } from '@remora/policy-kit/scalars';
+import { duration, ratio, size } from '@remora/policy-kit/scalars';
 import { z } from 'zod';
 
-export const marksMax = 16;
-
-/** `hedging` as authored: every field optional, levels are merged before `check` looks at the whole. */
+/** `hedging` as authored: by a quantile or after a fixed delay. */
 export const hedgingSchema = z.strictObject({
-  /** A map keyed by name, so that levels add to each other. */
-  marks: z.record(headerName(), headerValue()).optional(),
+  delay: duration({ min: 1, max: 60_000 }).optional(),
+  quantile: ratio({ min: 0.5, max: 0.999 }).optional(),
+  minDelay: duration({ min: 1, max: 60_000 }).optional(),
+  samples: z.int().min(10).max(100_000).optional(),
+  replayBuffer: size({ max: 1024 * 1024 }).optional(),
 });
 
-/** The section after merging. */
+export const hedgingDefaults: JsonObject = { minDelay: '4ms', samples: 100, replayBuffer: '64KiB' };
+
 export interface EffectiveHedging {
-  readonly marks?: Readonly<Record<string, string>>;
+  readonly delay?: string;
+  readonly quantile?: string | number;
+  readonly minDelay: string;
+  readonly samples: number;
+  readonly replayBuffer: string;
 }
 
 export function checkHedging(effective: JsonObject): Violation[] {
-  const { marks = {} } = effective as EffectiveHedging;
-  const names = Object.keys(marks);
-  const tooMany: Violation[] = names.length > marksMax ? [{ pointer: '/marks', code: 'too-many', message: `${names.length} marks, at most ${marksMax} are accepted` }] : [];
-  const foreign = names.filter((name) => !name.toLowerCase().startsWith('x-'));
-  return [...tooMany, ...foreign.map((name) => ({ pointer: joinPointer('/marks', name), code: 'invalid-value', message: `${name} does not start with x-` }))];
+  const { delay, quantile } = effective as unknown as EffectiveHedging;
+  if (delay === undefined && quantile === undefined) return [{ pointer: '', code: 'missing-field', message: 'hedging needs to know when: after a quantile of the latency, or a delay', expected: 'quantile or delay' }];
+  if (delay === undefined || quantile === undefined) return [];
+  return [{ pointer: '/delay', code: 'contradiction', message: `delay (${delay}) and quantile (${quantile}) are both set: a hedge is made after the one or the other`, expected: 'quantile or delay; null takes an inherited one away' }];
 }

@@ -4,11 +4,12 @@ import type { Head } from '@remora/http/head';
 import { headerId } from '@remora/http/header-ids';
 import type { AttemptBudget } from '@remora/policy-kit/attempt-budget';
 import type { Call, Dispatch, Sink, Source } from '@remora/policy-kit/exchange';
+import { isIdempotent } from '@remora/policy-kit/idempotent';
 import { ReplayBuffer } from '@remora/policy-kit/replay-buffer';
 import type { Deferred, FilterContext } from '@remora/policy-kit/runtime-kind';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import { backoffMs, parseRetryAfterMs } from './backoff.ts';
-import { isIdempotent, retriesAnswer, retriesReset, type Circumstances } from './retry-rules.ts';
+import { retriesAnswer, retriesReset, type Circumstances } from './retry-rules.ts';
 import type { SlabPool } from '@remora/policy-kit/slab-pool';
 import type { RetrySettings } from './wire.ts';
 

@@ -12,24 +12,37 @@ export const protobufPackage = "remora.policy.hedging.v1";
 export const protobufFileName = "hedging.proto";
 
 export interface Hedging {
-  /** Sorted by name. */
-  marks: Mark[];
-}
-
-export interface Mark {
-  /** Lower case. */
-  name: string;
-  value: string;
+  /** Fixed; 0: by the quantile. */
+  delayMs: number;
+  /** 0 to 1; 0: by the fixed delay. */
+  quantile: number;
+  /** With the quantile: never sooner. */
+  minDelayMs: number;
+  /** With the quantile: answers that must have been seen lately. */
+  samples: number;
+  replayBytes: number;
 }
 
 function createBaseHedging(): Hedging {
-  return { marks: [] };
+  return { delayMs: 0, quantile: 0, minDelayMs: 0, samples: 0, replayBytes: 0 };
 }
 
 export const Hedging: MessageFns<Hedging> = {
   encode(message: Hedging, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.marks) {
-      Mark.encode(v!, writer.uint32(10).fork()).join();
+    if (message.delayMs !== 0) {
+      writer.uint32(8).uint32(message.delayMs);
+    }
+    if (message.quantile !== 0) {
+      writer.uint32(17).double(message.quantile);
+    }
+    if (message.minDelayMs !== 0) {
+      writer.uint32(24).uint32(message.minDelayMs);
+    }
+    if (message.samples !== 0) {
+      writer.uint32(32).uint32(message.samples);
+    }
+    if (message.replayBytes !== 0) {
+      writer.uint32(40).uint32(message.replayBytes);
     }
     return writer;
   },
@@ -48,11 +61,43 @@ export const Hedging: MessageFns<Hedging> = {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
-            if (tag !== 10) {
+            if (tag !== 8) {
               break;
             }
 
-            message.marks.push(Mark.decode(reader, reader.uint32()));
+            message.delayMs = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.quantile = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.minDelayMs = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.samples = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.replayBytes = reader.uint32();
             continue;
           }
         }
@@ -68,13 +113,43 @@ export const Hedging: MessageFns<Hedging> = {
   },
 
   fromJSON(object: any): Hedging {
-    return { marks: globalThis.Array.isArray(object?.marks) ? object.marks.map((e: any) => Mark.fromJSON(e)) : [] };
+    return {
+      delayMs: isSet(object.delayMs)
+        ? globalThis.Number(object.delayMs)
+        : isSet(object.delay_ms)
+        ? globalThis.Number(object.delay_ms)
+        : 0,
+      quantile: isSet(object.quantile) ? globalThis.Number(object.quantile) : 0,
+      minDelayMs: isSet(object.minDelayMs)
+        ? globalThis.Number(object.minDelayMs)
+        : isSet(object.min_delay_ms)
+        ? globalThis.Number(object.min_delay_ms)
+        : 0,
+      samples: isSet(object.samples) ? globalThis.Number(object.samples) : 0,
+      replayBytes: isSet(object.replayBytes)
+        ? globalThis.Number(object.replayBytes)
+        : isSet(object.replay_bytes)
+        ? globalThis.Number(object.replay_bytes)
+        : 0,
+    };
   },
 
   toJSON(message: Hedging): unknown {
     const obj: any = {};
-    if (message.marks?.length) {
-      obj.marks = message.marks.map((e) => Mark.toJSON(e));
+    if (message.delayMs !== 0) {
+      obj.delayMs = Math.round(message.delayMs);
+    }
+    if (message.quantile !== 0) {
+      obj.quantile = floatToJson(message.quantile);
+    }
+    if (message.minDelayMs !== 0) {
+      obj.minDelayMs = Math.round(message.minDelayMs);
+    }
+    if (message.samples !== 0) {
+      obj.samples = Math.round(message.samples);
+    }
+    if (message.replayBytes !== 0) {
+      obj.replayBytes = Math.round(message.replayBytes);
     }
     return obj;
   },
@@ -84,95 +159,18 @@ export const Hedging: MessageFns<Hedging> = {
   },
   fromPartial<I extends Exact<DeepPartial<Hedging>, I>>(object: I): Hedging {
     const message = createBaseHedging();
-    message.marks = object.marks?.map((e) => Mark.fromPartial(e)) || [];
+    message.delayMs = object.delayMs ?? 0;
+    message.quantile = object.quantile ?? 0;
+    message.minDelayMs = object.minDelayMs ?? 0;
+    message.samples = object.samples ?? 0;
+    message.replayBytes = object.replayBytes ?? 0;
     return message;
   },
 };
 
-function createBaseMark(): Mark {
-  return { name: "", value: "" };
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
 }
-
-export const Mark: MessageFns<Mark> = {
-  encode(message: Mark, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.name !== "") {
-      writer.uint32(10).string(message.name);
-    }
-    if (message.value !== "") {
-      writer.uint32(18).string(message.value);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): Mark {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseMark();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.name = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.value = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): Mark {
-    return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: Mark): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
-  create<I extends Exact<DeepPartial<Mark>, I>>(base?: I): Mark {
-    return Mark.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Mark>, I>>(object: I): Mark {
-    const message = createBaseMark();
-    message.name = object.name ?? "";
-    message.value = object.value ?? "";
-    return message;
-  },
-};
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
