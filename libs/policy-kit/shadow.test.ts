@@ -93,8 +93,9 @@ describe('shadow', () => {
       return { recorded, passed, installed, x };
     }
 
-    const say = (x: Exchange, { length, complete, bytes }: HeldBody): Answer => {
-      const answer = { ...refusal, detail: `${x.head.target} ${length} ${complete} ${Buffer.from(bytes(9)).toString()}` };
+    const say = (x: Exchange, body: HeldBody): Answer => {
+      const { length, complete } = body;
+      const answer = { ...refusal, detail: `${x.head.target} ${length} ${complete} ${Buffer.from(body.bytes(9)).toString()}` };
       x.head.setTarget('/meddled', '');
       x.clientAddress = '';
       return answer;

@@ -21,8 +21,8 @@ export function readContentDigest(value: string): ContentDigest | null {
 
 const known = [['sha-512', 'sha512', 64], ['sha-256', 'sha256', 32]] as const;
 
-export function matchesEmpty({ algorithm, digest }: ContentDigest): boolean {
-  return timingSafeEqual(createHash(algorithm).digest(), digest);
+export function matchesDigest({ algorithm, digest }: ContentDigest, body: Uint8Array): boolean {
+  return timingSafeEqual(createHash(algorithm).update(body).digest(), digest);
 }
 
 /** Passes a body on while it is hashed. The end of one that is another never goes on: upstream sees a reset, the client the refusal. */

@@ -3,10 +3,10 @@ import type { Head, HeaderId } from '@remora/http/head';
 import { internHeaderName, makeField } from '@remora/http/header-ids';
 import { consumerDirectory, type ConsumerDirectory } from '@remora/policy-kit/consumer-directory';
 import type { ConsumerSigningKey } from '@remora/policy-kit/consumer-credentials';
-import { WAIT, type Answer, type EdgeFilter, type Exchange, type Sink, type Verdict } from '@remora/policy-kit/exchange';
+import { HOLD, WAIT, type Answer, type EdgeFilter, type Exchange, type HeldBody, type Sink, type Verdict } from '@remora/policy-kit/exchange';
 import { RequestIdentity } from '@remora/policy-kit/request-identity';
 import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind';
-import { DigestSink, matchesEmpty, readContentDigest, type ContentDigest } from './content-digest.ts';
+import { DigestSink, matchesDigest, readContentDigest, type ContentDigest } from './content-digest.ts';
 import { contentDigestMismatch, signatureExpired, signatureIncomplete, signatureInvalid, signatureOverload, signatureReplayed, signatureWarming } from './reasons.ts';
 import { ReplayWindow, replayBytes } from './replay-window.ts';
 import { signatureBase } from './signature-base.ts';
@@ -14,7 +14,7 @@ import { readByteMember, readSignatureInputs, type SignatureInput } from './sign
 import { verifySignature } from './verify-signature.ts';
 import { hmacWire, type HmacSettings } from './wire.ts';
 
-/** Finds who signed a request (RFC 9421). Refuses nothing by itself, but for a body that is not the signed one: `authentication` decides over what it found. */
+/** Finds who signed a request (RFC 9421). Refuses nothing by itself, but for a long body that is not the signed one: `authentication` decides over what it found. */
 export const hmacRuntime: RuntimeKind<HmacSettings> = {
   ...hmacWire,
   side: 'provider',
@@ -26,13 +26,25 @@ const challenge = 'Signature';
 const underwayMax = 256;
 /** Characters of both fields. */
 const fieldMax = 8_192;
+/** Bodies up to this many bytes are held back until their digest is known. */
+const heldMax = 65_536;
+const noBytes = new Uint8Array(0);
 const noScopes: readonly string[] = Object.freeze([]);
 const inputId = internHeaderName('signature-input');
 const signatureId = internHeaderName('signature');
 const digestId = internHeaderName('content-digest');
 
+/** A signature that is good, of a request whose body is not known yet. */
+interface Signed {
+  readonly input: SignatureInput;
+  readonly key: ConsumerSigningKey;
+  readonly digest: ContentDigest;
+}
+
 class HmacFilter implements EdgeFilter {
   readonly kind = 'hmac';
+  /** One more, to see that there is more. */
+  readonly holdBytes: number = heldMax + 1;
   readonly #settings: HmacSettings;
   readonly #context: FilterContext;
   readonly #directory: ConsumerDirectory;
@@ -58,7 +70,7 @@ class HmacFilter implements EdgeFilter {
     this.#failed = context.counter('hmac_failed');
   }
 
-  request(x: Exchange): Verdict {
+  request(x: Exchange): Verdict | typeof HOLD {
     const identity = (x.identity ??= new RequestIdentity());
     identity.looks('hmac');
     const fields = [joined(x.head, inputId), joined(x.head, signatureId)] as const;
@@ -75,10 +87,17 @@ class HmacFilter implements EdgeFilter {
     return this.#check(x, input, key, readByteMember(fields[1], input.label));
   }
 
+  requestHeld(x: Exchange, body: HeldBody): null {
+    const signed = x.slots[this.#slot] as Signed;
+    if (body.length > heldMax) return this.#acceptStreaming(x, signed);
+    if (!matchesDigest(signed.digest, body.bytes(heldMax))) return this.#fail(x, contentDigestMismatch, 'the body does not have the digest that was signed');
+    return this.#accept(x, signed.input, signed.key);
+  }
+
   requestBody(x: Exchange, next: Sink): Sink {
-    const digest = x.slots[this.#slot] as ContentDigest | undefined;
-    if (digest === undefined) return next;
-    return new DigestSink(next, digest, { reason: contentDigestMismatch, refuse: () => x.answer(x.token, this.#mismatch) });
+    const signed = x.slots[this.#slot] as Signed | undefined;
+    if (signed === undefined) return next;
+    return new DigestSink(next, signed.digest, { reason: contentDigestMismatch, refuse: () => x.answer(x.token, this.#mismatch) });
   }
 
   /** The first by a key that somebody has, with the tag that is wanted. */
@@ -87,7 +106,7 @@ class HmacFilter implements EdgeFilter {
     return inputs.find((one) => (tag === '' || one.tag === tag) && this.#directory.byKeyId('hmac', one.keyId) !== null) ?? null;
   }
 
-  #check(x: Exchange, input: SignatureInput, key: ConsumerSigningKey, signature: Buffer | null): Verdict {
+  #check(x: Exchange, input: SignatureInput, key: ConsumerSigningKey, signature: Buffer | null): Verdict | typeof HOLD {
     if (signature === null) return this.#fail(x, signatureInvalid, `no signature ${input.label}`);
     if (input.algorithm !== '' && input.algorithm !== key.algorithm) return this.#fail(x, signatureInvalid, 'alg is not the algorithm of the key');
     const problem = this.#incomplete(x, input);
@@ -100,8 +119,8 @@ class HmacFilter implements EdgeFilter {
     const wait = this.#context.shadow ? null : (valid: boolean): void => {
       this.#underway--;
       if (x.token !== token) return;
-      this.#conclude(x, input, key, valid);
-      x.proceed(token);
+      if (this.#conclude(x, input, key, valid) === HOLD) x.hold(token);
+      else x.proceed(token);
     };
     if (wait !== null && this.#underway >= underwayMax) return this.#fail(x, signatureOverload, 'too many signatures are being verified');
     const valid = verifySignature(key, base, signature, wait);
@@ -130,18 +149,30 @@ class HmacFilter implements EdgeFilter {
     return key.expiresMs <= nowMs ? 'the key is past its end' : '';
   }
 
-  #conclude(x: Exchange, input: SignatureInput, key: ConsumerSigningKey, valid: boolean): null {
+  #conclude(x: Exchange, input: SignatureInput, key: ConsumerSigningKey, valid: boolean): null | typeof HOLD {
     if (!valid) return this.#fail(x, signatureInvalid, `the signature is not by the key ${input.keyId.slice(0, 64)}`);
     const digest = this.#digestOf(x, input);
     if (digest === 'unreadable') return this.#fail(x, signatureInvalid, 'content-digest is none that is understood');
-    if (digest !== null && x.head.bodyLength === 0 && !matchesEmpty(digest)) return this.#fail(x, contentDigestMismatch, 'there is no body, and content-digest is not that of none');
+    const { bodyLength } = x.head;
+    if (digest !== null && bodyLength === 0 && !matchesDigest(digest, noBytes)) return this.#fail(x, contentDigestMismatch, 'there is no body, and content-digest is not that of none');
+    if (digest === null || bodyLength === 0) return this.#accept(x, input, key);
+    const signed: Signed = { input, key, digest };
+    if (this.#context.shadow || bodyLength > heldMax) return this.#acceptStreaming(x, signed);
+    x.slots[this.#slot] = signed;
+    return HOLD;
+  }
+
+  /** The body is compared while it goes on. */
+  #acceptStreaming(x: Exchange, signed: Signed): null {
+    x.slots[this.#slot] = signed;
+    x.wantsRequestBody |= this.#context.bodyBit;
+    return this.#accept(x, signed.input, signed.key);
+  }
+
+  #accept(x: Exchange, input: SignatureInput, key: ConsumerSigningKey): null {
     if (input.nonce !== '') {
       const until = input.created + Math.ceil((this.#settings.maxAgeMs + this.#settings.leewayMs) / 1000);
       if (!this.#replays.use(input.keyId, input.nonce, until, Math.floor(x.startedWallMs / 1000))) return this.#fail(x, signatureReplayed, 'its nonce was used before');
-    }
-    if (digest !== null && x.head.bodyLength !== 0) {
-      x.slots[this.#slot] = digest;
-      x.wantsRequestBody |= this.#context.bodyBit;
     }
     if (!this.#settings.forwardSignature) for (const id of [inputId, signatureId]) x.head.remove(id);
     this.#accepted();

@@ -1,10 +1,11 @@
 import { constants, createHash, createHmac, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import type { JsonObject } from '@remora/core/canonical-json';
-import { WAIT, type Answer, type EdgeFilter, type Exchange } from '@remora/policy-kit/exchange';
+import { HOLD, WAIT, type Answer, type EdgeFilter, type Exchange } from '@remora/policy-kit/exchange';
 import { consumerFacts, consumersNamed } from '@remora/testing/consumer-facts';
 import { effectiveSection } from '@remora/testing/effective-section';
 import { headLines, makeExchange } from '@remora/testing/exchange-driver';
 import { TestFilterContext } from '@remora/testing/filter-context';
+import { heldBody } from '@remora/testing/held-body';
 import { testKindCases } from '@remora/testing/kind-cases';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { hmacAuthoring } from './compile.ts';
@@ -43,14 +44,18 @@ interface Asked {
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
   readonly bodyLength?: number;
   readonly authority?: string;
+  /** What is held of it, where it is held. */
+  readonly body?: string;
 }
 
-async function ask(filter: EdgeFilter, { method = 'POST', target = '/foo?param=Value&Pet=dog', authority = 'example.com', headers, bodyLength = 0 }: Asked): Promise<Exchange> {
+async function ask(filter: EdgeFilter, { method = 'POST', target = '/foo?param=Value&Pet=dog', authority = 'example.com', headers, bodyLength = 0, body = '' }: Asked): Promise<Exchange> {
   const x = makeExchange({ request: { method, authority, target, headers, bodyLength } }, context);
-  const decided = new Promise<void>((resolve) => {
-    x.proceed = () => resolve();
+  const decided = new Promise<boolean>((resolve) => {
+    x.proceed = () => resolve(false);
+    x.hold = () => resolve(true);
   });
-  if (filter.request?.(x) === WAIT) await decided;
+  const verdict = filter.request?.(x);
+  if (verdict === HOLD || (verdict === WAIT && await decided)) filter.requestHeld?.(x, heldBody(body));
   return x;
 }
 
@@ -85,7 +90,7 @@ describe('the vectors of RFC 9421, appendix B.2', () => {
   test.each(vectors)('%s', async (_name, input, signature) => {
     const filter = build({ components: [], contentDigest: 'optional' });
     const headers = { ...fields, 'signature-input': input, signature };
-    expect(outcome(await ask(filter, { headers, bodyLength: 18 }))).toBe('partner');
+    expect(outcome(await ask(filter, { headers, bodyLength: 18, body: '{"hello": "world"}' }))).toBe('partner');
     const lines = Object.entries(fields).filter(([name]) => input.includes(`"${name}"`));
     for (const [name] of lines) expect(outcome(await ask(filter, { headers: { ...headers, [name]: 'changed' }, bodyLength: 18 }))).toBe('signature-invalid');
     expect(outcome(await ask(filter, { headers, bodyLength: 18, authority: 'example.org' }))).toBe('signature-invalid');
@@ -243,14 +248,43 @@ describe('bodies', () => {
 
   beforeEach(() => know(shared));
 
-  test('the signed one goes on, another one never ends', async () => {
+  test.each([11, -1])('one that is held is compared before anything goes on (length %i)', async (bodyLength) => {
     const filter = build({ enabled: true });
-    const ask1 = async (): Promise<Exchange> => ask(filter, { ...get, headers: withDigest(digest('hello world')), bodyLength: 11 });
+    const asked = { ...get, headers: withDigest(digest('hello world')), bodyLength };
+    const x = await ask(filter, { ...asked, body: 'hello world' });
+    expect([outcome(x), x.wantsRequestBody]).toEqual(['partner', 0]);
+    for (const body of ['hello earth', 'hello world!', '']) expect(outcome(await ask(filter, { ...asked, body }))).toBe('content-digest-mismatch');
+  });
+
+  test('one that is another uses up no nonce', async () => {
+    const filter = build({ nonce: 'required' });
+    const value = digest('hello world');
+    const headers = { 'content-digest': value, ...signed({ parameters: ';nonce="n1"', components: '"@method" "@authority" "@path" "@query" "content-digest"', base: `"@method": GET\n"@authority": example.com\n"@path": /a\n"@query": ?b=1\n"content-digest": ${value}\n` }) };
+    const codes: string[] = [];
+    for (const body of ['hello earth', 'hello world', 'hello world']) codes.push(outcome(await ask(filter, { ...get, headers, bodyLength: 11, body })));
+    expect(codes).toEqual(['content-digest-mismatch', 'partner', 'signature-replayed']);
+  });
+
+  test.each([65_537, -1])('of a long one the signed goes on, another never ends (length %i)', async (bodyLength) => {
+    const filter = build({ enabled: true });
+    const long = 'x'.repeat(65_526);
+    const ask1 = async (): Promise<Exchange> => ask(filter, { ...get, headers: withDigest(digest(`${long}hello world`)), bodyLength, body: `${long}hello world` });
     const x = await ask1();
-    expect(x.wantsRequestBody).toBe(context.bodyBit);
-    expect(send(filter, x, ['hello ', 'world'])).toEqual({ got: 'hello world', ended: true, answer: '' });
-    expect(send(filter, await ask1(), ['hello ', 'earth'])).toEqual({ got: 'hello [content-digest-mismatch]', ended: false, answer: 'content-digest-mismatch' });
-    expect(send(filter, await ask1(), ['hello world!'])).toEqual({ got: '[content-digest-mismatch]', ended: false, answer: 'content-digest-mismatch' });
+    expect([outcome(x), x.wantsRequestBody]).toEqual(['partner', context.bodyBit]);
+    expect(send(filter, x, [long, 'hello ', 'world'])).toEqual({ got: `${long}hello world`, ended: true, answer: '' });
+    expect(send(filter, await ask1(), [long, 'hello ', 'earth'])).toEqual({ got: `${long}hello [content-digest-mismatch]`, ended: false, answer: 'content-digest-mismatch' });
+    expect(send(filter, await ask1(), [`${long}hello world!`])).toEqual({ got: '[content-digest-mismatch]', ended: false, answer: 'content-digest-mismatch' });
+  });
+
+  test('a public key holds it too, behind its wait', async () => {
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+    know({ keyId: 'k1', algorithm: 'ed25519', key: publicKey.export({ type: 'spki', format: 'der' }) });
+    const value = digest('hello');
+    const input = `("@method" "content-digest");created=${Math.floor(context.clock.wallMs() / 1000)};keyid="k1"`;
+    const signature = sign(null, Buffer.from(`"@method": GET\n"content-digest": ${value}\n"@signature-params": ${input}`), privateKey).toString('base64');
+    const asked = { ...get, headers: { 'content-digest': value, 'signature-input': `s=${input}`, signature: `s=:${signature}:` }, bodyLength: 5 };
+    const filter = build({ components: ['@method'] });
+    expect([outcome(await ask(filter, { ...asked, body: 'hello' })), outcome(await ask(filter, { ...asked, body: 'other' }))]).toEqual(['partner', 'content-digest-mismatch']);
   });
 
   test.each<[string, Record<string, string> | null, number, JsonObject, string]>([

@@ -33,6 +33,11 @@ export function readHttp2Windows(events: ReadonlyMap<string, number>): Connectio
   return suffixed(events, 'http2_window-', 'event');
 }
 
+/** `bodies_held`, `bodies_hold-refused`. */
+export function readHeldBodies(events: ReadonlyMap<string, number>): ConnectionSample[] {
+  return suffixed(events, 'bodies_', 'event');
+}
+
 function suffixed(events: ReadonlyMap<string, number>, prefix: string, label: string): ConnectionSample[] {
   return [...events].flatMap(([name, value]) => (name.startsWith(prefix) ? [{ value, labels: { [label]: name.slice(prefix.length) } }] : []));
 }

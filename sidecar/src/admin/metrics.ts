@@ -8,7 +8,7 @@ import { boundSeries } from '../telemetry/series-bound.ts';
 import type { TelemetryStatus } from '../telemetry/telemetry-sender.ts';
 import type { IssuerKeyStatus } from '../issuer-keys/issuer-key-keeper.ts';
 import type { CertificateStatus } from '../tls/certificate-files.ts';
-import { readConnections, readHttp2Windows, readUpstreamConnections, readUpstreamEvents, readUpstreamHandshakes } from './connection-metrics.ts';
+import { readConnections, readHeldBodies, readHttp2Windows, readUpstreamConnections, readUpstreamEvents, readUpstreamHandshakes } from './connection-metrics.ts';
 import { edgeEventKinds, readContexts, readExpiry, readHandshakes, readHttp2Errors, readProblems, readProxyHeaders } from './tls-metrics.ts';
 
 export interface MetricSources {
@@ -97,6 +97,7 @@ export const metricTable: readonly MetricRow[] = [
   { name: 'remora_proxy_protocol_headers_total', type: 'counter', help: 'PROXY protocol headers by outcome: `version-1`, `version-2`, or why the connection was closed.', read: (_series, s) => readProxyHeaders(s.policyEvents()) },
   { name: 'remora_http2_errors_total', type: 'counter', help: 'HTTP/2 of clients: what a `stream` was refused or reset for, or a `connection` ended, by reason; every limit has its own.', read: (_series, s) => readHttp2Errors(s.policyEvents()) },
   { name: 'remora_http2_windows_total', type: 'counter', help: 'Windows of HTTP/2, of clients and upstreams, that `grown` to what a long way holds, or were `refused` to because the memory set aside for it is in use.', read: (_series, s) => readHttp2Windows(s.policyEvents()) },
+  { name: 'remora_held_bodies_total', type: 'counter', help: 'Request bodies that a policy wanted to see before anything went on: `held` back, `hold-refused` because the memory set aside for it is in use.', read: (_series, s) => readHeldBodies(s.policyEvents()) },
   { name: 'remora_tls_certificate_expiry_seconds', type: 'gauge', help: 'Unix time at which a certificate in use ends; of several authorities the first.', read: (_series, s) => readExpiry(s.certificates()) },
   { name: 'remora_issuer_keys_age_seconds', type: 'gauge', help: 'Since the keys of an issuer were fetched; -1: they never were.', read: (_series, s) => s.issuerKeys().map((one) => ({ value: one.ageSeconds ?? -1, labels: { issuer: one.issuer } })) },
   { name: 'remora_issuer_keys_problem', type: 'gauge', help: '1 while the keys of an issuer cannot be fetched.', read: (_series, s) => s.issuerKeys().map((one) => ({ value: Number(one.problem !== null), labels: { issuer: one.issuer } })) },
