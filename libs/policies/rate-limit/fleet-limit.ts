@@ -112,7 +112,7 @@ export class FleetLimit implements CountingLimit {
     keepGranted(cells, at + cellStride, { answer, want: wire.want, spent: granted && (spend || this.#rules.max === 0) ? cost : 0, rules: this.#rules, nowMs });
     if (granted && spend) this.#countHere(cells, at, nowMs);
     this.#describe(cells, at, nowMs, granted);
-    this.decision.waitMs = granted ? answer.waitMs : 0;
+    this.decision.waitMs = granted && this.#counting === 'queue' ? answer.waitMs : 0;
     if (!granted) this.decision.retryAfterMs = Math.max(answer.retryAfterMs, this.decision.retryAfterMs);
     table.release(high);
     return granted;

@@ -45,7 +45,7 @@ export class PolicyHelpers {
     this.#authorizers = new ExternalAuthCaller({ client, clock });
     this.#introspector = new Introspector({ client, clock, random, log });
     this.#logins = new LoginClient({ client, clock, random, log });
-    this.#stores = new StoreKeeper({ useFacts: (update) => dataPlane.useFacts(update), timers, random, log, onEvent });
+    this.#stores = new StoreKeeper({ useFacts: (update) => dataPlane.useFacts(update), timers, random, log, onEvent, onWarming });
     this.#topics = new Map<string, TopicHandler>([
       ['jwt.keys', async (body) => Uint8Array.of(Number(await this.#keys.refetch(Buffer.from(body).toString())))],
       [authQuestion.topic, (body) => this.#authorizers.answer(body)],
@@ -62,8 +62,9 @@ export class PolicyHelpers {
   }
 
   /** Before a swap. */
-  reach(next: Snapshot): Promise<null> {
-    return this.#keys.reach(next);
+  async reach(next: Snapshot): Promise<null> {
+    await Promise.all([this.#keys.reach(next), this.#stores.reach(next)]);
+    return null;
   }
 
   /** The snapshot is enforced. */

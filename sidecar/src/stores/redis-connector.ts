@@ -18,7 +18,7 @@ export function redisConnector(way: RedisWay): NonNullable<RedisOptions['Connect
     readonly #options: RedisOptions;
 
     constructor(options: unknown) {
-      super(disconnectMs);
+      super(0);
       this.#options = options as RedisOptions;
     }
 
@@ -37,14 +37,18 @@ export function redisConnector(way: RedisWay): NonNullable<RedisOptions['Connect
       return stream;
     }
 
+    /** At once: what is disconnected is silent, or not needed any more. */
+    override disconnect(): void {
+      this.connecting = false;
+      this.stream?.destroy();
+    }
+
     /** By what INFO says: Sentinels may name a server that is no master any more. */
     override check(info: { readonly role?: string }): boolean {
       return way.master === null || info.role === undefined || info.role === 'master';
     }
   };
 }
-
-const disconnectMs = 1_000;
 
 /** RFC 6066: an address is no server name; it is looked for in the certificate all the same. */
 function serverName(name: string): { readonly servername?: string; readonly checkServerIdentity?: typeof tls.checkServerIdentity } {

@@ -2,7 +2,7 @@ import type { StoreAsk } from '@remora/policy-kit/store/store-questions';
 
 /**
  * The countings as Lua, one key and one round trip each, on the clock of Redis. All answer six whole numbers: granted, and in microseconds when to try again;
- * what is left; and in microseconds until all is there again, until the turn, and how long what was granted holds. A negative wish gives back. A value that
+ * what is left; and in microseconds until all is there again, until the turn of what was granted (of a queue), and how long it holds. A negative wish gives back. A value that
  * cannot be read counts as none; a key of another type is an error of that key alone.
  */
 export const redisScripts: Readonly<Record<string, string>> = {

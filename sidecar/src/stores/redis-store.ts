@@ -18,7 +18,7 @@ export class RedisStore {
   readonly #options: RedisStoreOptions;
   readonly #client: Redis | Cluster;
   #silent = 0;
-  #trouble: string | null = null;
+  #trouble: string | null = notYet;
   #lastError = '';
 
   constructor(options: RedisStoreOptions) {
@@ -40,7 +40,7 @@ export class RedisStore {
 
   /** '' where all is well. */
   get trouble(): string {
-    return this.ready ? (this.#trouble ?? '') : this.#lastError || 'not connected yet';
+    return this.ready ? (this.#trouble ?? '') : this.#lastError || notYet;
   }
 
   /** null for a key of which Redis cannot say anything; rejects where it says nothing at all. No asks: only whether it answers. */
@@ -112,6 +112,7 @@ export class RedisStore {
 }
 
 const silentMax = 3;
+const notYet = 'not connected yet';
 
 /** `limit:inbound/orders/perIp:2fd4e1c67a2d28fced849ee1bb76e739`: what a count is of can be read, but for what clients sent. */
 export function storeKey({ counting, name, identity }: Pick<StoreAsk, 'counting' | 'name' | 'identity'>): string {

@@ -13,7 +13,12 @@ export interface StoreKeeperOptions {
   readonly random: Random;
   readonly log: Log;
   readonly onEvent: (kind: string, message: string, attributes: Readonly<Record<string, string>>) => void;
+  /** `warming` changed. */
+  readonly onWarming: () => void;
 }
+
+/** A snapshot that is the first to need a store waits for it for so long. */
+const reachMs = 1_000;
 
 /** Keeps the connection to the store that the snapshot names, and answers for it. Where no setting needs one, nothing of it is loaded. */
 export class StoreKeeper {
@@ -25,9 +30,26 @@ export class StoreKeeper {
   #store: RedisStore | null = null;
   #changes: Promise<void> = Promise.resolve();
   #closed = false;
+  #onReady: (() => void) | null = null;
 
   constructor(options: StoreKeeperOptions) {
     this.#options = options;
+  }
+
+  /** Before a swap: who needs a store for the first time does not begin without it, unless it is away. */
+  async reach({ fleet }: Snapshot): Promise<void> {
+    if (fleet.redis === null || this.#settings !== null) return;
+    this.#settings = fleet.redis;
+    await this.#change();
+    if (this.warming.length === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#options.timers.after(reachMs, resolve);
+      this.#onReady = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+    this.#onReady = null;
   }
 
   /** The snapshot is enforced. */
@@ -94,8 +116,12 @@ export class StoreKeeper {
     this.#store = new Store({
       client, timers, keyPrefix: settings.keyPrefix, deadlineMs: settings.deadlineMs,
       onTrouble: (cause) => {
-        if (cause === null) log.info('the store answers');
-        else log.warn('the store does not answer as it should', { cause });
+        if (cause === null) {
+          this.#onReady?.();
+          this.#options.onWarming();
+          log.info('the store answers');
+        }
+        if (cause !== null) log.warn('the store does not answer as it should', { cause });
         onEvent(cause === null ? 'store-answers' : 'store-trouble', cause ?? 'the store answers', { store: 'redis' });
       },
     });

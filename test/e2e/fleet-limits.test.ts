@@ -1,0 +1,141 @@
+import { Agent } from 'node:http';
+import { RedisServer } from '@remora/testing/redis-server';
+import { describeWith } from '@remora/testing/requirement';
+import { afterEach, expect, test } from 'vitest';
+import { FaultProxy } from '../processes/fault-proxy.ts';
+import type { RunningControlPlane, RunningSidecar } from '../processes/remora.ts';
+import { ask, type Answer } from '../processes/traffic.ts';
+import { until } from '../processes/until.ts';
+import { Fixture, untilInSync } from './fixture.ts';
+
+const sidecars = 4;
+
+interface Fleet {
+  readonly controlPlane: RunningControlPlane;
+  readonly members: readonly RunningSidecar[];
+  /** Asks the sidecars in turn. */
+  readonly send: (count: number, more?: Partial<Parameters<typeof ask>[0]>) => Promise<readonly Answer[]>;
+  apply(yaml: string): Promise<void>;
+}
+
+describeWith('redis-server', 'limits of the fleet, over four sidecars', (command) => {
+  let fixture = new Fixture();
+  const ends: (() => Promise<void> | void)[] = [];
+  afterEach(async () => {
+    await fixture.end();
+    for (const end of ends.splice(0)) await end();
+    fixture = new Fixture();
+  });
+
+  async function startRedis(): Promise<RedisServer> {
+    const redis = await RedisServer.start({ command });
+    ends.push(() => redis.kill());
+    return redis;
+  }
+
+  async function startProxy(port: number): Promise<FaultProxy> {
+    const proxy = await FaultProxy.start(port);
+    ends.push(() => proxy.close());
+    return proxy;
+  }
+
+  async function startFleet(redisPort: number, documents: string): Promise<Fleet> {
+    const controlPlane = await fixture.controlPlane({ bundled: false });
+    const app = await fixture.app('orders');
+    await controlPlane.apply([
+      '{kind: Service, name: orders, ports: {http: {port: 80}}}',
+      `{kind: Mesh, name: mesh, stores: {redis: {address: "127.0.0.1:${redisPort}", allowPrivateAddresses: true, deadline: 250ms}}}`,
+      documents,
+    ].join('\n---\n'));
+    const members = await Promise.all(Array.from({ length: sidecars }, () => fixture.sidecar(['--service', 'orders', '--control-plane', controlPlane.push, '--app', `127.0.0.1:${app.port}`, '--inbound', '0', '--outbound', '0'], { bundled: false })));
+    await untilInSync(controlPlane.api, sidecars);
+    const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+    ends.push(() => agent.destroy());
+    const ports = members.map(({ ports: { inbound, 'inbound/http': http } }) => inbound ?? http ?? 0);
+    return {
+      controlPlane, members,
+      send: (count, more = {}) => Promise.all(Array.from({ length: count }, (_, i) => ask({ port: ports[i % sidecars] ?? 0, path: '/', agent, ...more }))),
+      async apply(yaml) {
+        const answer = JSON.stringify(await controlPlane.apply(yaml, '?wait=applied&timeout=10s'));
+        if (answer.includes('"timedOut":true') || answer.includes('"refused":[{')) throw new Error(`not enforced: ${answer.slice(0, 1000)}`);
+      },
+    };
+  }
+
+  /** Until each sidecar knows how many there are: the whole of a limit that they divide is what all let in together. */
+  async function untilDivided(fleet: Fleet, apply: (attempt: number) => string, expected: number): Promise<readonly Answer[]> {
+    let attempt = 0;
+    return until('the share of each', async () => {
+      await fleet.apply(apply(attempt++));
+      return fleet.send(expected * 6);
+    }, (answers) => answers.filter(({ status }) => status === 200).length === expected);
+  }
+
+  test.each(['fixedWindow', 'slidingWindow', 'tokenBucket'])('%s: of 100 an hour exactly 100 pass, wherever they come', async (algorithm) => {
+    const redis = await startRedis();
+    const fleet = await startFleet(redis.port, `{kind: Policy, name: limit, target: {service: orders}, rateLimit: {limits: {whole: {algorithm: ${algorithm}, requests: 100, per: 1h, sharedBy: fleet, onStoreFailure: closed}}}}`);
+    const answers = await fleet.send(400);
+    expect(tally(answers)).toEqual({ 200: 100, 429: 300 });
+    const refused = answers.find(({ status }) => status === 429);
+    expect(Number(refused?.headers['retry-after'])).toBeGreaterThan(0);
+    // A new number goes on with the same count.
+    await fleet.apply(`{kind: Policy, name: limit, target: {service: orders}, rateLimit: {limits: {whole: {algorithm: ${algorithm}, requests: 150, per: 1h, sharedBy: fleet, onStoreFailure: closed}}}}`);
+    if (algorithm !== 'tokenBucket') expect(tally(await fleet.send(200))[200]).toBe(50);
+  });
+
+  test('several limits and keys: what one refuses is not counted by the others', async () => {
+    const redis = await startRedis();
+    const fleet = await startFleet(redis.port, `{kind: Policy, name: limit, target: {service: orders}, rateLimit: {limits: {
+      perTenant: {algorithm: fixedWindow, requests: 10, per: 1h, key: [header.x-tenant], sharedBy: fleet, onStoreFailure: closed}, whole: {algorithm: fixedWindow, requests: 25, per: 1h, sharedBy: fleet, onStoreFailure: closed}}}}`);
+    const tallyOf = async (tenant: string): Promise<number | undefined> => {
+      // One after the other: what was taken for a request that another limit refuses is given back a moment later.
+      let passed = 0;
+      for (let i = 0; i < 20; i++) passed += (await fleet.send(1, { headers: { 'x-tenant': tenant } }))[0]?.status === 200 ? 1 : 0;
+      return passed;
+    };
+    expect([await tallyOf('a'), await tallyOf('b'), await tallyOf('c')]).toEqual([10, 10, 5]);
+  });
+
+  test('divided among live instances, without any store', async () => {
+    const redis = await startRedis();
+    const fleet = await startFleet(redis.port, '{kind: Policy, name: other, target: {service: orders}, requestId: {echo: always}}');
+    const limit = (n: number): string => `{kind: Policy, name: limit, target: {service: orders}, rateLimit: {limits: {whole${n}: {algorithm: fixedWindow, requests: 40, per: 1h, sharedBy: service}}}}`;
+    await untilDivided(fleet, limit, 40);
+  });
+
+  test('a store that is gone, or only silent: each onStoreFailure does what it says, and the store is taken back', async () => {
+    const redis = await startRedis();
+    const proxy = await startProxy(redis.port);
+    const fleet = await startFleet(proxy.port, `{kind: Policy, name: limit, target: {service: orders}, rateLimit: {limits: {
+      open: {requests: 1, per: 1h, sharedBy: fleet, onStoreFailure: open, match: {paths: [/open]}},
+      closed: {requests: 1000, per: 1s, sharedBy: fleet, onStoreFailure: closed, match: {paths: [/closed]}},
+      parts: {algorithm: fixedWindow, requests: 40, per: 1h, sharedBy: fleet, match: {paths: [/parts]}}}}}`);
+    expect(tally(await fleet.send(8, { path: '/open' }))).toEqual({ 200: 1, 429: 7 });
+    for (const fault of ['black-hole', 'reset'] as const) {
+      proxy.fault = fault;
+      if (fault === 'reset') await redis.kill();
+      // Refusals are remembered: where the store said that there is nothing, that holds.
+      await until('closed refuses', () => fleet.send(4, { path: '/closed' }), (answers) => answers.every(({ status, headers }) => status === 503 && headers['x-remora-reason'] === 'limit-store-unavailable'));
+      if (fault === 'black-hole') expect(tally(await fleet.send(240, { path: '/parts' }))[200]).toBe(40);
+      if (fault === 'reset') await redis.restart();
+      proxy.fault = 'none';
+      await until('closed lets pass again', () => fleet.send(4, { path: '/closed' }), (answers) => answers.every(({ status }) => status === 200));
+    }
+    // The restart has lost the count of what was open, and its scripts.
+    expect(tally(await fleet.send(40, { path: '/closed' }))).toEqual({ 200: 40 });
+  });
+
+  test('the store is not taken out of the Mesh while something counts in it', async () => {
+    const redis = await startRedis();
+    const fleet = await startFleet(redis.port, '{kind: Policy, name: limit, target: {service: orders}, rateLimit: {limits: {whole: {requests: 5, per: 1h, sharedBy: fleet}}}}');
+    await expect(fleet.controlPlane.apply('{kind: Mesh, name: mesh}')).rejects.toThrow(/no-store/);
+    await fleet.apply('{kind: Policy, name: limit, target: {service: orders}, rateLimit: {limits: {whole: {requests: 5, per: 1h, sharedBy: service}}}}');
+    await fleet.apply('{kind: Mesh, name: mesh}');
+  });
+});
+
+function tally(answers: readonly Answer[]): Record<number, number> {
+  const found: Record<number, number> = {};
+  for (const { status } of answers) found[status] = (found[status] ?? 0) + 1;
+  return found;
+}
