@@ -1,3 +1,5 @@
+import { request } from 'node:http';
+
 /** A page that a scripted browser has come to. */
 export interface Page {
   readonly url: string;
@@ -35,12 +37,9 @@ export class ScriptedBrowser {
     for (let hop = 0; hop < 10; hop++) {
       const { origin } = new URL(url);
       const own = [...this.#cookies].filter(([key]) => key.startsWith(`${origin} `)).map(([key, value]) => `${key.slice(origin.length + 1)}=${value}`);
-      const wire = url.replace(`https://127.0.0.1:${this.#port}`, `http://127.0.0.1:${this.#port}`);
-      const response = await fetch(wire, { method: body === null ? 'GET' : 'POST', body, redirect: 'manual', headers: { accept: 'text/html', ...(own.length > 0 && { cookie: own.join('; ') }) } });
-      for (const line of response.headers.getSetCookie()) this.#keep(origin, line);
-      const location = response.headers.get('location');
-      const text = await response.text();
-      if (location === null || response.status < 300 || response.status > 399) return { url, status: response.status, text };
+      const { status, location, cookies, text } = await visit(url.replace(`https://127.0.0.1:${this.#port}`, `http://127.0.0.1:${this.#port}`), body, own.join('; '));
+      for (const line of cookies) this.#keep(origin, line);
+      if (location === null || status < 300 || status > 399) return { url, status, text };
       url = new URL(location, url).href;
       body = null;
     }
@@ -54,4 +53,20 @@ export class ScriptedBrowser {
     if (attributes.some((one) => /^max-age=0$/i.test(one))) this.#cookies.delete(key);
     else this.#cookies.set(key, pair.slice(equals + 1));
   }
+}
+
+/** One request as a browser makes it for a page that it shows; `fetch` would say that a script asks. */
+function visit(url: string, form: URLSearchParams | null, cookie: string): Promise<{ readonly status: number; readonly location: string | null; readonly cookies: readonly string[]; readonly text: string }> {
+  const body = form?.toString() ?? '';
+  const headers = {
+    accept: 'text/html,application/xhtml+xml', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', connection: 'close',
+    ...(cookie !== '' && { cookie }), ...(form && { 'content-type': 'application/x-www-form-urlencoded', 'content-length': String(Buffer.byteLength(body)) }),
+  };
+  return new Promise((resolve, reject) => {
+    request(url, { method: form === null ? 'GET' : 'POST', headers, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk)).on('error', reject);
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, location: response.headers.location ?? null, cookies: response.headers['set-cookie'] ?? [], text }));
+    }).on('error', reject).end(body);
+  });
 }

@@ -1,26 +1,23 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { Json } from '@remora/core/canonical-json';
 import type { Reason } from '@remora/errors/reason';
 import type { Field, Head } from '@remora/http/head';
 import { headerId, makeField } from '@remora/http/header-ids';
 import { consumerDirectory, type ConsumerDirectory } from '@remora/policy-kit/consumer-directory';
-import { cookieValueAt } from '@remora/policy-kit/cookie-values';
 import { WAIT, type Answer, type EdgeFilter, type Exchange, type Verdict } from '@remora/policy-kit/exchange';
-import { knownHeader } from '@remora/policy-kit/known-header';
 import { queryValueAt } from '@remora/policy-kit/query-values';
 import { RequestIdentity } from '@remora/policy-kit/request-identity';
 import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind';
-import { readCompactToken, type CompactToken } from '@remora/policy-kit/tokens/compact-token';
-import { IssuerKeys } from '@remora/policy-kit/tokens/issuer-keys';
-import { decodeLoginAnswer, encodeLoginQuestion, type LoginAnswer, type LoginQuestion } from '@remora/policy-kit/tokens/login-question';
+import type { LoginAnswer } from '@remora/policy-kit/tokens/login-question';
 import { TokenCache } from '@remora/policy-kit/tokens/token-cache';
-import { createCredentialRemover } from '@remora/policy-kit/credential-places';
-import type { VerificationKey } from '@remora/policy-kit/tokens/verification-key';
+import { isFromAnotherSite, isNavigation } from './browser-request.ts';
 import { CookieSeal } from './cookie-seal.ts';
-import { idTokenProblem, sameText } from './id-token.ts';
-import { oidcCrossSite, oidcDenied, oidcOverload, oidcRedirect, oidcSessionSize, oidcState, oidcToken, oidcUnavailable } from './reasons.ts';
+import { IdTokenProof } from './id-token-proof.ts';
+import { sameText } from './id-token.ts';
+import { IssuerQuestions } from './issuer-questions.ts';
+import { LoginCookies } from './login-cookies.ts';
+import { oidcCrossSite, oidcDenied, oidcOverload, oidcRedirect, oidcSecret, oidcSessionSize, oidcState, oidcToken, oidcUnavailable } from './reasons.ts';
 import { returnTarget } from './return-target.ts';
-import { readLogin, readSession, type Login, type Session } from './session.ts';
+import { makeSession, readLogin, readSession, type Login, type Session } from './session.ts';
 import { oidcLoginWire, type OidcLoginSettings } from './wire.ts';
 
 /** Knows users of browsers by their session, and makes one with an OpenID provider. What it finds `authentication` decides over; only the callback and the logout are answered here. */
@@ -38,30 +35,25 @@ interface OpenedSession {
   readonly version: number;
 }
 
-type Then = (x: Exchange, token: number, answer: LoginAnswer) => void;
-
 class OidcLoginFilter implements EdgeFilter {
   readonly kind = 'oidcLogin';
   readonly #settings: OidcLoginSettings;
   readonly #context: FilterContext;
   readonly #sessions: CookieSeal;
   readonly #logins: CookieSeal;
-  readonly #loginCookie: string;
-  readonly #remove: (head: Head) => void;
+  readonly #cookies: LoginCookies;
+  readonly #challenge: string;
   readonly #opened = new TokenCache<OpenedSession>({ entriesMax: 4096, bytesMax: 8 * 1024 * 1024 });
-  readonly #usedStates = new Map<string, number>();
-  readonly #keys: IssuerKeys;
+  readonly #proof: IdTokenProof;
+  readonly #questions: IssuerQuestions;
   readonly #directory: ConsumerDirectory;
   readonly #slot: number;
-  readonly #asked = new Map<string, { readonly x: Exchange; readonly token: number; readonly resume: Then }[]>();
-  #waiting = 0;
   #addresses: { readonly authorization: string; readonly endSession: string; readonly until: number } | null = null;
   readonly #passed: () => void;
 
   constructor(settings: OidcLoginSettings, context: FilterContext) {
     this.#settings = settings;
     this.#context = context;
-    this.#loginCookie = `${settings.cookieName}-login`;
     const owner = context.scope.slice(0, context.scope.lastIndexOf('/') + 1);
     const seal = (purpose: string): CookieSeal => new CookieSeal({
       secrets: context.facts('secret'), names: settings.formerSessionKey === '' ? [settings.sessionKey] : [settings.sessionKey, settings.formerSessionKey],
@@ -69,8 +61,10 @@ class OidcLoginFilter implements EdgeFilter {
     });
     this.#sessions = seal('session');
     this.#logins = seal('login');
-    this.#remove = createCredentialRemover([settings.cookieName, this.#loginCookie].map((name) => ({ kind: 'cookie', name })));
-    this.#keys = IssuerKeys.over(context.facts('jwks'));
+    this.#cookies = new LoginCookies({ name: settings.cookieName, domain: settings.cookieDomain });
+    this.#challenge = `Cookie cookie-name="${settings.cookieName}"`;
+    this.#proof = new IdTokenProof(settings, context);
+    this.#questions = new IssuerQuestions(settings, context);
     this.#directory = consumerDirectory(context.facts('consumers'));
     this.#slot = context.slot();
     this.#passed = context.counter('oidcLogin_passed');
@@ -84,18 +78,20 @@ class OidcLoginFilter implements EdgeFilter {
       if (path === this.#settings.callbackPath) return this.#callback(x);
       if (path === this.#settings.logoutPath) return this.#logout(x);
     }
-    const text = cookieValueAt(x.head, this.#settings.cookieName, 0);
+    const text = this.#cookies.session(x.head);
     const session = text === null ? null : this.#open(text, x.startedWallMs);
-    this.#remove(x.head);
-    if (session === null) return this.#invite(x);
+    if (session === null) return this.#withoutSession(x);
+    this.#cookies.remove(x.head);
     if (x.startedWallMs < session.refreshAt) return this.#find(x, session);
     return this.#refresh(x, session);
   }
 
-  /** A refreshed session travels with whatever the response is. */
+  /** A refreshed session travels with whatever the response is, refusals of later kinds too. Nobody may keep a response with a session for others. */
   response(x: Exchange, head: Head): void {
     const cookie = x.slots[this.#slot];
-    if (typeof cookie === 'string') head.append(setCookieId, cookie);
+    if (typeof cookie !== 'string') return;
+    head.append(setCookieId, cookie);
+    head.set(cacheControlId, 'no-store');
   }
 
   // --- sessions ---------------------------------------------------------------------------------------------------
@@ -124,68 +120,66 @@ class OidcLoginFilter implements EdgeFilter {
 
   #refresh(x: Exchange, session: Session): Verdict {
     const stillHolds = x.startedWallMs < session.tokensEnd;
-    if (session.refreshToken === '') return stillHolds ? this.#find(x, session) : this.#invite(x);
+    if (session.refreshToken === '') return stillHolds ? this.#find(x, session) : this.#withoutSession(x);
     if (this.#context.shadow) return stillHolds ? this.#find(x, session) : null;
     const key = createHash('sha256').update(session.refreshToken).digest('base64');
-    const asks = this.#ask(x, `refresh ${key}`, { want: 'refresh', grant: session.refreshToken }, (later, token, answer) => this.#refreshed(later, token, session, answer));
+    const asks = this.#questions.ask(x, `refresh ${key}`, { want: 'refresh', grant: session.refreshToken }, (later, token, answer) => this.#refreshed(later, token, session, answer));
     if (asks) return WAIT;
     return stillHolds ? this.#find(x, session) : this.#unavailable(x, oidcOverload, 'too many questions are without an answer');
   }
 
   #refreshed(x: Exchange, token: number, session: Session, answer: LoginAnswer): void {
-    const nowMs = this.#context.clock.wallMs();
     if (answer.outcome === 'tokens') {
-      const renewed = (claims: Readonly<Record<string, Json>> | null): void => {
-        const next = this.#sessionOf(claims ?? session.claims, { ...answer, refreshToken: answer.refreshToken || session.refreshToken, scope: answer.scope || session.scopes.join(' ') }, session.end, nowMs);
-        const cookie = this.#sessionCookie(next, nowMs);
-        if (cookie !== null) x.slots[this.#slot] = cookie;
-        this.#context.count('oidcLogin_refreshed');
-        this.#find(x, next);
-        x.proceed(token);
-      };
-      if (answer.idToken === '') return renewed(null);
-      return this.#verify(x, token, answer.idToken, { nonce: null, subject: session.sub }, renewed, () => this.#resume(x, token, this.#invite(x)));
+      if (answer.idToken === '') return this.#renewed(x, token, session, session.claims, answer);
+      return this.#proof.verify(x, token, answer.idToken, { nonce: null, subject: session.sub }, (proof) => {
+        if (proof.claims === null) this.#resume(x, token, this.#withoutSession(x));
+        else this.#renewed(x, token, session, proof.claims, answer);
+      });
     }
-    if (answer.outcome !== 'refused' && nowMs < session.tokensEnd) this.#resume(x, token, this.#find(x, session));
-    else this.#resume(x, token, answer.outcome === 'refused' ? this.#invite(x) : this.#unavailable(x, oidcUnavailable, 'problem' in answer ? answer.problem : ''));
+    if (answer.outcome === 'refused') this.#resume(x, token, this.#withoutSession(x));
+    else if (this.#context.clock.wallMs() < session.tokensEnd) this.#resume(x, token, this.#find(x, session));
+    else this.#resume(x, token, this.#unanswered(x, answer));
   }
 
-  #sessionOf(claims: Readonly<Record<string, Json>>, { refreshToken, scope, expiresInSeconds }: { readonly refreshToken: string; readonly scope: string; readonly expiresInSeconds: number }, end: number, nowMs: number): Session {
-    const kept = Object.create(null) as Record<string, Json>;
-    for (const name of ['iss', 'sub', ...this.#settings.claims]) {
-      const value = claims[name];
-      if (value !== undefined) kept[name] = value;
+  #renewed(x: Exchange, token: number, session: Session, claims: Session['claims'], answer: Extract<LoginAnswer, { outcome: 'tokens' }>): void {
+    const nowMs = this.#context.clock.wallMs();
+    const grant = { ...answer, refreshToken: answer.refreshToken || session.refreshToken, scope: answer.scope || session.scopes.join(' ') };
+    const next = makeSession(claims, grant, { keep: this.#settings.claims, end: session.end, nowMs });
+    const cookie = this.#sessionCookie(next, nowMs);
+    if (cookie === null) {
+      // Going on would ask with the old refresh token at each request.
+      (x.identity ??= new RequestIdentity()).fails('oidcLogin', this.#refuse(oidcSessionSize, 'the refreshed session does not fit', '/claims'));
+    } else {
+      x.slots[this.#slot] = cookie;
+      this.#context.count('oidcLogin_refreshed');
+      this.#find(x, next);
     }
-    const tokensEnd = Math.min(end, nowMs + (expiresInSeconds || tokensSecondsUntold) * 1000);
-    const { sub } = claims;
-    return { sub: typeof sub === 'string' ? sub : '', claims: kept, scopes: scope.split(' ').filter((one) => one !== ''), refreshToken, refreshAt: tokensEnd - Math.min(30_000, (tokensEnd - nowMs) / 4), tokensEnd, end };
+    x.proceed(token);
   }
 
   /** Null: it cannot be sealed, or is too large. */
   #sessionCookie(session: Session, nowMs: number): string | null {
     const text = this.#sessions.seal(JSON.stringify(session));
     if (text === null || text.length > cookieTextMax) return null;
-    return this.#cookie(this.#settings.cookieName, text, Math.max(0, Math.floor((session.end - nowMs) / 1000)));
-  }
-
-  #cookie(name: string, text: string, seconds: number): string {
-    const { cookieDomain } = this.#settings;
-    return `${name}=${text}; Path=/; Max-Age=${seconds}; HttpOnly; Secure; SameSite=Lax${cookieDomain === '' ? '' : `; Domain=${cookieDomain}`}`;
+    return this.#cookies.setSession(text, Math.max(0, Math.floor((session.end - nowMs) / 1000)));
   }
 
   // --- logins -----------------------------------------------------------------------------------------------------
 
-  /** What a client gets that showed nothing else: a browser goes to the issuer. */
-  #invite(x: Exchange): Verdict {
+  /** What a client gets that showed nothing else: a browser goes to the issuer, a program gets 401. */
+  #withoutSession(x: Exchange): Verdict {
     const identity = (x.identity ??= new RequestIdentity());
-    if (this.#context.shadow || this.#settings.neverRedirect || identity.proved !== 0 || identity.failure !== null || !isBrowser(x.head)) return null;
+    identity.challenge(this.#challenge);
+    const ended = this.#cookies.endLogins(x.head, loginsKept);
+    this.#cookies.remove(x.head);
+    if (this.#context.shadow || this.#settings.neverRedirect || identity.proved !== 0 || identity.failure !== null || !isNavigation(x.head)) return null;
     const known = this.#addresses;
-    if (known !== null && x.startedWallMs < known.until) return this.#inviteTo(x, known.authorization);
-    const asks = this.#ask(x, 'addresses', { want: 'addresses' }, (later, token, answer) => {
-      if (answer.outcome === 'addresses') {
+    if (known !== null && x.startedWallMs < known.until) return this.#inviteTo(x, known.authorization, ended);
+    const asks = this.#questions.ask(x, 'addresses', { want: 'addresses' }, (later, token, answer) => {
+      if (answer.outcome === 'addresses' && !answer.secretMissing) {
         this.#learn(later, answer);
-        this.#inviteTo(later, answer.authorization);
-      } else this.#unavailable(later, oidcUnavailable, 'problem' in answer ? answer.problem : '');
+        this.#inviteTo(later, answer.authorization, ended);
+      } else this.#unanswered(later, answer);
       later.proceed(token);
     });
     return asks ? WAIT : this.#unavailable(x, oidcOverload, 'too many questions are without an answer');
@@ -195,75 +189,74 @@ class OidcLoginFilter implements EdgeFilter {
     this.#addresses = { authorization, endSession, until: Math.max(x.startedWallMs, this.#context.clock.wallMs()) + addressesKeptMs };
   }
 
-  #inviteTo(x: Exchange, authorization: string): null {
+  #inviteTo(x: Exchange, authorization: string, ended: readonly string[]): null {
     const { clientId, scopes } = this.#settings;
     const [state, nonce, verifier] = [random(), random(), random()];
     const { path, query } = x.head;
     const login: Login = { state, nonce, verifier, target: returnTarget(`${x.askedPath ?? path}${query === '' ? '' : `?${query}`}`), end: this.#context.clock.wallMs() + loginMs };
     const text = this.#logins.seal(JSON.stringify(login));
-    if (text === null) return this.#unavailable(x, oidcUnavailable, `the secret ${this.#settings.sessionKey} has not come yet, or has less than 16 bytes`);
+    if (text === null) return this.#unavailable(x, oidcSecret, `the Secret ${this.#settings.sessionKey} has not come yet, or has less than 16 bytes`, '/sessionKey/secret');
     const parameters = {
       response_type: 'code', client_id: clientId, redirect_uri: this.#ownAddress(x, this.#settings.callbackPath), scope: scopes.join(' '), state, nonce,
       code_challenge: createHash('sha256').update(verifier).digest('base64url'), code_challenge_method: 'S256',
     };
     this.#context.count('oidcLogin_invited');
-    (x.identity ??= new RequestIdentity()).invitation = this.#redirect(withParameters(authorization, parameters), [this.#cookie(this.#loginCookie, text, loginMs / 1000)]);
+    (x.identity ??= new RequestIdentity()).invitation = this.#redirect(withParameters(authorization, parameters), [...ended, this.#cookies.setLogin(state, text, loginMs / 1000)]);
     return null;
   }
 
   #callback(x: Exchange): Verdict {
-    const { query } = x.head;
-    const text = cookieValueAt(x.head, this.#loginCookie, 0);
+    const { head } = x;
+    const state = queryValueAt(head.query, 'state', 0) ?? '';
+    if (head.method !== 'GET' || queryValueAt(head.query, 'state', 1) !== null) return this.#refuse(oidcState, 'a callback is a GET with one state');
+    const text = this.#cookies.login(head, state);
     const plain = text === null ? null : this.#logins.open(text);
     const login = plain === null ? null : readLogin(plain);
-    const nowMs = this.#context.clock.wallMs();
-    if (x.head.method !== 'GET' || login === null || nowMs >= login.end) return this.#refuse(oidcState, 'no cookie of a login under way');
-    if (queryValueAt(query, 'state', 1) !== null || !sameText(queryValueAt(query, 'state', 0) ?? '', login.state)) return this.#refuse(oidcState, 'state is of another login');
-    if (!this.#useState(login, nowMs)) return this.#refuse(oidcState, 'state was used already');
-    const error = queryValueAt(query, 'error', 0);
-    if (error !== null) return this.#refuse(oidcDenied, `the issuer says ${JSON.stringify(error.slice(0, 64))}`);
+    if (login === null || this.#context.clock.wallMs() >= login.end) return this.#refuse(oidcState, 'no cookie of a login under way with this state');
+    if (!sameText(state, login.state)) return this.#refuse(oidcState, 'state is of another login');
+    const error = queryValueAt(head.query, 'error', 0);
+    if (error !== null) return this.#failed(login, oidcDenied, `the issuer says ${JSON.stringify(error.slice(0, 64))}`);
     const { issuer } = this.#settings;
     // RFC 9207: an answer that says whose it is must be of this issuer.
-    if ((queryValueAt(query, 'iss', 0) ?? issuer) !== issuer) return this.#refuse(oidcState, 'iss is another issuer');
-    const code = queryValueAt(query, 'code', 0);
-    if (code === null || code === '' || code.length > 4096) return this.#refuse(oidcState, 'no code');
-    const question = { want: 'code', grant: code, redirectUri: this.#ownAddress(x, this.#settings.callbackPath), verifier: login.verifier } as const;
-    const asks = this.#ask(x, `code ${login.state}`, question, (later, token, answer) => this.#exchanged(later, token, login, answer));
+    if ((queryValueAt(head.query, 'iss', 0) ?? issuer) !== issuer) return this.#refuse(oidcState, 'iss is another issuer');
+    const code = queryValueAt(head.query, 'code', 0);
+    if (code === null || code === '' || code.length > codeLengthMax) return this.#refuse(oidcState, 'no code');
+    const question = { want: 'code', grant: code, redirectUri: this.#ownAddress(x, this.#settings.callbackPath), verifier: login.verifier, state } as const;
+    const asks = this.#questions.ask(x, '', question, (later, token, answer) => this.#exchanged(later, token, login, answer));
     return asks ? WAIT : this.#refuse(oidcOverload, 'too many questions are without an answer');
   }
 
-  /** In this thread; the issuer takes a code once only in any case. */
-  #useState({ state, end }: Login, nowMs: number): boolean {
-    for (const [used, until] of this.#usedStates) {
-      if (nowMs < until && this.#usedStates.size < statesMax) break;
-      this.#usedStates.delete(used);
+  #exchanged(x: Exchange, token: number, login: Login, answer: LoginAnswer): void {
+    switch (answer.outcome) {
+      case 'tokens':
+        return this.#proof.verify(x, token, answer.idToken, { nonce: login.nonce, subject: '' }, (proof) => {
+          x.answer(token, proof.claims === null ? this.#failed(login, oidcToken, proof.problem) : this.#loggedIn(login, proof.claims, answer));
+        });
+      case 'replayed': return x.answer(token, this.#refuse(oidcState, 'state was used already'));
+      case 'refused': return x.answer(token, this.#failed(login, oidcState, `the issuer does not take the code: ${answer.problem}`));
+      case 'unusable': return x.answer(token, this.#failed(login, oidcToken, answer.problem));
+      case 'secret': return x.answer(token, this.#refuse(oidcSecret, answer.problem, '/clientSecret/secret'));
+      case 'unavailable': return x.answer(token, this.#failed(login, oidcUnavailable, answer.problem));
+      case 'addresses': return x.answer(token, this.#failed(login, oidcUnavailable, 'an answer to another question'));
     }
-    if (this.#usedStates.has(state)) return false;
-    this.#usedStates.set(state, end);
-    return true;
   }
 
-  #exchanged(x: Exchange, token: number, login: Login, answer: LoginAnswer): void {
-    if (answer.outcome !== 'tokens') {
-      return x.answer(token, answer.outcome === 'refused' ? this.#refuse(oidcState, 'the issuer does not take the code') : this.#refuse(oidcUnavailable, 'problem' in answer ? answer.problem : ''));
-    }
-    this.#verify(x, token, answer.idToken, { nonce: login.nonce, subject: '' }, (claims) => {
-      const nowMs = this.#context.clock.wallMs();
-      const cookie = this.#sessionCookie(this.#sessionOf(claims, answer, nowMs + this.#settings.sessionSeconds * 1000, nowMs), nowMs);
-      if (cookie === null) return x.answer(token, this.#refuse(oidcSessionSize, 'fewer claims, or no scope offline_access, make it smaller', '/claims'));
-      this.#context.count('oidcLogin_completed');
-      x.answer(token, this.#redirect(returnTarget(login.target), [cookie, this.#cookie(this.#loginCookie, '', 0)]));
-    }, (problem) => x.answer(token, this.#refuse(oidcToken, problem)));
+  #loggedIn(login: Login, claims: Session['claims'], answer: Extract<LoginAnswer, { outcome: 'tokens' }>): Answer {
+    const nowMs = this.#context.clock.wallMs();
+    const session = makeSession(claims, answer, { keep: this.#settings.claims, end: nowMs + this.#settings.sessionSeconds * 1000, nowMs });
+    const cookie = this.#sessionCookie(session, nowMs);
+    if (cookie === null) return this.#failed(login, oidcSessionSize, 'fewer claims, or no scope offline_access, make it smaller', '/claims');
+    this.#context.count('oidcLogin_completed');
+    return this.#redirect(returnTarget(login.target), [cookie, this.#cookies.endLogin(login.state)]);
   }
 
   #logout(x: Exchange): Verdict {
     if (x.head.method !== 'GET' && x.head.method !== 'POST') return this.#refuse(oidcState, 'a logout is GET or POST');
-    const site = x.head.valueAt(fetchSiteId, 0);
-    if (site === 'cross-site' || site === 'same-site') return this.#refuse(oidcCrossSite, `sec-fetch-site is ${site}`);
+    if (isFromAnotherSite(x.head)) return this.#refuse(oidcCrossSite, 'sec-fetch-site names another site');
     const known = this.#addresses;
     if (known !== null && x.startedWallMs < known.until) return this.#loggedOut(x, known.endSession);
-    const asks = this.#ask(x, 'addresses', { want: 'addresses' }, (later, token, answer) => {
-      if (answer.outcome === 'addresses') this.#learn(later, answer);
+    const asks = this.#questions.ask(x, 'addresses', { want: 'addresses' }, (later, token, answer) => {
+      if (answer.outcome === 'addresses' && !answer.secretMissing) this.#learn(later, answer);
       later.answer(token, this.#loggedOut(later, answer.outcome === 'addresses' ? answer.endSession : ''));
     });
     return asks ? WAIT : this.#loggedOut(x, '');
@@ -273,64 +266,7 @@ class OidcLoginFilter implements EdgeFilter {
   #loggedOut(x: Exchange, endSession: string): Answer {
     this.#context.count('oidcLogin_loggedOut');
     const to = endSession === '' ? '/' : withParameters(endSession, { client_id: this.#settings.clientId, post_logout_redirect_uri: this.#ownAddress(x, '/') });
-    return this.#redirect(to, [this.#cookie(this.#settings.cookieName, '', 0), this.#cookie(this.#loginCookie, '', 0)]);
-  }
-
-  // --- tokens of the issuer ---------------------------------------------------------------------------------------
-
-  #verify(x: Exchange, token: number, text: string, whose: { readonly nonce: string | null; readonly subject: string }, good: (claims: Readonly<Record<string, Json>>) => void, bad: (problem: string) => void): void {
-    const { issuer, clientId, source } = this.#settings;
-    const read = readCompactToken(text);
-    if ('problem' in read) return bad(`the ID token is ${read.problem}`);
-    const problem = idTokenProblem(read, { issuer, clientId, ...whose, nowMs: this.#context.clock.wallMs() });
-    if (problem !== null) return bad(problem);
-    const check = (candidates: readonly VerificationKey[]): void => tryKeys(read, candidates, 0, (valid) => {
-      if (x.token !== token) return;
-      if (valid) good(read.claims);
-      else bad('none of the keys of the issuer has made the signature');
-    });
-    const candidates = this.#candidates(read);
-    if (candidates.length > 0) return check(candidates);
-    const sent = this.#context.questions.ask('jwt.keys', new TextEncoder().encode(source.name), () => {
-      if (x.token === token) check(this.#candidates(read));
-    });
-    if (!sent) bad('the keys of the issuer cannot be asked for');
-  }
-
-  #candidates({ algorithm, keyId }: CompactToken): readonly VerificationKey[] {
-    return this.#keys.of(this.#settings.source.name)?.candidates(algorithm, keyId) ?? [];
-  }
-
-  /** One question for each key; who asks the same waits with it. False: too many wait. */
-  #ask(x: Exchange, key: string, part: Pick<LoginQuestion, 'want'> & Partial<LoginQuestion>, resume: Then): boolean {
-    const { issuer, allowPrivateAddresses, clientId, clientSecret, deadlineMs } = this.#settings;
-    if (this.#waiting >= waitingMax) return this.#overloaded();
-    const waiter = { x, token: x.token, resume };
-    const running = this.#asked.get(key);
-    if (running === undefined) {
-      const body = encodeLoginQuestion({ issuer, allowPrivateAddresses, clientId, clientSecret, deadlineMs, grant: '', redirectUri: '', verifier: '', ...part });
-      if (!this.#context.questions.ask('oidcLogin', body, (answer) => this.#answered(key, decodeLoginAnswer(answer)))) return this.#overloaded();
-      this.#asked.set(key, [waiter]);
-    } else running.push(waiter);
-    this.#waiting++;
-    // Discovery, the question itself and newer keys, each within its own deadline; this one is for a control thread that is silent.
-    this.#context.timers.after(2 * deadlineMs + 6_000, (late, token) => {
-      if (late.token === token) resume(late, token, { outcome: 'unavailable', problem: 'no answer within the deadline' });
-    }, x, x.token);
-    return true;
-  }
-
-  #answered(key: string, answer: LoginAnswer): void {
-    const waiters = this.#asked.get(key) ?? [];
-    this.#asked.delete(key);
-    this.#waiting -= waiters.length;
-    if (answer.outcome === 'unavailable') this.#context.count('oidcLogin_failed');
-    for (const { x, token, resume } of waiters) if (x.token === token) resume(x, token, answer);
-  }
-
-  #overloaded(): false {
-    this.#context.count('oidcLogin_overload');
-    return false;
+    return this.#redirect(to, [this.#cookies.endSession(), ...this.#cookies.endLogins(x.head, 0)]);
   }
 
   // --- answers ----------------------------------------------------------------------------------------------------
@@ -339,10 +275,22 @@ class OidcLoginFilter implements EdgeFilter {
     if (verdict !== WAIT) x.proceed(token);
   }
 
+  #unanswered(x: Exchange, answer: LoginAnswer): null {
+    const secret = answer.outcome === 'secret' || (answer.outcome === 'addresses' && answer.secretMissing);
+    if (secret) return this.#unavailable(x, oidcSecret, `the Secret ${this.#settings.clientSecret} is not set, or has not come yet`, '/clientSecret/secret');
+    return this.#unavailable(x, oidcUnavailable, 'problem' in answer ? answer.problem : '');
+  }
+
   /** Instead of the way to the issuer: whoever shows something else is not concerned. */
-  #unavailable(x: Exchange, reason: Reason, detail: string): null {
-    (x.identity ??= new RequestIdentity()).invitation = this.#refuse(reason, detail);
+  #unavailable(x: Exchange, reason: Reason, detail: string, pointer = ''): null {
+    (x.identity ??= new RequestIdentity()).invitation = this.#refuse(reason, detail, pointer);
     return null;
+  }
+
+  /** A login that is over: its cookie goes too. */
+  #failed(login: Login, reason: Reason, detail: string, pointer = ''): Answer {
+    const answer = this.#refuse(reason, detail, pointer);
+    return { ...answer, fields: [...answer.fields, makeField('set-cookie', this.#cookies.endLogin(login.state))] };
   }
 
   #refuse(reason: Reason, detail: string, pointer = ''): Answer {
@@ -362,16 +310,6 @@ class OidcLoginFilter implements EdgeFilter {
   }
 }
 
-function tryKeys(read: CompactToken, candidates: readonly VerificationKey[], i: number, done: (valid: boolean) => void): void {
-  const key = candidates[i];
-  if (key === undefined) return done(false);
-  key.verify(read.algorithm, read.signedBytes, read.signature, (valid) => (valid ? done(true) : tryKeys(read, candidates, i + 1, done)));
-}
-
-function isBrowser(head: Head): boolean {
-  return head.method === 'GET' && head.protocol === '' && head.valueAt(acceptId, 0).includes('text/html');
-}
-
 function withParameters(address: string, parameters: Readonly<Record<string, string>>): string {
   const url = new URL(address);
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
@@ -383,14 +321,12 @@ function random(): string {
 }
 
 const setCookieId = headerId('set-cookie');
-const acceptId = headerId('accept');
-const fetchSiteId = knownHeader('sec-fetch-site', '');
+const cacheControlId = headerId('cache-control');
 const noBody = new Uint8Array(0);
 const loginMs = 600_000;
+/** Logins that one browser may have under way at once before they are all ended by the next. */
+const loginsKept = 4;
+const codeLengthMax = 4096;
 const addressesKeptMs = 60_000;
-/** RFC 6749 section 5.1 lets an issuer leave it out. */
-const tokensSecondsUntold = 300;
-const waitingMax = 1024;
-const statesMax = 10_000;
 /** With its name and attributes a cookie stays under 4,096 bytes. */
 const cookieTextMax = 3600;

@@ -12,6 +12,7 @@ export const oidcCrossSite = reason('oidc-cross-site', 403, 'Another site may no
 export const oidcToken = reason('oidc-token', 502, 'What the issuer answered proves nobody.');
 export const oidcSessionSize = reason('oidc-session-size', 502, 'The session does not fit into a cookie.');
 export const oidcUnavailable = reason('oidc-unavailable', 503, 'Nobody can log in at the moment.');
+export const oidcSecret = reason('oidc-secret', 503, 'What is needed for logins is missing here.');
 export const oidcOverload = reason('oidc-overload', 503, 'Too many logins are under way.');
 
-export const oidcReasons: readonly Reason[] = Object.freeze([oidcRedirect, oidcState, oidcDenied, oidcCrossSite, oidcToken, oidcSessionSize, oidcUnavailable, oidcOverload]);
+export const oidcReasons: readonly Reason[] = Object.freeze([oidcRedirect, oidcState, oidcDenied, oidcCrossSite, oidcToken, oidcSessionSize, oidcUnavailable, oidcSecret, oidcOverload]);

@@ -14,13 +14,18 @@ export interface LoginQuestion {
   readonly grant: string;
   readonly redirectUri: string;
   readonly verifier: string;
+  /** Of the login that a code is of: taken once for all data threads. '' where there is no code. */
+  readonly state: string;
 }
 
-/** `unavailable`: the issuer, its addresses or the secret is missing. `refused`: the issuer said no. */
+/**
+ * `unavailable`: the issuer, or its addresses, cannot be had. `secret`: the Secret with the client's password is not here. `refused`: the issuer said no.
+ * `replayed`: the state was used before. `unusable`: the issuer's answer is none that can be used.
+ */
 export type LoginAnswer =
-  | { readonly outcome: 'addresses'; readonly authorization: string; readonly endSession: string }
+  | { readonly outcome: 'addresses'; readonly authorization: string; readonly endSession: string; /** A login that is begun could not be ended. */ readonly secretMissing: boolean }
   | { readonly outcome: 'tokens'; readonly idToken: string; readonly refreshToken: string; readonly scope: string; readonly expiresInSeconds: number }
-  | { readonly outcome: 'unavailable' | 'refused'; readonly problem: string };
+  | { readonly outcome: 'unavailable' | 'secret' | 'refused' | 'replayed' | 'unusable'; readonly problem: string };
 
 export function encodeLoginQuestion(question: LoginQuestion): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(question));

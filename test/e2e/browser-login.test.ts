@@ -1,0 +1,148 @@
+import { randomBytes } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { TestIssuer } from '@remora/testing/test-issuer';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { freePort } from '../processes/peers.ts';
+import { ScriptedBrowser } from '../processes/scripted-browser.ts';
+import { ask, type Answer } from '../processes/traffic.ts';
+import { until } from '../processes/until.ts';
+import { Fixture } from './fixture.ts';
+
+/** An OpenID provider that lets everybody in as `anna`, unless told to stop at its login page. A code is good as often as it comes: that a login is ended once is up to the gateway. */
+class ObligingIssuer {
+  readonly issuer: TestIssuer;
+  readonly #server: Server;
+  readonly #nonces = new Map<string, string>();
+  refreshed = 0;
+  exchanged = 0;
+  stops = false;
+
+  private constructor(server: Server, issuer: TestIssuer) {
+    this.#server = server;
+    this.issuer = issuer;
+    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+      let body = '';
+      request.setEncoding('utf8').on('data', (text: string) => (body += text)).on('end', () => this.#serve(new URL(request.url ?? '/', issuer.issuer), new URLSearchParams(body), response));
+    });
+  }
+
+  static async start(): Promise<ObligingIssuer> {
+    const server = createServer();
+    await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('no port');
+    return new ObligingIssuer(server, new TestIssuer(`http://127.0.0.1:${address.port}`));
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => { this.#server.close(resolve); });
+  }
+
+  #serve(url: URL, form: URLSearchParams, response: ServerResponse): void {
+    const { issuer } = this.issuer;
+    const json = (body: object): void => void response.setHeader('content-type', 'application/json').end(JSON.stringify(body));
+    switch (url.pathname) {
+      case '/.well-known/openid-configuration': return json({ issuer, jwks_uri: `${issuer}/keys`, authorization_endpoint: `${issuer}/auth`, token_endpoint: `${issuer}/token` });
+      case '/keys': return json(this.issuer.jwks(this.issuer.key('ES256', 'a')));
+      case '/auth': return this.stops ? void response.end('<form>') : this.#sendBack(url.searchParams, response);
+      case '/token': return json(this.#tokens(form));
+      default: response.writeHead(404).end();
+    }
+  }
+
+  #sendBack(asked: URLSearchParams, response: ServerResponse): void {
+    const code = randomBytes(8).toString('hex');
+    this.#nonces.set(code, asked.get('nonce') ?? '');
+    response.writeHead(302, { location: `${asked.get('redirect_uri')}?code=${code}&state=${asked.get('state')}` }).end();
+  }
+
+  #tokens(form: URLSearchParams): object {
+    const refreshes = form.get('grant_type') === 'refresh_token';
+    if (refreshes) this.refreshed++;
+    else this.exchanged++;
+    const now = Math.floor(Date.now() / 1000);
+    const claims = { iss: this.issuer.issuer, aud: 'shop', sub: 'anna', iat: now, exp: now + 300, ...(!refreshes && { nonce: this.#nonces.get(form.get('code') ?? '') ?? '' }) };
+    return { id_token: this.issuer.token(claims, { key: this.issuer.key('ES256', 'a') }), refresh_token: `refresh-${this.refreshed}`, scope: 'openid', expires_in: refreshes ? 300 : 4 };
+  }
+}
+
+let fixture = new Fixture();
+let issuer: ObligingIssuer;
+let port = 0;
+beforeEach(async () => {
+  fixture = new Fixture();
+  issuer = await ObligingIssuer.start();
+  const app = await fixture.app('orders');
+  port = await freePort();
+  const controlPlane = await fixture.controlPlane({ bundled: false, env: { REMORA_CP_ENCRYPTION_KEY: randomBytes(32).toString('base64') } });
+  for (const [name, value] of [['client', 'password of a client'], ['sessions', randomBytes(32).toString('base64')]] as const) {
+    const answer = await fetch(`${controlPlane.api}/v1/secrets/${name}`, { method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ value }) });
+    expect(answer.ok).toBe(true);
+  }
+  await controlPlane.apply(`
+{kind: Gateway, name: edge, listeners: {plain: {port: ${port}}}}
+---
+{kind: Service, name: orders, ports: {http: {port: 80}}, endpoints: [{address: 127.0.0.1, port: ${app.port}}]}
+---
+{kind: Route, name: all, gateway: edge, to: [{service: orders}]}
+---
+{kind: Policy, name: login, target: {gateway: edge}, oidcLogin: {issuer: "${issuer.issuer.issuer}", allowPrivateAddresses: true, clientId: shop, clientSecret: {secret: client}, sessionKey: {secret: sessions}}}
+`);
+  await fixture.sidecar(['--gateway', 'edge', '--control-plane', controlPlane.push, '--workers', '2'], { bundled: false });
+  await until('the gateway wants a login', () => ask({ port, path: '/', headers: { accept: 'text/html', connection: 'close' } }), ({ status }) => status === 302);
+}, 60_000);
+afterEach(async () => {
+  await fixture.end();
+  await issuer.stop();
+});
+
+/** On a connection of its own, so that any data thread gets it. */
+function get(path: string, cookie: string, accept = 'text/html'): Promise<Answer> {
+  return ask({ port, path, headers: { accept, connection: 'close', ...(cookie !== '' && { cookie }) } });
+}
+
+const cookiesOf = ({ headers }: Answer): string => [headers['set-cookie'] ?? []].flat().map((line) => line.split(';')[0] ?? '').join('; ');
+const outcome = ({ status, headers }: Answer): string => `${status} ${String(headers['x-remora-reason'] ?? '')}`.trim();
+
+/** Up to the callback, which is not called. */
+async function begin(path: string): Promise<{ readonly callback: string; readonly cookie: string }> {
+  const begun = await get(path, '');
+  const back = await fetch(String(begun.headers.location), { redirect: 'manual' });
+  const { pathname, search } = new URL(back.headers.get('location') ?? '');
+  return { callback: pathname + search, cookie: cookiesOf(begun) };
+}
+
+test('a callback is taken once, whichever data thread gets it, at once or later', async () => {
+  const { callback, cookie } = await begin('/orders?page=2');
+  const all = await Promise.all(Array.from({ length: 12 }, () => get(callback, cookie)));
+  expect(all.map(outcome).sort((a, b) => a.localeCompare(b))).toEqual(['302', ...Array.from({ length: 11 }, () => '400 oidc-state')]);
+  expect(all.find(({ status }) => status === 302)?.headers.location).toBe('/orders?page=2');
+  for (let i = 0; i < 6; i++) expect(outcome(await get(callback, cookie))).toBe('400 oidc-state');
+  expect(issuer.exchanged).toBe(1);
+}, 60_000);
+
+test('logins in several tabs at once all end; the session is good in every data thread, and refreshed once', async () => {
+  const browser = new ScriptedBrowser(port);
+  const tabs = await Promise.all(['/a', '/b', '/c'].map((path) => browser.open(`https://127.0.0.1:${port}${path}`)));
+  expect(tabs.map(({ status, url }) => `${status} ${new URL(url).pathname}`)).toEqual(['200 /a', '200 /b', '200 /c']);
+  const cookie = `__Host-remora=${browser.cookie('__Host-remora') ?? ''}`;
+  const before = issuer.refreshed;
+  // The tokens of a login hold for four seconds here: the first requests after three of them ask for newer ones, all with the same cookie.
+  await until('a refresh', () => get('/', cookie), (answer) => answer.status === 200 && answer.headers['set-cookie'] !== undefined);
+  const later = await Promise.all(Array.from({ length: 12 }, () => get('/', cookie)));
+  expect(later.map(outcome)).toEqual(later.map(() => '200'));
+  expect(later.every(({ headers }) => headers['cache-control'] === 'no-store')).toBe(true);
+  expect(issuer.refreshed - before).toBe(1);
+}, 60_000);
+
+test('programs get 401, whatever their cookies; a logout ends the session of this browser', async () => {
+  const program = await get('/', '__Host-remora=forged', 'application/json');
+  expect([outcome(program), program.headers['www-authenticate'], program.headers['set-cookie']]).toEqual(['401 authentication-required', 'Cookie cookie-name="__Host-remora"', undefined]);
+  const browser = new ScriptedBrowser(port);
+  expect((await browser.open(`https://127.0.0.1:${port}/`)).status).toBe(200);
+  issuer.stops = true;
+  await browser.open(`https://127.0.0.1:${port}/.remora/logout`);
+  expect(browser.cookie('__Host-remora')).toBeNull();
+  expect((await browser.open(`https://127.0.0.1:${port}/`)).url).toContain(issuer.issuer.issuer);
+}, 60_000);
