@@ -19,6 +19,8 @@ import { DiscoveryKeeper } from './discovery/discovery-keeper.ts';
 import type { DiscoverySource } from './discovery/discovery-source.ts';
 import { createSealer } from './identity/sealer.ts';
 import type { Sealer } from './identity/sealer.ts';
+import { HostOrderBook } from './health/host-order-book.ts';
+import { HostOrderItems } from './health/host-order-items.ts';
 import { createInstanceRegistry } from './instances/create-instance-registry.ts';
 import type { RunningInstanceRegistry } from './instances/create-instance-registry.ts';
 import { InstanceCountItems } from './instances/instance-count-items.ts';
@@ -59,6 +61,8 @@ export interface ControlPlane {
   readonly secrets: SecretBook;
   readonly secretItems: SecretItems;
   readonly secretRefresher: SecretRefresher;
+  /** Hosts that people took out or back. */
+  readonly hostOrders: HostOrderBook;
   readonly sealer: Sealer;
   readonly clock: Clock;
   readonly timers: Timers;
@@ -123,9 +127,11 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   const secretItems = new SecretItems({ book: secrets, alarm });
   const secretSources = deps.secretSources ?? createSecretSources({ folder: '', environment: {}, vault: null });
   const secretRefresher = new SecretRefresher({ book: secrets, sources: secretSources, timers, everyMs: deps.secretEveryMs ?? secretEveryMs, alarm });
+  const hostOrders = new HostOrderBook({ store, clock, timers });
+  const hostOrderItems = new HostOrderItems(hostOrders);
   const instanceCounts = new InstanceCountItems({ registry: instances, clock, timers });
   const hub = createPushHub({
-    clock, timers, random, soon, store, registry: instances, identity: nodeIdentity, items: [...items, consumerItems, secretItems, instanceCounts], onStoreError: alarm,
+    clock, timers, random, soon, store, registry: instances, identity: nodeIdentity, items: [...items, consumerItems, secretItems, instanceCounts, hostOrderItems], onStoreError: alarm,
     onBehind: (version) => log.warn('a sidecar knows a newer version than this store; was an old copy of the store put in place without `restore`?', { version: formatVersion(version) }),
   });
   instanceCounts.watch(hub);
@@ -142,6 +148,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
       secretItems.follow(planned);
       discovery.follow(planned.state.services);
       instanceCounts.follow(planned);
+      hostOrderItems.follow(planned);
     }),
     writePath.onCommitted(({ version, author, message, kind, changes }) => events.publish('revision', { version, author, message, kind, detail: `${kind} by ${author}: ${changes.length} documents` })),
     hub.onEvent(({ type, ...facts }) => events.publish(type, facts)),
@@ -149,7 +156,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   let compactions: readonly Timer[] = [];
 
   return {
-    store, model, planner, instances, discovery, hub, telemetry, events, writePath, audit, credentials, secrets, secretItems, secretRefresher, sealer, clock, timers, slices,
+    store, model, planner, instances, discovery, hub, telemetry, events, writePath, audit, credentials, secrets, secretItems, secretRefresher, sealer, hostOrders, clock, timers, slices,
     async start() {
       await writePath.start();
       const state = writePath.state();
@@ -164,6 +171,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
       for (const stop of stops) stop();
       hub.close();
       instanceCounts.close();
+      hostOrders.close();
       telemetry.close();
       discovery.close();
       for (const source of discoverySources.values()) source.close();

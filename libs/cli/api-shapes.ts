@@ -10,7 +10,7 @@ import type { canShape } from '@remora/control-plane/api/shapes/can-shape';
 import type { explanationShape, fieldExplanationShape, whyShape } from '@remora/control-plane/api/shapes/explain-shape';
 import type { apiTokenShape, loginShape, newApiTokenShape, whoamiShape } from '@remora/control-plane/api/shapes/operator-shape';
 import type { suggestionListShape } from '@remora/control-plane/api/shapes/suggestion-shape';
-import type { fleetHealthShape, serviceHealthShape } from '@remora/control-plane/api/shapes/health-shape';
+import type { fleetHealthShape, hostOrderListShape, serviceHealthShape } from '@remora/control-plane/api/shapes/health-shape';
 import type { mtlsStatusShape } from '@remora/control-plane/api/shapes/mtls-shape';
 import type { auditEntryShape, auditListShape } from '@remora/control-plane/api/shapes/audit-shape';
 
@@ -35,6 +35,7 @@ export type RotationAnswer = (typeof rotationShape)['_output'];
 export type RevocationAnswer = (typeof revocationShape)['_output'];
 export type SuggestionListAnswer = (typeof suggestionListShape)['_output'];
 export type ServiceHealthAnswer = (typeof serviceHealthShape)['_output'];
+export type HostOrderListAnswer = (typeof hostOrderListShape)['_output'];
 export type FleetHealthAnswer = (typeof fleetHealthShape)['_output'];
 export type MtlsStatusAnswer = (typeof mtlsStatusShape)['_output'];
 export type NodeCertificateAnswer = (typeof nodeCertificateShape)['_output'];

@@ -36,6 +36,7 @@ import { addSecret } from './commands/secret.ts';
 import { addSidecar } from './commands/sidecar.ts';
 import { addSidecars } from './commands/sidecars.ts';
 import { addToken } from './commands/token.ts';
+import { addEject, addUneject } from './commands/eject.ts';
 import { addHealth } from './commands/health.ts';
 import { addMtls } from './commands/mtls.ts';
 import { addSuggestions } from './commands/suggestions.ts';
@@ -53,7 +54,7 @@ const commands: readonly ((program: Command, run: Runner, terminal: Terminal) =>
   // what holds, and why
   addExplain, addCan, addWhy, addHistory, addRevert, addRestoreTo,
   // the fleet
-  addSidecars, addInspect, addHealth, addTop, addEvents, addSuggestions, addDoctor,
+  addSidecars, addInspect, addHealth, addEject, addUneject, addTop, addEvents, addSuggestions, addDoctor,
   // who is who
   addLogin, addLogout, addWhoami, addApiToken, addAudit, addToken, addCa, addIdentity, addMtls, addConsumer, addSecret,
   // the store

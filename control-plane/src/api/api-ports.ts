@@ -5,6 +5,8 @@ import type { AuditLog } from '../audit/audit-log.ts';
 import type { ControlPlaneIdentity } from '../identity/control-plane-identity.ts';
 import type { Sealer } from '../identity/sealer.ts';
 import type { Planner } from '../compile/planner.ts';
+import type { HostOrderBook } from '../health/host-order-book.ts';
+import type { InstanceRegistry } from '../instances/instance-registry.ts';
 import type { Operators } from '../operators/operators.ts';
 import type { PushHub } from '../push/push-hub.ts';
 import type { SecretBook } from '../secrets/secret-book.ts';
@@ -29,6 +31,8 @@ export interface ApiPorts {
   readonly secrets: SecretBook;
   readonly secretItems: SecretItems;
   readonly secretRefresher: SecretRefresher;
+  readonly hostOrders: HostOrderBook;
+  readonly instances: Pick<InstanceRegistry, 'listed'>;
   readonly sealer: Sealer;
   readonly audit: AuditLog;
   readonly clock: Clock;

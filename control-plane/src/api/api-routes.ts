@@ -12,6 +12,7 @@ import { healthRoutes } from './routes/health-routes.ts';
 import { identityRoutes } from './routes/identity-routes.ts';
 import { trustRoutes } from './routes/trust-routes.ts';
 import { fleetHealthRoutes } from './routes/fleet-health-routes.ts';
+import { hostOrderRoutes } from './routes/host-order-routes.ts';
 import { mtlsRoutes } from './routes/mtls-routes.ts';
 import { operatorRoutes } from './routes/operator-routes.ts';
 import { policyStatusRoute } from './routes/policy-status-route.ts';
@@ -35,6 +36,7 @@ export function apiRoutes(ports: ApiPorts & { readonly metricsText: () => Promis
     ...trustRoutes(ports),
     ...mtlsRoutes(ports),
     ...fleetHealthRoutes(ports),
+    ...hostOrderRoutes(ports),
     ...operatorRoutes(ports),
     ...auditRoutes(ports),
     ...consumerRoutes(ports),

@@ -40,6 +40,7 @@ export const apiProblems = {
   'identity-off': [409, 'Identity is off'],
   'too-many-tokens': [409, 'There are too many join tokens'],
   'too-many-revocations': [409, 'There are too many revocations'],
+  'too-many-orders': [409, 'Too many hosts of the service were taken out or back'],
   'rotation-stage': [409, 'The authority is at another stage of its rotation'],
   'rotation-unsafe': [409, 'The next stage would cut instances off'],
   'credential-taken': [409, 'Another credential is known by the same'],

@@ -43,6 +43,8 @@ function samplesOf({ revisions }: RightsWorld): Readonly<Record<string, Samples>
     'GET /v1/policies/{name}/status': [{ url: '/v1/policies/orders-policy/status' }, { url: '/v1/policies/hidden-policy/status' }],
     'GET /v1/services/{name}/mtls': [{ url: '/v1/services/orders/mtls' }, { url: '/v1/services/hidden-ledger/mtls' }],
     'GET /v1/services/{name}/health': [{ url: '/v1/services/orders/health' }, { url: '/v1/services/hidden-ledger/health' }],
+    'POST /v1/services/{name}/eject': [{ url: '/v1/services/orders/eject', body: { host: 'none' } }, { url: '/v1/services/hidden-ledger/eject', body: { host: 'none' } }],
+    'POST /v1/services/{name}/uneject': [{ url: '/v1/services/orders/uneject', body: { host: 'none' } }, { url: '/v1/services/hidden-ledger/uneject', body: { host: 'none' } }],
     'GET /v1/health': [{ url: '/v1/health' }],
     'GET /v1/suggestions': [{ url: '/v1/suggestions' }],
     'POST /v1/apply': [{ url: '/v1/apply?dryRun', body: policy('orders-policy', '{service: orders}') }, { url: '/v1/apply?dryRun', body: policy('baseline', '{}') }],

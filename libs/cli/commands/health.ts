@@ -32,12 +32,13 @@ function fleetText({ items }: FleetHealthAnswer, session: Session): string {
   return items.map(({ service, callers, troubled, troubles }) => `${headline(service, troubled, callers, session)}${troubleTable(troubles, session)}`).join('\n');
 }
 
-function serviceText({ service, callers, troubles }: ServiceHealthAnswer, session: Session): string {
+function serviceText({ service, callers, troubles, orders }: ServiceHealthAnswer, session: Session): string {
   const { style } = session;
   const troubled = callers.reduce((sum, caller) => sum + caller.troubled, 0);
   const rows = callers.map((caller) => [caller.caller === '' ? '(out of sight)' : style.name(caller.caller), String(caller.instances), String(caller.troubled)]);
   const table = rows.length === 0 ? '' : `\n${renderTable([{ title: 'CALLER' }, { title: 'SIDECARS', align: 'right' }, { title: 'IN TROUBLE', align: 'right' }], rows, style.faint)}`;
-  return headline(service, troubled, callers.reduce((sum, { instances }) => sum + instances, 0), session) + troubleTable(troubles, session) + table;
+  const decided = orders.map(({ host, what, author, reason, until }) => `${style.name(host)} was taken ${what} by ${author === '' ? 'somebody' : author}${reason && ` (${reason})`}${what === 'out' ? `, until ${until}` : ''}\n`).join('');
+  return headline(service, troubled, callers.reduce((sum, { instances }) => sum + instances, 0), session) + troubleTable(troubles, session) + (decided && `\n${decided}`) + table;
 }
 
 function headline(service: string, troubled: number, callers: number, { style }: Session): string {

@@ -113,7 +113,7 @@ describe('data threads', () => {
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(50);
     expect(answers.filter(({ status }) => status === 429)).toHaveLength(70);
     await apply(plane, candidate(2, { rateLimit: limit(60) }));
-    expect(await plane.describe()).toMatchObject({ sharedMemories: 2 });
+    expect(await plane.describe()).toMatchObject({ sharedMemories: 3 });
     await apply(plane, candidate(3, { transform: { response: { headers: { set: { 'x-mark': 'none' } } } } }));
     expect(await plane.describe()).toMatchObject({ sharedMemories: 0 });
   });

@@ -14,11 +14,19 @@ const troubleShape = z.object({
   by: z.array(z.object({ nodeId: z.string(), caller: z.string(), since: z.string(), until: z.string().nullable(), detail: z.string() })).describe('At most 20 of them'),
 });
 
+const hostOrderShape = z.object({
+  service: z.string(), host: z.string(), what: z.enum(['out', 'back']).describe('`out`: no caller uses it; `back`: what detectors decided before is over'),
+  author: z.string(), reason: z.string(), at: z.string(), until: z.string(),
+});
+
+export const hostOrderListShape = z.object({ items: z.array(hostOrderShape) });
+
 /** `GET /v1/services/{name}/health`. */
 export const serviceHealthShape = z.object({
   service: z.string(),
   callers: z.array(z.object({ caller: z.string(), instances: z.number(), troubled: z.number() })),
   troubles: z.array(troubleShape),
+  orders: z.array(hostOrderShape).describe('What people decided about its hosts'),
 });
 
 /** `GET /v1/health`. */
