@@ -105,13 +105,13 @@ export type Verdict = null | typeof WAIT | Answer;
 
 /**
  * Answered by `request` where the body decides too: nothing is sent on until `holdBytes` of it have come, or its end; then `requestHeld` of the same filter
- * is called, with what is held. The client is asked for the body (100-continue) and held back behind it as by any consumer; it is given up like one
- * whose body is awaited by an upstream, by `requestLimits`. Where there is no body, or enough of it is held for an earlier filter, `requestHeld` is called at
+ * is called with it. The client is asked for the body (100-continue) and held back behind it as by any consumer; it is given up like one whose body is
+ * awaited by an upstream, by `requestLimits`. Where there is no body, or enough of it is held for an earlier filter, `requestHeld` is called at
  * once. What is held goes upstream first when the call is made, through the body sinks of filters, and then the rest, as it comes.
  */
 export const HOLD: unique symbol = Symbol('hold');
 
-/** The beginning of a request body, or all of it, held back from upstream. Its bytes are never written to again. */
+/** The beginning of a request body, or all of it, held back from upstream; there until the verdict. */
 export interface HeldBody {
   /** At least what was asked for, unless the body is `complete`; at most one read or frame more. */
   readonly length: number;
@@ -121,11 +121,6 @@ export interface HeldBody {
   readonly trailers: Head | null;
   /** The first `max` bytes, or as many as there are: where they lie together a view, else a copy. Not to be changed. */
   bytes(max: number): Uint8Array;
-  /**
-   * Whether what a sink is given right now belongs to the exchange: it may then be kept as it is for as long as it is needed, where bytes otherwise are
-   * borrowed.
-   */
-  owns(bytes: Uint8Array): boolean;
 }
 
 /** A response made here instead of upstream. */
@@ -194,8 +189,6 @@ export class Exchange {
   /** Bits of the filters that asked for a body, by their index in the pin; set in `request`. */
   wantsRequestBody = 0;
   wantsResponseBody = 0;
-  /** What is held of the request body, until it has gone upstream; null where nothing is. */
-  held: HeldBody | null = null;
   /** The protocol was switched, or a TCP connection made: both bodies are bytes now, and each ends on its own. */
   tunnel = false;
   /** Messages of a WebSocket, known at its end; -1: no WebSocket. */
@@ -287,7 +280,7 @@ export interface EdgeFilter {
   request?(x: Exchange): Verdict | typeof HOLD;
   /** How much of a body `requestHeld` wants to see, in bytes; more than 0. It bounds what is kept in memory for each exchange: a kind bounds it itself. */
   readonly holdBytes?: number;
-  /** Decides with the body, after HOLD. What it needs of `body` behind its verdict it has read before. */
+  /** Decides with the body, after HOLD. What it needs of `body` after its verdict it takes before. */
   requestHeld?(x: Exchange, body: HeldBody): Verdict;
   /** Installed only where `wantsRequestBody` has the filter's bit. */
   requestBody?(x: Exchange, next: Sink): Sink;

@@ -63,7 +63,7 @@ export class ShadowBodySink implements Sink {
     this.#over = true;
     const body = this.#copy.subarray(0, this.#length);
     this.#copy = noBytes;
-    this.#seen({ length: body.length, complete, trailers, bytes: (max) => body.subarray(0, max), owns: () => false });
+    this.#seen({ length: body.length, complete, trailers, bytes: (max) => body.subarray(0, max) });
   }
 }
 

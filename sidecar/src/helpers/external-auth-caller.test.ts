@@ -1,41 +1,25 @@
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Server, ServerCredentials, status, type sendUnaryData, type ServerUnaryCall } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import { authQuestion } from '@remora/policy-external-auth/wire';
 import { CheckRequest, CheckResponse } from '@remora/policy-external-auth/gen/external-auth';
 import { ManualClock } from '@remora/testing/manual-clock';
 import { afterEach, describe, expect, test } from 'vitest';
+import { startGrpcAuthorizer, type Check } from '../testdata/grpc-authorizer.ts';
 import { ExternalAuthCaller } from './external-auth-caller.ts';
 import { UndiciHelperClient } from './undici-helper-client.ts';
 
-const closers: (() => Promise<void> | void)[] = [];
+const closers: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-type Check = (request: CheckRequest, answer: sendUnaryData<CheckResponse>) => void;
-
-/** A server of Envoy's protocol, made of the generated messages. */
-async function startAuthorizer(check: Check): Promise<string> {
-  const server = new Server();
-  server.addService({
-    check: {
-      path: '/envoy.service.auth.v3.Authorization/Check', requestStream: false, responseStream: false,
-      requestSerialize: (value: CheckRequest) => Buffer.from(CheckRequest.encode(value).finish()), requestDeserialize: (bytes: Buffer) => CheckRequest.decode(bytes),
-      responseSerialize: (value: CheckResponse) => Buffer.from(CheckResponse.encode(CheckResponse.fromPartial(value)).finish()), responseDeserialize: (bytes: Buffer) => CheckResponse.decode(bytes),
-    },
-  }, { check: (call: ServerUnaryCall<CheckRequest, CheckResponse>, answer: sendUnaryData<CheckResponse>) => check(call.request, answer) });
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => (error === null ? resolve(bound) : reject(error)));
-  });
-  closers.push(() => server.forceShutdown());
-  return `127.0.0.1:${port}`;
-}
+const startAuthorizer = (check: Check): Promise<string> => startGrpcAuthorizer(check, closers);
 
 async function startHttp(answer: http.RequestListener): Promise<string> {
   const server = http.createServer(answer);
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
-  closers.push(() => new Promise((resolve) => {
+  closers.push(() => new Promise<void>((resolve) => {
     server.closeAllConnections();
     server.close(() => resolve());
   }));

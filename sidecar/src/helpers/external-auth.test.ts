@@ -9,6 +9,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { ExchangeClient, type TestProtocol } from '../testdata/exchange-client.ts';
 import { ExchangeServer, readBody, type Handle } from '../testdata/exchange-server.ts';
 import { GatewayRig } from '../testdata/gateway-rig.ts';
+import { startGrpcAuthorizer } from '../testdata/grpc-authorizer.ts';
 import { ExternalAuthCaller } from './external-auth-caller.ts';
 import { UndiciHelperClient } from './undici-helper-client.ts';
 
@@ -33,7 +34,7 @@ async function start(authorizer: Handle, protocol: TestProtocol, own: { readonly
   const rig = await GatewayRig.start({
     upstreams: [app.port],
     sections: [
-      section(externalAuthAuthoring, { http: { url: `http://127.0.0.1:${auth.port}/check` }, allowPrivateAddresses: true, headersToUpstream: ['x-user'], deadline: '2s', ...own.externalAuth }, [], own.shadow),
+      section(externalAuthAuthoring, { ...(own.externalAuth?.['grpc'] === undefined && { http: { url: `http://127.0.0.1:${auth.port}/check` } }), allowPrivateAddresses: true, headersToUpstream: ['x-user'], deadline: '2s', ...own.externalAuth }, [], own.shadow),
       ...(own.shadow === true ? [] : [section(authenticationAuthoring, own.authentication ?? { enabled: true }, ['externalAuth'])]),
       ...(own.authorization === undefined ? [] : [section(authorizationAuthoring, own.authorization)]),
     ],
@@ -108,6 +109,22 @@ describe.each<TestProtocol>(['http1', 'http2'])('an authorizer that is told the 
     client.close();
     await rig.untilNothingIsLeft();
     expect([asked, app.requests]).toEqual([0, 0]);
+  });
+});
+
+describe.each<TestProtocol>(['http1', 'http2'])('an authorizer over gRPC that is told the body, clients over %s', (protocol) => {
+  test.each([false, true])('decides by it, and the app gets it as it was (packAsBytes: %s)', async (packAsBytes) => {
+    const sizes: string[] = [];
+    const address = await startGrpcAuthorizer((asked, answer) => {
+      const request = asked.attributes?.request?.http;
+      const body = (packAsBytes ? request?.rawBody : request?.body) ?? Buffer.alloc(0);
+      sizes.push(`${body.length} ${request?.headers['x-envoy-auth-partial-body']}`);
+      answer(null, { status: { code: body[0] === 0x7b ? 0 : 7, message: '' }, deniedResponse: undefined, okResponse: undefined });
+    }, closers);
+    const { client, app } = await start(byAmount, protocol, { externalAuth: { body: { maxBytes: '2KiB', allowPartial: true, packAsBytes }, grpc: { address } }, echo: true });
+    for (const body of ['{}', `{${'x'.repeat(2_047)}`, `{${'x'.repeat(100_000)}`]) expect(await client.fetch({ method: 'POST', body, headers: { 'content-length': String(body.length) } })).toMatchObject({ status: 200, text: body });
+    expect((await client.fetch({ method: 'POST', body: '[]' })).status).toBe(403);
+    expect([sizes, app.requests]).toEqual([['2 false', '2048 false', '2048 true', '2 false'], 3]);
   });
 });
 

@@ -27,7 +27,6 @@ export class BodyHold implements HeldBody, Deferred {
   #wanted = 0;
   /** Part to be played next. */
   #next = 0;
-  #playing: Uint8Array | null = null;
   #due = false;
   #over = false;
 
@@ -87,17 +86,13 @@ export class BodyHold implements HeldBody, Deferred {
     return true;
   }
 
-  // --- for filters and layers -------------------------------------------------------------------------------------
+  // --- for filters ------------------------------------------------------------------------------------------------
 
   bytes(max: number): Uint8Array {
     const wanted = Math.min(max, this.length);
     const [first] = this.#parts;
     if (first === undefined) return noBytes;
     return wanted <= first.length ? first.subarray(0, wanted) : Buffer.concat(this.#parts, wanted);
-  }
-
-  owns(bytes: Uint8Array): boolean {
-    return this.#playing === bytes;
   }
 
   // --- upstream ---------------------------------------------------------------------------------------------------
@@ -116,9 +111,7 @@ export class BodyHold implements HeldBody, Deferred {
       const end = last && this.complete && this.trailers === null;
       const part = this.#parts[this.#next] as Uint8Array;
       this.#parts[this.#next++] = noBytes;
-      this.#playing = part;
       const more = this.#owner.playHeld(part, 0, last ? part.length - this.#room : part.length, end);
-      this.#playing = null;
       if (end) this.#played();
       else if (!more) return;
     }

@@ -12,10 +12,11 @@ import type { PlacePin } from '../generation/places.ts';
 export abstract class FilteredExchange extends Exchange implements HoldOwner {
   declare head: MessageHead;
   declare pin: PlacePin;
-  declare held: BodyHold | null;
   protected readonly engine: Engine;
   /** Filters whose `request` has run, or had none to run. */
   protected passed = 0;
+  /** What is held of the request body, until it has gone upstream. */
+  protected held: BodyHold | null = null;
   #waiting = false;
 
   constructor(engine: Engine) {
