@@ -52,11 +52,11 @@ export function createConsulSource(deps: ConsulSourceDeps): DiscoverySource {
   };
 }
 
-/** The client, made anew when the authorities are replaced. */
+/** A client for each namespace, made anew when the authorities are replaced. */
 class ConsulAgent {
   readonly limits: ConsulLimits;
   readonly #deps: ConsulSourceDeps;
-  #client: Consul | null = null;
+  readonly #clients = new Map<string, Consul>();
   #authority = '';
 
   constructor(deps: ConsulSourceDeps, limits: ConsulLimits) {
@@ -64,20 +64,27 @@ class ConsulAgent {
     this.limits = limits;
   }
 
-  get client(): Consul {
+  client(namespace: string): Consul {
     const authority = this.#deps.authority();
-    if (this.#client && authority === this.#authority) return this.#client;
-    this.#client?.destroy();
+    if (authority !== this.#authority) this.close();
+    const known = this.#clients.get(namespace);
+    if (known) return known;
     this.#authority = authority;
     const { protocol, hostname, port } = new URL(this.#deps.address);
     const secure = protocol === 'https:';
-    this.#client = new Consul({ host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? (secure ? 443 : 80) : Number(port), secure, agent: boundedAgent({ secure, authority, answerBytes: this.limits.answerBytes }) });
-    return this.#client;
+    const options = {
+      host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? (secure ? 443 : 80) : Number(port), secure, agent: boundedAgent({ secure, authority, answerBytes: this.limits.answerBytes }),
+      // The client has no option for the namespace of a question about health.
+      headers: namespace === '' ? {} : { 'x-consul-namespace': namespace },
+    };
+    const made = new Consul(options);
+    this.#clients.set(namespace, made);
+    return made;
   }
 
   close(): void {
-    this.#client?.destroy();
-    this.#client = null;
+    for (const client of this.#clients.values()) client.destroy();
+    this.#clients.clear();
   }
 }
 
@@ -146,7 +153,7 @@ class ConsulFollowing implements Following {
   }
 
   async #query(): Promise<readonly [IncomingMessage, unknown]> {
-    const { datacentre, namespace, partition, tags } = this.#target.discovery.consul ?? {};
+    const { datacentre, namespace = '', partition, tags } = this.#target.discovery.consul ?? {};
     const { waitMs, graceMs } = this.#agent.limits;
     const token = this.#deps.token();
     this.#question = new Question();
@@ -154,10 +161,10 @@ class ConsulFollowing implements Following {
     const options = {
       service: this.#name(), ctx: this.#question, timeout: Math.ceil((this.#index === '0' ? 0 : waitMs * (1 + 1 / 16)) + graceMs),
       ...(this.#index !== '0' && { index: this.#index, wait: `${waitMs}ms` }),
-      ...(token !== '' && { token }), ...(datacentre !== undefined && { dc: datacentre }), ...(namespace !== undefined && { ns: namespace }), ...(partition !== undefined && { partition }),
+      ...(token !== '' && { token }), ...(datacentre !== undefined && { dc: datacentre }), ...(partition !== undefined && { partition }),
       ...(tags !== undefined && { filter: tags.map((tag) => `${JSON.stringify(tag)} in Service.Tags`).join(' and ') }),
     };
-    const answer: unknown = await this.#agent.client.health.service(options);
+    const answer: unknown = await this.#agent.client(namespace).health.service(options);
     if (!Array.isArray(answer)) throw new Error('its answer cannot be read');
     return answer as unknown as readonly [IncomingMessage, unknown];
   }

@@ -27,7 +27,7 @@ export function readEndpointFile(text: string, target: Pick<SourceTarget, 'ports
   let value: unknown;
   try {
     // Aliases could make a small file a large one, and a list of endpoints needs none.
-    value = parse(text, { maxAliasCount: 0, logLevel: 'silent', uniqueKeys: true });
+    value = parse(text, { maxAliasCount: 0, logLevel: 'error', uniqueKeys: true });
   } catch (error) {
     return { ok: false, message: `is neither YAML nor JSON: ${(error as Error).message.split('\n', 1)[0] ?? ''}` };
   }
