@@ -20,7 +20,7 @@ function makeBook(): { readonly book: HostOrderBook; readonly time: ManualTimers
 
 function plannedOf(documents: readonly { readonly kind: string; readonly name: string }[], previous: Planned | null = null): Planned {
   const all = new Map(documents.map((document): [DocumentKey, StoredDocument] => {
-    const key = `${document.kind}/${document.name}` as DocumentKey;
+    const key: DocumentKey = `${document.kind}/${document.name}`;
     return [key, { key, document, writtenAt: { epoch: 1, index: 1 }, owner: '' } as unknown as StoredDocument];
   }));
   const result = createPlanner({ kinds: authoringKinds, wireKinds }).plan(previous, all, [...all.keys()]);

@@ -73,12 +73,11 @@ function troubleOf(group: readonly HeldState[], sidecars: number): Trouble {
   const byTime = [...group].sort((a, b) => (a.since < b.since ? -1 : 1));
   const [first] = byTime as [HeldState];
   const last = byTime.at(-1) as HeldState;
-  const ends = byTime.map(({ until }) => until);
   const held = new Set(group.map(({ nodeId }) => nodeId)).size;
   return {
     kind: first.kind, event: first.event, host: first.host, held, of: Math.max(held, sidecars), pointer: first.pointer,
     policies: [...new Set(group.map(({ policy }) => policy))].sort(), detail: last.detail, since: first.since,
-    until: ends.includes(null) ? null : ends.sort().at(-1) ?? null,
+    until: byTime.reduce<string | null>((latest, { until }) => (latest === null || until === null ? null : until > latest ? until : latest), first.until),
     by: byTime.slice(0, namedMax).map(({ nodeId, subject, since, until, detail }) => ({ nodeId, caller: subject, since, until, detail })),
   };
 }
