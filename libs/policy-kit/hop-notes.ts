@@ -7,14 +7,14 @@ import { traceIdOf } from './trace-id.ts';
  * request which came in is itself a retry, and that a call which it caused has had all the attempts that it may get. Both sides know the request by its
  * id or its trace, which apps hand on (`x-request-id`, `traceparent`); where an app hands on neither, there is nothing to tell.
  *
- * Written and read only where something fails. A fixed table in memory that all threads share, newer entries over older ones; an entry counts for a
+ * Written and read only where something fails. A fixed table in memory that all threads share, newer entries over the oldest of four; an entry counts for a
  * minute. What is lost, or taken for another by its hash of 32 bits, costs a retry too many or too few.
  */
 export class HopNotes {
   #memory: SharedMemory | null = null;
   #words: Int32Array = new Int32Array(words);
 
-  static readonly bytes: number = 4 * 1024 * 4;
+  static readonly bytes: number = 32 * 1024;
 
   /** From the first request on that its memory is there for. */
   use(memory: SharedMemory | null): void {
@@ -55,15 +55,30 @@ export class HopNotes {
     return trace !== '' && this.#find(hashOf(trace), nowMs, table);
   }
 
+  /** Over the entry of the same request, or the oldest of its set. */
   #put(hash: number, nowMs: number, table: number): void {
-    const at = rowOf(hash, table);
-    Atomics.store(this.#words, at, hash);
-    Atomics.store(this.#words, at + 1, secondOf(nowMs));
+    const words = this.#words;
+    const now = stampOf(nowMs);
+    const from = setOf(hash, table);
+    let at = from;
+    for (let row = from; row < from + setWords; row += rowWords) {
+      if (Atomics.load(words, row) === hash) {
+        at = row;
+        break;
+      }
+      if (ageOf(words, row, now) > ageOf(words, at, now)) at = row;
+    }
+    Atomics.store(words, at, hash);
+    Atomics.store(words, at + 1, now);
   }
 
   #find(hash: number, nowMs: number, table: number): boolean {
-    const at = rowOf(hash, table);
-    return Atomics.load(this.#words, at) === hash && secondOf(nowMs) - Atomics.load(this.#words, at + 1) <= keptSeconds;
+    const words = this.#words;
+    const from = setOf(hash, table);
+    for (let row = from; row < from + setWords; row += rowWords) {
+      if (Atomics.load(words, row) === hash) return ageOf(words, row, stampOf(nowMs)) <= keptMs;
+    }
+    return false;
   }
 }
 
@@ -74,16 +89,26 @@ function hashOf(text: string): number {
   return hash | 1;
 }
 
-function rowOf(hash: number, table: number): number {
-  return table + ((hash ^ (hash >>> 16)) & (rows - 1)) * 2;
+/** First row of the set in which the request is, where it is in the table. */
+function setOf(hash: number, table: number): number {
+  return table + ((hash ^ (hash >>> 15)) & (sets - 1)) * setWords;
 }
 
-function secondOf(nowMs: number): number {
-  return Math.floor(nowMs / 1000) + 1;
+/** Milliseconds in one word: ages of up to 24 days are right. */
+function stampOf(nowMs: number): number {
+  return Math.floor(nowMs) | 0;
 }
 
-const rows = 1024;
-const words = rows * 2 * 2;
+function ageOf(words: Int32Array, row: number, now: number): number {
+  // A row that was never written is older than all others.
+  return Atomics.load(words, row) === 0 ? Number.POSITIVE_INFINITY : (now - Atomics.load(words, row + 1)) | 0;
+}
+
+/** Hash and time. */
+const rowWords = 2;
+const setWords = 4 * rowWords;
+const sets = 512;
+const words = sets * setWords * 2;
 const retryTable = 0;
-const spentTable = rows * 2;
-const keptSeconds = 60;
+const spentTable = sets * setWords;
+const keptMs = 60_000;
