@@ -108,6 +108,13 @@ describe('HTTP', () => {
     });
   });
 
+  test('what only we say is not taken from the client, in any spelling', () => {
+    const given = build(http);
+    const x = makeExchange({ request: { ...step.request, headers: { x_forwarded_uri: '/public', 'X.Forwarded.For': '1.2.3.4', 'x_envoy_auth_partial_body': 'false', 'x-own': '1' } } }, { clock: given.context.clock, slotCount: given.context.slotCount });
+    given.filter.request?.(x);
+    expect(Question.decode(given.context.asked[0]?.body ?? new Uint8Array()).headers.map(({ name }) => name)).toEqual(['x-own', 'x-forwarded-method', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-uri', 'x-forwarded-for', 'x-request-id']);
+  });
+
   test.each<[number, string]>([[200, 'proved'], [204, 'proved'], [302, 'external-auth-denied 302'], [401, 'external-auth-denied 401'], [403, 'external-auth-denied 403'], [500, 'external-auth-failed 503'], [503, 'external-auth-failed 503'], [100, 'external-auth-failed 503'], [0, 'external-auth-failed 503']])('status %i: %s', (status, expected) => {
     expect(ask(http, { status }).verdict).toBe(expected);
   });
@@ -171,12 +178,14 @@ describe('the body', () => {
   });
 
   test('one that is too long is refused with 413, before it comes where that is known', () => {
-    const given = build({ ...grpc, onFailure: 'allow', body: { maxBytes: '4B' } });
+    const given = build({ ...grpc, onFailure: 'allow', consumerHeader: 'x-tenant', body: { maxBytes: '4B' } });
     expect(ask({}, checked(ok), given, heldBody('12345', false))).toMatchObject({ verdict: 'external-auth-body-too-large 413', question: null });
     expect(ask({}, checked(ok), given, heldBody('1234')).verdict).toBe('proved');
     const x = makeExchange({ request: { ...step.request, bodyLength: 5 } }, { clock: given.context.clock, slotCount: given.context.slotCount });
     expect(given.filter.request?.(x)).toBeNull();
     expect(x.identity?.failure).toMatchObject({ status: 413, pointer: '/body/maxBytes' });
+    // An exempt request passes all the same: without what only the authorizer may say.
+    expect(headLines(x.head).join()).not.toMatch(/x-tenant/);
     expect(given.context.counts.get('externalAuth_too_large')).toBe(2);
   });
 
@@ -256,6 +265,24 @@ describe('the cache', () => {
     ask({}, checked({ status: { code: 7 } }), given);
     expect(given.context.asked).toHaveLength(3);
     expect(ask({}, null, given).verdict).toBe('external-auth-denied 403');
+  });
+
+  test('gives no cookie of one client to another', () => {
+    for (const response of [{ ...ok, okResponse: { responseHeadersToAdd: [{ header: { key: 'Set-Cookie', value: 's=1' } }] } }, { status: { code: 7 }, deniedResponse: { status: { code: 302 }, headers: [{ header: { key: 'Set-Cookie', value: 's=1' } }] } }]) {
+      const given = build(cached);
+      for (let i = 0; i < 2; i += 1) ask({}, checked(response), given);
+      expect(given.context.asked).toHaveLength(2);
+    }
+  });
+
+  test('counts in shadow what it would have denied, known or not', () => {
+    const given = build(cached, true);
+    const x = () => makeExchange(step, { clock: given.context.clock, slotCount: given.context.slotCount });
+    given.filter.request?.(x());
+    given.context.asked[0]?.answered(Reply.encode(Reply.fromPartial(checked({ status: { code: 7 } }))).finish());
+    const second = x();
+    expect(given.filter.request?.(second)).toBeNull();
+    expect([given.context.counts.get('externalAuth_shadow_denied'), given.context.counts.get('externalAuth_denied'), given.context.asked.length]).toEqual([2, undefined, 1]);
   });
 
   test('is bounded', () => {

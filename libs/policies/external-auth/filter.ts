@@ -78,6 +78,8 @@ class ExternalAuthFilter implements EdgeFilter {
   #tooLarge(x: Exchange, maxBytes: number): null {
     this.#counts.tooLarge();
     if (this.#context.shadow) this.#counts.shadowDenied();
+    // It may pass all the same, where authentication exempts it.
+    if (this.#aliases !== null) x.head.removeAliases(this.#aliases);
     (x.identity ??= new RequestIdentity()).fails('externalAuth', this.#context.refuse(externalAuthBodyTooLarge, '/body/maxBytes', `the authorizer is told at most ${maxBytes} bytes, and has to see the whole body`));
     return null;
   }
@@ -88,7 +90,8 @@ class ExternalAuthFilter implements EdgeFilter {
     const known = key === null ? null : (this.#cache?.get(key, nowMs) ?? null);
     if (known !== null) {
       this.#counts.cached();
-      this.#conclude(x, known);
+      if (this.#context.shadow) this.#countShadow(known);
+      else this.#conclude(x, known);
       return null;
     }
     return this.#ask(x, key, body);
@@ -120,12 +123,13 @@ class ExternalAuthFilter implements EdgeFilter {
       if (answered) return;
       answered = true;
       const decision = this.#read(reply);
-      if (key !== null) this.#cache?.put(key, decision, this.#context.clock.monotonicMs());
+      if (key !== null && isForAll(decision)) this.#cache?.put(key, decision, this.#context.clock.monotonicMs());
       if (!waits) this.#countShadow(decision);
       else if (x.token === token) this.#resume(x, token, decision);
     });
     if (!sent) {
-      this.#conclude(x, overloaded);
+      if (this.#context.shadow) this.#countShadow(overloaded);
+      else this.#conclude(x, overloaded);
       return null;
     }
     this.#counts.asked();
@@ -185,6 +189,12 @@ class ExternalAuthFilter implements EdgeFilter {
   #countShadow(decision: Decision): void {
     if (decision.kind === 'denied' || (decision.kind === 'failed' && !this.#settings.allowOnFailure)) this.#counts.shadowDenied();
   }
+}
+
+/** A cookie is for the client that was answered, not for others with the same key. */
+function isForAll(decision: Decision): boolean {
+  if (decision.kind === 'allowed') return !decision.toClient.some(({ name }) => name === 'set-cookie');
+  return decision.kind !== 'denied' || !decision.answer.fields.some(({ name }) => name === 'set-cookie');
 }
 
 /** The same bytes. */

@@ -5,6 +5,7 @@ import { partialHeader, type BodyForAuthorizer } from './body-for-authorizer.ts'
 import type { Decision, HeaderEdit } from './decision.ts';
 import type { Pair, Reply } from './gen/external-auth.ts';
 import { isHeaderValue, mayTell, mayTouch, partialBodyHeader } from './header-rules.ts';
+import { isSaidByUs } from './said-by-us.ts';
 import { externalAuthMax, type ExternalAuthSettings } from './wire.ts';
 
 /** What an authorizer is told over HTTP: the request's headers, and what it was in `x-forwarded-*`, as forward authentication has it. */
@@ -14,7 +15,7 @@ export function headersForAuthorizer(x: Exchange, { requestHeaders }: ExternalAu
   head.forEach((name, value) => {
     const lower = name.toLowerCase();
     const ofBody = body !== null && body.bytes.length > 0 && aboutBody.has(lower);
-    if (!ofBody && (!mayTell(lower) || told.has(lower) || (requestHeaders.length > 0 && !requestHeaders.includes(lower)))) return;
+    if (!ofBody && (!mayTell(lower) || unasked.has(lower) || isSaidByUs(lower) || (requestHeaders.length > 0 && !requestHeaders.includes(lower)))) return;
     const before = joined.get(lower);
     joined.set(lower, before === undefined ? value : `${before}${lower === 'cookie' ? '; ' : ', '}${value}`);
   });
@@ -28,8 +29,8 @@ export function headersForAuthorizer(x: Exchange, { requestHeaders }: ExternalAu
 
 /** Without them a body cannot be read. */
 const aboutBody: ReadonlySet<string> = new Set(['content-type', 'content-encoding']);
-/** Said by us. */
-const told: ReadonlySet<string> = new Set(['x-forwarded-method', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-uri', 'x-forwarded-for', 'x-request-id', 'accept-encoding', 'content-encoding', 'range', 'if-none-match', 'if-modified-since']);
+/** Of the client's own exchange: they mean something else in a question. */
+const unasked: ReadonlySet<string> = new Set(['accept-encoding', 'content-encoding', 'range', 'if-none-match', 'if-modified-since']);
 
 /** 2xx lets the request in; 3xx and 4xx are answered to the client; anything else is no decision. */
 export function readHttpAnswer({ status, headers, body }: Reply, denied: Answer, { headersToUpstream, consumerHeader }: ExternalAuthSettings): Decision {

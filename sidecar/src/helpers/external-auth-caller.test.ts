@@ -64,6 +64,29 @@ describe('gRPC', () => {
     expect((await ask(caller(), { address, deadlineMs: 30 })).failure).toMatch(/gRPC 4/);
   });
 
+  test('questions that it does not take are no reason to leave it alone', async () => {
+    const address = await startAuthorizer((asked, answer) => answer(asked.attributes?.request?.http?.path === '/orders' ? { code: status.RESOURCE_EXHAUSTED, details: 'too long' } : null, CheckResponse.fromPartial({ status: { code: 0 } })));
+    const one = caller();
+    for (let i = 0; i < 8; i += 1) expect((await ask(one, { address })).failure).toMatch(/gRPC 8/);
+    expect((await ask(one, { address, body: Buffer.alloc(0) })).failure).toBe('');
+  });
+
+  test('a name that means another address by now is followed', async () => {
+    const answering = (name: string) => startAuthorizer((_asked, answer) => answer(null, CheckResponse.fromPartial({ status: { code: 0, message: name } })));
+    const port = (await answering('here')).split(':')[1] ?? '';
+    let addresses = ['127.0.0.9', '127.0.0.1'];
+    const one = new ExternalAuthCaller({ client: new UndiciHelperClient(), clock: new ManualClock(), lookup: (_host, found) => found(null, addresses.map((address) => ({ address, family: 4 }))) });
+    closers.push(() => one.close());
+    const address = `auth.internal:${port}`;
+    // The second address where nobody is at the first.
+    expect(CheckResponse.decode((await ask(one, { address })).body).status?.message).toBe('here');
+    one.close();
+    addresses = ['127.0.0.9'];
+    expect((await ask(one, { address })).failure).toMatch(/gRPC 14/);
+    addresses = ['127.0.0.1'];
+    expect(CheckResponse.decode((await ask(one, { address })).body).status?.message).toBe('here');
+  });
+
   test('an answer larger than anybody needs is none', async () => {
     const address = await startAuthorizer((_asked, answer) => answer(null, CheckResponse.fromPartial({ status: { code: 0 }, deniedResponse: { body: 'x'.repeat(200_000) } })));
     expect((await ask(caller(), { address })).failure).toMatch(/gRPC 8/);
@@ -87,6 +110,10 @@ describe('gRPC', () => {
     const one = caller(clock);
     for (let i = 0; i < 8; i += 1) expect((await ask(one, { address })).failure).not.toBe('');
     expect(asked).toBe(5);
+    clock.advance(1_000);
+    // One question tries, the others are not held up by it.
+    const failures = (await Promise.all([ask(one, { address }), ask(one, { address }), ask(one, { address })])).map(({ failure }) => failure);
+    expect([asked, failures.filter((failure) => failure.includes('left alone')).length]).toEqual([6, 2]);
     fine = true;
     clock.advance(1_000);
     expect((await ask(one, { address })).failure).toBe('');
