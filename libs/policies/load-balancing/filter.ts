@@ -1,26 +1,29 @@
-import { makeField } from '@remora/http/header-ids';
 import type { Layer } from '@remora/policy-kit/exchange';
+import type { Balancer } from '@remora/policy-kit/hosts';
 import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind';
-import { loadBalancingWire, type LoadBalancingSettings } from './wire.ts';
+import { HostBalancer, type BalancerContext } from './host-balancer.ts';
+import { StickySessions } from './sticky-sessions.ts';
+import { loadBalancingWire, usualLoadBalancing, type LoadBalancingSettings } from './wire.ts';
 
-/** Marks calls with headers. Replace this by what loadBalancing is for. */
+/** Names who chooses the host of each attempt. Where there is no section, the data path asks `createUsualBalancer`'s. */
 export const loadBalancingRuntime: RuntimeKind<LoadBalancingSettings> = {
   ...loadBalancingWire,
   side: 'caller',
+  tcp: true,
   reasons: [],
-  layer: (settings, context) => (settings.marks.length === 0 ? null : createLayer(settings, context)),
+  layer: createLayer,
 };
 
-/** Built once per snapshot: what can be prepared is prepared here. */
+/** Chooses where no policy says otherwise: peak EWMA with the defaults of the section. */
+export function createUsualBalancer(context: BalancerContext): Balancer {
+  return new HostBalancer(usualLoadBalancing, context, null);
+}
+
 function createLayer(settings: LoadBalancingSettings, context: FilterContext): Layer {
-  const fields = settings.marks.map(({ name, value }) => makeField(name, value));
-  const marked = context.counter('loadBalancing_marked');
+  const sticky = settings.sticky === null ? null : new StickySessions(settings.sticky);
+  const balancer = new HostBalancer(settings, context, sticky);
   return (next) => (call, response) => {
-    for (const field of fields) {
-      call.head.remove(field.id);
-      call.head.put(field);
-    }
-    marked();
-    return next(call, response);
+    call.balancer = balancer;
+    return next(call, sticky === null || call.head.protocol === 'tcp' ? response : sticky.watch(call, response));
   };
 }

@@ -3,12 +3,12 @@ import { connectDestination } from './connect-request.ts';
 import { connectionHead, isConnection } from './connection-head.ts';
 import { buildRequestHead } from '@remora/http/head-builder';
 import type { MessageHead } from '@remora/http/message-head';
+import type { Host } from '@remora/policy-kit/hosts';
 import { undecided, type RouteHit } from '@remora/router/route-table';
 import type { EffectiveSettings } from '@remora/snapshot/effective-settings';
 import type { RequestQuestion } from '../threads/data-plane.ts';
 import type { Generation } from '../generation/generation.ts';
 import type { CallerRoute, Destination, ProviderPort, ProviderRoute, WeightedTarget } from '../generation/places.ts';
-import { tierOf } from '../upstream/balancer.ts';
 
 /** What would happen to a request on this generation, as JSON: path, route, policies in order, destinations with what they have. Sends nothing. */
 export function explainRequest(generation: Generation | null, question: RequestQuestion): object {
@@ -108,6 +108,11 @@ function describeTarget({ target, weight }: WeightedTarget): object {
     weight,
     endpoints: target.hosts.hosts.map((host) => ({ id: host.id, address: host.address, weight: host.weight, tier: tierOf(host) })),
   };
+}
+
+/** How it is preferred: the next tier only where the ones before cannot take everything. */
+function tierOf({ draining, suspect, backup }: Host): number {
+  return draining ? 3 : suspect ? 2 : backup ? 1 : 0;
 }
 
 function variablesOf(hit: RouteHit<unknown> | null): Record<string, string> {

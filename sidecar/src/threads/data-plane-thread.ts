@@ -6,10 +6,12 @@ import { formatVersion, type Version } from '@remora/core/version';
 import { reasons } from '@remora/errors/reason';
 import { HeadArena } from '@remora/http/head-arena';
 import { WindowBudget } from '@remora/http/http2/window-budget';
+import { createUsualBalancer } from '@remora/policy-load-balancing/filter';
 import type { Call, Exchange, Answer, Sink } from '@remora/policy-kit/exchange';
 import { FactBooks, type FactUpdate } from '@remora/policy-kit/facts';
 import { HopNotes } from '@remora/policy-kit/hop-notes';
 import { HostStates } from '@remora/policy-kit/host-states';
+import type { Balancer } from '@remora/policy-kit/hosts';
 import type { FilterHost } from '../pipeline/filter-context.ts';
 import type { Questions } from '@remora/policy-kit/questions';
 import type { LogFile, RuntimeKind } from '@remora/policy-kit/runtime-kind';
@@ -19,7 +21,6 @@ import { decodeInSlices } from '@remora/snapshot/decode';
 import type { DecodeInput } from '@remora/snapshot/candidate';
 import { AppTargets } from '../upstream/app-targets.ts';
 import { Attempt } from '../upstream/attempt.ts';
-import { UsualBalancer } from '../upstream/balancer.ts';
 import { Cluster } from '../upstream/cluster.ts';
 import type { GrantedEndpoints } from '../upstream/host-slots.ts';
 import type { BoundListener, ListenerSpec, PrepareError, PrepareResult } from './data-plane.ts';
@@ -107,7 +108,7 @@ export class DataPlaneThread {
   readonly #places: PlaceBuilder;
   readonly #live = new LiveStates();
   readonly #clusters = new Map<string, Cluster>();
-  readonly #balancer: UsualBalancer;
+  readonly #balancer: Balancer;
   readonly #hostStates: HostStates;
   readonly #pools: UpstreamPools;
   readonly #apps: AppTargets;
@@ -135,7 +136,7 @@ export class DataPlaneThread {
       hops: new HopNotes(),
       windows: new WindowBudget(windowGrowthMax, (event) => options.series.events.count(`http2_window-${event}`, 1)),
     };
-    this.#balancer = new UsualBalancer(options.random);
+    this.#balancer = createUsualBalancer({ random: options.random, event: (event) => this.filterHost.event({ ...event, kind: 'loadBalancing', policy: '' }) });
     this.#hostStates = options.hostStates ?? new HostStates(new ArrayBuffer(HostStates.bytes()));
     this.#pools = new UpstreamPools(this.#thread, (event) => options.series.events.count(`upstream_${event}`, 1), { ...defaultPoolLimits, ...options.poolLimits });
     this.#apps = new AppTargets((address) => this.#pools.at(address));

@@ -11,25 +11,93 @@ export const protobufPackage = "remora.policy.loadbalancing.v1";
 
 export const protobufFileName = "load-balancing.proto";
 
+/** How a caller chooses among the hosts of a destination. */
 export interface LoadBalancing {
-  /** Sorted by name. */
-  marks: Mark[];
+  algorithm: string;
+  /** Hosts that are compared. */
+  choices: number;
+  /** What keys are made of; the first that a request has counts. */
+  hashBy: string[];
+  /** On the ring, of a host of weight 1. */
+  places: number;
+  /** Of the mean, 1.25: a host takes a quarter more than that at most. 0: as much as comes. */
+  boundedLoad: number;
+  /** Absent: none. */
+  sticky:
+    | Sticky
+    | undefined;
+  /** 0: none. */
+  slowStartMs: number;
+  slowStartAggression: number;
+  slowStartMinWeight: number;
+  prefer: string;
+  overprovisioning: number;
+  panicThreshold: number;
 }
 
-export interface Mark {
-  /** Lower case. */
-  name: string;
-  value: string;
+export interface Sticky {
+  cookie: string;
+  /** 0: for the browser's session. */
+  ttlSeconds: number;
+  path: string;
+  secure: string;
+  sameSite: string;
 }
 
 function createBaseLoadBalancing(): LoadBalancing {
-  return { marks: [] };
+  return {
+    algorithm: "",
+    choices: 0,
+    hashBy: [],
+    places: 0,
+    boundedLoad: 0,
+    sticky: undefined,
+    slowStartMs: 0,
+    slowStartAggression: 0,
+    slowStartMinWeight: 0,
+    prefer: "",
+    overprovisioning: 0,
+    panicThreshold: 0,
+  };
 }
 
 export const LoadBalancing: MessageFns<LoadBalancing> = {
   encode(message: LoadBalancing, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.marks) {
-      Mark.encode(v!, writer.uint32(10).fork()).join();
+    if (message.algorithm !== "") {
+      writer.uint32(10).string(message.algorithm);
+    }
+    if (message.choices !== 0) {
+      writer.uint32(16).uint32(message.choices);
+    }
+    for (const v of message.hashBy) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.places !== 0) {
+      writer.uint32(32).uint32(message.places);
+    }
+    if (message.boundedLoad !== 0) {
+      writer.uint32(41).double(message.boundedLoad);
+    }
+    if (message.sticky !== undefined) {
+      Sticky.encode(message.sticky, writer.uint32(50).fork()).join();
+    }
+    if (message.slowStartMs !== 0) {
+      writer.uint32(56).uint32(message.slowStartMs);
+    }
+    if (message.slowStartAggression !== 0) {
+      writer.uint32(65).double(message.slowStartAggression);
+    }
+    if (message.slowStartMinWeight !== 0) {
+      writer.uint32(73).double(message.slowStartMinWeight);
+    }
+    if (message.prefer !== "") {
+      writer.uint32(82).string(message.prefer);
+    }
+    if (message.overprovisioning !== 0) {
+      writer.uint32(89).double(message.overprovisioning);
+    }
+    if (message.panicThreshold !== 0) {
+      writer.uint32(97).double(message.panicThreshold);
     }
     return writer;
   },
@@ -52,7 +120,95 @@ export const LoadBalancing: MessageFns<LoadBalancing> = {
               break;
             }
 
-            message.marks.push(Mark.decode(reader, reader.uint32()));
+            message.algorithm = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.choices = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.hashBy.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.places = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.boundedLoad = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.sticky = Sticky.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.slowStartMs = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 65) {
+              break;
+            }
+
+            message.slowStartAggression = reader.double();
+            continue;
+          }
+          case 9: {
+            if (tag !== 73) {
+              break;
+            }
+
+            message.slowStartMinWeight = reader.double();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.prefer = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 89) {
+              break;
+            }
+
+            message.overprovisioning = reader.double();
+            continue;
+          }
+          case 12: {
+            if (tag !== 97) {
+              break;
+            }
+
+            message.panicThreshold = reader.double();
             continue;
           }
         }
@@ -68,13 +224,83 @@ export const LoadBalancing: MessageFns<LoadBalancing> = {
   },
 
   fromJSON(object: any): LoadBalancing {
-    return { marks: globalThis.Array.isArray(object?.marks) ? object.marks.map((e: any) => Mark.fromJSON(e)) : [] };
+    return {
+      algorithm: isSet(object.algorithm) ? globalThis.String(object.algorithm) : "",
+      choices: isSet(object.choices) ? globalThis.Number(object.choices) : 0,
+      hashBy: globalThis.Array.isArray(object?.hashBy)
+        ? object.hashBy.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.hash_by)
+        ? object.hash_by.map((e: any) => globalThis.String(e))
+        : [],
+      places: isSet(object.places) ? globalThis.Number(object.places) : 0,
+      boundedLoad: isSet(object.boundedLoad)
+        ? globalThis.Number(object.boundedLoad)
+        : isSet(object.bounded_load)
+        ? globalThis.Number(object.bounded_load)
+        : 0,
+      sticky: isSet(object.sticky) ? Sticky.fromJSON(object.sticky) : undefined,
+      slowStartMs: isSet(object.slowStartMs)
+        ? globalThis.Number(object.slowStartMs)
+        : isSet(object.slow_start_ms)
+        ? globalThis.Number(object.slow_start_ms)
+        : 0,
+      slowStartAggression: isSet(object.slowStartAggression)
+        ? globalThis.Number(object.slowStartAggression)
+        : isSet(object.slow_start_aggression)
+        ? globalThis.Number(object.slow_start_aggression)
+        : 0,
+      slowStartMinWeight: isSet(object.slowStartMinWeight)
+        ? globalThis.Number(object.slowStartMinWeight)
+        : isSet(object.slow_start_min_weight)
+        ? globalThis.Number(object.slow_start_min_weight)
+        : 0,
+      prefer: isSet(object.prefer) ? globalThis.String(object.prefer) : "",
+      overprovisioning: isSet(object.overprovisioning) ? globalThis.Number(object.overprovisioning) : 0,
+      panicThreshold: isSet(object.panicThreshold)
+        ? globalThis.Number(object.panicThreshold)
+        : isSet(object.panic_threshold)
+        ? globalThis.Number(object.panic_threshold)
+        : 0,
+    };
   },
 
   toJSON(message: LoadBalancing): unknown {
     const obj: any = {};
-    if (message.marks?.length) {
-      obj.marks = message.marks.map((e) => Mark.toJSON(e));
+    if (message.algorithm !== "") {
+      obj.algorithm = message.algorithm;
+    }
+    if (message.choices !== 0) {
+      obj.choices = Math.round(message.choices);
+    }
+    if (message.hashBy?.length) {
+      obj.hashBy = message.hashBy;
+    }
+    if (message.places !== 0) {
+      obj.places = Math.round(message.places);
+    }
+    if (message.boundedLoad !== 0) {
+      obj.boundedLoad = floatToJson(message.boundedLoad);
+    }
+    if (message.sticky !== undefined) {
+      obj.sticky = Sticky.toJSON(message.sticky);
+    }
+    if (message.slowStartMs !== 0) {
+      obj.slowStartMs = Math.round(message.slowStartMs);
+    }
+    if (message.slowStartAggression !== 0) {
+      obj.slowStartAggression = floatToJson(message.slowStartAggression);
+    }
+    if (message.slowStartMinWeight !== 0) {
+      obj.slowStartMinWeight = floatToJson(message.slowStartMinWeight);
+    }
+    if (message.prefer !== "") {
+      obj.prefer = message.prefer;
+    }
+    if (message.overprovisioning !== 0) {
+      obj.overprovisioning = floatToJson(message.overprovisioning);
+    }
+    if (message.panicThreshold !== 0) {
+      obj.panicThreshold = floatToJson(message.panicThreshold);
     }
     return obj;
   },
@@ -84,27 +310,49 @@ export const LoadBalancing: MessageFns<LoadBalancing> = {
   },
   fromPartial<I extends Exact<DeepPartial<LoadBalancing>, I>>(object: I): LoadBalancing {
     const message = createBaseLoadBalancing();
-    message.marks = object.marks?.map((e) => Mark.fromPartial(e)) || [];
+    message.algorithm = object.algorithm ?? "";
+    message.choices = object.choices ?? 0;
+    message.hashBy = object.hashBy?.map((e) => e) || [];
+    message.places = object.places ?? 0;
+    message.boundedLoad = object.boundedLoad ?? 0;
+    message.sticky = (object.sticky !== undefined && object.sticky !== null)
+      ? Sticky.fromPartial(object.sticky)
+      : undefined;
+    message.slowStartMs = object.slowStartMs ?? 0;
+    message.slowStartAggression = object.slowStartAggression ?? 0;
+    message.slowStartMinWeight = object.slowStartMinWeight ?? 0;
+    message.prefer = object.prefer ?? "";
+    message.overprovisioning = object.overprovisioning ?? 0;
+    message.panicThreshold = object.panicThreshold ?? 0;
     return message;
   },
 };
 
-function createBaseMark(): Mark {
-  return { name: "", value: "" };
+function createBaseSticky(): Sticky {
+  return { cookie: "", ttlSeconds: 0, path: "", secure: "", sameSite: "" };
 }
 
-export const Mark: MessageFns<Mark> = {
-  encode(message: Mark, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.name !== "") {
-      writer.uint32(10).string(message.name);
+export const Sticky: MessageFns<Sticky> = {
+  encode(message: Sticky, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.cookie !== "") {
+      writer.uint32(10).string(message.cookie);
     }
-    if (message.value !== "") {
-      writer.uint32(18).string(message.value);
+    if (message.ttlSeconds !== 0) {
+      writer.uint32(16).uint32(message.ttlSeconds);
+    }
+    if (message.path !== "") {
+      writer.uint32(26).string(message.path);
+    }
+    if (message.secure !== "") {
+      writer.uint32(34).string(message.secure);
+    }
+    if (message.sameSite !== "") {
+      writer.uint32(42).string(message.sameSite);
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): Mark {
+  decode(input: BinaryReader | Uint8Array, length?: number): Sticky {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -113,7 +361,7 @@ export const Mark: MessageFns<Mark> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseMark();
+      const message = createBaseSticky();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -122,15 +370,39 @@ export const Mark: MessageFns<Mark> = {
               break;
             }
 
-            message.name = reader.string();
+            message.cookie = reader.string();
             continue;
           }
           case 2: {
-            if (tag !== 18) {
+            if (tag !== 16) {
               break;
             }
 
-            message.value = reader.string();
+            message.ttlSeconds = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.secure = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.sameSite = reader.string();
             continue;
           }
         }
@@ -145,34 +417,61 @@ export const Mark: MessageFns<Mark> = {
     }
   },
 
-  fromJSON(object: any): Mark {
+  fromJSON(object: any): Sticky {
     return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
+      cookie: isSet(object.cookie) ? globalThis.String(object.cookie) : "",
+      ttlSeconds: isSet(object.ttlSeconds)
+        ? globalThis.Number(object.ttlSeconds)
+        : isSet(object.ttl_seconds)
+        ? globalThis.Number(object.ttl_seconds)
+        : 0,
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      secure: isSet(object.secure) ? globalThis.String(object.secure) : "",
+      sameSite: isSet(object.sameSite)
+        ? globalThis.String(object.sameSite)
+        : isSet(object.same_site)
+        ? globalThis.String(object.same_site)
+        : "",
     };
   },
 
-  toJSON(message: Mark): unknown {
+  toJSON(message: Sticky): unknown {
     const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
+    if (message.cookie !== "") {
+      obj.cookie = message.cookie;
     }
-    if (message.value !== "") {
-      obj.value = message.value;
+    if (message.ttlSeconds !== 0) {
+      obj.ttlSeconds = Math.round(message.ttlSeconds);
+    }
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.secure !== "") {
+      obj.secure = message.secure;
+    }
+    if (message.sameSite !== "") {
+      obj.sameSite = message.sameSite;
     }
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Mark>, I>>(base?: I): Mark {
-    return Mark.fromPartial(base ?? ({} as any));
+  create<I extends Exact<DeepPartial<Sticky>, I>>(base?: I): Sticky {
+    return Sticky.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<Mark>, I>>(object: I): Mark {
-    const message = createBaseMark();
-    message.name = object.name ?? "";
-    message.value = object.value ?? "";
+  fromPartial<I extends Exact<DeepPartial<Sticky>, I>>(object: I): Sticky {
+    const message = createBaseSticky();
+    message.cookie = object.cookie ?? "";
+    message.ttlSeconds = object.ttlSeconds ?? 0;
+    message.path = object.path ?? "";
+    message.secure = object.secure ?? "";
+    message.sameSite = object.sameSite ?? "";
     return message;
   },
 };
+
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
+}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 

@@ -1,0 +1,21 @@
+import type { Host } from '@remora/policy-kit/hosts';
+
+/** What another request to the host would meet: those under way, per weight. */
+export function requestCost({ active }: Pick<Host, 'active'>, weight: number): number {
+  return (active + 1) / weight;
+}
+
+/**
+ * The same times the latency that the host has shown lately (Finagle's peak EWMA). Latency fades while nobody asks, so that a host that was slow is tried again
+ * after a while: one ten times slower than the others after 23 s. A host that has not answered yet gets one request, and no more before
+ * its answer.
+ */
+export function latencyCost({ active, latencyMs, latencyAt }: Pick<Host, 'active' | 'latencyMs' | 'latencyAt'>, weight: number, nowMs: number): number {
+  if (latencyAt === 0) return active === 0 ? 0 : (unmeasuredMs * (active + 1)) / weight;
+  return (latencyMs * Math.exp((latencyAt - nowMs) / decayMs) * (active + 1)) / weight;
+}
+
+/** As the measurement decays (`sidecar/src/upstream/cluster-host.ts`). */
+const decayMs = 10_000;
+/** Longer than any answer takes. */
+const unmeasuredMs = 1e9;
