@@ -40,6 +40,7 @@ import { mirrorAuthoring } from '@remora/policy-mirror/compile';
 import { mtlsAuthoring } from '@remora/policy-mtls/compile';
 import { oidcLoginAuthoring } from '@remora/policy-oidc-login/compile';
 import { outlierDetectionAuthoring } from '@remora/policy-outlier-detection/compile';
+import { quotaAuthoring } from '@remora/policy-quota/compile';
 import { rateLimitAuthoring } from '@remora/policy-rate-limit/compile';
 import { jwtWire } from '@remora/policy-jwt/wire';
 import { loadBalancingWire } from '@remora/policy-load-balancing/wire';
@@ -47,6 +48,7 @@ import { mirrorWire } from '@remora/policy-mirror/wire';
 import { mtlsWire } from '@remora/policy-mtls/wire';
 import { oidcLoginWire } from '@remora/policy-oidc-login/wire';
 import { outlierDetectionWire } from '@remora/policy-outlier-detection/wire';
+import { quotaWire } from '@remora/policy-quota/wire';
 import { rateLimitWire } from '@remora/policy-rate-limit/wire';
 import { requestIdAuthoring } from '@remora/policy-request-id/compile';
 import { requestIdWire } from '@remora/policy-request-id/wire';
@@ -88,6 +90,7 @@ export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
   mtlsAuthoring,
   oidcLoginAuthoring,
   outlierDetectionAuthoring,
+  quotaAuthoring,
   rateLimitAuthoring,
   requestIdAuthoring,
   requestLimitsAuthoring,
@@ -123,6 +126,7 @@ export const wireKinds: ReadonlyMap<string, WireKind<unknown>> = byName<WireKind
   mtlsWire,
   oidcLoginWire,
   outlierDetectionWire,
+  quotaWire,
   rateLimitWire,
   requestIdWire,
   requestLimitsWire,

@@ -40,7 +40,7 @@ export const kindOrder: readonly KindPlace[] = [
   provider('oidcLogin', true, 'sends browsers away only where none of the others found anything; the last of those that find credentials'),
   provider('authentication', true, 'decides over what the kinds that find credentials found, so after the last of them'),
   provider('authorization', true, 'needs to know who asks, and refuses before anything is counted or changed for them'),
-  provider('quota', false, 'reserved: needs a consumer'),
+  provider('quota', true, 'needs a consumer, and counts nothing that authorization refuses'),
   provider('concurrency', true, 'holds a place for requests that may run and for nobody else: behind every other verdict, before the work begins'),
   provider('validation', false, 'reserved: before the request is changed'),
   provider('transform', true, 'after every verdict on what the client sent'),

@@ -115,6 +115,9 @@ const advice: Readonly<Record<string, readonly [meaning: string, todo: string]>>
   'jwks-unavailable': ['The issuer has not answered for longer than `keysMaximumAge`.', 'Bring it back; the sidecar goes on trying, and takes up its keys by itself.'],
   'jwt-overload': ['More tokens that were not seen before come at once than can be verified.', 'Clients should keep their tokens for as long as they hold; a limit by address (`rateLimit`) stops those that do not.'],
   'rate-limited': ['A limit of `rateLimit` is used up; `Retry-After` says when to come again.', '`remora why` names policy and limit (`/limits/NAME`).'],
+  'limit-store-unavailable': ['A limit of the fleet with `onStoreFailure: closed`, and the Redis of the Mesh says nothing.', 'Bring Redis back; sidecars go on trying. The log of the sidecar says what is wrong with it. `onStoreFailure: degrade` lets each instance take its part meanwhile.'],
+  'quota-exceeded': ['A quota of the consumer\'s Plan is used up until the end of its period, which `Retry-After` says.', '`remora usage CONSUMER` shows what was used. Another Plan, or more `requests` in it, holds within a second.'],
+  'quota-store-unavailable': ['`quota` with `onStoreFailure: closed`, and the Redis of the Mesh says nothing.', 'As for `limit-store-unavailable`.'],
 };
 
 interface Listed {

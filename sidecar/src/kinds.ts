@@ -22,6 +22,7 @@ import { mirrorRuntime } from '@remora/policy-mirror/filter';
 import { mtlsRuntime } from '@remora/policy-mtls/filter';
 import { oidcLoginRuntime } from '@remora/policy-oidc-login/filter';
 import { outlierDetectionRuntime } from '@remora/policy-outlier-detection/filter';
+import { quotaRuntime } from '@remora/policy-quota/filter';
 import { rateLimitRuntime } from '@remora/policy-rate-limit/filter';
 import { requestIdRuntime } from '@remora/policy-request-id/filter';
 import { requestLimitsRuntime } from '@remora/policy-request-limits/filter';
@@ -56,6 +57,7 @@ export const runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>> = new Map([
   register(mtlsRuntime),
   register(oidcLoginRuntime),
   register(outlierDetectionRuntime),
+  register(quotaRuntime),
   register(rateLimitRuntime),
   register(requestIdRuntime),
   register(requestLimitsRuntime),

@@ -100,7 +100,7 @@ describeWith('redis-server', 'limits of the fleet, over four sidecars', (command
     const redis = await startRedis();
     const fleet = await startFleet(redis.port, '{kind: Policy, name: other, target: {service: orders}, requestId: {echo: always}}');
     const limit = (n: number): string => `{kind: Policy, name: limit, target: {service: orders}, rateLimit: {limits: {whole${n}: {algorithm: fixedWindow, requests: 40, per: 1h, sharedBy: service}}}}`;
-    await untilDivided(fleet, limit, 40);
+    expect(tally(await untilDivided(fleet, limit, 40))[200]).toBe(40);
   });
 
   test('a store that is gone, or only silent: each onStoreFailure does what it says, and the store is taken back', async () => {

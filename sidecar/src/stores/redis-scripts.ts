@@ -86,7 +86,7 @@ local left = math.max(0, math.floor(requests - used - granted + 1e-9))
 if want < 0 then granted = 0 end
 return {granted, math.ceil(retry * 1000), left, math.ceil((current > 0 and 2 - passed or 1 - passed) * per * 1000), 0, math.ceil(per * 1000)}
 `,
-  // ARGV: requests, cost, want, until. What is granted at once shrinks towards the end, so that no sidecar sits on what another one needs.
+  // ARGV: requests, cost, want, until. The value is a number.
   remoraTotal: `
 local requests, cost, want = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local used = tonumber(redis.call('GET', KEYS[1]) or '') or 0
@@ -94,7 +94,7 @@ local granted = 0
 if want < 0 then
   granted = math.max(want, -used)
 elseif used + cost <= requests then
-  granted = math.min(want, math.max(cost, math.floor((requests - used) / 16)))
+  granted = math.min(want, requests - used)
 end
 if granted ~= 0 then
   redis.call('SET', KEYS[1], string.format('%.0f', used + granted))

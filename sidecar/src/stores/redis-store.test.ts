@@ -62,8 +62,8 @@ describeWith('redis-server', 'counts in Redis', (command) => {
     test.each(['bucket', 'fixed', 'sliding', 'total'] as const)('%s gives what the limit is and no more, whatever is wished for', async (counting) => {
       const store = await openReady();
       const ask = askOf(counting);
-      expect((await take(store, { ...ask, want: 4 })).granted).toBe(counting === 'total' ? 1 : 4);
-      let granted = counting === 'total' ? 1 : 4;
+      expect((await take(store, { ...ask, want: 4 })).granted).toBe(4);
+      let granted = 4;
       for (let i = 0; i < 20; i++) granted += (await take(store, ask)).granted;
       expect(granted).toBe(10);
       const refused = await take(store, ask);
@@ -159,7 +159,7 @@ describeWith('redis-server', 'counts in Redis', (command) => {
 
   test('no connection is a failure at once, nothing is queued', async () => {
     const store = await open({ addresses: ['127.0.0.1:1'] });
-    await expect(store.take([askOf('bucket')])).rejects.toThrow();
+    await expect(store.take([askOf('bucket')])).rejects.toThrow(/not connected|ECONNREFUSED/);
     await until('a word about it', () => store.trouble.includes('ECONNREFUSED'));
   });
 
