@@ -8,6 +8,7 @@ export const outlierDetectionAuthoring: AuthoringKind = {
   name: 'outlierDetection',
   side: 'caller',
   tcp: true,
+  perDestination: true,
   always: true,
   shadow: true,
   format: 1,
