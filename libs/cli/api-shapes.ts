@@ -11,6 +11,7 @@ import type { explanationShape, fieldExplanationShape, whyShape } from '@remora/
 import type { apiTokenShape, loginShape, newApiTokenShape, whoamiShape } from '@remora/control-plane/api/shapes/operator-shape';
 import type { suggestionListShape } from '@remora/control-plane/api/shapes/suggestion-shape';
 import type { fleetHealthShape, hostOrderListShape, serviceHealthShape } from '@remora/control-plane/api/shapes/health-shape';
+import type { discoveryListShape, endpointListShape } from '@remora/control-plane/api/shapes/endpoint-shape';
 import type { mtlsStatusShape } from '@remora/control-plane/api/shapes/mtls-shape';
 import type { auditEntryShape, auditListShape } from '@remora/control-plane/api/shapes/audit-shape';
 
@@ -37,6 +38,8 @@ export type SuggestionListAnswer = (typeof suggestionListShape)['_output'];
 export type ServiceHealthAnswer = (typeof serviceHealthShape)['_output'];
 export type HostOrderListAnswer = (typeof hostOrderListShape)['_output'];
 export type FleetHealthAnswer = (typeof fleetHealthShape)['_output'];
+export type EndpointListAnswer = (typeof endpointListShape)['_output'];
+export type DiscoveryListAnswer = (typeof discoveryListShape)['_output'];
 export type MtlsStatusAnswer = (typeof mtlsStatusShape)['_output'];
 export type NodeCertificateAnswer = (typeof nodeCertificateShape)['_output'];
 export type ApiTokenAnswer = (typeof apiTokenShape)['_output'];

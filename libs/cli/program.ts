@@ -39,6 +39,7 @@ import { addToken } from './commands/token.ts';
 import { addEject, addUneject } from './commands/eject.ts';
 import { addHealth } from './commands/health.ts';
 import { addMtls } from './commands/mtls.ts';
+import { addEndpoints } from './commands/endpoints.ts';
 import { addSuggestions } from './commands/suggestions.ts';
 import { addTop } from './commands/top.ts';
 import { addValidate } from './commands/validate.ts';
@@ -54,7 +55,7 @@ const commands: readonly ((program: Command, run: Runner, terminal: Terminal) =>
   // what holds, and why
   addExplain, addCan, addWhy, addHistory, addRevert, addRestoreTo,
   // the fleet
-  addSidecars, addInspect, addHealth, addEject, addUneject, addTop, addEvents, addSuggestions, addDoctor,
+  addSidecars, addEndpoints, addInspect, addHealth, addEject, addUneject, addTop, addEvents, addSuggestions, addDoctor,
   // who is who
   addLogin, addLogout, addWhoami, addApiToken, addAudit, addToken, addCa, addIdentity, addMtls, addConsumer, addSecret,
   // the store

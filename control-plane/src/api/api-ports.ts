@@ -6,7 +6,6 @@ import type { ControlPlaneIdentity } from '../identity/control-plane-identity.ts
 import type { Sealer } from '../identity/sealer.ts';
 import type { Planner } from '../compile/planner.ts';
 import type { HostOrderBook } from '../health/host-order-book.ts';
-import type { InstanceRegistry } from '../instances/instance-registry.ts';
 import type { Operators } from '../operators/operators.ts';
 import type { PushHub } from '../push/push-hub.ts';
 import type { SecretBook } from '../secrets/secret-book.ts';
@@ -16,6 +15,8 @@ import type { Slices } from '../slices.ts';
 import type { Store } from '../store/store.ts';
 import type { TelemetryHub } from '../telemetry/telemetry-hub.ts';
 import type { WritePath } from '../write/write-path.ts';
+import type { DiscoveryKeeper } from '../discovery/discovery-keeper.ts';
+import type { InstanceRegistry } from '../instances/instance-registry.ts';
 import type { EventFeed } from './event-feed.ts';
 
 /** What the API's handlers work with. */
@@ -23,6 +24,7 @@ export interface ApiPorts {
   readonly store: Store;
   readonly writePath: WritePath;
   readonly hub: PushHub;
+  readonly discovery: Pick<DiscoveryKeeper, 'reports' | 'ages'>;
   readonly model: Model;
   readonly planner: Planner;
   readonly events: EventFeed;

@@ -6,6 +6,7 @@ import { consumerRoutes } from './routes/consumer-routes.ts';
 import { auditRoutes } from './routes/audit-routes.ts';
 import { documentRoutes } from './routes/document-routes.ts';
 import { docsRoutes } from './routes/docs-routes.ts';
+import { endpointRoutes } from './routes/endpoint-routes.ts';
 import { eventRoutes } from './routes/event-routes.ts';
 import { explainRoutes } from './routes/explain-routes.ts';
 import { healthRoutes } from './routes/health-routes.ts';
@@ -32,6 +33,7 @@ export function apiRoutes(ports: ApiPorts & { readonly metricsText: () => Promis
     ...applyRoutes(ports),
     ...revisionRoutes(ports),
     ...sidecarRoutes(ports),
+    ...endpointRoutes(ports),
     ...identityRoutes(ports),
     ...trustRoutes(ports),
     ...mtlsRoutes(ports),

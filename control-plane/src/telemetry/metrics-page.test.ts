@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { createApiMetrics } from '../api/api-metrics.ts';
 import { startApi } from '../api/testdata/api-fixture.ts';
 import { systemClock } from '@remora/core/clock';
+import { createDiscoveryMetrics } from '../discovery/discovery-metrics.ts';
 import { createIdentityMetrics } from '../identity/identity-metrics.ts';
 import { createOperatorMetrics } from '../operators/operator-metrics.ts';
 import { createSecretMetrics } from '../secrets/secret-metrics.ts';
@@ -22,6 +23,11 @@ const labels: Readonly<Record<string, string>> = {
   remora_identity_refused_total: '`reason`: as in [identity.md](identity.md)',
   remora_identity_peers_refused_total: '`reason`: as in [identity.md](identity.md)',
   remora_api_auth_total: '`result`: ok, forbidden, missing, twice, not-bearer, malformed, refused, expired, revoked, locked, not-ready',
+  remora_discovery_feeds: '`source`: dns, consul, kubernetes, file, static; `state`: waiting, current, failing, missing',
+  remora_discovery_instances: '`source`; `suspect`: true, false',
+  remora_discovery_oldest_answer_seconds: '`source`',
+  remora_discovery_answers_total: '`source`: dns, consul, kubernetes, file',
+  remora_discovery_failures_total: '`source`: dns, consul, kubernetes, file',
   remora_cp_api_requests_total: '`method`, `route`, `status`',
   remora_cp_api_request_seconds: '`method`',
 };
@@ -36,6 +42,7 @@ test('the page of metrics in docs is made from the registry that /metrics answer
     createApiMetrics(metrics.registry, { ...controlPlane, listeners: () => controlPlane.events.listeners() });
     createOperatorMetrics(metrics.registry, { operators: null, certificate: null, audit: controlPlane.audit, store: controlPlane.store });
     createSecretMetrics(metrics.registry, controlPlane);
+    createDiscoveryMetrics(metrics.registry, controlPlane.discovery, systemClock);
     const text = await metrics.text();
     const rows = [...text.matchAll(/^# HELP (\S+) (.*)\n# TYPE \S+ (\S+)$/gm)].map(([, name = '', help = '', type = '']) => ({ name, help, type }));
     const own = rows.filter(({ name }) => name.startsWith('remora_'));
