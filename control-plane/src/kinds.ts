@@ -28,9 +28,11 @@ import { faultAuthoring } from '@remora/policy-fault/compile';
 import { externalAuthWire } from '@remora/policy-external-auth/wire';
 import { fallbackWire } from '@remora/policy-fallback/wire';
 import { faultWire } from '@remora/policy-fault/wire';
+import { healthCheckAuthoring } from '@remora/policy-health-check/compile';
 import { hedgingAuthoring } from '@remora/policy-hedging/compile';
 import { hmacAuthoring } from '@remora/policy-hmac/compile';
 import { ipAccessAuthoring } from '@remora/policy-ip-access/compile';
+import { healthCheckWire } from '@remora/policy-health-check/wire';
 import { hedgingWire } from '@remora/policy-hedging/wire';
 import { hmacWire } from '@remora/policy-hmac/wire';
 import { ipAccessWire } from '@remora/policy-ip-access/wire';
@@ -81,6 +83,7 @@ export const authoringKinds: ReadonlyMap<string, AuthoringKind> = byName([
   externalAuthAuthoring,
   fallbackAuthoring,
   faultAuthoring,
+  healthCheckAuthoring,
   hedgingAuthoring,
   hmacAuthoring,
   ipAccessAuthoring,
@@ -117,6 +120,7 @@ export const wireKinds: ReadonlyMap<string, WireKind<unknown>> = byName<WireKind
   externalAuthWire,
   fallbackWire,
   faultWire,
+  healthCheckWire,
   hedgingWire,
   hmacWire,
   ipAccessWire,

@@ -13,6 +13,7 @@ import { errorResponseRuntime } from '@remora/policy-error-response/filter';
 import { externalAuthRuntime } from '@remora/policy-external-auth/filter';
 import { fallbackRuntime } from '@remora/policy-fallback/filter';
 import { faultRuntime } from '@remora/policy-fault/filter';
+import { healthCheckRuntime } from '@remora/policy-health-check/filter';
 import { hedgingRuntime } from '@remora/policy-hedging/filter';
 import { hmacRuntime } from '@remora/policy-hmac/filter';
 import { ipAccessRuntime } from '@remora/policy-ip-access/filter';
@@ -48,6 +49,7 @@ export const runtimeKinds: ReadonlyMap<string, RuntimeKind<unknown>> = new Map([
   register(externalAuthRuntime),
   register(fallbackRuntime),
   register(faultRuntime),
+  register(healthCheckRuntime),
   register(hedgingRuntime),
   register(hmacRuntime),
   register(ipAccessRuntime),
