@@ -9,6 +9,7 @@ import type { Spot } from '../resolve/place-policies.ts';
 import type { SettingsResolver } from '../resolve/settings-resolver.ts';
 import type { DocumentKey } from '../store/store.ts';
 import type { GatheredViolations } from './gathered-violations.ts';
+import { detourProblems } from './detour-check.ts';
 import { ReferenceCheck } from './reference-check.ts';
 import { reachProblems } from './route-reach.ts';
 import { spotsOf } from './spots.ts';
@@ -39,6 +40,7 @@ export function* checkDocuments({ before, state, keys, excused, kinds }: Checked
     for (const violation of references.problemsOf(key)) gathered.add(violation);
     for (const violation of tcpProblems(state, key, kinds)) gathered.add(violation);
   }
+  for (const violation of detourProblems(state, everything ? [...allKeys(state)] : keys, excused)) gathered.add(violation);
   const changed = new Set<string>();
   for (const key of keys) {
     if (!key.startsWith('Route/')) continue;

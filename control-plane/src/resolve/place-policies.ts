@@ -50,7 +50,8 @@ function takeService(state: DocumentState, spot: Spot, take: (bucket: PolicyBuck
   if (spot.route !== '') take(index.bucket('serviceRoute', name, spot.route));
 }
 
-function callsFrom(state: DocumentState, record: PolicyRecord, caller: SubjectKey | ''): boolean {
+/** Whether a policy's `from` takes in a caller. */
+export function callsFrom(state: DocumentState, record: PolicyRecord, caller: SubjectKey | ''): boolean {
   const from = record.policy.from;
   if (from === undefined) return true;
   if (from.service !== undefined) return caller === `service/${from.service}`;

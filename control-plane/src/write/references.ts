@@ -43,6 +43,7 @@ export function referencesOf(from: DocumentKey, document: JsonObject): Reference
     case 'Policy':
       place('/target', document['target']);
       place('/from', document['from']);
+      for (const kind of ['fallback', 'mirror']) add(`/${kind}/to/service`, 'Service', asMap(asMap(document[kind])['to'])['service']);
       add('/authentication/anonymous', 'Consumer', asMap(document['authentication'])['anonymous']);
       asList(document['bounds']).forEach((bound, at) => {
         asList(asMap(bound)['except']).forEach((exception, nth) => place(`/bounds/${at}/except/${nth}`, exception));
