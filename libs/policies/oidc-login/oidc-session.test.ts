@@ -2,6 +2,7 @@ import { buildResponseHead } from '@remora/http/head-builder';
 import { headerId } from '@remora/http/header-ids';
 import type { LoginAnswer } from '@remora/policy-kit/tokens/login-question';
 import { headLines } from '@remora/testing/exchange-driver';
+import { ManualClock } from '@remora/testing/manual-clock';
 import { TestFilterContext } from '@remora/testing/filter-context';
 import type { JsonObject } from '@remora/core/canonical-json';
 import { describe, expect, test } from 'vitest';
@@ -108,6 +109,25 @@ describe('a session', () => {
     await rig.login();
     const seen = await rig.go('/', { headers: [['cookie', 'a=1;  __Host-remora-login-AAAAAAAA=x ;b=2'], ['cookie', '__Host-remora'], ['cookie', '__Host-remora-other=3']] });
     expect(seen.lines.filter((line) => line.startsWith('cookie'))).toEqual(['cookie: a=1; b=2; __Host-remora-other=3']);
+  });
+
+  test.each([[3_600_000, 'anna', ['refresh']], [-3_600_000, 'anna', []], [9 * 3_600_000, '', []]])('when the clock steps by %d ms: %j, asked are %j', async (stepMs, subject, wants) => {
+    const clock = new ManualClock();
+    const rig = new LoginRig({}, { clock });
+    await rig.login();
+    clock.stepWall(stepMs);
+    const asked = rig.asked.length;
+    expect((await rig.go('/', { accept: '*/*' })).identity.subject).toBe(subject);
+    expect(rig.asked.slice(asked).map(({ want }) => want)).toEqual(wants);
+  });
+
+  test.each([3_600_000, -3_600_000])('does not begin while the clock is off by %d ms: the ID token is of another time', async (stepMs) => {
+    const clock = new ManualClock();
+    const rig = new LoginRig({}, { clock });
+    const now = rig.nowSeconds;
+    clock.stepWall(stepMs);
+    rig.claims = { iat: now, exp: now + 300 };
+    expect((await rig.login()).verdict?.reason.code).toBe('oidc-token');
   });
 
   test('is not taken over by another user when it is refreshed', async () => {

@@ -5,6 +5,7 @@ import { decodeIntrospectionQuestion, encodeIntrospectionAnswer } from '@remora/
 import { driveLater } from '@remora/testing/drive-later';
 import { effectiveSection } from '@remora/testing/effective-section';
 import { headLines, makeExchange, type ExchangeStep } from '@remora/testing/exchange-driver';
+import { ManualClock } from '@remora/testing/manual-clock';
 import { TestFilterContext, type TestContextOptions } from '@remora/testing/filter-context';
 import { testKindCases } from '@remora/testing/kind-cases';
 import { describe, expect, test } from 'vitest';
@@ -127,6 +128,29 @@ describe('refusals', () => {
     rig.answers = { abc: active };
     rig.reply();
     expect(x.identity?.proved).toBe(0);
+  });
+
+  test.each([[3_600_000, 'introspection-inactive'], [-3_600_000, 'introspection-inactive'], [-29_000, undefined], [29_000, undefined]])('a step of the clock by %d ms, remembered or not: %s', async (stepMs, expected) => {
+    for (const before of [true, false]) {
+      const clock = new ManualClock();
+      const rig = new Rig({}, { clock });
+      const now = Math.floor(clock.wallMs() / 1000);
+      rig.answers = { abc: { ...active, nbf: now, exp: now + 300 } };
+      if (before) expect((await rig.ask('abc')).failure).toBeNull();
+      clock.stepWall(stepMs);
+      expect((await rig.ask('abc')).failure?.reason.code).toBe(expected);
+    }
+  });
+
+  test('a missing Secret has a reason of its own, and is not remembered', async () => {
+    const rig = new Rig();
+    const x = makeExchange({ request: { method: 'GET', authority: 'orders', target: '/', headers: [['authorization', 'Bearer abc']] } }, rig.context);
+    const driven = driveLater(rig.filter, x);
+    for (const { answered } of rig.context.asked.splice(0)) answered(encodeIntrospectionAnswer({ claims: null, problem: 'missing', secretMissing: true }));
+    await driven;
+    expect(x.identity?.failure).toMatchObject({ status: 503, reason: { code: 'introspection-secret' }, pointer: '/clientSecret/secret' });
+    rig.answers = { abc: active };
+    expect((await rig.ask('abc')).failure).toBeNull();
   });
 
   test.each(['', 'a b', 'a'.repeat(8_193), 'a\u00ff'])('%j is no token, and nobody is asked', async (token) => {

@@ -248,6 +248,8 @@ describe('client certificates', () => {
     ['one of an unknown authority, where it is optional', optional, caller({ uris: [spiffe] }, other), 'client-certificate-untrusted'],
     ['an expired one', required, caller({ uris: [spiffe], validTo: past }), 'client-certificate-untrusted'],
     ['one that is not valid yet', required, caller({ uris: [spiffe], validFrom: new Date(Date.now() + 3_600_000) }), 'client-certificate-untrusted'],
+    ['one for servers only', required, caller({ uris: [spiffe], usages: ['1.3.6.1.5.5.7.3.1'] }), 'client-certificate-untrusted'],
+    ['one that nobody vouches for but itself', required, { cert: other.cert, key: other.key }, 'client-certificate-untrusted'],
     ['two SPIFFE ids', required, caller({ uris: [spiffe, `${spiffe}2`] }), 'client-certificate-names'],
     ['a SPIFFE id and another URI', required, caller({ uris: [spiffe, 'https://shop.test/'] }), 'client-certificate-names'],
     ['a SPIFFE id twice', required, caller({ uris: [spiffe, spiffe] }), 'client-certificate-names'],

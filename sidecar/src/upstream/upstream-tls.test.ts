@@ -116,8 +116,13 @@ describe('TLS to an upstream', () => {
     expect(await ask(await rigFor(port, { serverName: 'app.test', caFiles: ['/ca.pem'] }))).toBe('503 upstream-tls-name');
   });
 
-  it('an expired certificate is not trusted', async () => {
-    const { port } = await server(authority.issue({ dns: ['app.test'], validTo: new Date(Date.now() - 1000) }));
+  it.each<[string, tls.TlsOptions]>([
+    ['that has expired', authority.issue({ dns: ['app.test'], validTo: new Date(Date.now() - 1000) })],
+    ['that is not valid yet', authority.issue({ dns: ['app.test'], validFrom: new Date(Date.now() + 3_600_000) })],
+    ['for clients only', authority.issue({ dns: ['app.test'], usages: ['1.3.6.1.5.5.7.3.2'] })],
+    ['that nobody vouches for but itself', new TestAuthority('app.test')],
+  ])('a certificate %s is not trusted', async (_what, pair) => {
+    const { port } = await server(pair);
     expect(await ask(await rigFor(port, { serverName: 'app.test', caFiles: ['/ca.pem'] }))).toBe('503 upstream-tls-untrusted');
   });
 
