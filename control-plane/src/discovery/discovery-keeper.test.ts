@@ -54,9 +54,9 @@ interface World {
   readonly keeper: DiscoveryKeeper;
   readonly consul: ToldSource;
   readonly dns: ToldSource;
-  follow(...documents: ServiceDocument[]): void;
+  readonly follow: (...documents: readonly ServiceDocument[]) => void;
   /** `10.0.0.1`, `10.0.0.2?` for a suspect; null: held. */
-  sees(name: string): string | null;
+  readonly sees: (name: string) => string | null;
 }
 
 function world(before?: World): World {
