@@ -2,6 +2,7 @@ import type { Reason } from '@remora/errors/reason';
 import type { Field, Head } from '@remora/http/head';
 import type { AttemptBudget } from './attempt-budget.ts';
 import type { ClientCertificateFacts } from './client-certificate-facts.ts';
+import type { ConnectionRoom } from './connection-room.ts';
 import type { Balancer, Host, HostSet, HostWatch } from './hosts.ts';
 import type { RequestIdentity } from './request-identity.ts';
 
@@ -81,6 +82,8 @@ export interface Call {
   watch: HostWatch | null;
   /** What further attempts of this call are asked of; null: nobody makes any. Set by the layer of `retry`. */
   budget: AttemptBudget | null;
+  /** Bounds connections and waiting calls of the destination; null: nobody does. Set by the layer of `circuitBreaker`. */
+  room: ConnectionRoom | null;
   /** Made by a layer in place of, or beside, the client's own call: it is not sent elsewhere again. */
   detour: boolean;
 }
@@ -223,7 +226,7 @@ export class Exchange {
   attempts = 0;
   /** What answered in place of the destination, as the kind `fallback` says it; '' where nothing had to. */
   fallback = '';
-  /** The limit on time that ended the last attempt; null where none did. */
+  /** The limit that ended the last attempt; null where none did. */
   limit: CallLimit | null = null;
   /** Endpoint of the last attempt, `host:port`. */
   upstream = '';
@@ -258,11 +261,15 @@ export interface ExchangeTrace {
   readonly recorded: boolean;
 }
 
-/** A limit on time that a call ran into. */
+/** A limit that a call ran into. */
 export interface CallLimit {
-  /** Field of the `timeout` section, e.g. `/request`; '' where the caller's own deadline was shorter. */
+  /** Policy kind whose limit it is; absent: `timeout`. */
+  readonly kind?: string;
+  /** Field of the kind's section, e.g. `/request`; '' where the caller's own deadline was shorter. */
   readonly pointer: string;
   readonly detail: string;
+  /** Of the answer. */
+  readonly fields?: readonly Field[];
 }
 
 const noValues: readonly string[] = Object.freeze([]);

@@ -5,6 +5,6 @@ import type { Call, Exchange, Source } from './exchange.ts';
 export function freshCall(call: Call, x: Exchange, head: Head, body: Source): Call {
   return {
     ...call, x, head, body, attempt: 1, connectTimeoutMs: 0, headersTimeoutMs: 0, perTryTimeoutMs: 0, idleTimeoutMs: 0, tunnelIdleMs: 0, maxStreamMs: 0, reused: false, refusable: false,
-    avoid: [], endpoint: '', host: null, hosts: null, balancer: null, watch: null, budget: null, detour: true,
+    avoid: [], endpoint: '', host: null, hosts: null, balancer: null, watch: null, budget: null, room: null, detour: true,
   };
 }

@@ -40,7 +40,7 @@ export function newCall(x: Exchange, body: Source): Call {
   return {
     x, head: x.head, body, deadlineAt: Number.POSITIVE_INFINITY, attempt: 1, connectTimeoutMs: 0, headersTimeoutMs: 0, perTryTimeoutMs: 0,
     idleTimeoutMs: 0, tunnelIdleMs: 0, maxStreamMs: 0, reused: false, refusable: false, target: { service: 'payments', port: 'http', labels: [] }, avoid: [], endpoint: '',
-    host: null, hosts: null, balancer: null, watch: null, budget: null, detour: false,
+    host: null, hosts: null, balancer: null, watch: null, budget: null, room: null, detour: false,
   };
 }
 

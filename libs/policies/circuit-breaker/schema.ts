@@ -1,26 +1,108 @@
 import type { JsonObject } from '@remora/core/canonical-json';
-import { joinPointer } from '@remora/core/pointer';
+import { parseDurationMs, parseRatio } from '@remora/core/units';
 import type { Violation } from '@remora/core/violation';
-import { headerName, headerValue } from '@remora/policy-kit/scalars';
+import { duration, ratio, type IssueParams } from '@remora/policy-kit/scalars';
 import { z } from 'zod';
 
-export const marksMax = 16;
+/** gRPC's numbers for the codes that can say that a call failed (grpc/grpc doc/statuscodes.md); OK is none of them. */
+export const failingGrpcCodes: ReadonlyMap<string, number> = new Map([
+  ['cancelled', 1], ['unknown', 2], ['invalid-argument', 3], ['deadline-exceeded', 4], ['not-found', 5], ['already-exists', 6], ['permission-denied', 7], ['resource-exhausted', 8],
+  ['failed-precondition', 9], ['aborted', 10], ['out-of-range', 11], ['unimplemented', 12], ['internal', 13], ['unavailable', 14], ['data-loss', 15], ['unauthenticated', 16],
+]);
 
-/** `circuitBreaker` as authored: every field optional, levels are merged before `check` looks at the whole. */
+const words = ['connect-failure', 'reset', 'refused-stream', 'timeout', '5xx', 'gateway-error', ...failingGrpcCodes.keys()];
+const countMax = 1_000_000;
+const hourMs = 3_600_000;
+const windowCallsMax = 10_000;
+
+/** `circuitBreaker` as authored. */
 export const circuitBreakerSchema = z.strictObject({
-  /** A map keyed by name, so that levels add to each other. */
-  marks: z.record(headerName(), headerValue()).optional(),
+  thresholds: z.strictObject({
+    connections: z.int().min(1).max(countMax).optional(),
+    pending: z.int().min(0).max(countMax).optional(),
+    requests: z.int().min(1).max(countMax).optional(),
+    retries: z.int().min(0).max(countMax).optional(),
+  }).optional(),
+  consecutiveFailures: z.int().min(0).max(1000).optional().meta({ description: 'failures in a row; 0: off' }),
+  failureRate: ratio().optional(),
+  slowCallRate: ratio().optional(),
+  slowCall: duration({ min: 1, max: hourMs }).optional(),
+  window: window().optional(),
+  minimumCalls: z.int().min(1).max(countMax).optional(),
+  failOn: z.array(condition()).max(64).optional(),
+  open: z.strictObject({
+    base: duration({ min: 100, max: hourMs }).optional(), max: duration({ min: 100, max: 24 * hourMs }).optional(), jitter: ratio().optional(),
+  }).optional(),
+  halfOpen: z.strictObject({
+    probes: z.int().min(1).max(100).optional(), successes: z.int().min(1).max(1000).optional(), patience: duration({ min: 100, max: hourMs }).optional(),
+  }).optional(),
 });
 
-/** The section after merging. */
-export interface EffectiveCircuitBreaker {
-  readonly marks?: Readonly<Record<string, string>>;
+/** The last so many calls, or those of the last so much time. */
+function window() {
+  const expected = `a number of calls from 1 to ${windowCallsMax}, or a duration from 1s to 1h`;
+  return z.union([z.int().min(1).max(windowCallsMax), duration({ min: 1000, max: hourMs })], { error: () => `must be ${expected}` }).meta({ description: expected });
 }
 
+/** A word, or a status from 400 to 599. */
+function condition() {
+  const expected = `one of ${words.join(', ')}, or a status from 400 to 599`;
+  const word = z.string().superRefine((text, context) => {
+    if (words.includes(text)) return;
+    context.addIssue({ code: 'custom', message: `${JSON.stringify(text.slice(0, 40))} is no way for a call to fail`, params: { code: 'invalid-value', expected } satisfies IssueParams });
+  });
+  return z.union([word, z.int().min(400).max(599)], { error: () => `must be ${expected}` }).meta({ description: expected });
+}
+
+type Authored = z.output<typeof circuitBreakerSchema>;
+type Nested = 'thresholds' | 'open' | 'halfOpen';
+type Filled<T> = { readonly [F in keyof T]-?: NonNullable<T[F]> };
+
+/** The section with its defaults. */
+export type EffectiveCircuitBreaker = Filled<Omit<Authored, Nested>> & { readonly [N in Nested]: Filled<NonNullable<Authored[N]>> };
+
+/**
+ * Thresholds hold back what would exhaust the caller itself: they are wider than Envoy's 1,024, which are for one of its clusters too, because they are met by
+ * destinations with many hosts and long streams long before anything is in danger; `retries` is wide because a budget bounds retries already. Nothing opens
+ * until somebody says what counts as too much.
+ */
+export const circuitBreakerDefaults: JsonObject = {
+  thresholds: { connections: 8192, pending: 8192, requests: 16_384, retries: 1024 },
+  consecutiveFailures: 0, failureRate: 0, slowCallRate: 0, slowCall: '2s', window: '30s', minimumCalls: 20,
+  failOn: ['connect-failure', 'reset', 'timeout', '5xx', 'unknown', 'deadline-exceeded', 'internal', 'unavailable', 'data-loss'],
+  open: { base: '5s', max: '1m', jitter: '20%' },
+  halfOpen: { probes: 1, successes: 3, patience: '30s' },
+};
+
+/** What can never open, never be reached, or says two things. */
 export function checkCircuitBreaker(effective: JsonObject): Violation[] {
-  const { marks = {} } = effective as EffectiveCircuitBreaker;
-  const names = Object.keys(marks);
-  const tooMany: Violation[] = names.length > marksMax ? [{ pointer: '/marks', code: 'too-many', message: `${names.length} marks, at most ${marksMax} are accepted` }] : [];
-  const foreign = names.filter((name) => !name.toLowerCase().startsWith('x-'));
-  return [...tooMany, ...foreign.map((name) => ({ pointer: joinPointer('/marks', name), code: 'invalid-value', message: `${name} does not start with x-` }))];
+  const settings = effective as unknown as EffectiveCircuitBreaker;
+  return [...checkThresholds(settings), ...checkDetectors(settings), ...checkOpen(settings)];
+}
+
+function checkThresholds({ thresholds: { requests, retries } }: EffectiveCircuitBreaker): Violation[] {
+  if (retries <= requests) return [];
+  return [{ pointer: '/thresholds/retries', code: 'contradiction', message: `retries are requests: there are never more than requests (${requests}) of them`, expected: `at most ${requests}` }];
+}
+
+function checkDetectors({ consecutiveFailures, failureRate, slowCallRate, window: judged, minimumCalls, failOn }: EffectiveCircuitBreaker): Violation[] {
+  const violations: Violation[] = [];
+  const byRate = isOn(failureRate) || isOn(slowCallRate);
+  if (byRate && typeof judged === 'number' && minimumCalls > judged) {
+    violations.push({ pointer: '/minimumCalls', code: 'contradiction', message: `a window of ${judged} calls never has ${minimumCalls}: nothing would ever be judged`, expected: `at most ${judged}` });
+  }
+  if (failOn.length === 0 && (consecutiveFailures > 0 || isOn(failureRate))) {
+    violations.push({ pointer: '/failOn', code: 'contradiction', message: 'nothing counts as a failure, so failures could never open it', expected: 'at least one way to fail' });
+  }
+  return violations;
+}
+
+function checkOpen({ open: { base, max } }: EffectiveCircuitBreaker): Violation[] {
+  if ((parseDurationMs(max) ?? 0) >= (parseDurationMs(base) ?? 0)) return [];
+  return [{ pointer: '/open/max', code: 'contradiction', message: `max (${max}) is shorter than base (${base})`, expected: `at least ${base}` }];
+}
+
+/** Whether a rate is looked at. */
+export function isOn(rate: string | number): boolean {
+  return (parseRatio(rate) ?? 0) > 0;
 }

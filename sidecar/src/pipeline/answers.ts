@@ -13,8 +13,8 @@ export function answerFor(reason: Reason, detail: string): Answer {
 }
 
 /** Of a limit that the data path itself enforces: `pointer` leads to its field in the kind's section. */
-export function limitAnswer(reason: Reason, kind: string, pointer: string, detail: string): Answer {
-  return { ...answerFor(reason, detail), kind, pointer };
+export function limitAnswer(reason: Reason, kind: string, pointer: string, detail: string, fields: Answer['fields'] = noFields): Answer {
+  return { ...answerFor(reason, detail), kind, pointer, fields };
 }
 
 /** A filter threw: it could not decide, so the exchange is refused. */

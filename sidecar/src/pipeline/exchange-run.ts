@@ -211,7 +211,7 @@ export class ExchangeRun extends FilteredExchange implements Source, TunnelOwner
     this.#responseSource = null;
     const { limit } = this;
     if (limit === null) this.refuse(answerFor(reason, ''));
-    else this.refuse(limitAnswer(reason, limit.pointer === '' ? '' : 'timeout', limit.pointer, limit.detail));
+    else this.refuse(limitAnswer(reason, limit.kind ?? (limit.pointer === '' ? '' : 'timeout'), limit.pointer, limit.detail, limit.fields));
   }
 
   // --- answers made here ------------------------------------------------------------------------------------------

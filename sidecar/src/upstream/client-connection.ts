@@ -7,6 +7,7 @@ import { HeadReader } from '@remora/http/head-reader';
 import { connectionClose, connectionKeepAlive, scanComplete, scanIncomplete, type HeadLimits } from '@remora/http/head-scanner';
 import { headSizeMax, writeRequestHead } from '@remora/http/head-writer';
 import type { MessageHead } from '@remora/http/message-head';
+import type { ConnectionRoom } from '@remora/policy-kit/connection-room';
 import type { Attempt } from './attempt.ts';
 import { sendChunk, sendLastChunk } from '../io/chunk-output.ts';
 import type { Link } from '../io/link.ts';
@@ -17,6 +18,7 @@ import { makeWebSocketKey, webSocketAccept } from '../io/web-socket-key.ts';
 import type { Http1Pool } from './http1-pool.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
 import { UpstreamTunnel } from './upstream-tunnel.ts';
+import { drawAgeMs } from './pool-limits.ts';
 
 /** Bounds for what upstreams send; the same for all, as nobody configures them yet. */
 export const upstreamHeadLimits: HeadLimits = { bytesMax: 64 * 1024, fieldsMax: 256 };
@@ -29,6 +31,8 @@ const interimMax = 16;
  */
 export class ClientConnection extends WheelNode implements LinkOwner, UpstreamStream {
   readonly pool: Http1Pool;
+  /** Has a place for it, of the call that it was opened for. */
+  room: ConnectionRoom | null = null;
   readonly #thread: ThreadContext;
   readonly #link: Link;
   readonly #heads: HeadReader;
@@ -43,6 +47,8 @@ export class ClientConnection extends WheelNode implements LinkOwner, UpstreamSt
   #keepsOpen = true;
   #idleSince = 0;
   #idleTimeoutMs: number;
+  /** Takes no more requests from then on. */
+  readonly #agedAt: number;
   /** Bytes that came after the consumer said stop: delivered at resume. */
   #held: Uint8Array | null = null;
   #readEnded = false;
@@ -58,6 +64,7 @@ export class ClientConnection extends WheelNode implements LinkOwner, UpstreamSt
     super();
     this.pool = pool;
     this.#idleTimeoutMs = pool.limits.idleTimeoutMs;
+    this.#agedAt = thread.turn.now() + drawAgeMs(pool.limits, thread.random);
     this.#thread = thread;
     this.#heads = new HeadReader('response', thread.arena, upstreamHeadLimits);
     this.#bodies = new BodyReader(thread.arena, upstreamHeadLimits);
@@ -126,6 +133,7 @@ export class ClientConnection extends WheelNode implements LinkOwner, UpstreamSt
 
   onConnected(): void {
     this.#connected = true;
+    this.pool.keepAlive(this.#link, this.pool.limits);
     this.pool.connected();
     this.#attempt?.connected();
   }
@@ -254,9 +262,10 @@ export class ClientConnection extends WheelNode implements LinkOwner, UpstreamSt
       return;
     }
     this.#link.resume();
-    this.#idleSince = this.#thread.turn.now();
-    if (!this.pool.release(this)) this.close();
-    else if (this.#attempt === null && !this.#thread.wheels.isArmed(this)) this.#thread.wheels.arm(this, this.#idleTimeoutMs);
+    const now = this.#thread.turn.now();
+    this.#idleSince = now;
+    if (now >= this.#agedAt || !this.pool.release(this)) this.close();
+    else if (this.#attempt === null && !this.#thread.wheels.isArmed(this)) this.#thread.wheels.arm(this, Math.min(this.#idleTimeoutMs, this.#agedAt - now));
   }
 
   /** The consumer wants more. Runs at the end of a turn. */
@@ -326,7 +335,7 @@ export class ClientConnection extends WheelNode implements LinkOwner, UpstreamSt
   /** Idle for too long? Armed once; compares when it fires. */
   fire(): void {
     if (this.#attempt !== null || this.#link.closed) return;
-    const left = this.#idleSince + this.#idleTimeoutMs - this.#thread.turn.now();
+    const left = Math.min(this.#idleSince + this.#idleTimeoutMs, this.#agedAt) - this.#thread.turn.now();
     if (left <= 0) this.close();
     else this.#thread.wheels.arm(this, left);
   }

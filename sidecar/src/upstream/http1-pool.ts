@@ -24,24 +24,32 @@ export class Http1Pool extends UpstreamPool {
     const connection = this.#idle.pop();
     if (connection !== undefined) {
       connection.begin(attempt);
-    } else if (this.#all.size < this.limits.connectionsMax) {
-      this.#open().begin(attempt);
+    } else if (this.#mayOpen(attempt)) {
+      this.#open(attempt).begin(attempt);
     } else {
-      if (this.#waiting.length >= this.limits.waitingMax) return false;
+      const { room } = attempt.call;
+      if (this.#waiting.length >= this.limits.waitingMax || (room !== null && !room.wait(attempt.call.x))) return false;
       this.#waiting.push(attempt);
     }
     return true;
   }
 
+  #mayOpen({ call: { room } }: Attempt): boolean {
+    return this.#all.size < this.limits.connectionsMax && (room === null || room.connect(this.#all.size === 0));
+  }
+
   override forget(attempt: Attempt): void {
     const at = this.#waiting.indexOf(attempt);
-    if (at >= 0) this.#waiting.splice(at, 1);
+    if (at < 0) return;
+    this.#waiting.splice(at, 1);
+    attempt.call.room?.waited();
   }
 
   /** A connection has finished a call and can serve the next; false: it must close. */
   release(connection: ClientConnection): boolean {
     const next = this.#waiting.length === 0 ? undefined : this.#waiting.shift();
     if (next !== undefined) {
+      next.call.room?.waited();
       connection.begin(next);
       return true;
     }
@@ -58,6 +66,8 @@ export class Http1Pool extends UpstreamPool {
 
   /** A connection is gone, busy or idle. */
   removed(connection: ClientConnection): void {
+    connection.room?.disconnected();
+    connection.room = null;
     if (!this.#tunnels.delete(connection)) {
       this.#all.delete(connection);
       this.notIdle(connection);
@@ -74,12 +84,16 @@ export class Http1Pool extends UpstreamPool {
   }
 
   #openForNext(): void {
-    const next = this.#waiting.shift();
-    if (next !== undefined) this.#open().begin(next);
+    const [next] = this.#waiting;
+    if (next === undefined || !this.#mayOpen(next)) return;
+    this.#waiting.shift();
+    next.call.room?.waited();
+    this.#open(next).begin(next);
   }
 
-  #open(): ClientConnection {
+  #open({ call }: Attempt): ClientConnection {
     const connection = this.#connect(this);
+    connection.room = call.room;
     this.#all.add(connection);
     this.opened();
     return connection;

@@ -3,6 +3,7 @@ import type { Http2Stream } from '@remora/http/http2/http2-stream';
 import type { Http2Failure, SessionEvents, StreamOwner } from '@remora/http/http2/session-ports';
 import { TokenBudget } from '@remora/http/http2/token-budget';
 import type { TextBuffer } from '@remora/http/byte-text';
+import type { ConnectionRoom } from '@remora/policy-kit/connection-room';
 import type { Attempt } from './attempt.ts';
 import { sessionLimits } from './client-session-limits.ts';
 import type { ConnectionDescription } from './connection-description.ts';
@@ -14,6 +15,7 @@ import type { LinkOwner } from '../io/link-owner.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
 import type { Deferred } from '../io/turn.ts';
+import { drawAgeMs } from './pool-limits.ts';
 
 /**
  * An HTTP/2 connection to an upstream, cleartext by prior knowledge. Calls come from its pool; while the connection is being made they wait on
@@ -22,6 +24,8 @@ import type { Deferred } from '../io/turn.ts';
  */
 export class Http2ClientConnection extends WheelNode implements LinkOwner, SessionEvents, Deferred {
   readonly pool: Http2Pool;
+  /** Has a place for it, of the call that it was opened for. */
+  room: ConnectionRoom | null = null;
   /** Calls that were begun, this connection's whole life. */
   requests = 0;
   /** Calls that were begun and are not over. */
@@ -32,6 +36,8 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
   readonly #link: Link;
   readonly #session: Http2Session;
   readonly #openedAt: number;
+  /** Takes no more calls from then on. */
+  readonly #agedAt: number;
   #connected = false;
   #draining = false;
   /** Everything is said: nothing is read any more, the link closes with the peer's side or after a moment. */
@@ -56,6 +62,7 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
     this.pool = pool;
     this.#thread = thread;
     this.#openedAt = thread.turn.now();
+    this.#agedAt = this.#openedAt + drawAgeMs(pool.limits, thread.random);
     this.#idleSince = this.#openedAt;
     this.#keepAlive = new KeepAlive(pool.limits, this.#openedAt);
     this.#resets = new TokenBudget(resetBudget, this.#openedAt);
@@ -165,6 +172,7 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
 
   onConnected(): void {
     this.#connected = true;
+    this.pool.keepAlive(this.#link, this.pool.limits);
     this.pool.connected();
     this.#session.start();
     const waiting = this.#waiting;
@@ -259,10 +267,10 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
   }
 
   #nextDue(): number {
-    const { idleTimeoutMs, maxAgeMs } = this.pool.limits;
+    const { idleTimeoutMs } = this.pool.limits;
     let at = Math.min(this.#sessionDueAt, this.#keepAlive.dueAt(this.streams > 0));
     if (this.streams === 0) at = Math.min(at, this.#idleSince + idleTimeoutMs);
-    if (maxAgeMs > 0 && !this.#draining) at = Math.min(at, this.#openedAt + maxAgeMs);
+    if (!this.#draining) at = Math.min(at, this.#agedAt);
     return at;
   }
 
@@ -270,7 +278,7 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
     this.#armedFor = Infinity;
     if (this.#hangingUp) this.#link.destroy();
     if (this.#link.closed || this.#hangingUp) return;
-    const { idleTimeoutMs, maxAgeMs } = this.pool.limits;
+    const { idleTimeoutMs } = this.pool.limits;
     const now = this.#thread.turn.now();
     if (now >= this.#sessionDueAt) {
       this.#sessionDueAt = Infinity;
@@ -278,7 +286,7 @@ export class Http2ClientConnection extends WheelNode implements LinkOwner, Sessi
     }
     if (this.#link.closed) return;
     if (this.streams === 0 && now >= this.#idleSince + idleTimeoutMs) this.close();
-    else if (maxAgeMs > 0 && now >= this.#openedAt + maxAgeMs) this.drain();
+    else if (now >= this.#agedAt) this.drain();
     else if (now >= this.#keepAlive.dueAt(this.streams > 0)) {
       this.#keepAlive.pinged(now, this.#session.counters.framesIn);
       this.#session.ping();

@@ -42,21 +42,26 @@ export class Http2Pool extends UpstreamPool {
     const { protocol } = attempt.call.head;
     // Extended CONNECT has names for few protocols; other upgrades are of HTTP/1.1.
     if (protocol !== '' && (protocol !== 'websocket' || !this.extendedConnect)) return this.passOn(attempt);
-    const connection = this.#findRoom() ?? this.#openAnother();
+    const connection = this.#findRoom() ?? this.#openAnother(attempt);
     if (connection !== null) {
       connection.begin(attempt);
-      this.#openSpare(connection);
+      this.#openSpare(connection, attempt);
       return true;
     }
-    if (this.#waiting.length >= this.limits.waitingMax) return false;
+    const { room } = attempt.call;
+    if (this.#waiting.length >= this.limits.waitingMax || (room !== null && !room.wait(attempt.call.x))) return false;
     this.#waiting.push(attempt);
     return true;
   }
 
   override forget(attempt: Attempt): void {
     const at = this.#waiting.indexOf(attempt);
-    if (at >= 0) this.#waiting.splice(at, 1);
-    else this.#passedTo?.forget(attempt);
+    if (at < 0) {
+      this.#passedTo?.forget(attempt);
+      return;
+    }
+    this.#waiting.splice(at, 1);
+    attempt.call.room?.waited();
   }
 
   #findRoom(): Http2ClientConnection | null {
@@ -71,10 +76,12 @@ export class Http2Pool extends UpstreamPool {
   }
 
   /** Null: no more may be opened, or another one would take nothing either. */
-  #openAnother(): Http2ClientConnection | null {
+  #openAnother({ call: { room } }: Attempt): Http2ClientConnection | null {
     if (this.#all.size >= this.limits.connectionsMax) return null;
     if (this.assumedStreams === 0 && this.#all.size > 0) return null;
+    if (room !== null && !room.connect(this.#all.size === 0)) return null;
     const connection = this.#connect(this);
+    connection.room = room;
     this.#all.add(connection);
     this.opened();
     if (!connection.hasRoom) return null;
@@ -83,10 +90,10 @@ export class Http2Pool extends UpstreamPool {
   }
 
   /** Peers that take only a few streams get connections as calls need them. */
-  #openSpare(used: Http2ClientConnection): void {
+  #openSpare(used: Http2ClientConnection, attempt: Attempt): void {
     const { capacity } = used;
     if (this.retired || capacity < spareFrom || used.streams < capacity * 0.75 || this.#withRoom.length > 1 || used.connecting) return;
-    const spare = this.#openAnother();
+    const spare = this.#openAnother(attempt);
     // What is used stays the last of the list, as long as it has room.
     if (spare !== null && this.#withRoom.length === 2) this.#withRoom.reverse();
   }
@@ -111,6 +118,7 @@ export class Http2Pool extends UpstreamPool {
         this.#list(connection);
         return;
       }
+      next.call.room?.waited();
       connection.begin(next);
     }
   }
@@ -124,8 +132,11 @@ export class Http2Pool extends UpstreamPool {
   removed(connection: Http2ClientConnection): void {
     this.#all.delete(connection);
     this.unlist(connection);
-    if (this.#waiting.length > 0) {
-      const another = this.#findRoom() ?? this.#openAnother();
+    connection.room?.disconnected();
+    connection.room = null;
+    const [next] = this.#waiting;
+    if (next !== undefined) {
+      const another = this.#findRoom() ?? this.#openAnother(next);
       if (another !== null) this.freed(another);
     }
     this.closed(this);

@@ -24,8 +24,14 @@ export class TcpPool extends UpstreamPool {
 
   override acquire(attempt: Attempt): boolean {
     if (this.#all.size >= this.#limits.connectionsMax) return false;
+    const { room, x } = attempt.call;
+    if (room !== null && !room.connect(this.#all.size === 0)) {
+      room.refuse(x);
+      return false;
+    }
     const header = this.#version === 0 ? null : clientHeader(this.#version, attempt.call.x);
     const connection = new TcpUpstream(this, this.#thread, attempt, header);
+    connection.room = room;
     this.#all.add(connection);
     attempt.assigned(connection, false);
     return true;
@@ -35,6 +41,8 @@ export class TcpPool extends UpstreamPool {
 
   removed(connection: TcpUpstream): void {
     this.#all.delete(connection);
+    connection.room?.disconnected();
+    connection.room = null;
   }
 
   override retire(): void {

@@ -1,4 +1,5 @@
 import { MessageHead } from '@remora/http/message-head';
+import type { ConnectionRoom } from '@remora/policy-kit/connection-room';
 import type { Link } from '../io/link.ts';
 import type { LinkOwner } from '../io/link-owner.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
@@ -10,6 +11,8 @@ import { UpstreamTunnel } from './upstream-tunnel.ts';
 /** A TCP connection to an upstream while it is being made. Once it is, its attempt gets the head of a tunnel, and the tunnel the link. */
 export class TcpUpstream implements LinkOwner, UpstreamStream {
   readonly reused = false;
+  /** Has a place for it, of the call that it was opened for. */
+  room: ConnectionRoom | null = null;
   readonly #pool: TcpPool;
   readonly #thread: ThreadContext;
   readonly #link: Link;

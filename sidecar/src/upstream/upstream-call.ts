@@ -1,5 +1,6 @@
 import type { Head } from '@remora/http/head';
 import type { AttemptBudget } from '@remora/policy-kit/attempt-budget';
+import type { ConnectionRoom } from '@remora/policy-kit/connection-room';
 import type { Call, Exchange, Source, Target } from '@remora/policy-kit/exchange';
 import type { Balancer, Host, HostSet, HostWatch } from '@remora/policy-kit/hosts';
 
@@ -26,6 +27,7 @@ export class UpstreamCall implements Call {
   balancer: Balancer | null = null;
   watch: HostWatch | null = null;
   budget: AttemptBudget | null = null;
+  room: ConnectionRoom | null = null;
   detour = false;
 
   constructor(x: Exchange, body: Source, target: Target) {

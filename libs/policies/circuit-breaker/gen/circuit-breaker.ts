@@ -7,29 +7,68 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
-export const protobufPackage = "remora.policy.circuitbreaker.v1";
+export const protobufPackage = "remora.policy.circuit_breaker.v1";
 
 export const protobufFileName = "circuit-breaker.proto";
 
+/** What a caller sends to one destination at most, and when it stops sending for a while. Milliseconds; shares from 0 to 1. */
 export interface CircuitBreaker {
-  /** Sorted by name. */
-  marks: Mark[];
+  thresholds:
+    | Thresholds
+    | undefined;
+  /** Absent: nothing opens by itself. */
+  machine: Machine | undefined;
 }
 
-export interface Mark {
-  /** Lower case. */
-  name: string;
-  value: string;
+/** Over all threads of the caller. */
+export interface Thresholds {
+  connections: number;
+  pending: number;
+  requests: number;
+  retries: number;
+}
+
+export interface Machine {
+  /** 0: off, of each of the three. */
+  consecutiveFailures: number;
+  failureRate: number;
+  slowCallRate: number;
+  slowCallMs: number;
+  /** Exactly one of the two windows is not 0. */
+  windowCalls: number;
+  windowMs: number;
+  minimumCalls: number;
+  failOn: FailOn | undefined;
+  openBaseMs: number;
+  openMaxMs: number;
+  openJitter: number;
+  probes: number;
+  successes: number;
+  probePatienceMs: number;
+}
+
+export interface FailOn {
+  connectFailure: boolean;
+  reset: boolean;
+  refusedStream: boolean;
+  timeout: boolean;
+  serverErrors: boolean;
+  /** Sorted. */
+  statuses: number[];
+  grpcStatuses: number[];
 }
 
 function createBaseCircuitBreaker(): CircuitBreaker {
-  return { marks: [] };
+  return { thresholds: undefined, machine: undefined };
 }
 
 export const CircuitBreaker: MessageFns<CircuitBreaker> = {
   encode(message: CircuitBreaker, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.marks) {
-      Mark.encode(v!, writer.uint32(10).fork()).join();
+    if (message.thresholds !== undefined) {
+      Thresholds.encode(message.thresholds, writer.uint32(10).fork()).join();
+    }
+    if (message.machine !== undefined) {
+      Machine.encode(message.machine, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -52,7 +91,15 @@ export const CircuitBreaker: MessageFns<CircuitBreaker> = {
               break;
             }
 
-            message.marks.push(Mark.decode(reader, reader.uint32()));
+            message.thresholds = Thresholds.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.machine = Machine.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -68,13 +115,19 @@ export const CircuitBreaker: MessageFns<CircuitBreaker> = {
   },
 
   fromJSON(object: any): CircuitBreaker {
-    return { marks: globalThis.Array.isArray(object?.marks) ? object.marks.map((e: any) => Mark.fromJSON(e)) : [] };
+    return {
+      thresholds: isSet(object.thresholds) ? Thresholds.fromJSON(object.thresholds) : undefined,
+      machine: isSet(object.machine) ? Machine.fromJSON(object.machine) : undefined,
+    };
   },
 
   toJSON(message: CircuitBreaker): unknown {
     const obj: any = {};
-    if (message.marks?.length) {
-      obj.marks = message.marks.map((e) => Mark.toJSON(e));
+    if (message.thresholds !== undefined) {
+      obj.thresholds = Thresholds.toJSON(message.thresholds);
+    }
+    if (message.machine !== undefined) {
+      obj.machine = Machine.toJSON(message.machine);
     }
     return obj;
   },
@@ -84,27 +137,38 @@ export const CircuitBreaker: MessageFns<CircuitBreaker> = {
   },
   fromPartial<I extends Exact<DeepPartial<CircuitBreaker>, I>>(object: I): CircuitBreaker {
     const message = createBaseCircuitBreaker();
-    message.marks = object.marks?.map((e) => Mark.fromPartial(e)) || [];
+    message.thresholds = (object.thresholds !== undefined && object.thresholds !== null)
+      ? Thresholds.fromPartial(object.thresholds)
+      : undefined;
+    message.machine = (object.machine !== undefined && object.machine !== null)
+      ? Machine.fromPartial(object.machine)
+      : undefined;
     return message;
   },
 };
 
-function createBaseMark(): Mark {
-  return { name: "", value: "" };
+function createBaseThresholds(): Thresholds {
+  return { connections: 0, pending: 0, requests: 0, retries: 0 };
 }
 
-export const Mark: MessageFns<Mark> = {
-  encode(message: Mark, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.name !== "") {
-      writer.uint32(10).string(message.name);
+export const Thresholds: MessageFns<Thresholds> = {
+  encode(message: Thresholds, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connections !== 0) {
+      writer.uint32(8).uint32(message.connections);
     }
-    if (message.value !== "") {
-      writer.uint32(18).string(message.value);
+    if (message.pending !== 0) {
+      writer.uint32(16).uint32(message.pending);
+    }
+    if (message.requests !== 0) {
+      writer.uint32(24).uint32(message.requests);
+    }
+    if (message.retries !== 0) {
+      writer.uint32(32).uint32(message.retries);
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): Mark {
+  decode(input: BinaryReader | Uint8Array, length?: number): Thresholds {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -113,24 +177,40 @@ export const Mark: MessageFns<Mark> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseMark();
+      const message = createBaseThresholds();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
-            if (tag !== 10) {
+            if (tag !== 8) {
               break;
             }
 
-            message.name = reader.string();
+            message.connections = reader.uint32();
             continue;
           }
           case 2: {
-            if (tag !== 18) {
+            if (tag !== 16) {
               break;
             }
 
-            message.value = reader.string();
+            message.pending = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.requests = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.retries = reader.uint32();
             continue;
           }
         }
@@ -145,34 +225,607 @@ export const Mark: MessageFns<Mark> = {
     }
   },
 
-  fromJSON(object: any): Mark {
+  fromJSON(object: any): Thresholds {
     return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
+      connections: isSet(object.connections) ? globalThis.Number(object.connections) : 0,
+      pending: isSet(object.pending) ? globalThis.Number(object.pending) : 0,
+      requests: isSet(object.requests) ? globalThis.Number(object.requests) : 0,
+      retries: isSet(object.retries) ? globalThis.Number(object.retries) : 0,
     };
   },
 
-  toJSON(message: Mark): unknown {
+  toJSON(message: Thresholds): unknown {
     const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
+    if (message.connections !== 0) {
+      obj.connections = Math.round(message.connections);
     }
-    if (message.value !== "") {
-      obj.value = message.value;
+    if (message.pending !== 0) {
+      obj.pending = Math.round(message.pending);
+    }
+    if (message.requests !== 0) {
+      obj.requests = Math.round(message.requests);
+    }
+    if (message.retries !== 0) {
+      obj.retries = Math.round(message.retries);
     }
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Mark>, I>>(base?: I): Mark {
-    return Mark.fromPartial(base ?? ({} as any));
+  create<I extends Exact<DeepPartial<Thresholds>, I>>(base?: I): Thresholds {
+    return Thresholds.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<Mark>, I>>(object: I): Mark {
-    const message = createBaseMark();
-    message.name = object.name ?? "";
-    message.value = object.value ?? "";
+  fromPartial<I extends Exact<DeepPartial<Thresholds>, I>>(object: I): Thresholds {
+    const message = createBaseThresholds();
+    message.connections = object.connections ?? 0;
+    message.pending = object.pending ?? 0;
+    message.requests = object.requests ?? 0;
+    message.retries = object.retries ?? 0;
     return message;
   },
 };
+
+function createBaseMachine(): Machine {
+  return {
+    consecutiveFailures: 0,
+    failureRate: 0,
+    slowCallRate: 0,
+    slowCallMs: 0,
+    windowCalls: 0,
+    windowMs: 0,
+    minimumCalls: 0,
+    failOn: undefined,
+    openBaseMs: 0,
+    openMaxMs: 0,
+    openJitter: 0,
+    probes: 0,
+    successes: 0,
+    probePatienceMs: 0,
+  };
+}
+
+export const Machine: MessageFns<Machine> = {
+  encode(message: Machine, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.consecutiveFailures !== 0) {
+      writer.uint32(8).uint32(message.consecutiveFailures);
+    }
+    if (message.failureRate !== 0) {
+      writer.uint32(17).double(message.failureRate);
+    }
+    if (message.slowCallRate !== 0) {
+      writer.uint32(25).double(message.slowCallRate);
+    }
+    if (message.slowCallMs !== 0) {
+      writer.uint32(32).uint32(message.slowCallMs);
+    }
+    if (message.windowCalls !== 0) {
+      writer.uint32(40).uint32(message.windowCalls);
+    }
+    if (message.windowMs !== 0) {
+      writer.uint32(48).uint32(message.windowMs);
+    }
+    if (message.minimumCalls !== 0) {
+      writer.uint32(56).uint32(message.minimumCalls);
+    }
+    if (message.failOn !== undefined) {
+      FailOn.encode(message.failOn, writer.uint32(66).fork()).join();
+    }
+    if (message.openBaseMs !== 0) {
+      writer.uint32(72).uint32(message.openBaseMs);
+    }
+    if (message.openMaxMs !== 0) {
+      writer.uint32(80).uint32(message.openMaxMs);
+    }
+    if (message.openJitter !== 0) {
+      writer.uint32(89).double(message.openJitter);
+    }
+    if (message.probes !== 0) {
+      writer.uint32(96).uint32(message.probes);
+    }
+    if (message.successes !== 0) {
+      writer.uint32(104).uint32(message.successes);
+    }
+    if (message.probePatienceMs !== 0) {
+      writer.uint32(112).uint32(message.probePatienceMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Machine {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMachine();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.consecutiveFailures = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.failureRate = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.slowCallRate = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.slowCallMs = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.windowCalls = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.windowMs = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.minimumCalls = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.failOn = FailOn.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.openBaseMs = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.openMaxMs = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 89) {
+              break;
+            }
+
+            message.openJitter = reader.double();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.probes = reader.uint32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.successes = reader.uint32();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.probePatienceMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Machine {
+    return {
+      consecutiveFailures: isSet(object.consecutiveFailures)
+        ? globalThis.Number(object.consecutiveFailures)
+        : isSet(object.consecutive_failures)
+        ? globalThis.Number(object.consecutive_failures)
+        : 0,
+      failureRate: isSet(object.failureRate)
+        ? globalThis.Number(object.failureRate)
+        : isSet(object.failure_rate)
+        ? globalThis.Number(object.failure_rate)
+        : 0,
+      slowCallRate: isSet(object.slowCallRate)
+        ? globalThis.Number(object.slowCallRate)
+        : isSet(object.slow_call_rate)
+        ? globalThis.Number(object.slow_call_rate)
+        : 0,
+      slowCallMs: isSet(object.slowCallMs)
+        ? globalThis.Number(object.slowCallMs)
+        : isSet(object.slow_call_ms)
+        ? globalThis.Number(object.slow_call_ms)
+        : 0,
+      windowCalls: isSet(object.windowCalls)
+        ? globalThis.Number(object.windowCalls)
+        : isSet(object.window_calls)
+        ? globalThis.Number(object.window_calls)
+        : 0,
+      windowMs: isSet(object.windowMs)
+        ? globalThis.Number(object.windowMs)
+        : isSet(object.window_ms)
+        ? globalThis.Number(object.window_ms)
+        : 0,
+      minimumCalls: isSet(object.minimumCalls)
+        ? globalThis.Number(object.minimumCalls)
+        : isSet(object.minimum_calls)
+        ? globalThis.Number(object.minimum_calls)
+        : 0,
+      failOn: isSet(object.failOn)
+        ? FailOn.fromJSON(object.failOn)
+        : isSet(object.fail_on)
+        ? FailOn.fromJSON(object.fail_on)
+        : undefined,
+      openBaseMs: isSet(object.openBaseMs)
+        ? globalThis.Number(object.openBaseMs)
+        : isSet(object.open_base_ms)
+        ? globalThis.Number(object.open_base_ms)
+        : 0,
+      openMaxMs: isSet(object.openMaxMs)
+        ? globalThis.Number(object.openMaxMs)
+        : isSet(object.open_max_ms)
+        ? globalThis.Number(object.open_max_ms)
+        : 0,
+      openJitter: isSet(object.openJitter)
+        ? globalThis.Number(object.openJitter)
+        : isSet(object.open_jitter)
+        ? globalThis.Number(object.open_jitter)
+        : 0,
+      probes: isSet(object.probes) ? globalThis.Number(object.probes) : 0,
+      successes: isSet(object.successes) ? globalThis.Number(object.successes) : 0,
+      probePatienceMs: isSet(object.probePatienceMs)
+        ? globalThis.Number(object.probePatienceMs)
+        : isSet(object.probe_patience_ms)
+        ? globalThis.Number(object.probe_patience_ms)
+        : 0,
+    };
+  },
+
+  toJSON(message: Machine): unknown {
+    const obj: any = {};
+    if (message.consecutiveFailures !== 0) {
+      obj.consecutiveFailures = Math.round(message.consecutiveFailures);
+    }
+    if (message.failureRate !== 0) {
+      obj.failureRate = floatToJson(message.failureRate);
+    }
+    if (message.slowCallRate !== 0) {
+      obj.slowCallRate = floatToJson(message.slowCallRate);
+    }
+    if (message.slowCallMs !== 0) {
+      obj.slowCallMs = Math.round(message.slowCallMs);
+    }
+    if (message.windowCalls !== 0) {
+      obj.windowCalls = Math.round(message.windowCalls);
+    }
+    if (message.windowMs !== 0) {
+      obj.windowMs = Math.round(message.windowMs);
+    }
+    if (message.minimumCalls !== 0) {
+      obj.minimumCalls = Math.round(message.minimumCalls);
+    }
+    if (message.failOn !== undefined) {
+      obj.failOn = FailOn.toJSON(message.failOn);
+    }
+    if (message.openBaseMs !== 0) {
+      obj.openBaseMs = Math.round(message.openBaseMs);
+    }
+    if (message.openMaxMs !== 0) {
+      obj.openMaxMs = Math.round(message.openMaxMs);
+    }
+    if (message.openJitter !== 0) {
+      obj.openJitter = floatToJson(message.openJitter);
+    }
+    if (message.probes !== 0) {
+      obj.probes = Math.round(message.probes);
+    }
+    if (message.successes !== 0) {
+      obj.successes = Math.round(message.successes);
+    }
+    if (message.probePatienceMs !== 0) {
+      obj.probePatienceMs = Math.round(message.probePatienceMs);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Machine>, I>>(base?: I): Machine {
+    return Machine.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Machine>, I>>(object: I): Machine {
+    const message = createBaseMachine();
+    message.consecutiveFailures = object.consecutiveFailures ?? 0;
+    message.failureRate = object.failureRate ?? 0;
+    message.slowCallRate = object.slowCallRate ?? 0;
+    message.slowCallMs = object.slowCallMs ?? 0;
+    message.windowCalls = object.windowCalls ?? 0;
+    message.windowMs = object.windowMs ?? 0;
+    message.minimumCalls = object.minimumCalls ?? 0;
+    message.failOn = (object.failOn !== undefined && object.failOn !== null)
+      ? FailOn.fromPartial(object.failOn)
+      : undefined;
+    message.openBaseMs = object.openBaseMs ?? 0;
+    message.openMaxMs = object.openMaxMs ?? 0;
+    message.openJitter = object.openJitter ?? 0;
+    message.probes = object.probes ?? 0;
+    message.successes = object.successes ?? 0;
+    message.probePatienceMs = object.probePatienceMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseFailOn(): FailOn {
+  return {
+    connectFailure: false,
+    reset: false,
+    refusedStream: false,
+    timeout: false,
+    serverErrors: false,
+    statuses: [],
+    grpcStatuses: [],
+  };
+}
+
+export const FailOn: MessageFns<FailOn> = {
+  encode(message: FailOn, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connectFailure !== false) {
+      writer.uint32(8).bool(message.connectFailure);
+    }
+    if (message.reset !== false) {
+      writer.uint32(16).bool(message.reset);
+    }
+    if (message.refusedStream !== false) {
+      writer.uint32(24).bool(message.refusedStream);
+    }
+    if (message.timeout !== false) {
+      writer.uint32(32).bool(message.timeout);
+    }
+    if (message.serverErrors !== false) {
+      writer.uint32(40).bool(message.serverErrors);
+    }
+    if (message.statuses.length !== 0) {
+      writer.uint32(50).fork();
+      for (const v of message.statuses) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.grpcStatuses.length !== 0) {
+      writer.uint32(58).fork();
+      for (const v of message.grpcStatuses) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FailOn {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFailOn();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.connectFailure = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.reset = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.refusedStream = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.timeout = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.serverErrors = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag === 48) {
+              message.statuses.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 50) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.statuses.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 7: {
+            if (tag === 56) {
+              message.grpcStatuses.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 58) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.grpcStatuses.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FailOn {
+    return {
+      connectFailure: isSet(object.connectFailure)
+        ? globalThis.Boolean(object.connectFailure)
+        : isSet(object.connect_failure)
+        ? globalThis.Boolean(object.connect_failure)
+        : false,
+      reset: isSet(object.reset) ? globalThis.Boolean(object.reset) : false,
+      refusedStream: isSet(object.refusedStream)
+        ? globalThis.Boolean(object.refusedStream)
+        : isSet(object.refused_stream)
+        ? globalThis.Boolean(object.refused_stream)
+        : false,
+      timeout: isSet(object.timeout) ? globalThis.Boolean(object.timeout) : false,
+      serverErrors: isSet(object.serverErrors)
+        ? globalThis.Boolean(object.serverErrors)
+        : isSet(object.server_errors)
+        ? globalThis.Boolean(object.server_errors)
+        : false,
+      statuses: globalThis.Array.isArray(object?.statuses) ? object.statuses.map((e: any) => globalThis.Number(e)) : [],
+      grpcStatuses: globalThis.Array.isArray(object?.grpcStatuses)
+        ? object.grpcStatuses.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.grpc_statuses)
+        ? object.grpc_statuses.map((e: any) => globalThis.Number(e))
+        : [],
+    };
+  },
+
+  toJSON(message: FailOn): unknown {
+    const obj: any = {};
+    if (message.connectFailure !== false) {
+      obj.connectFailure = message.connectFailure;
+    }
+    if (message.reset !== false) {
+      obj.reset = message.reset;
+    }
+    if (message.refusedStream !== false) {
+      obj.refusedStream = message.refusedStream;
+    }
+    if (message.timeout !== false) {
+      obj.timeout = message.timeout;
+    }
+    if (message.serverErrors !== false) {
+      obj.serverErrors = message.serverErrors;
+    }
+    if (message.statuses?.length) {
+      obj.statuses = message.statuses.map((e) => Math.round(e));
+    }
+    if (message.grpcStatuses?.length) {
+      obj.grpcStatuses = message.grpcStatuses.map((e) => Math.round(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<FailOn>, I>>(base?: I): FailOn {
+    return FailOn.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FailOn>, I>>(object: I): FailOn {
+    const message = createBaseFailOn();
+    message.connectFailure = object.connectFailure ?? false;
+    message.reset = object.reset ?? false;
+    message.refusedStream = object.refusedStream ?? false;
+    message.timeout = object.timeout ?? false;
+    message.serverErrors = object.serverErrors ?? false;
+    message.statuses = object.statuses?.map((e) => e) || [];
+    message.grpcStatuses = object.grpcStatuses?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
+}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
