@@ -29,12 +29,13 @@ export class InstanceCountItems implements StateItemSource {
   readonly #listeners = new Set<(subjects: readonly SubjectKey[] | 'all') => void>();
   /** Sidecars of gateways, with the timer that forgets those that left. */
   readonly #gateways = new Map<SubjectKey, Map<string, Timer | null>>();
+  /** Those that were there shortly before the start. */
+  readonly #lately = new Map<SubjectKey, Set<string>>();
   readonly #answers = new Map<SubjectKey, readonly EncodedItem[]>();
   readonly #stops: (() => void)[];
   readonly #settled: Timer;
   readonly #startedAt: number;
   #planned: Planned | null = null;
-  #hub: Pick<PushHub, 'sidecars'> | null = null;
 
   constructor(deps: InstanceCountDeps) {
     this.#deps = deps;
@@ -45,7 +46,12 @@ export class InstanceCountItems implements StateItemSource {
 
   /** Hears who connects; the hub is made after its sources. */
   watch(hub: Pick<PushHub, 'onEvent' | 'sidecars'>): void {
-    this.#hub = hub;
+    for (const { subject, nodeId, lastSeen } of hub.sidecars()) {
+      if (!subject.startsWith('gateway/') || this.#deps.clock.wallMs() - Date.parse(lastSeen) > latelyMs) continue;
+      const nodes = this.#lately.get(subject);
+      if (nodes === undefined) this.#lately.set(subject, new Set([nodeId]));
+      else nodes.add(nodeId);
+    }
     this.#stops.push(hub.onEvent((event) => {
       if (!('nodeId' in event) || !event.subject.startsWith('gateway/')) return;
       if (event.type === 'sidecar-connected') this.#connected(event.subject, event.nodeId);
@@ -89,15 +95,15 @@ export class InstanceCountItems implements StateItemSource {
     const name = subject.slice(subject.indexOf('/') + 1);
     const live = subject.startsWith('service/')
       ? this.#deps.registry.endpoints(name)?.endpoints.filter(({ source, draining }) => source === 'lease' && !draining).length ?? 0
-      : Math.max(this.#gateways.get(subject)?.size ?? 0, this.#remembered(subject));
+      : this.#gatewaysOf(subject);
     return live === 0 ? null : live;
   }
 
   /** Leases are kept over a restart, connections of gateways are not: for a moment those count too that were there lately. */
-  #remembered(subject: SubjectKey): number {
-    const { clock } = this.#deps;
-    if (this.#hub === null || clock.monotonicMs() - this.#startedAt >= settleMs) return 0;
-    return this.#hub.sidecars().filter((one) => one.subject === subject && (one.connected || clock.wallMs() - Date.parse(one.lastSeen) < latelyMs)).length;
+  #gatewaysOf(subject: SubjectKey): number {
+    const connected = this.#gateways.get(subject);
+    const before = this.#deps.clock.monotonicMs() - this.#startedAt < settleMs ? this.#lately.get(subject) : undefined;
+    return new Set([...(connected?.keys() ?? []), ...(before ?? [])]).size;
   }
 
   #connected(subject: SubjectKey, nodeId: string): void {

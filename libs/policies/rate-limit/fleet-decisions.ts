@@ -19,6 +19,9 @@ interface Pending {
   settled: boolean;
 }
 
+/** Requests of this thread that found a lease used up for which somebody asks already: by limit, by key. */
+type Joined = Map<FleetLimit, Map<number, Pending[]>>;
+
 /**
  * Decides over requests where some limits are counted by the whole fleet: first by what is known here, then, only where that does not say, by one question to
  * the store for all limits together. A request that one limit refuses gives back what it took from the others.
@@ -33,6 +36,7 @@ export class FleetDecisions {
   readonly #failed: () => void;
   readonly #without: () => void;
   readonly #onDeadline: (x: Exchange, token: number) => void;
+  readonly #joined: Joined = new Map();
 
   constructor(slots: Slots, context: FilterContext) {
     this.#slots = slots;
@@ -52,7 +56,7 @@ export class FleetDecisions {
     if (limits.length === 1 && only instanceof FleetLimit) {
       if (!only.appliesTo(x)) return null;
       const taking = only.take(x, nowMs);
-      if (taking === ask) return this.#ask(x, limits, [], [only.askNow(x, nowMs)]);
+      if (taking === ask) return only.leases ? this.#join(x, only, limits, nowMs) : this.#ask(x, limits, [], [only.askNow(x, nowMs)]);
       remember(x, this.#slots.standings, limits);
       if (taking === denied) return refuse(only, this.#context);
       this.#askAhead(x, only, nowMs);
@@ -108,9 +112,89 @@ export class FleetDecisions {
     const { deadlineMs } = this.#line;
     if (deadlineMs === 0) return;
     const ahead = limit.askAhead(x, nowMs, deadlineMs * 2);
-    if (ahead === null || !this.#line.mayAsk()) return;
+    if (ahead === null || !this.#line.mayAsk() || this.#waiters(ahead) !== undefined) return;
     this.#ahead();
-    this.#line.ask([ahead.wire], (answers) => this.#keep([ahead], answers));
+    this.#open(ahead);
+    if (!this.#line.ask([ahead.wire], (answers) => this.#leased(ahead, answers))) this.#leased(ahead, null);
+  }
+
+  /** A lease is used up: one request asks for the next, the others wait for the same answer, none of them longer than the deadline. */
+  #join(x: Exchange, limit: FleetLimit, limits: readonly CountingLimit[], nowMs: number): Verdict {
+    const one = limit.askNow(x, nowMs);
+    const pending: Pending = { x, token: x.token, limits, taken: [], asks: [one], settled: false };
+    if (!this.#line.mayAsk()) return this.#conclude(pending, null);
+    if (!this.#wait(one, pending)) return this.#conclude(pending, null);
+    if (this.#context.shadow) {
+      pending.settled = true;
+      return null;
+    }
+    x.slots[this.#slots.asking] = pending;
+    this.#context.timers.after(this.#line.deadlineMs, this.#onDeadline, x, x.token);
+    return WAIT;
+  }
+
+  /** False: nobody could be asked. */
+  #wait(one: FleetAsk, pending: Pending): boolean {
+    const waiters = this.#waiters(one);
+    if (waiters !== undefined) {
+      waiters.push(pending);
+      return true;
+    }
+    const list = this.#open(one);
+    if (!this.#line.ask([one.wire], (answers) => this.#leased(one, answers))) {
+      this.#close(one);
+      return false;
+    }
+    list.push(pending);
+    this.#asked();
+    return true;
+  }
+
+  /** A lease came, or did not: those who wait for it take from it, in their order; for the rest the next one is asked for. */
+  #leased(one: FleetAsk, answers: readonly (StoreAnswer | null)[] | null): void {
+    const nowMs = this.#context.clock.monotonicMs();
+    const answer = answers?.[0] ?? null;
+    if (answer === null) this.#failed();
+    else one.limit.settle(one, answer, nowMs, false);
+    for (const pending of this.#close(one)) {
+      const { x } = pending;
+      if (pending.settled || x.token !== pending.token || x.slots[this.#slots.asking] !== pending) continue;
+      if (answer === null) this.#goOn(pending, null);
+      else this.#again(pending, one.limit, nowMs);
+    }
+  }
+
+  #again(pending: Pending, limit: FleetLimit, nowMs: number): void {
+    const { x, token, limits } = pending;
+    const taking = limit.take(x, nowMs);
+    if (taking === ask && this.#wait(limit.askNow(x, nowMs), pending)) return;
+    if (taking === ask) return this.#goOn(pending, null);
+    x.slots[this.#slots.asking] = undefined;
+    pending.settled = true;
+    remember(x, this.#slots.standings, limits);
+    if (taking !== denied) return x.proceed(token);
+    const verdict = refuse(limit, this.#context);
+    if (verdict !== null && typeof verdict !== 'symbol') x.answer(token, verdict);
+  }
+
+  #waiters({ limit, high, low }: FleetAsk): Pending[] | undefined {
+    return this.#joined.get(limit)?.get(keyOf(high, low));
+  }
+
+  #open({ limit, high, low }: FleetAsk): Pending[] {
+    let keys = this.#joined.get(limit);
+    if (keys === undefined) this.#joined.set(limit, keys = new Map());
+    const waiters: Pending[] = [];
+    keys.set(keyOf(high, low), waiters);
+    return waiters;
+  }
+
+  #close({ limit, high, low }: FleetAsk): readonly Pending[] {
+    const keys = this.#joined.get(limit);
+    const waiters = keys?.get(keyOf(high, low)) ?? [];
+    keys?.delete(keyOf(high, low));
+    if (keys?.size === 0) this.#joined.delete(limit);
+    return waiters;
   }
 
   #ask(x: Exchange, limits: readonly CountingLimit[], took: FleetLimit[], asks: readonly FleetAsk[]): Verdict {
@@ -199,4 +283,9 @@ export class FleetDecisions {
     }
     if (back.length > 0) this.#line.giveBack(back);
   }
+}
+
+/** Two keys with the same number would only wait for each other, and then ask for themselves. */
+function keyOf(high: number, low: number): number {
+  return (high >>> 0) * 0x20_0000 + ((low >>> 0) & 0x1f_ffff);
 }

@@ -68,6 +68,11 @@ export class FleetLimit implements CountingLimit {
     this.#cells = { freeAt: (cells, at) => Math.max(this.#share.algorithm.freeAt(cells, at), leaseFreeAt(cells, at + cellStride)) };
   }
 
+  /** Whether tokens are taken beforehand. */
+  get leases(): boolean {
+    return this.#rules.max > 0;
+  }
+
   appliesTo(x: Exchange): boolean {
     return this.#options.applies === null || this.#options.applies(x);
   }
