@@ -3,6 +3,7 @@ import type { Bench, BenchDocument, BenchRow } from './bench-document.ts';
 
 const benches: Readonly<Record<string, { readonly why: string; readonly load: () => Promise<Bench> }>> = {
   push: { why: 'one edit to 1,000 or 5,000 sidecars (--sidecars N)', load: async () => (await import('./push.ts')).run },
+  endpoints: { why: 'an instance comes or goes, until 1,000 callers know (--sidecars N)', load: async () => (await import('./endpoints.ts')).run },
   edit: { why: 'answer of a write until requests see it', load: async () => (await import('./edit.ts')).run },
   compile: { why: 'cold and incremental compilation of 1,000 services', load: async () => (await import('./compile.ts')).run },
   store: { why: 'durable writes and large applies', load: async () => (await import('./store.ts')).run },
