@@ -1,3 +1,4 @@
+import type { JsonObject } from '@remora/core/canonical-json';
 import type { SubjectKey } from '@remora/core/subject';
 import { suggest } from '@remora/core/suggest';
 import type { Violation } from '@remora/core/violation';
@@ -25,7 +26,7 @@ export function detoursOf(policy: PolicyDocument): { readonly pointer: string; r
   return detouring.flatMap((kind) => {
     const to = sectionOf(policy, kind)?.['to'];
     if (typeof to !== 'object' || to === null || Array.isArray(to)) return [];
-    const { service, port } = to;
+    const { service, port } = to as JsonObject;
     return typeof service === 'string' ? [{ pointer: `/${kind}/to`, service, port: typeof port === 'string' ? port : '' }] : [];
   });
 }

@@ -1,3 +1,4 @@
+import { isGrpcContentType } from '@remora/http/grpc-content-type';
 import type { Field, HeaderId } from '@remora/http/head';
 import { headerId, makeField } from '@remora/http/header-ids';
 import type { Call, Layer } from '@remora/policy-kit/exchange';
@@ -14,6 +15,7 @@ export const timeoutRuntime: RuntimeKind<TimeoutSettings> = {
 };
 
 const deadlineHeader: HeaderId = headerId('x-remora-deadline');
+const contentTypeHeader: HeaderId = headerId('content-type');
 
 function makeTimeoutLayer(settings: TimeoutSettings, context: FilterContext): Layer {
   const usual = settings.requestMs > 0 ? makeField('x-remora-deadline', String(settings.requestMs)) : null;
@@ -25,6 +27,7 @@ function makeTimeoutLayer(settings: TimeoutSettings, context: FilterContext): La
     call.perTryTimeoutMs = shorter(call.perTryTimeoutMs, settings.perTryMs);
     call.maxStreamMs = shorter(call.maxStreamMs, settings.maxStreamMs);
     propagateDeadline(call, usual, settings, context);
+    if (settings.maxStreamMs > 0) shortenGrpcDeadline(call, context);
     return next(call, response);
   };
 }
@@ -54,6 +57,15 @@ function propagateDeadline(call: Call, usual: Field | null, settings: TimeoutSet
   if (call.headersTimeoutMs === 0) return;
   if (usual !== null && call.headersTimeoutMs === settings.requestMs) head.put(usual);
   else head.set(deadlineHeader, String(call.headersTimeoutMs));
+}
+
+/**
+ * `maxStream` is a deadline of the whole call, bodies included, as that of gRPC is: instances that speak it are told, and end what nobody will wait for. What
+ * is left of it goes out with each attempt.
+ */
+function shortenGrpcDeadline({ head, x, maxStreamMs }: Call, { clock }: FilterContext): void {
+  if (!head.has(contentTypeHeader) || !isGrpcContentType(head.valueAt(contentTypeHeader, 0))) return;
+  x.grpcDeadlineAt = Math.min(x.grpcDeadlineAt, clock.monotonicMs() + maxStreamMs);
 }
 
 function parseDeadlineMs(text: string): number | null {

@@ -61,6 +61,25 @@ describe('timeout', () => {
     expect(drive({}, { headers, side: 'gateway', connection: { trusted: true } }).call.headersTimeoutMs).toBe(100);
   });
 
+  test.each([
+    { name: 'is told to instances that speak gRPC', headers: { 'content-type': 'application/grpc' }, maxStreamMs: 5000, before: Number.POSITIVE_INFINITY, expected: 5000 },
+    { name: 'shortens the deadline that a client of gRPC has', headers: { 'content-type': 'application/grpc+proto' }, maxStreamMs: 5000, before: 9000, expected: 5000 },
+    { name: 'does not lengthen it', headers: { 'content-type': 'application/grpc' }, maxStreamMs: 5000, before: 900, expected: 900 },
+    { name: 'is nothing to others', headers: { 'content-type': 'application/json' }, maxStreamMs: 5000, before: Number.POSITIVE_INFINITY, expected: Number.POSITIVE_INFINITY },
+    { name: 'is nothing where there is none', headers: { 'content-type': 'application/grpc' }, maxStreamMs: 0, before: Number.POSITIVE_INFINITY, expected: Number.POSITIVE_INFINITY },
+  ])('the longest life of a call $name', ({ headers, maxStreamMs, before, expected }) => {
+    const context = new TestFilterContext('timeout', { side: 'outbound' });
+    const layer = timeoutRuntime.layer?.({ ...settings, maxStreamMs }, context);
+    const driver = new LayerDriver((next) => {
+      const dispatch = layer?.(next) ?? next;
+      return (call, response) => {
+        call.x.grpcDeadlineAt = call.x.startedAt + before;
+        return dispatch(call, response);
+      };
+    }, context, { request: { method: 'POST', authority: 'payments', target: '/', headers } });
+    expect(driver.x.grpcDeadlineAt - driver.x.startedAt).toBe(expected);
+  });
+
   test('removes an untrusted deadline where it sets none', () => {
     expect(drive({ requestMs: 0 }, { headers: { 'x-remora-deadline': '100' }, side: 'gateway' }).last.lines.join()).not.toContain('x-remora-deadline');
   });

@@ -1,7 +1,5 @@
 import { reasons, type Reason } from '@remora/errors/reason';
-import { formatGrpcTimeout } from '@remora/http/grpc-timeout';
 import type { Head } from '@remora/http/head';
-import { headerId } from '@remora/http/header-ids';
 import type { MessageHead } from '@remora/http/message-head';
 import type { Call, CallLimit, Sink, Source } from '@remora/policy-kit/exchange';
 import type { Balancer, HostWatch } from '@remora/policy-kit/hosts';
@@ -12,6 +10,7 @@ import type { ThreadContext } from '../io/thread-context.ts';
 import { WheelNode } from '../io/timer-wheel.ts';
 import type { Deferred } from '../io/turn.ts';
 import type { TargetHosts } from './target-hosts.ts';
+import { tellDeadlines } from './told-deadlines.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
 
@@ -104,7 +103,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     const { call } = this;
     this.#phase = awaitingHead;
     this.#activeAt = this.#thread.turn.now();
-    if (call.x.grpcDeadlineAt < Infinity) call.head.set(grpcTimeoutHeader, formatGrpcTimeout(Math.min(call.x.grpcDeadlineAt, call.deadlineAt) - this.#thread.turn.now()));
+    tellDeadlines(call, this.#startedAt, this.#activeAt);
     if (!(this.#connection as UpstreamStream).sendHead(call.head as MessageHead, this.#requestEnded)) {
       // Nothing was written, but the connection counts the attempt as its own.
       const connection = this.#release();
@@ -385,7 +384,6 @@ function callerDeadline(reason: Reason): Expired {
   return { reason, pointer: '', detail: 'the caller said that it would not wait any longer (x-remora-deadline or grpc-timeout)' };
 }
 
-const grpcTimeoutHeader = headerId('grpc-timeout');
 
 /** A turn is rarely longer: two instants of one turn may look this far apart. */
 const turnMs = 25;
