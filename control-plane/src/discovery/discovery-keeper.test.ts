@@ -169,7 +169,7 @@ describe('documents change', () => {
     const document = service('payments', { discovery: { source: 'kubernetes' } });
     follow(document);
     expect(keeper.reports()).toMatchObject([{ state: 'missing', error: "this control plane is not set up for kubernetes: --kubernetes-api, or a pod's own account" }]);
-    const change = { key: 'Service/payments' as const, before: null, after: { ...document, ports: { http: { port: 80 } }, discovery: { source: 'kubernetes' } } };
+    const change = { key: 'Service/payments' as const, ownerBefore: '', ownerAfter: '', before: null, after: { kind: 'Service', name: 'payments', ports: { http: { port: 80 } }, discovery: { source: 'kubernetes' } } };
     expect(discoveryViolations([change], new Set(['dns']))).toMatchObject([{ document: 'Service/payments', pointer: '/discovery/source', code: 'not-enforceable' }]);
     expect([discoveryViolations([change], new Set(['kubernetes'])), discoveryViolations([change], undefined)]).toEqual([[], []]);
   });
