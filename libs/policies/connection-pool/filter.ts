@@ -1,26 +1,11 @@
-import { makeField } from '@remora/http/header-ids';
-import type { Layer } from '@remora/policy-kit/exchange';
-import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind';
+import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { connectionPoolWire, type ConnectionPoolSettings } from './wire.ts';
 
-/** Marks calls with headers. Replace this by what connectionPool is for. */
+/** Pools take their settings from the section when a snapshot is built (`sidecar/src/upstream/pool-settings.ts`): no call passes here. */
 export const connectionPoolRuntime: RuntimeKind<ConnectionPoolSettings> = {
   ...connectionPoolWire,
   side: 'caller',
+  tcp: true,
   reasons: [],
-  layer: (settings, context) => (settings.marks.length === 0 ? null : createLayer(settings, context)),
+  layer: () => null,
 };
-
-/** Built once per snapshot: what can be prepared is prepared here. */
-function createLayer(settings: ConnectionPoolSettings, context: FilterContext): Layer {
-  const fields = settings.marks.map(({ name, value }) => makeField(name, value));
-  const marked = context.counter('connectionPool_marked');
-  return (next) => (call, response) => {
-    for (const field of fields) {
-      call.head.remove(field.id);
-      call.head.put(field);
-    }
-    marked();
-    return next(call, response);
-  };
-}

@@ -7,6 +7,7 @@ import type { RouteDefinition } from '@remora/snapshot/route-definition';
 import type { CallDestination, GatewayListener, InboundPort, Snapshot, UpstreamTls } from '@remora/snapshot/snapshot';
 import type { UpstreamWay } from '../tls/upstream-way.ts';
 import type { Cluster } from '../upstream/cluster.ts';
+import { poolSettingsOf } from '../upstream/pool-settings.ts';
 import type { PortConnection } from '../upstream/port-connection.ts';
 import { connectionLimitsOf } from '../listener/connection-limits.ts';
 import { meshTermsOf } from '../listener/mesh-terms.ts';
@@ -140,9 +141,10 @@ function* buildDestinationPort(
   const raw = transport !== 'http';
   const tcpPort = raw ? port.name : '';
   const cluster = inputs.clusterFor(definition.service);
+  const pool = poolSettingsOf(definition.settings);
   const connectionOf: ConnectionOf = (name) => {
     const { tls = null, proxyProtocol = 0 } = definition.ports.find((one) => one.name === name) ?? {};
-    return { raw, tls: tls === null ? null : inputs.securityFor(tls), proxyProtocol };
+    return { raw, tls: tls === null ? null : inputs.securityFor(tls), proxyProtocol, pool };
   };
   const side = snapshot.subject.kind === 'gateway' ? 'gateway' : 'outbound';
   const callerRoute = (route: RouteDefinition | null): CallerRoute => {

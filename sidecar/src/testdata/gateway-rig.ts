@@ -28,6 +28,8 @@ export interface RigOptions {
   readonly retries?: JsonObject;
   readonly trustedProxies?: readonly string[];
   readonly sections?: readonly DeepPartial<Section>[];
+  /** Of callers of the service, beside `timeouts` and `retries`. */
+  readonly callers?: readonly DeepPartial<Section>[];
   readonly routes?: readonly (DeepPartial<Route> & { readonly name: string })[];
   readonly clock?: Clock;
   /** Time stands still but where a test moves it, and the clock is theirs. */
@@ -63,10 +65,10 @@ export class GatewayRig {
   }
 
   candidate(options: Partial<RigOptions> = {}): Candidate {
-    const { limits, timeouts, retries, trustedProxies, sections, routes } = { ...this.#options, ...options };
+    const { limits, timeouts, retries, trustedProxies, sections, callers, routes } = { ...this.#options, ...options };
     const builder = new CandidateBuilder({ kind: 'gateway', name: 'edge' }).fleet({ trustedProxies: [...(trustedProxies ?? [])] });
     const provider = builder.settings(...[...(sections ?? []), section(requestLimitsAuthoring, limits ?? {})].sort((a, b) => ((a.kind ?? '') < (b.kind ?? '') ? -1 : 1)));
-    const caller = builder.settings(...(retries ? [section(retryAuthoring, retries)] : []), section(timeoutAuthoring, timeouts ?? {}));
+    const caller = builder.settings(...[...(callers ?? []), ...(retries ? [section(retryAuthoring, retries)] : []), section(timeoutAuthoring, timeouts ?? {})].sort((a, b) => ((a.kind ?? '') < (b.kind ?? '') ? -1 : 1)));
     builder.listener({ name: 'plain', settings: provider }).destination({ service: 'app', settings: caller });
     const all = routes ?? [{ name: 'all', match: { path: { kind: { $case: 'prefix', value: '/' } } } } as const];
     for (const route of all) builder.route({ action: { $case: 'forward', value: { targets: [{ service: 'app', weight: 1 }] } }, settings: provider, ...route });
@@ -111,7 +113,8 @@ export function endpointAt(port: number): DeepPartial<Endpoint> {
   return { id: `static/127.0.0.1:${port}`, weight: 1, ports: [{ name: 'http', host: '127.0.0.1', port }] };
 }
 
-function section(authoring: AuthoringKind, values: JsonObject): DeepPartial<Section> {
+/** As the control plane compiles it, over its defaults. */
+export function section(authoring: AuthoringKind, values: JsonObject): DeepPartial<Section> {
   const { minFormat, body } = authoring.compile(effectiveSection(authoring, values));
   const origins = Object.keys(values).sort().map((field) => ({ pointer: `/${field}`, policy: `sets-${field}` }));
   return { kind: authoring.name, minFormat, body: Buffer.from(body), origins };

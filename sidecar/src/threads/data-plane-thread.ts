@@ -254,10 +254,20 @@ export class DataPlaneThread {
     this.#live.retain(generation.liveKeys);
     const previous = this.engine.generation;
     this.engine.use(generation);
+    this.#connectAsNow(generation);
     if (previous !== null) this.#live.release(previous.liveKeys);
     this.#live.sweep();
     if (this.#options.series.crowded) this.#options.series.release(generation.snapshot.routes.map(({ name }) => name));
     return { warming: [], memories: this.#live.keysUnder(sharedPrefix) };
+  }
+
+  /** Pools of settings that are no more close what is idle. */
+  #connectAsNow({ destinations }: Generation): void {
+    let moved = false;
+    for (const { fallback } of destinations.values()) {
+      for (const { target } of fallback.targets) moved = target.cluster.connect(target.port, target.how) || moved;
+    }
+    if (moved) this.#retirePools();
   }
 
   boundListeners(): BoundListener[] {

@@ -40,7 +40,7 @@ export class AppTargets {
     let target = this.#targets.get(key);
     if (target === undefined) {
       const raw = transportOf(protocol) !== 'http';
-      target = { portName, protocol, target: new ResolvedTarget(new Cluster('', { poolFor: this.#poolFor }), portName, [], { raw, tls: null, proxyProtocol }) };
+      target = { portName, protocol, target: new ResolvedTarget(new Cluster('', { poolFor: this.#poolFor }), portName, [], { raw, tls: null, proxyProtocol, pool: null }) };
       this.#targets.set(key, target);
       this.#fill(target);
     }

@@ -3,9 +3,9 @@ import type { EndpointPort, EndpointSet, ServiceEndpoint } from '@remora/snapsho
 import type { UpstreamWay } from '../tls/upstream-way.ts';
 import { ClusterHost } from './cluster-host.ts';
 import type { GrantedSet } from './host-slots.ts';
-import { plainPort, type PortConnection } from './port-connection.ts';
+import { plainPort, portConnectionKey, type PortConnection } from './port-connection.ts';
 import { TargetHosts } from './target-hosts.ts';
-import { addressKey, protocolOf, secureProtocolOf, type UpstreamAddress } from './upstream-address.ts';
+import { addressKey, protocolOf, secureProtocolOf, type UpstreamAddress, type UpstreamProtocol } from './upstream-address.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 
 export interface ClusterDeps {
@@ -96,10 +96,8 @@ export class Cluster {
 
   /** Hosts with all labels (`key=value`) that have the port; the same object until the set changes, or how they are connected. */
   subset(port: string, labels: readonly string[], how: PortConnection = plainPort): TargetHosts {
-    const { raw, tls, proxyProtocol } = how;
-    if (tls === null && proxyProtocol === 0) this.#connected.delete(port);
-    else this.#connected.set(port, how);
-    const way = `${raw ? 'raw' : ''}\0${proxyProtocol}\0${tls?.key ?? ''}`;
+    const way = portConnectionKey(how);
+    this.#remember(port, how);
     const key = `${way}\0${port}\0${labels.join('\0')}`;
     let hosts = this.#subsets.get(key);
     if (hosts === undefined) {
@@ -107,6 +105,18 @@ export class Cluster {
       if (this.#subsets.size < subsetsMax) this.#subsets.set(key, hosts);
     }
     return hosts;
+  }
+
+  /** How the port is connected from now on, before anybody asks for its hosts. True: not as before. */
+  connect(port: string, how: PortConnection): boolean {
+    const before = this.#connected.get(port) ?? plainPort;
+    this.#remember(port, how);
+    return portConnectionKey({ ...before, raw: false }) !== portConnectionKey({ ...how, raw: false });
+  }
+
+  #remember(port: string, how: PortConnection): void {
+    if (how.tls === null && how.proxyProtocol === 0 && how.pool === null) this.#connected.delete(port);
+    else this.#connected.set(port, how);
   }
 
   #wayOf(key: string): number {
@@ -174,10 +184,12 @@ export class Cluster {
   }
 }
 
-function addressOf({ host, port, protocols, plaintext }: EndpointPort, { source, mtls }: ServiceEndpoint, { raw, tls, proxyProtocol }: PortConnection, mesh: UpstreamWay | null): UpstreamAddress {
-  if (source === ofSidecars) return { host, port, protocol: raw ? 'tcp' : protocolOf(protocols), ...(mtls && plaintext !== true && mesh !== null && { tls: mesh }) };
+function addressOf({ host, port, protocols, plaintext }: EndpointPort, { source, mtls }: ServiceEndpoint, { raw, tls, proxyProtocol, pool }: PortConnection, mesh: UpstreamWay | null): UpstreamAddress {
+  const speak = (spoken: UpstreamProtocol): UpstreamProtocol => (raw ? 'tcp' : pool?.http1Only === true ? 'http1' : spoken);
+  const kept = pool === null ? null : { pool };
+  if (source === ofSidecars) return { host, port, protocol: speak(protocolOf(protocols)), ...(mtls && plaintext !== true && mesh !== null && { tls: mesh }), ...kept };
   const spoken = tls === null ? protocolOf(protocols) : secureProtocolOf(tls, protocols);
-  return { host, port, protocol: raw ? 'tcp' : spoken, ...(tls && { tls }), ...(proxyProtocol !== 0 && { proxyProtocol }) };
+  return { host, port, protocol: speak(spoken), ...(tls && { tls }), ...(proxyProtocol !== 0 && { proxyProtocol }), ...kept };
 }
 
 /** Source of the endpoints that sidecars announce: TLS and PROXY protocol of a port are between callers and apps without one. */

@@ -44,7 +44,7 @@ export class OutsideDestinations {
     const address = mode === 'refuse' ? null : splitAuthority(authority, mode === 'tls-originate' ? 443 : 80);
     if (address === null || (net.isIP(address.host) !== 0 && !mayBeCalled(address.host))) return null;
     const cluster = this.#cluster(`${mode} ${authority}`, address, mode === 'tls-originate');
-    const how = { raw: false, tls: mode === 'tls-originate' ? this.#deps.securityFor(systemTrust) : null, proxyProtocol: 0 } as const;
+    const how = { raw: false, tls: mode === 'tls-originate' ? this.#deps.securityFor(systemTrust) : null, proxyProtocol: 0, pool: null } as const;
     const fallback: CallerRoute = {
       caller: { route: '', dispatch: this.#dispatch, settings: noSettings, liveKeys: [] }, targets: [{ target: new ResolvedTarget(cluster, portName, [], how), weight: 1 }], place: generation.unknownPlace, connects: generation.unknownPlace,
     };

@@ -1,4 +1,6 @@
-/** What one thread may open towards one address, and how long it keeps it. Defaults until the connectionPool kind exists. */
+import type { Random } from '@remora/core/random';
+
+/** What one thread may open towards one address, and how long it keeps it: by the `connectionPool` section, else these defaults. */
 export interface PoolLimits {
   readonly connectionsMax: number;
   /** Calls that wait for a connection; beyond it `upstream-overflow`. */
@@ -16,6 +18,15 @@ export interface PoolLimits {
   readonly keepAliveIdle: boolean;
   /** Age at which a connection takes no more requests; 0: none. */
   readonly maxAgeMs: number;
+  /** Share of the age by which a connection may end earlier. */
+  readonly maxAgeJitter: number;
+  /** Silence after which the system asks whether the peer is still there; 0: it does not. */
+  readonly tcpKeepaliveMs: number;
+}
+
+/** The age of one connection; Infinity: it has none. */
+export function drawAgeMs({ maxAgeMs, maxAgeJitter }: PoolLimits, random: Random): number {
+  return maxAgeMs === 0 ? Infinity : maxAgeMs * (1 - maxAgeJitter * random.next());
 }
 
 export const defaultPoolLimits: PoolLimits = {
@@ -28,4 +39,6 @@ export const defaultPoolLimits: PoolLimits = {
   keepAliveTimeoutMs: 10_000,
   keepAliveIdle: false,
   maxAgeMs: 0,
+  maxAgeJitter: 0.1,
+  tcpKeepaliveMs: 0,
 };

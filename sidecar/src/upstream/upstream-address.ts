@@ -1,4 +1,5 @@
 import type { UpstreamWay } from '../tls/upstream-way.ts';
+import type { PoolSettings } from './pool-settings.ts';
 
 /** Where an instance is, and what is spoken there. A pool belongs to one address. */
 export interface UpstreamAddress {
@@ -13,6 +14,8 @@ export interface UpstreamAddress {
   readonly header?: Buffer;
   /** Named by an app, and by no document: its addresses are looked at before they are connected. */
   readonly outside?: true;
+  /** Absent: connections are kept as usual. */
+  readonly pool?: PoolSettings;
 }
 
 /** `http2`: cleartext by prior knowledge (RFC 9113 section 3.3). `negotiated`: HTTP/1.1 or HTTP/2 as ALPN chooses. `tcp`: a connection for each call, whose bytes nobody looks into. */
@@ -22,8 +25,8 @@ export type UpstreamProtocol = 'http1' | 'http2' | 'negotiated' | 'tcp';
 export const outsidePrefix = 'outside|';
 
 /** What tells pools apart. */
-export function addressKey({ host, port, protocol, tls, proxyProtocol, outside }: UpstreamAddress): string {
-  return `${outside === true ? outsidePrefix : ''}${protocol}|${host}:${port}${proxyProtocol === undefined ? '' : `|proxy v${proxyProtocol}`}${tls === undefined ? '' : `|${tls.key}`}`;
+export function addressKey({ host, port, protocol, tls, proxyProtocol, outside, pool }: UpstreamAddress): string {
+  return `${outside === true ? outsidePrefix : ''}${protocol}|${host}:${port}${proxyProtocol === undefined ? '' : `|proxy v${proxyProtocol}`}${tls === undefined ? '' : `|${tls.key}`}${pool === undefined ? '' : `|${pool.key}`}`;
 }
 
 /** What an endpoint advertises where its side speaks HTTP/2 without TLS to whoever begins with its preface. */

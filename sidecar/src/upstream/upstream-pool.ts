@@ -5,6 +5,7 @@ import type { LinkOwner } from '../io/link-owner.ts';
 import type { UpstreamWay } from '../tls/upstream-way.ts';
 import type { Attempt } from './attempt.ts';
 import { outsideLinks } from './outside-lookup.ts';
+import type { PoolLimits } from './pool-limits.ts';
 import type { UpstreamAddress, UpstreamProtocol } from './upstream-address.ts';
 
 /**
@@ -108,6 +109,11 @@ export abstract class UpstreamPool {
     this.#probing = false;
     this.#failures = Math.min(this.#failures + 1, 5);
     this.downUntil = now + 250 * 2 ** this.#failures;
+  }
+
+  /** Once a connection stands. */
+  keepAlive(link: Link, { tcpKeepaliveMs }: PoolLimits): void {
+    if (tcpKeepaliveMs > 0) link.setKeepAlive(tcpKeepaliveMs);
   }
 
   connected(): void {

@@ -36,12 +36,13 @@ export class UpstreamPools {
   }
 
   #make(address: UpstreamAddress): UpstreamPool {
+    const limits = address.pool?.limits ?? this.#limits;
     if (address.protocol === 'negotiated') {
-      return new NegotiatingPool(address, { thread: this.#thread, limits: this.#limits, make: (protocol) => this.#make({ ...address, protocol }) });
+      return new NegotiatingPool(address, { thread: this.#thread, limits, make: (protocol) => this.#make({ ...address, protocol }) });
     }
-    if (address.protocol === 'tcp') return new TcpPool(address, this.#limits, this.#thread);
-    if (address.proxyProtocol === undefined) return this.#makeHttp(address, this.#limits);
-    return new ClientBoundPool(address, address.proxyProtocol, { limits: this.#limits, make: (header, limits) => this.#makeHttp({ ...address, header }, limits) });
+    if (address.protocol === 'tcp') return new TcpPool(address, limits, this.#thread);
+    if (address.proxyProtocol === undefined) return this.#makeHttp(address, limits);
+    return new ClientBoundPool(address, address.proxyProtocol, { limits, make: (header, ofClient) => this.#makeHttp({ ...address, header }, ofClient) });
   }
 
   #makeHttp(address: UpstreamAddress, limits: PoolLimits): UpstreamPool {

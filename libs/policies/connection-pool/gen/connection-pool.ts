@@ -11,25 +11,82 @@ export const protobufPackage = "remora.policy.connectionpool.v1";
 
 export const protobufFileName = "connection-pool.proto";
 
+/** The connections of a caller's data thread to each host of a destination. Milliseconds. */
 export interface ConnectionPool {
-  /** Sorted by name. */
-  marks: Mark[];
-}
-
-export interface Mark {
-  /** Lower case. */
-  name: string;
-  value: string;
+  connections: number;
+  /** Calls that wait for a connection. */
+  pending: number;
+  /** 0: any number. */
+  requestsPerConnection: number;
+  idleMs: number;
+  /** 0: none. */
+  maxAgeMs: number;
+  /** Share of the age by which it may be less. */
+  maxAgeJitter: number;
+  /** Silence after which the system asks whether the peer is there; 0: it does not. */
+  tcpKeepaliveMs: number;
+  protocol: string;
+  streams: number;
+  /** 0: no PINGs. */
+  pingMs: number;
+  pingTimeoutMs: number;
+  pingIdle: boolean;
 }
 
 function createBaseConnectionPool(): ConnectionPool {
-  return { marks: [] };
+  return {
+    connections: 0,
+    pending: 0,
+    requestsPerConnection: 0,
+    idleMs: 0,
+    maxAgeMs: 0,
+    maxAgeJitter: 0,
+    tcpKeepaliveMs: 0,
+    protocol: "",
+    streams: 0,
+    pingMs: 0,
+    pingTimeoutMs: 0,
+    pingIdle: false,
+  };
 }
 
 export const ConnectionPool: MessageFns<ConnectionPool> = {
   encode(message: ConnectionPool, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.marks) {
-      Mark.encode(v!, writer.uint32(10).fork()).join();
+    if (message.connections !== 0) {
+      writer.uint32(8).uint32(message.connections);
+    }
+    if (message.pending !== 0) {
+      writer.uint32(16).uint32(message.pending);
+    }
+    if (message.requestsPerConnection !== 0) {
+      writer.uint32(24).uint32(message.requestsPerConnection);
+    }
+    if (message.idleMs !== 0) {
+      writer.uint32(32).uint32(message.idleMs);
+    }
+    if (message.maxAgeMs !== 0) {
+      writer.uint32(40).uint32(message.maxAgeMs);
+    }
+    if (message.maxAgeJitter !== 0) {
+      writer.uint32(49).double(message.maxAgeJitter);
+    }
+    if (message.tcpKeepaliveMs !== 0) {
+      writer.uint32(56).uint32(message.tcpKeepaliveMs);
+    }
+    if (message.protocol !== "") {
+      writer.uint32(66).string(message.protocol);
+    }
+    if (message.streams !== 0) {
+      writer.uint32(72).uint32(message.streams);
+    }
+    if (message.pingMs !== 0) {
+      writer.uint32(80).uint32(message.pingMs);
+    }
+    if (message.pingTimeoutMs !== 0) {
+      writer.uint32(88).uint32(message.pingTimeoutMs);
+    }
+    if (message.pingIdle !== false) {
+      writer.uint32(96).bool(message.pingIdle);
     }
     return writer;
   },
@@ -48,11 +105,99 @@ export const ConnectionPool: MessageFns<ConnectionPool> = {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
-            if (tag !== 10) {
+            if (tag !== 8) {
               break;
             }
 
-            message.marks.push(Mark.decode(reader, reader.uint32()));
+            message.connections = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pending = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.requestsPerConnection = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.idleMs = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.maxAgeMs = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.maxAgeJitter = reader.double();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.tcpKeepaliveMs = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.protocol = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.streams = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.pingMs = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.pingTimeoutMs = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.pingIdle = reader.bool();
             continue;
           }
         }
@@ -68,13 +213,91 @@ export const ConnectionPool: MessageFns<ConnectionPool> = {
   },
 
   fromJSON(object: any): ConnectionPool {
-    return { marks: globalThis.Array.isArray(object?.marks) ? object.marks.map((e: any) => Mark.fromJSON(e)) : [] };
+    return {
+      connections: isSet(object.connections) ? globalThis.Number(object.connections) : 0,
+      pending: isSet(object.pending) ? globalThis.Number(object.pending) : 0,
+      requestsPerConnection: isSet(object.requestsPerConnection)
+        ? globalThis.Number(object.requestsPerConnection)
+        : isSet(object.requests_per_connection)
+        ? globalThis.Number(object.requests_per_connection)
+        : 0,
+      idleMs: isSet(object.idleMs)
+        ? globalThis.Number(object.idleMs)
+        : isSet(object.idle_ms)
+        ? globalThis.Number(object.idle_ms)
+        : 0,
+      maxAgeMs: isSet(object.maxAgeMs)
+        ? globalThis.Number(object.maxAgeMs)
+        : isSet(object.max_age_ms)
+        ? globalThis.Number(object.max_age_ms)
+        : 0,
+      maxAgeJitter: isSet(object.maxAgeJitter)
+        ? globalThis.Number(object.maxAgeJitter)
+        : isSet(object.max_age_jitter)
+        ? globalThis.Number(object.max_age_jitter)
+        : 0,
+      tcpKeepaliveMs: isSet(object.tcpKeepaliveMs)
+        ? globalThis.Number(object.tcpKeepaliveMs)
+        : isSet(object.tcp_keepalive_ms)
+        ? globalThis.Number(object.tcp_keepalive_ms)
+        : 0,
+      protocol: isSet(object.protocol) ? globalThis.String(object.protocol) : "",
+      streams: isSet(object.streams) ? globalThis.Number(object.streams) : 0,
+      pingMs: isSet(object.pingMs)
+        ? globalThis.Number(object.pingMs)
+        : isSet(object.ping_ms)
+        ? globalThis.Number(object.ping_ms)
+        : 0,
+      pingTimeoutMs: isSet(object.pingTimeoutMs)
+        ? globalThis.Number(object.pingTimeoutMs)
+        : isSet(object.ping_timeout_ms)
+        ? globalThis.Number(object.ping_timeout_ms)
+        : 0,
+      pingIdle: isSet(object.pingIdle)
+        ? globalThis.Boolean(object.pingIdle)
+        : isSet(object.ping_idle)
+        ? globalThis.Boolean(object.ping_idle)
+        : false,
+    };
   },
 
   toJSON(message: ConnectionPool): unknown {
     const obj: any = {};
-    if (message.marks?.length) {
-      obj.marks = message.marks.map((e) => Mark.toJSON(e));
+    if (message.connections !== 0) {
+      obj.connections = Math.round(message.connections);
+    }
+    if (message.pending !== 0) {
+      obj.pending = Math.round(message.pending);
+    }
+    if (message.requestsPerConnection !== 0) {
+      obj.requestsPerConnection = Math.round(message.requestsPerConnection);
+    }
+    if (message.idleMs !== 0) {
+      obj.idleMs = Math.round(message.idleMs);
+    }
+    if (message.maxAgeMs !== 0) {
+      obj.maxAgeMs = Math.round(message.maxAgeMs);
+    }
+    if (message.maxAgeJitter !== 0) {
+      obj.maxAgeJitter = floatToJson(message.maxAgeJitter);
+    }
+    if (message.tcpKeepaliveMs !== 0) {
+      obj.tcpKeepaliveMs = Math.round(message.tcpKeepaliveMs);
+    }
+    if (message.protocol !== "") {
+      obj.protocol = message.protocol;
+    }
+    if (message.streams !== 0) {
+      obj.streams = Math.round(message.streams);
+    }
+    if (message.pingMs !== 0) {
+      obj.pingMs = Math.round(message.pingMs);
+    }
+    if (message.pingTimeoutMs !== 0) {
+      obj.pingTimeoutMs = Math.round(message.pingTimeoutMs);
+    }
+    if (message.pingIdle !== false) {
+      obj.pingIdle = message.pingIdle;
     }
     return obj;
   },
@@ -84,95 +307,25 @@ export const ConnectionPool: MessageFns<ConnectionPool> = {
   },
   fromPartial<I extends Exact<DeepPartial<ConnectionPool>, I>>(object: I): ConnectionPool {
     const message = createBaseConnectionPool();
-    message.marks = object.marks?.map((e) => Mark.fromPartial(e)) || [];
+    message.connections = object.connections ?? 0;
+    message.pending = object.pending ?? 0;
+    message.requestsPerConnection = object.requestsPerConnection ?? 0;
+    message.idleMs = object.idleMs ?? 0;
+    message.maxAgeMs = object.maxAgeMs ?? 0;
+    message.maxAgeJitter = object.maxAgeJitter ?? 0;
+    message.tcpKeepaliveMs = object.tcpKeepaliveMs ?? 0;
+    message.protocol = object.protocol ?? "";
+    message.streams = object.streams ?? 0;
+    message.pingMs = object.pingMs ?? 0;
+    message.pingTimeoutMs = object.pingTimeoutMs ?? 0;
+    message.pingIdle = object.pingIdle ?? false;
     return message;
   },
 };
 
-function createBaseMark(): Mark {
-  return { name: "", value: "" };
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
 }
-
-export const Mark: MessageFns<Mark> = {
-  encode(message: Mark, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.name !== "") {
-      writer.uint32(10).string(message.name);
-    }
-    if (message.value !== "") {
-      writer.uint32(18).string(message.value);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): Mark {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseMark();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.name = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.value = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): Mark {
-    return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: Mark): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
-  create<I extends Exact<DeepPartial<Mark>, I>>(base?: I): Mark {
-    return Mark.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Mark>, I>>(object: I): Mark {
-    const message = createBaseMark();
-    message.name = object.name ?? "";
-    message.value = object.value ?? "";
-    return message;
-  },
-};
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
