@@ -3,7 +3,7 @@ import { renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { scratchFolder } from '@remora/testing/scratch-folder';
 import { afterEach, describe, expect, test } from 'vitest';
-import { DnsServerDouble } from '@remora/control-plane/discovery/dns/dns-server-double';
+import { DnsServerDouble } from '@remora/control-plane/discovery/dns/testdata/dns-server-double';
 import type { RunningControlPlane, RunningSidecar } from '../processes/remora.ts';
 import { ask, startTraffic } from '../processes/traffic.ts';
 import { until } from '../processes/until.ts';

@@ -33,7 +33,7 @@ interface ComposeService {
 const compose = (readYaml('compose/compose.yaml')[0] as { readonly services: Readonly<Record<string, ComposeService>> }).services;
 const composed: readonly Container[] = Object.entries(compose).map(([name, { image, command, environment }]) => ({ name: `compose: ${name}`, image, argv: command ?? [], env: environment ?? {} }));
 const deployed: readonly Container[] = readdirSync(path.join(deploy, 'kubernetes')).flatMap((file) => readYaml(`kubernetes/${file}`)).flatMap((document) => {
-  const { template } = (document as { readonly spec: { readonly template?: { readonly spec: Readonly<Record<string, readonly (Omit<Container, 'argv' | 'env'> & { readonly args?: readonly string[] })[]>> } } }).spec;
+  const { template } = (document as { readonly spec?: { readonly template?: { readonly spec: Readonly<Record<string, readonly (Omit<Container, 'argv' | 'env'> & { readonly args?: readonly string[] })[]>> } } }).spec ?? {};
   return [...(template?.spec['initContainers'] ?? []), ...(template?.spec['containers'] ?? [])].map(({ name, image, args }) => ({ name: `kubernetes: ${name}`, image, argv: args ?? [], env: {} }));
 });
 const own = [...composed, ...deployed].filter(({ image }) => /^remora\/(?:sidecar|control-plane):/.test(image));

@@ -3,7 +3,7 @@ import type { FoundInstance } from './found-instance.ts';
 
 /**
  * One way to learn where instances are: DNS, Consul, Kubernetes, files. It reports what it finds and what goes wrong, and decides nothing:
- * what is kept when it fails, empties or lies is the business of `SourceHold`. All implementations pass `source-contract.ts`.
+ * what is kept when it fails, empties or lies is the business of `SourceHold`. All implementations pass `testdata/source-contract.ts`.
  */
 export interface DiscoverySource {
   readonly kind: AskedSource;

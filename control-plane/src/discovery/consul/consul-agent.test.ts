@@ -5,7 +5,7 @@ import { systemClock, systemTimers } from '@remora/core/clock';
 import { seededRandom } from '@remora/core/random';
 import { describeWith } from '@remora/testing/requirement';
 import { expect, test, vi } from 'vitest';
-import { describeSource, paymentsTarget, Recorder, type Placed } from '../source-contract.ts';
+import { describeSource, paymentsTarget, Recorder, type Placed } from '../testdata/source-contract.ts';
 import { createConsulSource } from './consul-source.ts';
 
 async function freePort(): Promise<number> {

@@ -3,8 +3,8 @@ import { seededRandom } from '@remora/core/random';
 import { TestAuthority } from '@remora/testing/test-authority';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { SourceTarget } from '../discovery-source.ts';
-import { describeSource, paymentsTarget, Recorder } from '../source-contract.ts';
-import { ConsulDouble, healthEntry } from './consul-double.ts';
+import { describeSource, paymentsTarget, Recorder } from '../testdata/source-contract.ts';
+import { ConsulDouble, healthEntry } from './testdata/consul-double.ts';
 import { consulInstances } from './consul-instances.ts';
 import { createConsulSource, nextIndex, type ConsulSourceDeps } from './consul-source.ts';
 

@@ -2,11 +2,11 @@ import { systemTimers } from '@remora/core/clock';
 import { seededRandom } from '@remora/core/random';
 import { ManualTimers, settle } from '@remora/testing/manual-timers';
 import { afterEach, describe, expect, test } from 'vitest';
-import { describeSource, paymentsTarget, Recorder } from '../source-contract.ts';
+import { describeSource, paymentsTarget, Recorder } from '../testdata/source-contract.ts';
 import { createDnsClient, DnsError } from './dns-client.ts';
 import { createDnsLookup, type DnsFound, type DnsLookup } from './dns-lookup.ts';
 import type { DnsRecord, DnsType } from './dns-message.ts';
-import { DnsServerDouble } from './dns-server-double.ts';
+import { DnsServerDouble } from './testdata/dns-server-double.ts';
 import { createDnsSource } from './dns-source.ts';
 
 const noSystem = (): Promise<never> => Promise.reject(new Error('the machine is not asked'));

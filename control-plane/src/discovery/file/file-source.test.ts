@@ -3,7 +3,7 @@ import path from 'node:path';
 import { systemTimers } from '@remora/core/clock';
 import { scratchFolder } from '@remora/testing/scratch-folder';
 import { expect, test } from 'vitest';
-import { describeSource, paymentsTarget } from '../source-contract.ts';
+import { describeSource, paymentsTarget } from '../testdata/source-contract.ts';
 import { readEndpointFile } from './endpoint-file.ts';
 import { createFileSource } from './file-source.ts';
 

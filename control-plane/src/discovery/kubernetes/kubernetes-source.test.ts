@@ -6,8 +6,8 @@ import { scratchFolder } from '@remora/testing/scratch-folder';
 import { TestAuthority } from '@remora/testing/test-authority';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { SourceTarget } from '../discovery-source.ts';
-import { describeSource, paymentsTarget, Recorder } from '../source-contract.ts';
-import { KubernetesDouble, pod, slice } from './kubernetes-double.ts';
+import { describeSource, paymentsTarget, Recorder } from '../testdata/source-contract.ts';
+import { KubernetesDouble, pod, slice } from './testdata/kubernetes-double.ts';
 import { createKubernetesSource, type KubernetesSourceDeps } from './kubernetes-source.ts';
 import { endpointSlice, sliceInstances } from './slice-instances.ts';
 

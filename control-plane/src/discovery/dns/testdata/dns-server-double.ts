@@ -1,6 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { createServer, type Server } from 'node:net';
-import { decodeMessage, dnsTypes, encodeName, type DnsRecord } from './dns-message.ts';
+import { decodeMessage, dnsTypes, encodeName, type DnsRecord } from '../dns-message.ts';
 
 /** What a small DNS server of tests answers with. */
 export interface Zone {

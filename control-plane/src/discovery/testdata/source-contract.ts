@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { DiscoveryDocument } from '@remora/model/discovery-schema';
-import type { DiscoverySource, SourceObserver } from './discovery-source.ts';
-import type { FoundInstance } from './found-instance.ts';
+import type { DiscoverySource, SourceObserver } from '../discovery-source.ts';
+import type { FoundInstance } from '../found-instance.ts';
 
 /** A place of an instance of the service `payments`, whose only port is `http`, 8080. */
 export interface Placed {
