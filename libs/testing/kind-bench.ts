@@ -5,11 +5,12 @@ import type { Head } from '@remora/http/head';
 import { makeField } from '@remora/http/header-ids';
 import { buildResponseHead } from '@remora/http/head-builder';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
+import type { Detours } from '@remora/policy-kit/detours';
 import type { EdgeFilter, Exchange, Layer, Sink } from '@remora/policy-kit/exchange';
 import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { effectiveSection } from './effective-section.ts';
 import { makeExchange, type ExchangeStep } from './exchange-driver.ts';
-import { TestFilterContext } from './filter-context.ts';
+import { ManualFilterTimers, TestFilterContext } from './filter-context.ts';
 import { newCall, RecordingSource } from './layer-driver.ts';
 import { ManualClock } from './manual-clock.ts';
 
@@ -92,11 +93,32 @@ function settingsOf<S>(authoring: AuthoringKind, runtime: RuntimeKind<S>, sectio
 }
 
 function benchContext(kind: string): TestFilterContext {
-  return new BenchContext(kind, { scope: 'gateway/edge/', clock: new RunningClock(), random: systemRandom });
+  return new BenchContext(kind, { scope: 'gateway/edge/', clock: new RunningClock(), random: systemRandom, detours: elsewhere });
 }
 
+/** Other destinations answer at once. */
+const elsewhere: Detours = {
+  to: () => (_call, response) => {
+    response.bind(source);
+    response.head(buildResponseHead({ status: 200 }), true);
+    return silent;
+  },
+  beside: (x) => x,
+};
+
 class BenchContext extends TestFilterContext {
+  override readonly timers = new PassingTimers(this.clock);
+
   override log(_line: string): void {}
+}
+
+/** Delays that go with their exchange, as those of the data thread do: nothing waits for them here. */
+class PassingTimers extends ManualFilterTimers {
+  #last: object = {};
+
+  override after(delayMs: number, run: (x: Exchange, token: number) => void, x: Exchange, token: number): void {
+    this.#last = { delayMs, run, x, token, before: null, after: this.#last === null };
+  }
 }
 
 class RunningClock extends ManualClock {
