@@ -23,4 +23,4 @@ export interface HealthEvent {
 export const endingEvents: ReadonlySet<string> = new Set(['returned', 'closed', 'healthy', 'recovered', 'ended']);
 
 /** Events of a moment: told, and no state. */
-export const momentaryEvents: ReadonlySet<string> = new Set(['would-eject', 'failover']);
+export const momentaryEvents: ReadonlySet<string> = new Set(['would-eject', 'would-be-unhealthy', 'failover']);

@@ -58,7 +58,7 @@ export const kindOrder: readonly KindPlace[] = [
   caller('hedging', true, 'inside of retry, which hands it the budget that holds for both, and tries again what both of its tries failed at'),
   caller('circuitBreaker', true, 'judges and admits each attempt, so inside whatever makes several; outside of balancing: what may not go needs no host'),
   caller('loadBalancing', true, 'within retry: each attempt is balanced anew'),
-  caller('healthCheck', true, 'say here why it stands at this place'),
+  caller('healthCheck', true, 'not on the way of calls at all: the control thread asks, balancing reads what it found'),
   caller('outlierDetection', true, 'hears how each attempt ended, so inside whatever makes several of one'),
   caller('connectionPool', true, 'innermost: what connections are, whoever chose the host'),
 ];

@@ -24,6 +24,8 @@ import { answerQuery } from './telemetry/query-answers.ts';
 import { noTracer } from './telemetry/operation-tracer.ts';
 import type { OtlpExport } from './telemetry/otlp-export.ts';
 import { hostOrdersKind } from '@remora/policy-kit/host-orders';
+import { HealthChecker } from './health/health-checker.ts';
+import type { HealthProbe } from './health/health-probe.ts';
 import { HealthRecord, type HealthState } from './health/health-record.ts';
 import { HostOrderKeeper } from './health/host-order-keeper.ts';
 import { RefusalRing } from './telemetry/refusal-ring.ts';
@@ -39,6 +41,8 @@ export class Sidecar {
   readonly #refusals = new RefusalRing();
   readonly #held: HealthRecord;
   readonly #hostOrders: HostOrderKeeper;
+  readonly #checker: HealthChecker;
+  #probe: Promise<HealthProbe> | null = null;
   readonly #troubles: TroubleLog;
   readonly #readiness: AppReadiness;
   readonly #gateway: GatewayListeners;
@@ -93,6 +97,7 @@ export class Sidecar {
     const build = buildIdentity(environment.version, kinds.values());
     this.#held = new HealthRecord(clock, (state) => this.#onHealth(state));
     this.#hostOrders = new HostOrderKeeper({ hosts: dataPlane.hosts, record: this.#held, clock });
+    this.#checker = new HealthChecker({ hosts: dataPlane.hosts, record: this.#held, clock, timers, random, probe: { ask: async (question) => (await this.#healthProbe()).ask(question) } });
     dataPlane.onHealth((report) => this.#held.report(report));
     dataPlane.onRefusal((refusal) => this.#onRefusal(refusal));
     dataPlane.onWorkerDeath((worker, cause) => this.#onWorkerDeath(worker, cause));
@@ -246,7 +251,7 @@ export class Sidecar {
       readSeries: () => this.#dataPlane.readSeries(),
       readCallers: () => this.#dataPlane.readCallers(),
       readHealth: () => ({ current: this.#held.current(), dropped: this.#held.dropped }),
-      answer: (query) => answerQuery(query, this.#inspection, this.#ownSide),
+      answer: (query) => answerQuery(query, this.#inspection, this.#ownSide, (asked) => this.#helpers?.readCounts(asked) ?? Promise.reject(new Error('this sidecar has no store'))),
     });
     this.#sender.start();
     this.#client.connect(control);
@@ -299,6 +304,7 @@ export class Sidecar {
 
   #onApplied(applied: AppliedConfig): void {
     this.#configured.resolve();
+    this.#checker.follow(applied.snapshot);
     this.#troubles.unreachable(unreachableTcp(this.#settings, applied.snapshot));
     // At the start ports are bound after the restore, not from within it.
     if (this.#admin) {
@@ -322,6 +328,10 @@ export class Sidecar {
   #onAppReady(ready: boolean): void {
     this.#environment.log.info(ready ? 'the app accepts connections' : 'the app does not accept connections');
     this.#client.beat();
+  }
+
+  #healthProbe(): Promise<HealthProbe> {
+    return (this.#probe ??= this.#environment.loadHealthProbe(() => this.#identity?.current ?? null));
   }
 
   #onHealth({ kind, event, service, host, pointer, policy, detail }: HealthState): void {
@@ -364,6 +374,8 @@ export class Sidecar {
     await this.#otlp?.stop();
     await this.#client.close();
     this.#workload?.close();
+    this.#checker.close();
+    this.#hostOrders.close();
     this.#identity?.close();
     this.#connectors?.close?.();
     await this.#admin?.close();

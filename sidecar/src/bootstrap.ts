@@ -130,6 +130,7 @@ async function productionEnvironment(settings: SidecarSettings, log: SidecarEnvi
     },
     helpers: { client: new UndiciHelperClient(), keyDisk: new FileIssuerKeyDisk(settings.dataDir) },
     probeApp: tcpProbe,
+    loadHealthProbe: async (identity) => new (await import('./health/node-health-probe.ts')).NodeHealthProbe({ identity, nowMs: () => systemClock.wallMs() }),
     processFacts,
     ownAddress,
     log,

@@ -9,6 +9,8 @@ import type { HelperClient } from './helpers/helper-client.ts';
 import type { IssuerKeyDisk } from './issuer-keys/issuer-key-disk.ts';
 import type { IdentityKeeper } from './identity/identity-keeper.ts';
 import type { DataPlane } from './threads/data-plane.ts';
+import type { HealthProbe } from './health/health-probe.ts';
+import type { HeldIdentity } from './identity/held-identity.ts';
 import type { Log } from './telemetry/log.ts';
 import type { CertificateStatus } from './tls/certificate-files.ts';
 import type { TelemetryConnector } from './telemetry/telemetry-stream.ts';
@@ -33,6 +35,8 @@ export interface SidecarEnvironment {
   /** How this sidecar asks issuers and others that policies name, and where their keys are kept. Absent: it asks nobody. */
   readonly helpers?: { readonly client: HelperClient; readonly keyDisk: IssuerKeyDisk };
   readonly probeApp: AppProbe;
+  /** Asks hosts whether they are well, for `healthCheck`; loaded where a snapshot wants it. `identity`: this sidecar's own certificate. */
+  readonly loadHealthProbe: (identity: () => HeldIdentity | null) => Promise<HealthProbe>;
   readonly processFacts: ProcessFacts;
   /** What to advertise where the inbound side binds all addresses. */
   readonly ownAddress: () => string;

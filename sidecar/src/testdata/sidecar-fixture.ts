@@ -43,7 +43,7 @@ export class SidecarFixture {
     this.#sidecar = await Sidecar.start(this.settings, {
       version: 'test', nodeId: 'node-1', kinds: new Map([['note', note]]), clock: systemClock, timers: systemTimers, random: seededRandom(1), pause: () => Promise.resolve(),
       disk: this.disk, startDataPlane: () => Promise.resolve(this.dataPlane), loadConnectors: () => Promise.resolve({ control: this.controlPlane, telemetry }),
-      probeApp: () => Promise.resolve(this.appReady), processFacts: { rssBytes: () => 1_000, takeCpuShare: () => 0 }, ownAddress: () => '192.0.2.1',
+      probeApp: () => Promise.resolve(this.appReady), loadHealthProbe: () => Promise.resolve({ ask: () => Promise.resolve({ problem: '' }) }), processFacts: { rssBytes: () => 1_000, takeCpuShare: () => 0 }, ownAddress: () => '192.0.2.1',
       log: createLog({ level: 'debug', clock: systemClock, write: (line) => this.lines.push(line) }), announce: (event) => this.events.push(event),
       ...change,
     });

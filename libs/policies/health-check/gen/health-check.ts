@@ -7,29 +7,102 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
-export const protobufPackage = "remora.policy.healthcheck.v1";
+export const protobufPackage = "remora.policy.health_check.v1";
 
 export const protobufFileName = "health-check.proto";
 
+/** How hosts are asked whether they are well. Milliseconds. */
 export interface HealthCheck {
-  /** Sorted by name. */
-  marks: Mark[];
+  intervalMs: number;
+  /** Share of the interval by which each wait is longer or shorter, from 0 to 1. */
+  jitter: number;
+  timeoutMs: number;
+  unhealthyThreshold: number;
+  healthyThreshold: number;
+  /** http | grpc | tcp; empty: as the port's protocol says. */
+  protocol: string;
+  /** Name of the port that is asked; empty: each port itself. */
+  port: string;
+  http:
+    | Http
+    | undefined;
+  /** Name of the service for grpc.health.v1; empty: the server as a whole. */
+  grpcService: string;
 }
 
-export interface Mark {
-  /** Lower case. */
+export interface Http {
+  path: string;
+  /** Empty: the service's name. */
+  host: string;
+  method: string;
+  statuses: StatusRange[];
+  /** Text that the first 4 KiB of the body have; empty: any body. */
+  bodyContains: string;
+  headers: Header[];
+}
+
+export interface StatusRange {
+  from: number;
+  to: number;
+}
+
+export interface Header {
   name: string;
   value: string;
 }
 
+/** The messages of grpc.health.v1.Health/Check. */
+export interface GrpcHealthRequest {
+  service: string;
+}
+
+export interface GrpcHealthResponse {
+  /** 0 UNKNOWN, 1 SERVING, 2 NOT_SERVING, 3 SERVICE_UNKNOWN */
+  status: number;
+}
+
 function createBaseHealthCheck(): HealthCheck {
-  return { marks: [] };
+  return {
+    intervalMs: 0,
+    jitter: 0,
+    timeoutMs: 0,
+    unhealthyThreshold: 0,
+    healthyThreshold: 0,
+    protocol: "",
+    port: "",
+    http: undefined,
+    grpcService: "",
+  };
 }
 
 export const HealthCheck: MessageFns<HealthCheck> = {
   encode(message: HealthCheck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.marks) {
-      Mark.encode(v!, writer.uint32(10).fork()).join();
+    if (message.intervalMs !== 0) {
+      writer.uint32(8).uint32(message.intervalMs);
+    }
+    if (message.jitter !== 0) {
+      writer.uint32(17).double(message.jitter);
+    }
+    if (message.timeoutMs !== 0) {
+      writer.uint32(24).uint32(message.timeoutMs);
+    }
+    if (message.unhealthyThreshold !== 0) {
+      writer.uint32(32).uint32(message.unhealthyThreshold);
+    }
+    if (message.healthyThreshold !== 0) {
+      writer.uint32(40).uint32(message.healthyThreshold);
+    }
+    if (message.protocol !== "") {
+      writer.uint32(50).string(message.protocol);
+    }
+    if (message.port !== "") {
+      writer.uint32(58).string(message.port);
+    }
+    if (message.http !== undefined) {
+      Http.encode(message.http, writer.uint32(66).fork()).join();
+    }
+    if (message.grpcService !== "") {
+      writer.uint32(74).string(message.grpcService);
     }
     return writer;
   },
@@ -48,11 +121,75 @@ export const HealthCheck: MessageFns<HealthCheck> = {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
-            if (tag !== 10) {
+            if (tag !== 8) {
               break;
             }
 
-            message.marks.push(Mark.decode(reader, reader.uint32()));
+            message.intervalMs = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.jitter = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.timeoutMs = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.unhealthyThreshold = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.healthyThreshold = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.protocol = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.port = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.http = Http.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.grpcService = reader.string();
             continue;
           }
         }
@@ -68,13 +205,67 @@ export const HealthCheck: MessageFns<HealthCheck> = {
   },
 
   fromJSON(object: any): HealthCheck {
-    return { marks: globalThis.Array.isArray(object?.marks) ? object.marks.map((e: any) => Mark.fromJSON(e)) : [] };
+    return {
+      intervalMs: isSet(object.intervalMs)
+        ? globalThis.Number(object.intervalMs)
+        : isSet(object.interval_ms)
+        ? globalThis.Number(object.interval_ms)
+        : 0,
+      jitter: isSet(object.jitter) ? globalThis.Number(object.jitter) : 0,
+      timeoutMs: isSet(object.timeoutMs)
+        ? globalThis.Number(object.timeoutMs)
+        : isSet(object.timeout_ms)
+        ? globalThis.Number(object.timeout_ms)
+        : 0,
+      unhealthyThreshold: isSet(object.unhealthyThreshold)
+        ? globalThis.Number(object.unhealthyThreshold)
+        : isSet(object.unhealthy_threshold)
+        ? globalThis.Number(object.unhealthy_threshold)
+        : 0,
+      healthyThreshold: isSet(object.healthyThreshold)
+        ? globalThis.Number(object.healthyThreshold)
+        : isSet(object.healthy_threshold)
+        ? globalThis.Number(object.healthy_threshold)
+        : 0,
+      protocol: isSet(object.protocol) ? globalThis.String(object.protocol) : "",
+      port: isSet(object.port) ? globalThis.String(object.port) : "",
+      http: isSet(object.http) ? Http.fromJSON(object.http) : undefined,
+      grpcService: isSet(object.grpcService)
+        ? globalThis.String(object.grpcService)
+        : isSet(object.grpc_service)
+        ? globalThis.String(object.grpc_service)
+        : "",
+    };
   },
 
   toJSON(message: HealthCheck): unknown {
     const obj: any = {};
-    if (message.marks?.length) {
-      obj.marks = message.marks.map((e) => Mark.toJSON(e));
+    if (message.intervalMs !== 0) {
+      obj.intervalMs = Math.round(message.intervalMs);
+    }
+    if (message.jitter !== 0) {
+      obj.jitter = floatToJson(message.jitter);
+    }
+    if (message.timeoutMs !== 0) {
+      obj.timeoutMs = Math.round(message.timeoutMs);
+    }
+    if (message.unhealthyThreshold !== 0) {
+      obj.unhealthyThreshold = Math.round(message.unhealthyThreshold);
+    }
+    if (message.healthyThreshold !== 0) {
+      obj.healthyThreshold = Math.round(message.healthyThreshold);
+    }
+    if (message.protocol !== "") {
+      obj.protocol = message.protocol;
+    }
+    if (message.port !== "") {
+      obj.port = message.port;
+    }
+    if (message.http !== undefined) {
+      obj.http = Http.toJSON(message.http);
+    }
+    if (message.grpcService !== "") {
+      obj.grpcService = message.grpcService;
     }
     return obj;
   },
@@ -84,17 +275,265 @@ export const HealthCheck: MessageFns<HealthCheck> = {
   },
   fromPartial<I extends Exact<DeepPartial<HealthCheck>, I>>(object: I): HealthCheck {
     const message = createBaseHealthCheck();
-    message.marks = object.marks?.map((e) => Mark.fromPartial(e)) || [];
+    message.intervalMs = object.intervalMs ?? 0;
+    message.jitter = object.jitter ?? 0;
+    message.timeoutMs = object.timeoutMs ?? 0;
+    message.unhealthyThreshold = object.unhealthyThreshold ?? 0;
+    message.healthyThreshold = object.healthyThreshold ?? 0;
+    message.protocol = object.protocol ?? "";
+    message.port = object.port ?? "";
+    message.http = (object.http !== undefined && object.http !== null) ? Http.fromPartial(object.http) : undefined;
+    message.grpcService = object.grpcService ?? "";
     return message;
   },
 };
 
-function createBaseMark(): Mark {
+function createBaseHttp(): Http {
+  return { path: "", host: "", method: "", statuses: [], bodyContains: "", headers: [] };
+}
+
+export const Http: MessageFns<Http> = {
+  encode(message: Http, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.path !== "") {
+      writer.uint32(10).string(message.path);
+    }
+    if (message.host !== "") {
+      writer.uint32(18).string(message.host);
+    }
+    if (message.method !== "") {
+      writer.uint32(26).string(message.method);
+    }
+    for (const v of message.statuses) {
+      StatusRange.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.bodyContains !== "") {
+      writer.uint32(42).string(message.bodyContains);
+    }
+    for (const v of message.headers) {
+      Header.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Http {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHttp();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.method = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.statuses.push(StatusRange.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.bodyContains = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.headers.push(Header.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Http {
+    return {
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      host: isSet(object.host) ? globalThis.String(object.host) : "",
+      method: isSet(object.method) ? globalThis.String(object.method) : "",
+      statuses: globalThis.Array.isArray(object?.statuses)
+        ? object.statuses.map((e: any) => StatusRange.fromJSON(e))
+        : [],
+      bodyContains: isSet(object.bodyContains)
+        ? globalThis.String(object.bodyContains)
+        : isSet(object.body_contains)
+        ? globalThis.String(object.body_contains)
+        : "",
+      headers: globalThis.Array.isArray(object?.headers) ? object.headers.map((e: any) => Header.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: Http): unknown {
+    const obj: any = {};
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.host !== "") {
+      obj.host = message.host;
+    }
+    if (message.method !== "") {
+      obj.method = message.method;
+    }
+    if (message.statuses?.length) {
+      obj.statuses = message.statuses.map((e) => StatusRange.toJSON(e));
+    }
+    if (message.bodyContains !== "") {
+      obj.bodyContains = message.bodyContains;
+    }
+    if (message.headers?.length) {
+      obj.headers = message.headers.map((e) => Header.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Http>, I>>(base?: I): Http {
+    return Http.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Http>, I>>(object: I): Http {
+    const message = createBaseHttp();
+    message.path = object.path ?? "";
+    message.host = object.host ?? "";
+    message.method = object.method ?? "";
+    message.statuses = object.statuses?.map((e) => StatusRange.fromPartial(e)) || [];
+    message.bodyContains = object.bodyContains ?? "";
+    message.headers = object.headers?.map((e) => Header.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseStatusRange(): StatusRange {
+  return { from: 0, to: 0 };
+}
+
+export const StatusRange: MessageFns<StatusRange> = {
+  encode(message: StatusRange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.from !== 0) {
+      writer.uint32(8).uint32(message.from);
+    }
+    if (message.to !== 0) {
+      writer.uint32(16).uint32(message.to);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StatusRange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatusRange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.from = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.to = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StatusRange {
+    return {
+      from: isSet(object.from) ? globalThis.Number(object.from) : 0,
+      to: isSet(object.to) ? globalThis.Number(object.to) : 0,
+    };
+  },
+
+  toJSON(message: StatusRange): unknown {
+    const obj: any = {};
+    if (message.from !== 0) {
+      obj.from = Math.round(message.from);
+    }
+    if (message.to !== 0) {
+      obj.to = Math.round(message.to);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<StatusRange>, I>>(base?: I): StatusRange {
+    return StatusRange.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<StatusRange>, I>>(object: I): StatusRange {
+    const message = createBaseStatusRange();
+    message.from = object.from ?? 0;
+    message.to = object.to ?? 0;
+    return message;
+  },
+};
+
+function createBaseHeader(): Header {
   return { name: "", value: "" };
 }
 
-export const Mark: MessageFns<Mark> = {
-  encode(message: Mark, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const Header: MessageFns<Header> = {
+  encode(message: Header, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.name !== "") {
       writer.uint32(10).string(message.name);
     }
@@ -104,7 +543,7 @@ export const Mark: MessageFns<Mark> = {
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): Mark {
+  decode(input: BinaryReader | Uint8Array, length?: number): Header {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -113,7 +552,7 @@ export const Mark: MessageFns<Mark> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseMark();
+      const message = createBaseHeader();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -145,14 +584,14 @@ export const Mark: MessageFns<Mark> = {
     }
   },
 
-  fromJSON(object: any): Mark {
+  fromJSON(object: any): Header {
     return {
       name: isSet(object.name) ? globalThis.String(object.name) : "",
       value: isSet(object.value) ? globalThis.String(object.value) : "",
     };
   },
 
-  toJSON(message: Mark): unknown {
+  toJSON(message: Header): unknown {
     const obj: any = {};
     if (message.name !== "") {
       obj.name = message.name;
@@ -163,16 +602,154 @@ export const Mark: MessageFns<Mark> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Mark>, I>>(base?: I): Mark {
-    return Mark.fromPartial(base ?? ({} as any));
+  create<I extends Exact<DeepPartial<Header>, I>>(base?: I): Header {
+    return Header.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<Mark>, I>>(object: I): Mark {
-    const message = createBaseMark();
+  fromPartial<I extends Exact<DeepPartial<Header>, I>>(object: I): Header {
+    const message = createBaseHeader();
     message.name = object.name ?? "";
     message.value = object.value ?? "";
     return message;
   },
 };
+
+function createBaseGrpcHealthRequest(): GrpcHealthRequest {
+  return { service: "" };
+}
+
+export const GrpcHealthRequest: MessageFns<GrpcHealthRequest> = {
+  encode(message: GrpcHealthRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.service !== "") {
+      writer.uint32(10).string(message.service);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GrpcHealthRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGrpcHealthRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.service = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GrpcHealthRequest {
+    return { service: isSet(object.service) ? globalThis.String(object.service) : "" };
+  },
+
+  toJSON(message: GrpcHealthRequest): unknown {
+    const obj: any = {};
+    if (message.service !== "") {
+      obj.service = message.service;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GrpcHealthRequest>, I>>(base?: I): GrpcHealthRequest {
+    return GrpcHealthRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GrpcHealthRequest>, I>>(object: I): GrpcHealthRequest {
+    const message = createBaseGrpcHealthRequest();
+    message.service = object.service ?? "";
+    return message;
+  },
+};
+
+function createBaseGrpcHealthResponse(): GrpcHealthResponse {
+  return { status: 0 };
+}
+
+export const GrpcHealthResponse: MessageFns<GrpcHealthResponse> = {
+  encode(message: GrpcHealthResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.status !== 0) {
+      writer.uint32(8).int32(message.status);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GrpcHealthResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGrpcHealthResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.status = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GrpcHealthResponse {
+    return { status: isSet(object.status) ? globalThis.Number(object.status) : 0 };
+  },
+
+  toJSON(message: GrpcHealthResponse): unknown {
+    const obj: any = {};
+    if (message.status !== 0) {
+      obj.status = Math.round(message.status);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GrpcHealthResponse>, I>>(base?: I): GrpcHealthResponse {
+    return GrpcHealthResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GrpcHealthResponse>, I>>(object: I): GrpcHealthResponse {
+    const message = createBaseGrpcHealthResponse();
+    message.status = object.status ?? 0;
+    return message;
+  },
+};
+
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
+}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
