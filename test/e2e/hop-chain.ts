@@ -22,13 +22,13 @@ export interface Ledger {
 }
 
 /** `handsOn`: what the apps copy from the request that they got to the one that they make. */
-export async function startHopChain(fixture: Fixture, handsOn: readonly string[]): Promise<HopChain> {
+export async function startHopChain(fixture: Fixture, handsOn: readonly string[], bundled = false): Promise<HopChain> {
   const ledger: Ledger = { seen: 0, status: 200 };
   const last = await serve(createServer((_, response) => {
     ledger.seen += 1;
     response.writeHead(ledger.status).end();
   }));
-  const controlPlane = await fixture.controlPlane({ bundled: false });
+  const controlPlane = await fixture.controlPlane({ bundled });
   await controlPlane.apply(`
 {kind: Service, name: web, ports: {http: {port: 80}}, dependsOn: [orders]}
 ---
@@ -43,7 +43,7 @@ export async function startHopChain(fixture: Fixture, handsOn: readonly string[]
     const app = new PassingApp(next, handsOn);
     const { server, port } = await serve(app.server);
     hops.push(server);
-    const sidecar = await fixture.sidecar(['--service', name, '--control-plane', controlPlane.push, '--app', `127.0.0.1:${port}`, '--inbound', '0', '--outbound', '0'], { bundled: false });
+    const sidecar = await fixture.sidecar(['--service', name, '--control-plane', controlPlane.push, '--app', `127.0.0.1:${port}`, '--inbound', '0', '--outbound', '0'], { bundled });
     app.outbound = sidecar.ports['outbound'] ?? 0;
     return sidecar;
   };
