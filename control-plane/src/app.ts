@@ -11,6 +11,7 @@ import { createEventFeed } from './api/event-feed.ts';
 import type { EventFeed } from './api/event-feed.ts';
 import { createAuditLog } from './audit/audit-log.ts';
 import type { AuditLog } from './audit/audit-log.ts';
+import { WorkLease } from './background/work-lease.ts';
 import { createPlanner } from './compile/planner.ts';
 import type { Planner } from './compile/planner.ts';
 import { ConsumerItems } from './consumers/consumer-items.ts';
@@ -153,7 +154,15 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
     writePath.onCommitted(({ version, author, message, kind, changes }) => events.publish('revision', { version, author, message, kind, detail: `${kind} by ${author}: ${changes.length} documents` })),
     hub.onEvent(({ type, ...facts }) => events.publish(type, facts)),
   ];
+  // What one process of a store does, and no second one.
   let compactions: readonly Timer[] = [];
+  const background = new WorkLease({ store, timers, lost: (by) => log.error('another process works on this store: background work ends here', { fence: background.fence, by }) });
+  background.add({ name: 'discovery', start: () => discovery.start(), stop: () => discovery.stop() });
+  background.add({
+    name: 'compaction',
+    start() { compactions = [timers.after(compactFirstMs, () => void compact(deps, alarm)), timers.every(compactEveryMs, () => void compact(deps, alarm))]; },
+    stop() { for (const timer of compactions) timer.cancel(); },
+  });
 
   return {
     store, model, planner, instances, discovery, hub, telemetry, events, writePath, audit, credentials, secrets, secretItems, secretRefresher, sealer, hostOrders, clock, timers, slices,
@@ -162,10 +171,10 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
       const state = writePath.state();
       if (state.kind === 'broken') log.error('the documents in the store cannot be compiled by this build; nothing is pushed until corrected ones are applied', { violations: state.violations.slice(0, 20).map((one) => `${one.document ?? ''}${one.pointer}: ${one.message}`) });
       secretRefresher.start();
-      compactions = [timers.after(compactFirstMs, () => void compact(deps, alarm)), timers.every(compactEveryMs, () => void compact(deps, alarm))];
+      background.take();
     },
     async stop() {
-      for (const timer of compactions) timer.cancel();
+      background.close();
       await secretRefresher.close();
       await writePath.stop();
       for (const stop of stops) stop();

@@ -65,6 +65,7 @@ function world(before?: World): World {
   const registry = createInstanceRegistry({ clock: timers.clock, timers, store });
   const [consul, dns] = [new ToldSource('consul'), new ToldSource('dns')];
   const keeper = new DiscoveryKeeper({ clock: timers.clock, timers, store, registry, sources: new Map([['consul', consul], ['dns', dns]]), onStoreError: (error) => { throw error; } });
+  keeper.start();
   return {
     timers, store, registry, keeper, consul, dns,
     follow(...documents) {
@@ -173,6 +174,18 @@ describe('documents change', () => {
     expect(discoveryViolations([change], new Set(['dns']))).toMatchObject([{ document: 'Service/payments', pointer: '/discovery/source', code: 'not-enforceable' }]);
     expect([discoveryViolations([change], new Set(['kubernetes'])), discoveryViolations([change], undefined)]).toEqual([[], []]);
   });
+});
+
+test('nobody is asked before the work is ours, and nobody after it is not; what is known holds', () => {
+  const { follow, consul, keeper, sees } = world();
+  keeper.stop();
+  follow(service('payments', byConsul));
+  expect(consul.followed).toEqual([]);
+  keeper.start();
+  consul.to('payments').answered(found('10.0.0.1'), []);
+  keeper.stop();
+  expect(consul.followed.map(({ closed }) => closed)).toEqual([true]);
+  expect(sees('payments')).toBe('10.0.0.1');
 });
 
 describe('after a restart', () => {

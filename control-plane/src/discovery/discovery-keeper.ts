@@ -55,6 +55,8 @@ export class DiscoveryKeeper {
   readonly #sweeper: Timer;
   readonly #counts = new Map<AskedSource, { answers: number; failures: number }>();
   #planned = false;
+  /** Sources are asked: the work in the background is ours. */
+  #asking = false;
 
   constructor(deps: DiscoveryKeeperDeps) {
     this.#deps = deps;
@@ -70,12 +72,26 @@ export class DiscoveryKeeper {
     return this.#counts;
   }
 
+  /** Begins to ask sources. Until then, and after `stop`, their last answers hold. */
+  start(): void {
+    this.#asking = true;
+    this.#forgetRecords();
+    for (const feed of this.#feeds.values()) this.#start(feed);
+  }
+
+  /** Asks nobody any more, and writes nothing. */
+  stop(): void {
+    this.#asking = false;
+    for (const feed of this.#feeds.values()) feed.close();
+    this.#writer.flush();
+  }
+
   /** The documents are these now. Only Services that differ are looked at. */
   follow(services: ReadonlyMap<string, ServiceDocument>): void {
     for (const [name, { document }] of this.#followed) if (services.get(name) !== document) this.#revise(name, services.get(name));
     for (const [name, document] of services) if (!this.#followed.has(name) && isAsked(document)) this.#begin(name, document, null);
-    if (!this.#planned) this.#forgetRecords();
     this.#planned = true;
+    this.#forgetRecords();
   }
 
   /** Every source of a Service, or of all of them, in order of their names. */
@@ -98,8 +114,7 @@ export class DiscoveryKeeper {
 
   close(): void {
     this.#sweeper.cancel();
-    for (const feed of this.#feeds.values()) feed.close();
-    this.#writer.flush();
+    this.stop();
   }
 
   #revise(name: string, document: ServiceDocument | undefined): void {
@@ -131,7 +146,7 @@ export class DiscoveryKeeper {
     const names = new Map(namesToResolve(document).map((host) => [host, feed('dns', 'static', { source: 'dns', dns: { name: host } })]));
     for (const old of feedsOf(before)) if (!kept.has(old)) this.#end(old);
     this.#followed.set(name, { document, main, names });
-    for (const one of started) this.#start(one);
+    if (this.#asking) for (const one of started) this.#start(one);
     this.#publish(name);
   }
 
@@ -140,7 +155,7 @@ export class DiscoveryKeeper {
     this.#counts.set(kind, counts);
     const feed = new SourceFeed(target, { kind: shown, asked: wordsOf(target) }, {
       clock: this.#deps.clock, limits: this.#limits,
-      changed: () => this.#publish(target.service), store: () => this.#written.put(key),
+      changed: () => this.#publish(target.service), store: () => this.#keep(key),
       count: { answers: () => void counts.answers++, failures: () => void counts.failures++ },
     });
     const record = this.#restored.get(key);
@@ -160,7 +175,12 @@ export class DiscoveryKeeper {
     feed.close();
     if (this.#feeds.get(key) !== feed) return;
     this.#feeds.delete(key);
-    this.#written.put(key);
+    this.#keep(key);
+  }
+
+  /** Whoever does not ask does not write either: what another process has learnt is newer. */
+  #keep(key: string): void {
+    if (this.#asking) this.#written.put(key);
   }
 
   #publish(name: string): void {
@@ -172,8 +192,9 @@ export class DiscoveryKeeper {
     for (const feed of this.#feeds.values()) feed.sweep();
   }
 
-  /** Of Services that are gone, or ask for something else now. */
+  /** Of Services that are gone, or ask for something else now: once, when documents are known and the work is ours. */
   #forgetRecords(): void {
+    if (!this.#asking || !this.#planned) return;
     for (const key of this.#restored.keys()) this.#written.put(key);
     this.#restored.clear();
   }
