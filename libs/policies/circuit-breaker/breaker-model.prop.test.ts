@@ -237,7 +237,8 @@ describe('a breaker under several threads, interleaved at each atomic operation'
 
   test('each change is told once, probes are no more than permitted', () => {
     const seed = Number(process.env['FC_SEED'] ?? Date.now() % 0x7fff_ffff);
-    fc.assert(fc.property(settingsOf, fc.nat(0x7fff_ffff), (settings, runSeed) => run({ ...settings, consecutiveFailures: settings.consecutiveFailures || 3 }, runSeed)), { seed, numRuns: 200 });
+    const result = fc.check(fc.property(settingsOf, fc.nat(0x7fff_ffff), (settings, runSeed) => run({ ...settings, consecutiveFailures: settings.consecutiveFailures || 3 }, runSeed)), { seed, numRuns: 200 });
+    expect(result.failed, fc.defaultReportMessage(result)).toBe(false);
     console.log(`breaker threads: seed ${seed}`);
   });
 

@@ -11,25 +11,80 @@ export const protobufPackage = "remora.policy.concurrency.v1";
 
 export const protobufFileName = "concurrency.proto";
 
+/** How much may be under way at once. Milliseconds; shares from 0 to 1. */
 export interface Concurrency {
-  /** Sorted by name. */
-  marks: Mark[];
+  /** Else it is fixed: `limit`. */
+  adaptive: boolean;
+  /** Adaptive: where it begins. */
+  limit: number;
+  limitMin: number;
+  limitMax: number;
+  /** Of the latency without load, by which it may grow. */
+  tolerance: number;
+  probeEveryMs: number;
+  probeJitter: number;
+  /** By name. */
+  priorities: Priority[];
 }
 
-export interface Mark {
-  /** Lower case. */
+export interface Priority {
   name: string;
+  share: number;
+  match: EntryMatch | undefined;
+}
+
+export interface EntryMatch {
+  methods: string[];
+  paths: string[];
+  headers: HeaderCondition[];
+  callers: string[];
+  consumers: string[];
+}
+
+export interface HeaderCondition {
+  name: string;
+  mode: string;
   value: string;
 }
 
 function createBaseConcurrency(): Concurrency {
-  return { marks: [] };
+  return {
+    adaptive: false,
+    limit: 0,
+    limitMin: 0,
+    limitMax: 0,
+    tolerance: 0,
+    probeEveryMs: 0,
+    probeJitter: 0,
+    priorities: [],
+  };
 }
 
 export const Concurrency: MessageFns<Concurrency> = {
   encode(message: Concurrency, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.marks) {
-      Mark.encode(v!, writer.uint32(10).fork()).join();
+    if (message.adaptive !== false) {
+      writer.uint32(8).bool(message.adaptive);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(16).uint32(message.limit);
+    }
+    if (message.limitMin !== 0) {
+      writer.uint32(24).uint32(message.limitMin);
+    }
+    if (message.limitMax !== 0) {
+      writer.uint32(32).uint32(message.limitMax);
+    }
+    if (message.tolerance !== 0) {
+      writer.uint32(41).double(message.tolerance);
+    }
+    if (message.probeEveryMs !== 0) {
+      writer.uint32(48).uint32(message.probeEveryMs);
+    }
+    if (message.probeJitter !== 0) {
+      writer.uint32(57).double(message.probeJitter);
+    }
+    for (const v of message.priorities) {
+      Priority.encode(v!, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -48,11 +103,67 @@ export const Concurrency: MessageFns<Concurrency> = {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
-            if (tag !== 10) {
+            if (tag !== 8) {
               break;
             }
 
-            message.marks.push(Mark.decode(reader, reader.uint32()));
+            message.adaptive = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.limitMin = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.limitMax = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.tolerance = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.probeEveryMs = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.probeJitter = reader.double();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.priorities.push(Priority.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -68,13 +179,61 @@ export const Concurrency: MessageFns<Concurrency> = {
   },
 
   fromJSON(object: any): Concurrency {
-    return { marks: globalThis.Array.isArray(object?.marks) ? object.marks.map((e: any) => Mark.fromJSON(e)) : [] };
+    return {
+      adaptive: isSet(object.adaptive) ? globalThis.Boolean(object.adaptive) : false,
+      limit: isSet(object.limit) ? globalThis.Number(object.limit) : 0,
+      limitMin: isSet(object.limitMin)
+        ? globalThis.Number(object.limitMin)
+        : isSet(object.limit_min)
+        ? globalThis.Number(object.limit_min)
+        : 0,
+      limitMax: isSet(object.limitMax)
+        ? globalThis.Number(object.limitMax)
+        : isSet(object.limit_max)
+        ? globalThis.Number(object.limit_max)
+        : 0,
+      tolerance: isSet(object.tolerance) ? globalThis.Number(object.tolerance) : 0,
+      probeEveryMs: isSet(object.probeEveryMs)
+        ? globalThis.Number(object.probeEveryMs)
+        : isSet(object.probe_every_ms)
+        ? globalThis.Number(object.probe_every_ms)
+        : 0,
+      probeJitter: isSet(object.probeJitter)
+        ? globalThis.Number(object.probeJitter)
+        : isSet(object.probe_jitter)
+        ? globalThis.Number(object.probe_jitter)
+        : 0,
+      priorities: globalThis.Array.isArray(object?.priorities)
+        ? object.priorities.map((e: any) => Priority.fromJSON(e))
+        : [],
+    };
   },
 
   toJSON(message: Concurrency): unknown {
     const obj: any = {};
-    if (message.marks?.length) {
-      obj.marks = message.marks.map((e) => Mark.toJSON(e));
+    if (message.adaptive !== false) {
+      obj.adaptive = message.adaptive;
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    if (message.limitMin !== 0) {
+      obj.limitMin = Math.round(message.limitMin);
+    }
+    if (message.limitMax !== 0) {
+      obj.limitMax = Math.round(message.limitMax);
+    }
+    if (message.tolerance !== 0) {
+      obj.tolerance = floatToJson(message.tolerance);
+    }
+    if (message.probeEveryMs !== 0) {
+      obj.probeEveryMs = Math.round(message.probeEveryMs);
+    }
+    if (message.probeJitter !== 0) {
+      obj.probeJitter = floatToJson(message.probeJitter);
+    }
+    if (message.priorities?.length) {
+      obj.priorities = message.priorities.map((e) => Priority.toJSON(e));
     }
     return obj;
   },
@@ -84,27 +243,37 @@ export const Concurrency: MessageFns<Concurrency> = {
   },
   fromPartial<I extends Exact<DeepPartial<Concurrency>, I>>(object: I): Concurrency {
     const message = createBaseConcurrency();
-    message.marks = object.marks?.map((e) => Mark.fromPartial(e)) || [];
+    message.adaptive = object.adaptive ?? false;
+    message.limit = object.limit ?? 0;
+    message.limitMin = object.limitMin ?? 0;
+    message.limitMax = object.limitMax ?? 0;
+    message.tolerance = object.tolerance ?? 0;
+    message.probeEveryMs = object.probeEveryMs ?? 0;
+    message.probeJitter = object.probeJitter ?? 0;
+    message.priorities = object.priorities?.map((e) => Priority.fromPartial(e)) || [];
     return message;
   },
 };
 
-function createBaseMark(): Mark {
-  return { name: "", value: "" };
+function createBasePriority(): Priority {
+  return { name: "", share: 0, match: undefined };
 }
 
-export const Mark: MessageFns<Mark> = {
-  encode(message: Mark, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const Priority: MessageFns<Priority> = {
+  encode(message: Priority, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.name !== "") {
       writer.uint32(10).string(message.name);
     }
-    if (message.value !== "") {
-      writer.uint32(18).string(message.value);
+    if (message.share !== 0) {
+      writer.uint32(17).double(message.share);
+    }
+    if (message.match !== undefined) {
+      EntryMatch.encode(message.match, writer.uint32(26).fork()).join();
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): Mark {
+  decode(input: BinaryReader | Uint8Array, length?: number): Priority {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -113,7 +282,247 @@ export const Mark: MessageFns<Mark> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseMark();
+      const message = createBasePriority();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.share = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.match = EntryMatch.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Priority {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      share: isSet(object.share) ? globalThis.Number(object.share) : 0,
+      match: isSet(object.match) ? EntryMatch.fromJSON(object.match) : undefined,
+    };
+  },
+
+  toJSON(message: Priority): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.share !== 0) {
+      obj.share = floatToJson(message.share);
+    }
+    if (message.match !== undefined) {
+      obj.match = EntryMatch.toJSON(message.match);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Priority>, I>>(base?: I): Priority {
+    return Priority.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Priority>, I>>(object: I): Priority {
+    const message = createBasePriority();
+    message.name = object.name ?? "";
+    message.share = object.share ?? 0;
+    message.match = (object.match !== undefined && object.match !== null)
+      ? EntryMatch.fromPartial(object.match)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseEntryMatch(): EntryMatch {
+  return { methods: [], paths: [], headers: [], callers: [], consumers: [] };
+}
+
+export const EntryMatch: MessageFns<EntryMatch> = {
+  encode(message: EntryMatch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.methods) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.paths) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.headers) {
+      HeaderCondition.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.callers) {
+      writer.uint32(34).string(v!);
+    }
+    for (const v of message.consumers) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EntryMatch {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEntryMatch();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.methods.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.paths.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.headers.push(HeaderCondition.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.callers.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.consumers.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EntryMatch {
+    return {
+      methods: globalThis.Array.isArray(object?.methods) ? object.methods.map((e: any) => globalThis.String(e)) : [],
+      paths: globalThis.Array.isArray(object?.paths) ? object.paths.map((e: any) => globalThis.String(e)) : [],
+      headers: globalThis.Array.isArray(object?.headers)
+        ? object.headers.map((e: any) => HeaderCondition.fromJSON(e))
+        : [],
+      callers: globalThis.Array.isArray(object?.callers) ? object.callers.map((e: any) => globalThis.String(e)) : [],
+      consumers: globalThis.Array.isArray(object?.consumers)
+        ? object.consumers.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: EntryMatch): unknown {
+    const obj: any = {};
+    if (message.methods?.length) {
+      obj.methods = message.methods;
+    }
+    if (message.paths?.length) {
+      obj.paths = message.paths;
+    }
+    if (message.headers?.length) {
+      obj.headers = message.headers.map((e) => HeaderCondition.toJSON(e));
+    }
+    if (message.callers?.length) {
+      obj.callers = message.callers;
+    }
+    if (message.consumers?.length) {
+      obj.consumers = message.consumers;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<EntryMatch>, I>>(base?: I): EntryMatch {
+    return EntryMatch.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EntryMatch>, I>>(object: I): EntryMatch {
+    const message = createBaseEntryMatch();
+    message.methods = object.methods?.map((e) => e) || [];
+    message.paths = object.paths?.map((e) => e) || [];
+    message.headers = object.headers?.map((e) => HeaderCondition.fromPartial(e)) || [];
+    message.callers = object.callers?.map((e) => e) || [];
+    message.consumers = object.consumers?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseHeaderCondition(): HeaderCondition {
+  return { name: "", mode: "", value: "" };
+}
+
+export const HeaderCondition: MessageFns<HeaderCondition> = {
+  encode(message: HeaderCondition, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.mode !== "") {
+      writer.uint32(18).string(message.mode);
+    }
+    if (message.value !== "") {
+      writer.uint32(26).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeaderCondition {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeaderCondition();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -127,6 +536,14 @@ export const Mark: MessageFns<Mark> = {
           }
           case 2: {
             if (tag !== 18) {
+              break;
+            }
+
+            message.mode = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
               break;
             }
 
@@ -145,17 +562,21 @@ export const Mark: MessageFns<Mark> = {
     }
   },
 
-  fromJSON(object: any): Mark {
+  fromJSON(object: any): HeaderCondition {
     return {
       name: isSet(object.name) ? globalThis.String(object.name) : "",
+      mode: isSet(object.mode) ? globalThis.String(object.mode) : "",
       value: isSet(object.value) ? globalThis.String(object.value) : "",
     };
   },
 
-  toJSON(message: Mark): unknown {
+  toJSON(message: HeaderCondition): unknown {
     const obj: any = {};
     if (message.name !== "") {
       obj.name = message.name;
+    }
+    if (message.mode !== "") {
+      obj.mode = message.mode;
     }
     if (message.value !== "") {
       obj.value = message.value;
@@ -163,16 +584,21 @@ export const Mark: MessageFns<Mark> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Mark>, I>>(base?: I): Mark {
-    return Mark.fromPartial(base ?? ({} as any));
+  create<I extends Exact<DeepPartial<HeaderCondition>, I>>(base?: I): HeaderCondition {
+    return HeaderCondition.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<Mark>, I>>(object: I): Mark {
-    const message = createBaseMark();
+  fromPartial<I extends Exact<DeepPartial<HeaderCondition>, I>>(object: I): HeaderCondition {
+    const message = createBaseHeaderCondition();
     message.name = object.name ?? "";
+    message.mode = object.mode ?? "";
     message.value = object.value ?? "";
     return message;
   },
 };
+
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
+}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
