@@ -81,7 +81,16 @@ export function createPolicySchema(kinds: ReadonlyMap<string, AuthoringKind>): z
   }, acrossFields('target', 'from', 'bounds')).superRefine((policy, context) => {
     if (policy.target.route !== undefined) checkRouteFields(policy, kinds, context);
     if (policy.target.gateway !== undefined || policy.target.gateways !== undefined) checkOwners(policy, kinds, context);
-  }, acrossFields('target'));
+  }, acrossFields('target')).superRefine((policy, context) => checkWritten(policy, kinds, context), { when: ({ issues }) => issues.length === 0 });
+}
+
+/** What one author says and takes back in the same breath. */
+function checkWritten(policy: PolicyDocument, kinds: ReadonlyMap<string, AuthoringKind>, context: z.RefinementCtx): void {
+  for (const name of sectionsOf(policy)) {
+    const section = sectionOf(policy, name);
+    if (section === undefined || section === null) continue;
+    for (const { pointer, code, message, expected } of kinds.get(name)?.checkWritten?.(section) ?? []) issue(context, code, message, expected, [name, ...(parsePointer(pointer) ?? [])]);
+  }
 }
 
 /** What acts before a Route is known, or on what all Routes share, would be accepted and do nothing. */

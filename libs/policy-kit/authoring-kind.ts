@@ -52,6 +52,11 @@ export interface AuthoringKind {
   readonly entryDefaults?: Readonly<Record<string, JsonObject>>;
   /** One sentence of why an effective section contradicts itself; pointers into the section. */
   check?(effective: JsonObject): Violation[];
+  /**
+   * Why a section as one policy writes it contradicts itself, where the merged one may not: what is inherited and overridden is no mistake, what one author
+   * writes side by side is. Pointers into the section.
+   */
+  checkWritten?(section: JsonObject): Violation[];
   /** The same over what stands beside it, for kinds with `impliedBy`. */
   checkAmong?(effective: JsonObject, beside: BesideSection): Violation[];
   /** Whether the sidecar does the same without the section: then it does not travel. */

@@ -1,7 +1,7 @@
 import { parseDurationMs, parseRatio, parseSizeBytes } from '@remora/core/units';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { Retry } from './gen/retry.ts';
-import { checkRetry, retriableGrpcCodes, retryDefaults, retrySchema, type EffectiveRetry } from './schema.ts';
+import { checkRetry, checkWrittenRetry, retriableGrpcCodes, retryDefaults, retrySchema, type EffectiveRetry } from './schema.ts';
 
 /** Further attempts of calls that failed: caller side, always on for connect failures. */
 export const retryAuthoring: AuthoringKind = {
@@ -14,6 +14,7 @@ export const retryAuthoring: AuthoringKind = {
   schema: retrySchema,
   defaults: retryDefaults,
   check: checkRetry,
+  checkWritten: checkWrittenRetry,
   compile(effective) {
     const message = toMessage(effective as unknown as EffectiveRetry);
     return { minFormat: message.unguarded ? 3 : message.onGrpcStatuses.length > 0 ? 2 : 1, body: Retry.encode(message).finish() };

@@ -452,3 +452,13 @@ describe('the budget', () => {
     expect(drive().last.call.budget?.take(20_000)).toBe(true);
   });
 });
+
+test.each([
+  [{ retries: 0 }, []],
+  [{ retries: 1, retryOn: [503] }, []],
+  [{ retryOn: [503] }, []],
+  [{ retries: 0, retryOn: [503] }, ['/retryOn contradiction']],
+  [{ retries: 0, retriableHeaders: ['x-retry'] }, ['/retriableHeaders contradiction']],
+])('one policy that writes %j', (section, expected) => {
+  expect(retryAuthoring.checkWritten?.(section).map(({ pointer, code }) => `${pointer} ${code}`)).toEqual(expected);
+});

@@ -74,3 +74,11 @@ export function checkRetry(effective: JsonObject): Violation[] {
   }
   return violations;
 }
+
+/** A level that switches retries off wins over inherited conditions; a policy that names conditions and switches them off did not mean one of the two. */
+export function checkWrittenRetry({ retries, retryOn, retriableHeaders }: JsonObject): Violation[] {
+  if (retries !== 0) return [];
+  const named = retryOn === undefined ? (retriableHeaders === undefined ? '' : 'retriableHeaders') : 'retryOn';
+  if (named === '') return [];
+  return [{ pointer: `/${named}`, code: 'contradiction', message: `${named} is set, but retries is 0, so nothing is tried again`, expected: `retries above 0, or no ${named}` }];
+}
