@@ -36,11 +36,13 @@ import { addSecret } from './commands/secret.ts';
 import { addSidecar } from './commands/sidecar.ts';
 import { addSidecars } from './commands/sidecars.ts';
 import { addToken } from './commands/token.ts';
+import { addBreaker } from './commands/breaker.ts';
 import { addEject, addUneject } from './commands/eject.ts';
 import { addHealth } from './commands/health.ts';
 import { addMtls } from './commands/mtls.ts';
 import { addEndpoints } from './commands/endpoints.ts';
 import { addSuggestions } from './commands/suggestions.ts';
+import { addUsage } from './commands/usage.ts';
 import { addTop } from './commands/top.ts';
 import { addValidate } from './commands/validate.ts';
 import { addWhoami } from './commands/whoami.ts';
@@ -55,9 +57,9 @@ const commands: readonly ((program: Command, run: Runner, terminal: Terminal) =>
   // what holds, and why
   addExplain, addCan, addWhy, addHistory, addRevert, addRestoreTo,
   // the fleet
-  addSidecars, addEndpoints, addInspect, addHealth, addEject, addUneject, addTop, addEvents, addSuggestions, addDoctor,
+  addSidecars, addEndpoints, addInspect, addHealth, addEject, addUneject, addBreaker, addTop, addEvents, addSuggestions, addDoctor,
   // who is who
-  addLogin, addLogout, addWhoami, addApiToken, addAudit, addToken, addCa, addIdentity, addMtls, addConsumer, addSecret,
+  addLogin, addLogout, addWhoami, addApiToken, addAudit, addToken, addCa, addIdentity, addMtls, addConsumer, addUsage, addSecret,
   // the store
   addBackup, addRestore,
   addCompletion,

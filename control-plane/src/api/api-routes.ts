@@ -13,6 +13,7 @@ import { healthRoutes } from './routes/health-routes.ts';
 import { identityRoutes } from './routes/identity-routes.ts';
 import { trustRoutes } from './routes/trust-routes.ts';
 import { fleetHealthRoutes } from './routes/fleet-health-routes.ts';
+import { breakerOrderRoutes } from './routes/breaker-order-routes.ts';
 import { hostOrderRoutes } from './routes/host-order-routes.ts';
 import { mtlsRoutes } from './routes/mtls-routes.ts';
 import { operatorRoutes } from './routes/operator-routes.ts';
@@ -23,6 +24,7 @@ import { secretRoutes } from './routes/secret-routes.ts';
 import { sidecarRoutes } from './routes/sidecar-routes.ts';
 import { suggestionRoutes } from './routes/suggestion-routes.ts';
 import { telemetryRoutes } from './routes/telemetry-routes.ts';
+import { usageRoutes } from './routes/usage-routes.ts';
 import { whyRoutes } from './routes/why-routes.ts';
 
 /** Every path of the API, in the order in which the documentation shows them. */
@@ -39,9 +41,11 @@ export function apiRoutes(ports: ApiPorts & { readonly metricsText: () => Promis
     ...mtlsRoutes(ports),
     ...fleetHealthRoutes(ports),
     ...hostOrderRoutes(ports),
+    ...breakerOrderRoutes(ports),
     ...operatorRoutes(ports),
     ...auditRoutes(ports),
     ...consumerRoutes(ports),
+    ...usageRoutes(ports),
     ...secretRoutes(ports),
     ...explainRoutes(ports),
     ...whyRoutes(ports),

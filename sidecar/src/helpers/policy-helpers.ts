@@ -79,6 +79,11 @@ export class PolicyHelpers {
     this.#stores.useSecrets(secrets);
   }
 
+  /** Counts of quotas, as the store has them. */
+  readCounts(asked: readonly { readonly name: string; readonly identity: string }[]): Promise<readonly number[]> {
+    return this.#stores.read(asked);
+  }
+
   get warming(): readonly string[] {
     return [...this.#keys.warming, ...this.#stores.warming];
   }

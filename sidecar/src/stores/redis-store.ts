@@ -50,18 +50,19 @@ export class RedisStore {
     return this.#within(answers);
   }
 
-  /** Counts as they stand, by key without the prefix; 0 where there is none. */
-  read(keys: readonly string[]): Promise<readonly number[]> {
+  /** Totals as they stand; 0 where there is none. */
+  read(asked: readonly Pick<StoreAsk, 'name' | 'identity'>[]): Promise<readonly number[]> {
     if (!this.ready) return Promise.reject(new Error(this.trouble));
-    return Promise.all(keys.map(async (key) => Number((await this.#client.get(this.#options.keyPrefix + key)) ?? 0)));
+    const counts = asked.map(async (one) => Number((await this.#client.get(this.#options.keyPrefix + storeKey({ ...one, counting: 'total' }))) ?? 0) || 0);
+    return this.#within(Promise.all(counts), readMs);
   }
 
   close(): void {
     this.#client.disconnect();
   }
 
-  #within<T>(answers: Promise<T>): Promise<T> {
-    const { timers, deadlineMs } = this.#options;
+  #within<T>(answers: Promise<T>, deadlineMs = this.#options.deadlineMs): Promise<T> {
+    const { timers } = this.#options;
     return new Promise((resolve, reject) => {
       const timer = timers.after(deadlineMs, () => {
         this.#fellSilent();
@@ -112,6 +113,8 @@ export class RedisStore {
 }
 
 const silentMax = 3;
+/** For people who look: nobody's request waits for it. */
+const readMs = 2_000;
 const notYet = 'not connected yet';
 
 /** `limit:inbound/orders/perIp:2fd4e1c67a2d28fced849ee1bb76e739`: what a count is of can be read, but for what clients sent. */

@@ -81,6 +81,11 @@ export class StoreKeeper {
     }
   }
 
+  /** Totals, by what makes them the same count. Rejects where there is no store, or it says nothing. */
+  read(asked: readonly { readonly name: string; readonly identity: string }[]): Promise<readonly number[]> {
+    return this.#store?.read(asked) ?? Promise.reject(new Error('this sidecar has no store'));
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     await this.#changes;
