@@ -10,6 +10,7 @@ const benches: Readonly<Record<string, { readonly why: string; readonly load: ()
   sidecar: { why: 'memory, start from disk, stalls', load: async () => (await import('./sidecar.ts')).run },
   proxy: { why: 'CPU per proxied request beside nginx and Envoy', load: async () => (await import('./proxy.ts')).run },
   identity: { why: 'two sidecars with mTLS between, beside two Envoys', load: async () => (await import('./identity.ts')).run },
+  resilience: { why: 'balancing, limits of the fleet, and what else the caller does (--group A,B)', load: async () => (await import('./resilience.ts')).run },
   connections: { why: 'memory of idle connections', load: async () => (await import('./connections.ts')).run },
   chaos: { why: 'p99 of clients beside others that misbehave', load: async () => (await import('./chaos.ts')).run },
   kinds: { why: 'cost of each policy kind per request', load: async () => (await import('./kinds.ts')).run },
