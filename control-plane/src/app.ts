@@ -20,6 +20,8 @@ import { DiscoveryKeeper } from './discovery/discovery-keeper.ts';
 import type { DiscoverySource } from './discovery/discovery-source.ts';
 import { createSealer } from './identity/sealer.ts';
 import type { Sealer } from './identity/sealer.ts';
+import { BreakerOrderBook } from './health/breaker-order-book.ts';
+import { BreakerOrderItems } from './health/breaker-order-items.ts';
 import { HostOrderBook } from './health/host-order-book.ts';
 import { HostOrderItems } from './health/host-order-items.ts';
 import { createInstanceRegistry } from './instances/create-instance-registry.ts';
@@ -64,6 +66,7 @@ export interface ControlPlane {
   readonly secretRefresher: SecretRefresher;
   /** Hosts that people took out or back. */
   readonly hostOrders: HostOrderBook;
+  readonly breakerOrders: BreakerOrderBook;
   readonly sealer: Sealer;
   readonly clock: Clock;
   readonly timers: Timers;
@@ -130,9 +133,11 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   const secretRefresher = new SecretRefresher({ book: secrets, sources: secretSources, timers, everyMs: deps.secretEveryMs ?? secretEveryMs, alarm });
   const hostOrders = new HostOrderBook({ store, clock, timers });
   const hostOrderItems = new HostOrderItems(hostOrders);
+  const breakerOrders = new BreakerOrderBook({ store, clock, timers });
+  const breakerOrderItems = new BreakerOrderItems(breakerOrders);
   const instanceCounts = new InstanceCountItems({ registry: instances, clock, timers });
   const hub = createPushHub({
-    clock, timers, random, soon, store, registry: instances, identity: nodeIdentity, items: [...items, consumerItems, secretItems, instanceCounts, hostOrderItems], onStoreError: alarm,
+    clock, timers, random, soon, store, registry: instances, identity: nodeIdentity, items: [...items, consumerItems, secretItems, instanceCounts, hostOrderItems, breakerOrderItems], onStoreError: alarm,
     onBehind: (version) => log.warn('a sidecar knows a newer version than this store; was an old copy of the store put in place without `restore`?', { version: formatVersion(version) }),
   });
   instanceCounts.watch(hub);
@@ -150,6 +155,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
       discovery.follow(planned.state.services);
       instanceCounts.follow(planned);
       hostOrderItems.follow(planned);
+      breakerOrderItems.follow(planned);
     }),
     writePath.onCommitted(({ version, author, message, kind, changes }) => events.publish('revision', { version, author, message, kind, detail: `${kind} by ${author}: ${changes.length} documents` })),
     hub.onEvent(({ type, ...facts }) => events.publish(type, facts)),
@@ -165,7 +171,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   });
 
   return {
-    store, model, planner, instances, discovery, hub, telemetry, events, writePath, audit, credentials, secrets, secretItems, secretRefresher, sealer, hostOrders, clock, timers, slices,
+    store, model, planner, instances, discovery, hub, telemetry, events, writePath, audit, credentials, secrets, secretItems, secretRefresher, sealer, hostOrders, breakerOrders, clock, timers, slices,
     async start() {
       await writePath.start();
       const state = writePath.state();
@@ -181,6 +187,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
       hub.close();
       instanceCounts.close();
       hostOrders.close();
+      breakerOrders.close();
       telemetry.close();
       discovery.close();
       for (const source of discoverySources.values()) source.close();

@@ -5,6 +5,7 @@ import type { AuditLog } from '../audit/audit-log.ts';
 import type { ControlPlaneIdentity } from '../identity/control-plane-identity.ts';
 import type { Sealer } from '../identity/sealer.ts';
 import type { Planner } from '../compile/planner.ts';
+import type { BreakerOrderBook } from '../health/breaker-order-book.ts';
 import type { HostOrderBook } from '../health/host-order-book.ts';
 import type { Operators } from '../operators/operators.ts';
 import type { PushHub } from '../push/push-hub.ts';
@@ -34,6 +35,7 @@ export interface ApiPorts {
   readonly secretItems: SecretItems;
   readonly secretRefresher: SecretRefresher;
   readonly hostOrders: HostOrderBook;
+  readonly breakerOrders: BreakerOrderBook;
   readonly instances: Pick<InstanceRegistry, 'listed'>;
   readonly sealer: Sealer;
   readonly audit: AuditLog;

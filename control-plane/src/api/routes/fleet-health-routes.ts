@@ -6,6 +6,7 @@ import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
 import { findDocument } from '../find-document.ts';
 import { nameParameter } from '../parameters.ts';
+import { breakerAnswer } from './breaker-order-routes.ts';
 import { orderAnswer } from './host-order-routes.ts';
 import { fleetHealthShape, serviceHealthShape } from '../shapes/health-shape.ts';
 
@@ -19,7 +20,7 @@ export function fleetHealthRoutes(ports: ApiPorts): ApiRoute[] {
       answers: { 200: { description: 'Callers, and what they hold against it', schema: serviceHealthShape } }, problems: ['not-found'],
       handle({ params: { name }, access }) {
         findDocument(ports, access, 'Service', name);
-        return { status: 200, body: { ...visible(access, healthOf(ports, name)), orders: ports.hostOrders.list(name).map(orderAnswer) } };
+        return { status: 200, body: { ...visible(access, healthOf(ports, name)), orders: ports.hostOrders.list(name).map(orderAnswer), breaker: breakerAnswer(ports.breakerOrders.of(name)) } };
       },
     }),
     apiRoute({

@@ -21,12 +21,19 @@ const hostOrderShape = z.object({
 
 export const hostOrderListShape = z.object({ items: z.array(hostOrderShape) });
 
+/** What somebody said about the breakers of a service's callers. */
+export const breakerOrderShape = z.object({
+  service: z.string(), what: z.enum(['open', 'closed']).describe('`open`: no caller sends anything to it; `closed`: its callers\' breakers are closed, and stay so'),
+  author: z.string(), reason: z.string(), at: z.string(), until: z.string(),
+});
+
 /** `GET /v1/services/{name}/health`. */
 export const serviceHealthShape = z.object({
   service: z.string(),
   callers: z.array(z.object({ caller: z.string(), instances: z.number(), troubled: z.number() })),
   troubles: z.array(troubleShape),
   orders: z.array(hostOrderShape).describe('What people decided about its hosts'),
+  breaker: breakerOrderShape.nullable().describe('What somebody said about the breakers of its callers'),
 });
 
 /** `GET /v1/health`. */
