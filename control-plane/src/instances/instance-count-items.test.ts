@@ -40,7 +40,7 @@ function start(remembered: readonly Pick<SidecarStatus, 'subject' | 'nodeId' | '
   return {
     clock, timers, items, told,
     count: (subject: SubjectKey) => decodeInstanceCount(items.itemsFor(subject)?.[0]?.body),
-    live(next: Partial<Endpoints[number]>[]) {
+    live: (next: Partial<Endpoints[number]>[]): void => {
       endpoints = next;
       moved(new Set(['orders']));
     },
