@@ -118,7 +118,7 @@ describe('events', () => {
     scene.end(scene.begin());
     scene.context.clock.advance(7000);
     scene.end(scene.begin());
-    expect(scene.events).toEqual(['shedding orders: 1 under way, the limit is 1', 'calmed orders: nothing was shed for 10 s, the limit is 1']);
+    expect(scene.events).toEqual(['shedding orders: 1 under way, the limit is 1', 'ended orders: nothing was shed for 10 s, the limit is 1']);
   });
 });
 

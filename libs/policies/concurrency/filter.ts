@@ -74,7 +74,7 @@ class Gate {
       this.#shed();
       if (shedding.shed(nowMs)) this.#tell('shedding', `${before} under way, the limit is ${most}`);
       if (!this.#context.shadow) return this.#refuse(before, most, priority);
-    } else if (shedding.calmed(nowMs)) this.#tell('calmed', `nothing was shed for 10 s, the limit is ${most}`);
+    } else if (shedding.calmed(nowMs)) this.#tell('ended', `nothing was shed for 10 s, the limit is ${most}`);
     underWay.add(1);
     limit.entered(before + 1);
     x.slots[this.#atSlot] = nowMs;
