@@ -103,7 +103,7 @@ describe('hosts that callers ask whether they are well', () => {
     await until('both are used', () => call(web, 'payments'), () => ill.called > 0 && well.called > 0);
     ill.well = false;
     const [trouble] = await until('the fleet knows', () => troubles(controlPlane.api, 'payments'), (list) => list.length > 0);
-    expect(trouble).toMatchObject({ kind: 'healthCheck', event: 'unhealthy', host: `127.0.0.1:${ill.port}`, detail: '2 checks in a row failed: 503', policies: [''] });
+    expect(trouble).toMatchObject({ kind: 'healthCheck', event: 'unhealthy', host: `127.0.0.1:${ill.port}`, detail: '2 checks in a row failed: 503', policies: ['asked'] });
     const before = ill.called;
     for (let i = 0; i < 30; i++) expect(await call(web, 'payments')).toBe(200);
     expect(ill.called).toBe(before);
