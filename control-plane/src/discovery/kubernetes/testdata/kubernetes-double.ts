@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 
-/** What an API server answers with for a slice; the shape is that of a recorded one. */
+/** What an API server answers with for a slice; written by hand after the reference of the API. */
 export function slice(name: string, endpoints: readonly object[], more: object = {}): { metadata: { name: string } } {
   return {
     apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', addressType: 'IPv4',
