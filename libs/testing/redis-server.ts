@@ -10,6 +10,8 @@ export interface RedisServerOptions {
   /** Further arguments such as `--requirepass x`. */
   readonly arguments?: readonly string[];
   readonly port?: number;
+  /** A configuration that makes it a Sentinel. */
+  readonly sentinel?: string;
 }
 
 const children = new Set<ChildProcess>();
@@ -91,8 +93,10 @@ function isWhole(reply: string): boolean {
   return length < 0 || Buffer.byteLength(reply.slice(line + 2)) >= length + 2;
 }
 
-async function launch(port: number, folder: string, { command, arguments: more = [] }: RedisServerOptions): Promise<ChildProcess> {
-  const child = spawn(command, ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--logfile', path.join(folder, 'log'), ...more], { stdio: 'ignore' });
+async function launch(port: number, folder: string, { command, sentinel, arguments: more = [] }: RedisServerOptions): Promise<ChildProcess> {
+  const what = sentinel === undefined ? ['--save', ''] : [sentinel, '--sentinel'];
+  const settings = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--logfile', path.join(folder, 'log'), ...more];
+  const child = spawn(command, sentinel === undefined ? [...settings, ...what] : [...what, ...settings], { stdio: 'ignore' });
   children.add(child);
   child.once('exit', () => children.delete(child));
   for (;;) {
