@@ -205,7 +205,9 @@ export const setUpBy: Readonly<Record<AskedSource, string>> = {
   dns: '--dns-servers', consul: '--consul-address', kubernetes: '--kubernetes-api, or a pod\'s own account', file: '--discovery-dir',
 };
 
+/** Most are not; each of them is looked at after every edit. */
 function isAsked(document: ServiceDocument): boolean {
+  if (document.discovery === undefined && document.endpoints === undefined) return false;
   return (document.discovery !== undefined && document.discovery.source !== 'sidecars') || namesToResolve(document).length > 0;
 }
 

@@ -9,7 +9,10 @@ export interface DnsServer {
   readonly port: number;
 }
 
-/** Asks DNS servers, one after the other, until one has an answer. */
+/**
+ * Asks DNS servers, one after the other, until one has an answer. Not `node:dns`: that has no time to live for SRV records, nor for "there is none", and does not say
+ * which server failed how.
+ */
 export interface DnsClient {
   /** An answer with code 0 (also without records) or 3 (no such name). Rejects with a DnsError where no server gave one in time. */
   ask(servers: readonly DnsServer[], name: string, type: DnsType): Promise<DnsMessage>;
