@@ -51,14 +51,14 @@ export class AnswerKeeper {
   #keeps({ head, x }: Call): boolean {
     if (head.method !== 'GET' && head.method !== 'HEAD') return false;
     if (head.has(rangeHeader)) return false;
-    return this.#settings.authorized || !(head.has(authorizationHeader) || head.has(cookieHeader) || x.identity !== null);
+    return this.#settings.authorized || !(head.has(authorizationHeader) || head.has(cookieHeader) || (x.identity !== null && x.identity.proved !== 0));
   }
 
   #keyOf({ head, x }: Call): string {
     let key = `${head.method} ${head.authority} ${head.target}`;
     for (const id of this.#keyIds) key += `\n${valuesOf(head, id)}`;
     // Nobody gets what was meant for somebody else, even where answers to requests with credentials are kept.
-    if (this.#settings.authorized) key += `\n${valuesOf(head, authorizationHeader)}\n${valuesOf(head, cookieHeader)}\n${x.identity?.consumer?.name ?? ''}`;
+    if (this.#settings.authorized) key += `\n${valuesOf(head, authorizationHeader)}\n${valuesOf(head, cookieHeader)}\n${x.identity?.consumer?.name ?? ''}\n${x.identity?.issuer ?? ''}\n${x.identity?.subject ?? ''}`;
     return key;
   }
 }

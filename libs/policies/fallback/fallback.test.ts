@@ -2,6 +2,7 @@ import type { JsonObject } from '@remora/core/canonical-json';
 import { reasons } from '@remora/errors/reason';
 import { buildResponseHead } from '@remora/http/head-builder';
 import type { Call } from '@remora/policy-kit/exchange';
+import { RequestIdentity } from '@remora/policy-kit/request-identity';
 import { DrivenDetours } from '@remora/testing/driven-detours';
 import { effectiveSection } from '@remora/testing/effective-section';
 import { headLines } from '@remora/testing/exchange-driver';
@@ -318,6 +319,26 @@ describe('the last good answer', () => {
     expect(recall(context, { ...authorized, headers: { authorization: 'Bearer mine' } }).response.text).toBe('good');
     expect(recall(context, { ...authorized, headers: { authorization: 'Bearer theirs' } }).response.events).toEqual(['reset connect-failure']);
     expect(recall(context, authorized).response.events).toEqual(['reset connect-failure']);
+  });
+
+  test('of a client whose credentials were proved by what it does not send on is kept for that client alone', () => {
+    const context = makeContext();
+    const as = (section_: JsonObject, subject: string): Driver => {
+      const driver = drive({ section: section_, context });
+      driver.x.identity = new RequestIdentity();
+      driver.x.identity.looks('apiKey');
+      if (subject !== '') driver.x.identity.finds('apiKey', { consumer: null, subject, issuer: '', claims: null, scopes: [] });
+      return driver;
+    };
+    as(section, 'alice').last.answer(200, {}, 'hers');
+    expect(recall(context).response.events).toEqual(['reset connect-failure']);
+    as(section, '').last.answer(200, {}, 'everybody\'s');
+    expect(recall(context).response.text).toBe('everybody\'s');
+    const authorized = { stale: { authorized: true } };
+    as(authorized, 'alice').last.answer(200, {}, 'hers');
+    const [alice, bob] = [as(authorized, 'alice'), as(authorized, 'bob')];
+    for (const { last } of [alice, bob]) last.fail();
+    expect([alice.response.text, bob.response.events]).toEqual(['hers', ['reset connect-failure']]);
   });
 
   test('is not half of one', () => {
