@@ -353,6 +353,7 @@ export class DataPlaneThread {
       pools: this.#pools.describe(),
       endpoints: Object.fromEntries([...this.#clusters].map(([service, { endpoints, known }]) =>
         [service, { known, endpoints: endpoints.map(({ id, ports, labels, weight, backup, suspect, draining }) => ({ id, ports: Object.fromEntries(ports), labels, weight, backup, suspect, draining })) }])),
+      hosts: [...this.#clusters.values()].flatMap(({ hosts }) => [...hosts].map((host) => host.shown())),
       counters: Object.fromEntries(this.#options.series.events.toMap()),
       logLinesDropped: this.#options.log.dropped + (this.#options.logFiles?.dropped ?? 0),
     };

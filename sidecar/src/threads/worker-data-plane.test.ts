@@ -137,6 +137,26 @@ describe('data threads', () => {
     expect(series.reduce((sum, { active }) => sum + active, 0)).toBe(0);
   });
 
+  test('all see at once what the control thread writes of a host, also one that comes later', async () => {
+    const threads = new Threads();
+    const app = await startApp();
+    const { plane, port } = await startPlane(app);
+    await apply(plane, candidate(1, {}));
+    const statuses = async (): Promise<Set<number>> => new Set((await Promise.all(Array.from({ length: 30 }, () => ask(port)))).map(({ status }) => status));
+    expect(await statuses()).toEqual(new Set([200]));
+    const [host] = plane.hosts.of('orders');
+    plane.hosts.states.setTakenOutUntil(host?.slot ?? -1, Infinity);
+    expect(await statuses()).toEqual(new Set([503]));
+    threads.crash();
+    await untilThreads(plane, 1);
+    expect(await statuses()).toEqual(new Set([503]));
+    // Another host at another slot: nothing is held against it.
+    const set = (...ids: string[]): Uint8Array => EndpointSet.encode(EndpointSet.fromPartial({ service: 'orders', endpoints: ids.map((id) => ({ id, weight: 1, ports: [{ name: 'http', host: '127.0.0.1', port: app }] })) })).finish();
+    await plane.applyEndpoints({ full: false, removed: [], sets: [set('orders-1')] });
+    expect(await statuses()).toEqual(new Set([200]));
+    expect(plane.hosts.states.takenOutUntil(host?.slot ?? -1)).toBe(0);
+  });
+
   test('deaths between prepare and swap leave nobody with something old', async () => {
     const threads = new Threads();
     const { plane, port } = await startPlane(await startApp());

@@ -52,6 +52,12 @@ export class ClusterHost implements Host {
     return this.pools.at(-1)?.downUntil ?? 0;
   }
 
+  /** For people who look. */
+  shown(): object {
+    const { service, port, id, address, slot, active, latencyMs } = this;
+    return { service, port, id, address, slot, active, latencyMs: Math.round(latencyMs * 100) / 100 };
+  }
+
   /**
    * An answer's head came after this time: latency rises to a peak at once, and sinks with a half-life of seven seconds (Finagle's peak EWMA). Attempts that fail are
    * not measured: they say how long somebody waits, and a host would be shunned for a minute after it has recovered. Detectors see to those.
