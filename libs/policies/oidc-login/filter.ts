@@ -5,7 +5,8 @@ import { headerId, makeField } from '@remora/http/header-ids';
 import { consumerDirectory, type ConsumerDirectory } from '@remora/policy-kit/consumer-directory';
 import { WAIT, type Answer, type EdgeFilter, type Exchange, type Verdict } from '@remora/policy-kit/exchange';
 import { queryValueAt } from '@remora/policy-kit/query-values';
-import { RequestIdentity } from '@remora/policy-kit/request-identity';
+import type { FactBook } from '@remora/policy-kit/facts';
+import { RequestIdentity, type FoundCredential } from '@remora/policy-kit/request-identity';
 import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import type { LoginAnswer } from '@remora/policy-kit/tokens/login-question';
 import { TokenCache } from '@remora/policy-kit/tokens/token-cache';
@@ -33,6 +34,10 @@ interface OpenedSession {
   readonly session: Session;
   /** Of the Secrets, when it was opened. */
   readonly version: number;
+  /** What requests with it show; made anew when consumers are others. */
+  found: FoundCredential | null;
+  /** Of the consumers, when it was made. */
+  consumers: number;
 }
 
 class OidcLoginFilter implements EdgeFilter {
@@ -47,6 +52,7 @@ class OidcLoginFilter implements EdgeFilter {
   readonly #proof: IdTokenProof;
   readonly #questions: IssuerQuestions;
   readonly #directory: ConsumerDirectory;
+  readonly #consumers: FactBook;
   readonly #slot: number;
   #addresses: { readonly authorization: string; readonly endSession: string; readonly until: number } | null = null;
   readonly #passed: () => void;
@@ -65,7 +71,8 @@ class OidcLoginFilter implements EdgeFilter {
     this.#challenge = `Cookie cookie-name="${settings.cookieName}"`;
     this.#proof = new IdTokenProof(settings, context);
     this.#questions = new IssuerQuestions(settings, context);
-    this.#directory = consumerDirectory(context.facts('consumers'));
+    this.#consumers = context.facts('consumers');
+    this.#directory = consumerDirectory(this.#consumers);
     this.#slot = context.slot();
     this.#passed = context.counter('oidcLogin_passed');
   }
@@ -79,11 +86,11 @@ class OidcLoginFilter implements EdgeFilter {
       if (path === this.#settings.logoutPath) return this.#logout(x);
     }
     const text = this.#cookies.session(x.head);
-    const session = text === null ? null : this.#open(text, x.startedWallMs);
-    if (session === null) return this.#withoutSession(x);
+    const opened = text === null ? null : this.#open(text, x.startedWallMs);
+    if (opened === null) return this.#withoutSession(x);
     this.#cookies.remove(x.head);
-    if (x.startedWallMs < session.refreshAt) return this.#find(x, session);
-    return this.#refresh(x, session);
+    if (x.startedWallMs < opened.session.refreshAt) return this.#finds(identity, this.#foundOf(opened));
+    return this.#refresh(x, opened.session);
   }
 
   /** A refreshed session travels with whatever the response is, refusals of later kinds too. Nobody may keep a response with a session for others. */
@@ -96,25 +103,40 @@ class OidcLoginFilter implements EdgeFilter {
 
   // --- sessions ---------------------------------------------------------------------------------------------------
 
-  #open(text: string, nowMs: number): Session | null {
+  #open(text: string, nowMs: number): OpenedSession | null {
     const { version } = this.#sessions;
     const known = this.#opened.get(text);
-    if (known !== undefined && known.version === version) return nowMs < known.session.end ? known.session : null;
+    if (known !== undefined && known.version === version) return nowMs < known.session.end ? known : null;
     const plain = this.#sessions.open(text);
     const session = plain === null ? null : readSession(plain);
     if (session === null) {
       this.#context.count('oidcLogin_rejected');
       return null;
     }
-    this.#opened.put({ text, used: false, session, version });
-    return nowMs < session.end ? session : null;
+    const opened: OpenedSession = { text, used: false, session, version, found: null, consumers: -1 };
+    this.#opened.put(opened);
+    return nowMs < session.end ? opened : null;
   }
 
-  #find(x: Exchange, { sub, claims, scopes }: Session): null {
+  #foundOf(opened: OpenedSession): FoundCredential {
+    const { version } = this.#consumers;
+    if (opened.found !== null && opened.consumers === version) return opened.found;
+    opened.consumers = version;
+    return (opened.found = this.#shownBy(opened.session));
+  }
+
+  #shownBy({ sub, claims, scopes }: Session): FoundCredential {
+    const { issuer } = this.#settings;
+    return { consumer: this.#directory.byIdentity(issuer, claims), subject: sub, issuer, claims, scopes };
+  }
+
+  #find(x: Exchange, session: Session): null {
+    return this.#finds((x.identity ??= new RequestIdentity()), this.#shownBy(session));
+  }
+
+  #finds(identity: RequestIdentity, found: FoundCredential): null {
     this.#passed();
-    (x.identity ??= new RequestIdentity()).finds('oidcLogin', {
-      consumer: this.#directory.byIdentity(this.#settings.issuer, claims), subject: sub, issuer: this.#settings.issuer, claims, scopes,
-    });
+    identity.finds('oidcLogin', found);
     return null;
   }
 

@@ -1,12 +1,13 @@
 import { buildResponseHead } from '@remora/http/head-builder';
 import { headerId } from '@remora/http/header-ids';
 import type { LoginAnswer } from '@remora/policy-kit/tokens/login-question';
+import { consumerFacts } from '@remora/testing/consumer-facts';
 import { headLines } from '@remora/testing/exchange-driver';
 import { ManualClock } from '@remora/testing/manual-clock';
 import { TestFilterContext } from '@remora/testing/filter-context';
 import type { JsonObject } from '@remora/core/canonical-json';
 import { describe, expect, test } from 'vitest';
-import { build, LoginRig } from './testdata/login-rig.ts';
+import { build, issuer, LoginRig } from './testdata/login-rig.ts';
 
 describe('a session', () => {
   test('with any byte changed is none', async () => {
@@ -103,12 +104,26 @@ describe('a session', () => {
     expect(Math.max(...sizes)).toBeLessThan(4_096);
   });
 
+  test('belongs to the consumer that has it now', async () => {
+    const rig = new LoginRig();
+    const consumer = (name: string): void => rig.facts.apply(consumerFacts({ 'consumers.0': { consumers: [{ name, groups: [], plan: '', identities: [{ issuer, claim: 'email', value: 'anna@shop.example' }] }] } }, true));
+    consumer('first');
+    await rig.login();
+    const names: (string | undefined)[] = [];
+    for (const name of ['first', 'first', 'second']) {
+      consumer(name);
+      names.push((await rig.go('/')).identity.consumer?.name);
+    }
+    expect(names).toEqual(['first', 'first', 'second']);
+  });
+
   test('is taken out of what is forwarded, with logins under way, in every spelling', async () => {
     const rig = new LoginRig();
     await rig.go('/');
     await rig.login();
     const seen = await rig.go('/', { headers: [['cookie', 'a=1;  __Host-remora-login-AAAAAAAA=x ;b=2'], ['cookie', '__Host-remora'], ['cookie', '__Host-remora-other=3']] });
     expect(seen.lines.filter((line) => line.startsWith('cookie'))).toEqual(['cookie: a=1; b=2; __Host-remora-other=3']);
+    expect((await rig.go('/')).lines.filter((line) => line.startsWith('cookie'))).toEqual([]);
   });
 
   test.each([[3_600_000, 'anna', ['refresh']], [-3_600_000, 'anna', []], [9 * 3_600_000, '', []]])('when the clock steps by %d ms: %j, asked are %j', async (stepMs, subject, wants) => {
