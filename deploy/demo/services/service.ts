@@ -22,15 +22,22 @@ export type CallService = (service: string, path: string, from: IncomingMessage)
 /** Headers that a service hands on, so that the hops of one request belong together. */
 const handedOn = ['traceparent', 'tracestate', 'baggage', 'x-request-id'];
 
+/** Status of every answer while it is broken; 0: it is not. */
+let failing = 0;
+
 let outbound = process.env['OUTBOUND'] ?? '127.0.0.1:15001';
 
 /**
  * A service of a few lines: `PORT` (0: any) and `VERSION` by environment. It learns the address of its sidecar's
- * outbound side from `OUTBOUND`, or from a line on standard input when that is known later.
+ * outbound side from `OUTBOUND`, or from a line on standard input when that is known later; another line breaks it.
  */
 export function serve(name: string, handle: (incoming: IncomingMessage, call: CallService) => Promise<CallResult>): void {
   const version = process.env['VERSION'] ?? 'v1';
   const server = createServer((incoming, answer) => {
+    if (failing !== 0) {
+      answer.writeHead(failing, { 'content-type': 'text/plain' }).end(`${name} ${version} is broken`);
+      return;
+    }
     handle(incoming, callThroughSidecar).then(
       ({ status, body }) => {
         answer.writeHead(status, { 'content-type': 'application/json', 'x-served-by': `${name}-${version}` });
@@ -44,8 +51,15 @@ export function serve(name: string, handle: (incoming: IncomingMessage, call: Ca
     const address = server.address();
     process.stdout.write(`${JSON.stringify({ event: 'listening', name, port: typeof address === 'object' ? address?.port : address })}\n`);
   });
-  createInterface({ input: process.stdin }).on('line', (line) => { outbound = line.trim(); });
+  createInterface({ input: process.stdin }).on('line', (line) => take(line.trim()));
   process.on('SIGTERM', () => { server.close(() => process.exit(0)); server.closeIdleConnections(); });
+}
+
+/** `fail 503` breaks it, `fail 0` mends it; anything else is the address of the outbound side. */
+function take(line: string): void {
+  const status = /^fail (\d+)$/.exec(line)?.[1];
+  if (status === undefined) outbound = line;
+  else failing = Number(status);
 }
 
 /** Any service by its name, through the sidecar: `Host` says which, the sidecar finds an instance. */
