@@ -16,7 +16,19 @@ const head = { epoch: 1_763_000_000, index: 4 };
 const stored = (document: object, at: number): object => ({ document, revision: at, owner: '', etag: '"x"' });
 const problem = (status: number, code: string, more: object): Script => ({ 'POST /v1/apply': { status, body: { type: `urn:remora:problem:${code}`, title: `Title of ${code}`, status, code, ...more } } });
 
+const failing = { service: 'payments', source: 'consul', asked: 'payments in eu', state: 'failing', answeredAt: '2026-11-22T11:00:00.000Z', failingSince: '2026-11-22T11:01:00.000Z', error: 'Consul at http://127.0.0.1:8500, payments: it is hung: no answer in time', problems: ['node-1/c: its port http is 0; it is left out'], instances: 2, suspect: 1 };
+const endpoint = { id: 'consul/node-1/a', source: 'consul', state: 'ready', ports: [{ name: 'http', host: '10.0.0.1', port: 8080 }], labels: { version: 'v2' }, locality: 'eu/a', weight: 5, backup: false, mtls: false, since: '2026-11-20T12:00:00.000Z', confirmedAt: '2026-11-22T11:00:00.000Z' };
+
 const cases: readonly Case[] = [
+  {
+    name: 'endpoints', args: ['endpoints', 'payments'],
+    script: { 'GET /v1/services/payments/endpoints': { body: { service: 'payments', sources: [failing], items: [
+      endpoint, { ...endpoint, id: 'consul/node-1/b', state: 'suspect', ports: [{ name: 'admin', host: 'fd00::1', port: 9000 }, { name: 'http', host: 'fd00::1', port: 8080 }], backup: true },
+      { ...endpoint, id: 'pod-1', source: 'lease', state: 'draining' }, { ...endpoint, id: 'static/10.0.0.9:8080', source: 'static', state: 'not-ready', since: null, confirmedAt: null, locality: '' },
+    ] } } },
+  },
+  { name: 'endpoints-none', args: ['endpoints', 'payments'], script: { 'GET /v1/services/payments/endpoints': { body: { service: 'payments', items: [], sources: [] } } } },
+  { name: 'endpoints-sources', args: ['endpoints'], script: { 'GET /v1/discovery': { body: { items: [failing, { ...failing, service: 'orders', source: 'dns', asked: 'orders.test', state: 'current', error: '', problems: [], suspect: 0 }] } } } },
   { name: 'apply', args: ['apply', '-f', 'good.yaml', '-m', 'quicker'], script: write(written) },
   { name: 'apply-wait', args: ['apply', '-f', 'good.yaml', '--wait', '--timeout', '5s', '--owner', 'team', '--force', 'a,b', '--force', 'c'], script: write({ ...written, enforcement: enforced }) },
   { name: 'apply-wait-refused', args: ['apply', '-f', 'good.yaml', '--wait'], script: write({ ...written, enforcement: refusedByOne }) },
