@@ -3,6 +3,7 @@ import { describeMachine } from './machine.ts';
 import { amplificationRows } from './resilience/amplification-rows.ts';
 import { balancingRows } from './resilience/balancing-rows.ts';
 import { choiceRows } from './resilience/choice-rows.ts';
+import { overloadRows } from './resilience/overload-rows.ts';
 import { fleetLimitRows } from './resilience/fleet-limit-rows.ts';
 
 /** Groups of rows, one file each: add yours here. */
@@ -11,6 +12,7 @@ const groups: Readonly<Record<string, (options: ResilienceOptions) => Promise<re
   balancing: balancingRows,
   'fleet-limits': fleetLimitRows,
   amplification: amplificationRows,
+  overload: overloadRows,
 };
 
 export interface ResilienceOptions {
