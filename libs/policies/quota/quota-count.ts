@@ -28,7 +28,7 @@ export class QuotaCount {
     this.#identity = identity;
     this.#known = quota.requests;
     // A block is a thousandth at most: so much is lost of a quota by a data thread that dies.
-    this.#rules = { max: quota.requests <= exactMax ? 0 : Math.max(2, Math.floor(quota.requests / 1_000)), lifeMs: Number.MAX_SAFE_INTEGER, pollMs };
+    this.#rules = { max: quota.requests <= exactMax ? 0 : Math.max(2, Math.floor(quota.requests / 1_000)), lifeMs: Number.MAX_SAFE_INTEGER, pollMs, windowMs: 0 };
   }
 
   take(nowMs: number): Taking {

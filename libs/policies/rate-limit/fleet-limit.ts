@@ -22,6 +22,8 @@ export interface FleetAsk {
   /** Hash of the key in this sidecar. */
   readonly high: number;
   readonly low: number;
+  /** Monotonic milliseconds. */
+  readonly askedMs: number;
 }
 
 export interface FleetLimitOptions {
@@ -63,7 +65,7 @@ export class FleetLimit implements CountingLimit {
     this.waiting = counts.waiting;
     this.algorithm = createAlgorithm(settings);
     this.#counting = countingOf[settings.algorithm];
-    this.#rules = leaseRules({ requests: settings.requests, perMs: settings.perMs, capacity: this.algorithm.quota, cost: settings.cost, placed: this.#counting === 'queue' });
+    this.#rules = leaseRules({ requests: settings.requests, perMs: settings.perMs, capacity: this.algorithm.quota, cost: settings.cost, placed: this.#counting === 'queue', windowed: this.#counting === 'fixed' });
     this.#share = new LocalShare(settings, instances);
     this.#cells = { freeAt: (cells, at) => Math.max(this.#share.algorithm.freeAt(cells, at), leaseFreeAt(cells, at + cellStride)) };
   }
@@ -96,7 +98,7 @@ export class FleetLimit implements CountingLimit {
     const should = shouldAskAhead(cells, at + cellStride, nowMs, patienceMs);
     const want = should ? nextWish(cells, at + cellStride, nowMs, this.#rules, this.settings.cost) : 0;
     this.#release();
-    return should ? this.#makeAsk(x, want) : null;
+    return should ? this.#makeAsk(x, want, nowMs) : null;
   }
 
   /** The question of a request that has nothing to take. */
@@ -104,17 +106,17 @@ export class FleetLimit implements CountingLimit {
     const at = this.#acquire(x, nowMs);
     const want = nextWish(this.#options.counts.table.cells, at + cellStride, nowMs, this.#rules, this.settings.cost);
     this.#release();
-    return this.#makeAsk(x, want);
+    return this.#makeAsk(x, want, nowMs);
   }
 
   /** The store's answer. `spend`: the request that asked is still there, and takes its cost of what was granted. Answers whether it may pass. */
-  settle({ high, low, wire }: FleetAsk, answer: StoreAnswer, nowMs: number, spend: boolean): boolean {
+  settle({ high, low, wire, askedMs }: FleetAsk, answer: StoreAnswer, nowMs: number, spend: boolean): boolean {
     const { table } = this.#options.counts;
     const { cost } = this.settings;
     const granted = answer.granted >= cost;
     const at = table.acquire(high, low, this.#cells, nowMs);
     const { cells } = table;
-    keepGranted(cells, at + cellStride, { answer, want: wire.want, spent: granted && (spend || this.#rules.max === 0) ? cost : 0, rules: this.#rules, nowMs });
+    keepGranted(cells, at + cellStride, { answer, want: wire.want, spent: granted && (spend || this.#rules.max === 0) ? cost : 0, rules: this.#rules, nowMs, askedMs });
     if (granted && spend) this.#countHere(cells, at, nowMs);
     this.#describe(cells, at, nowMs, granted);
     this.decision.waitMs = granted && this.#counting === 'queue' ? answer.waitMs : 0;
@@ -142,7 +144,7 @@ export class FleetLimit implements CountingLimit {
     const at = this.#acquire(x, nowMs);
     if (this.#rules.max > 0) returnLeased(this.#options.counts.table.cells, at + cellStride, this.settings.cost);
     this.#release();
-    return this.#rules.max > 0 ? null : { ...this.#makeAsk(x, 0).wire, want: -this.settings.cost };
+    return this.#rules.max > 0 ? null : { ...this.#makeAsk(x, 0, nowMs).wire, want: -this.settings.cost };
   }
 
   /** What was granted to a request that is gone: the whole of it, where nobody else could use it. Null: it is in the lease. */
@@ -176,13 +178,13 @@ export class FleetLimit implements CountingLimit {
     this.decision.resetMs = Math.max(0, leasedResetAt(cells, lease) - nowMs);
   }
 
-  #makeAsk(x: Exchange, want: number): FleetAsk {
+  #makeAsk(x: Exchange, want: number, askedMs: number): FleetAsk {
     const { high, low } = this.#hashOf(x);
     const { requests, perMs, burst, cost } = this.settings;
     const { storeName: name, storeIdentity } = this.#options;
     const key = new KeyText();
     this.#options.readKey(x, key);
-    return { limit: this, high, low, wire: { counting: this.#counting, name, identity: `${storeIdentity}\n${key.text}`, requests, perMs, burst, cost, want, untilMs: 0 } };
+    return { limit: this, high, low, askedMs, wire: { counting: this.#counting, name, identity: `${storeIdentity}\n${key.text}`, requests, perMs, burst, cost, want, untilMs: 0 } };
   }
 
   #acquire(x: Exchange, nowMs: number): number {

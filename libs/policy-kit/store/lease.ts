@@ -12,6 +12,8 @@ export interface LeaseRules {
   readonly lifeMs: number;
   /** How often a key that is used up is asked about. */
   readonly pollMs: number;
+  /** Windows that begin anew: tokens of one are none of the next. 0: there are none. */
+  readonly windowMs: number;
 }
 
 export interface LeasedLimit {
@@ -22,6 +24,8 @@ export interface LeasedLimit {
   readonly cost: number;
   /** Whether what is granted is for one moment only: a place in a queue. */
   readonly placed: boolean;
+  /** Whether windows begin anew, all at once. */
+  readonly windowed: boolean;
 }
 
 /** Up to so many per window a limit is exact: no leases. */
@@ -31,16 +35,16 @@ const shareMax = 0.02 / 1.5;
 const lifeMaxMs = 10_000;
 const pollMaxMs = 20;
 
-export function leaseRules({ requests, perMs, capacity, cost, placed }: LeasedLimit): LeaseRules {
+export function leaseRules({ requests, perMs, capacity, cost, placed, windowed }: LeasedLimit): LeaseRules {
   const window = Math.min(requests, capacity);
   const max = Math.floor(window * shareMax);
-  if (placed || window <= exactMax || max < cost * 2) return { max: 0, lifeMs: 0, pollMs: 0 };
+  if (placed || window <= exactMax || max < cost * 2) return { max: 0, lifeMs: 0, pollMs: 0, windowMs: 0 };
   // A bucket that is polled too seldom would be full in between, and lose what flows in.
-  return { max, lifeMs: Math.min(perMs, lifeMaxMs), pollMs: Math.max(1, Math.min(pollMaxMs, (capacity * perMs) / requests / 4)) };
+  return { max, lifeMs: Math.min(perMs, lifeMaxMs), pollMs: Math.max(1, Math.min(pollMaxMs, (capacity * perMs) / requests / 4)), windowMs: windowed ? perMs : 0 };
 }
 
 /** Numbers of a row. */
-export const leaseStride = 8;
+export const leaseStride = 9;
 const tokens = 0;
 const until = 1;
 const deniedUntil = 2;
@@ -49,6 +53,7 @@ const size = 4;
 const grantedAt = 5;
 const remaining = 6;
 const resetAt = 7;
+const windowEnd = 8;
 
 export const taken = 0;
 export const denied = 1;
@@ -84,16 +89,21 @@ export function nextWish(row: Float64Array, at: number, nowMs: number, rules: Le
 const firstWish = 4;
 
 /** Puts what came beyond `spent` into the row, and remembers until when there is nothing. */
-export function keepGranted(row: Float64Array, at: number, { answer, want, spent, rules, nowMs }: {
+export function keepGranted(row: Float64Array, at: number, { answer, want, spent, rules, nowMs, askedMs = nowMs }: {
   readonly answer: StoreAnswer; readonly want: number; readonly spent: number; readonly rules: LeaseRules; readonly nowMs: number;
+  /** When it was asked: since then what was granted may have grown old. */
+  readonly askedMs?: number;
 }): void {
-  const left = nowMs < (row[at + until] as number) ? (row[at + tokens] as number) : 0;
+  const endsAt = askedMs + answer.validMs;
+  const sameWindow = rules.windowMs === 0 || Math.abs(endsAt - (row[at + windowEnd] as number)) < rules.windowMs / 2;
+  const left = sameWindow && nowMs < (row[at + until] as number) ? (row[at + tokens] as number) : 0;
   row[at + askedUntil] = 0;
   row[at + remaining] = answer.remaining;
   row[at + resetAt] = nowMs + answer.resetMs;
   if (answer.granted > 0) {
     row[at + tokens] = left + answer.granted - spent;
-    if (answer.granted > spent || left > 0) row[at + until] = nowMs + Math.min(rules.lifeMs, answer.validMs);
+    row[at + windowEnd] = endsAt;
+    if (answer.granted > spent || left > 0) row[at + until] = Math.min(nowMs + rules.lifeMs, endsAt);
     row[at + size] = answer.granted;
     row[at + grantedAt] = nowMs;
   }
