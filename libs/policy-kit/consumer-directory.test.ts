@@ -29,7 +29,7 @@ describe('the directory of consumers', () => {
   test('finds consumers by what proves them, and joins credentials with their consumer', () => {
     write({
       key: part({ lookupKey: Buffer.alloc(32, 7) }),
-      plans: part({ plans: [{ name: 'gold', limits: [{ name: 'm', algorithm: 'tokenBucket', requests: 5, perMs: 1000, burst: 5, sharedBy: 'instance' }, { name: 'x', algorithm: 'new', requests: 5, perMs: 1000, burst: 5, sharedBy: 'instance' }] }] }),
+      plans: part({ plans: [{ name: 'gold', quotas: [], limits: [{ name: 'm', algorithm: 'tokenBucket', requests: 5, perMs: 1000, burst: 5, sharedBy: 'instance' }, { name: 'x', algorithm: 'new', requests: 5, perMs: 1000, burst: 5, sharedBy: 'instance' }] }] }),
       'consumers.3': part({ consumers: [consumer('a', [{ issuer, claim: 'azp', value: 'app' }, { issuer, claim: 'nested.roles', value: 'r2' }], 'gold')] }),
       'apiKey.3': part({ apiKeys: [{ consumer: 'a', id: 'k1', digest: Buffer.from('digest'), expiresMs: 5n }, { consumer: 'nobody', id: 'k2', digest: Buffer.from('other'), expiresMs: 0n }] }),
       'jwt.3': part({ tokenKeys: [{ consumer: 'a', id: 't', keyId: 'kid', algorithm: 'HS256', key: Buffer.from('s'), issuer: 'me', expiresMs: 0n }] }),
