@@ -1,6 +1,7 @@
 import { ManualTimers } from '@remora/testing/manual-timers';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { GatewayRig, endpointAt, type RigOptions } from '../testdata/gateway-rig.ts';
+import { loadBalancingAuthoring } from '@remora/policy-load-balancing/compile';
+import { GatewayRig, endpointAt, type RigOptions, section } from '../testdata/gateway-rig.ts';
 import { WireEnd, WireUpstream, echoRequests } from '@remora/testing/wire-end';
 
 const closers: (() => unknown)[] = [];
@@ -275,7 +276,8 @@ describe('instances', () => {
     })));
     for (const up of ups) closers.push(() => up.close());
     const endpoints = ups.map(({ port }, i) => ({ ...endpointAt(port), weight: [3, 1, 5][i] ?? 1, backup: i === 2 }));
-    const { end, gateway } = await setUp(echoRequests, { endpoints });
+    // By latency too, one slow answer of this machine would count for more than weights.
+    const { end, gateway } = await setUp(echoRequests, { endpoints, callers: [section(loadBalancingAuthoring, { algorithm: 'leastRequest' })] });
     for (let nth = 1; nth <= 200; nth++) {
       end.send(get());
       await end.message('response', nth);
