@@ -1,7 +1,7 @@
 import { systemClock, systemTimers } from '@remora/core/clock';
 import { seededRandom } from '@remora/core/random';
 import { createControlPlane } from '../../app.ts';
-import type { ControlPlane } from '../../app.ts';
+import type { ControlPlane, ControlPlaneDeps } from '../../app.ts';
 import { createProcessLog } from '../../process-log.ts';
 import type { ControlPlaneIdentity } from '../../identity/control-plane-identity.ts';
 import { createMemoryStore } from '../../store/memory-store.ts';
@@ -41,13 +41,13 @@ export interface FixtureAnswer {
 // oxlint-disable-next-line typescript/no-explicit-any -- tests compare answers of every shape; the shapes themselves are checked here.
 export type FixtureBody = any;
 
-export async function startApi(options: { readonly store?: Store; readonly start?: boolean; readonly identity?: ControlPlaneIdentity; readonly operators?: Partial<OperatorsDeps> } = {}): Promise<ApiFixture> {
+export async function startApi(options: { readonly store?: Store; readonly start?: boolean; readonly identity?: ControlPlaneIdentity; readonly operators?: Partial<OperatorsDeps>; readonly discoverySources?: ControlPlaneDeps['discoverySources'] } = {}): Promise<ApiFixture> {
   const alarms: unknown[] = [];
   const store = options.store ?? createMemoryStore({ clock: systemClock });
   const controlPlane = createControlPlane({
     store, clock: systemClock, timers: systemTimers, random: seededRandom(1), soon: setImmediate,
     log: createProcessLog({ level: 'error', clock: systemClock, write: (line) => alarms.push(line) }),
-    retention: { minAgeMs: 1, minEntries: 1_000 },
+    retention: { minAgeMs: 1, minEntries: 1_000 }, ...(options.discoverySources && { discoverySources: options.discoverySources }),
   });
   if (options.start !== false) await controlPlane.start();
   const operators = options.operators ? createOperators({ store, clock: systemClock, events: { admitted() {}, refused() {} }, users: null, login: null, ...options.operators }) : null;
