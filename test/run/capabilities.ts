@@ -13,6 +13,8 @@ const capabilities: readonly Capability[] = [
   { program: 'systemd-analyze', usedFor: 'verification of the systemd units', install: 'apt-get install systemd' },
   { program: 'kubernetes-validate', usedFor: 'validation of the Kubernetes manifests', install: 'pip install kubernetes-validate' },
   { program: 'promtool', usedFor: 'check of the alert rules', install: 'bash test/conformance/tools/install.sh' },
+  { program: 'redis-server', usedFor: 'limits and quotas that the fleet counts, on a real Redis, its Cluster and its Sentinel', install: 'apt-get install redis-server' },
+  { program: 'consul', usedFor: 'discovery from a real Consul agent', install: 'bash test/conformance/tools/consul.sh' },
   { program: 'kc.sh', usedFor: 'Keycloak: tests of jwt, tokenIntrospection and login with a real OpenID provider', install: 'bash test/conformance/tools/keycloak.sh' },
 ];
 
