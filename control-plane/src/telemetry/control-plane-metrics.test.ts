@@ -13,7 +13,7 @@ test('the Prometheus page shows what the hub counts, each time it is read', asyn
   const page = createControlPlaneMetrics({
     hub: { metrics, sidecars: () => [] },
     instances: { counts: () => ({ leases: 3, suspect: 1, draining: 0 }) },
-    telemetry: { totals, sizes: () => ({ series: 7, seriesMax: 10, overflowedSeries: 0, refusals: 0, batches: 5, rejectedBatches: 0, historyBytes: 0, droppedRows: 0 }) },
+    telemetry: { totals, sizes: () => ({ series: 7, seriesMax: 10, overflowedSeries: 0, targetsLeftOut: 0, refusals: 0, batches: 5, rejectedBatches: 0, historyBytes: 0, droppedRows: 0 }) },
     processMetrics: false,
   });
   metrics.bytesSentTotal = 1_000;

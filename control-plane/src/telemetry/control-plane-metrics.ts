@@ -80,6 +80,7 @@ function telemetryMetrics(registry: Registry, telemetry: MetricsSources['telemet
   counter(registry, 'remora_telemetry_batches_total', 'Batches of sidecars that were taken.', () => telemetry.sizes().batches);
   counter(registry, 'remora_telemetry_rejected_batches_total', 'Batches that could not be used.', () => telemetry.sizes().rejectedBatches);
   counter(registry, 'remora_telemetry_overflowed_series_total', 'Times a series fell into the overflow series.', () => telemetry.sizes().overflowedSeries);
+  counter(registry, 'remora_telemetry_targets_left_out_total', 'Reports about targets of Routes that found no place among the 1,000 that are kept.', () => telemetry.sizes().targetsLeftOut);
   counter(registry, 'remora_telemetry_dropped_rows_total', 'Rows that found their slot full.', () => telemetry.sizes().droppedRows);
 }
 

@@ -13,6 +13,7 @@ import type {
 } from './telemetry-hub.ts';
 import { summarize } from './telemetry-summary.ts';
 import { listTop } from './telemetry-top.ts';
+import { TargetTotals } from './target-totals.ts';
 import type { TrafficCounts } from './traffic-counts.ts';
 import { slotMs, slotsKept, TrafficHistory } from './traffic-history.ts';
 
@@ -80,6 +81,7 @@ class Ingest implements TelemetryHub {
   readonly #series: SeriesCatalogue;
   readonly #reasons = new ReasonCatalogue();
   readonly totals: FleetTotals = new FleetTotals(this.#reasons);
+  readonly targets: TargetTotals = new TargetTotals();
   readonly #history: TrafficHistory;
   readonly #refusals: RefusalStore;
   readonly #held = new HeldStates();
@@ -187,7 +189,7 @@ class Ingest implements TelemetryHub {
 
   sizes(): TelemetrySizes {
     return {
-      series: this.#series.size, seriesMax: this.#limits.seriesMax, overflowedSeries: this.#series.overflowed, refusals: this.#refusals.size,
+      series: this.#series.size, seriesMax: this.#limits.seriesMax, overflowedSeries: this.#series.overflowed, targetsLeftOut: this.targets.leftOut, refusals: this.#refusals.size,
       batches: this.#batches, rejectedBatches: this.#rejected, historyBytes: this.#history.bytes, droppedRows: this.#history.droppedRows,
     };
   }
@@ -208,9 +210,10 @@ class Ingest implements TelemetryHub {
   #takeSeries(source: Source, reported: readonly Series[], at: { readonly now: number; readonly span: number; readonly countsFromZero: boolean }): void {
     for (const series of reported.slice(0, this.#limits.seriesPerBatchMax)) {
       const identity: SeriesIdentity = {
-        nodeId: source.nodeId, subject: source.subject, side: series.side.slice(0, 16), route: series.route.slice(0, 253), destination: series.destination.slice(0, 253),
+        nodeId: source.nodeId, subject: source.subject, side: series.side.slice(0, 16), route: series.route.slice(0, 253), destination: series.destination.slice(0, 253), target: series.target.slice(0, 253),
       };
-      const key = `${identity.side} ${identity.destination} ${identity.route}`;
+      const key = `${identity.side} ${identity.destination} ${identity.target} ${identity.route}`;
+      if (identity.side !== 'inbound') this.targets.seen(identity, at.now);
       const known = source.sums.get(key);
       const sums = readCumulative(series, this.#reasons);
       if (known) this.#count(identity, series, differenceOf(sums, known.counts), at);
@@ -225,9 +228,10 @@ class Ingest implements TelemetryHub {
     const id = this.#series.idOf(identity, Number(series.active), at.now);
     if (isEmpty(counts)) return;
     this.totals.add(identity, counts);
+    if (identity.side !== 'inbound') this.targets.add(identity, counts);
     if (this.#history.add(at.now, id, at.span, counts)) return;
     // The slot is full: the totals stay right in the overflow series, which is there already.
-    this.#history.add(at.now, this.#series.idOf({ nodeId: overflow, subject: identity.subject, side: identity.side, route: overflow, destination: '' }, 0, at.now), at.span, counts);
+    this.#history.add(at.now, this.#series.idOf({ nodeId: overflow, subject: identity.subject, side: identity.side, route: overflow, destination: '', target: '' }, 0, at.now), at.span, counts);
   }
 
   #takeEvents(events: readonly Event[], nodeId: string, subject: string): void {

@@ -6,6 +6,8 @@ export interface SeriesIdentity {
   readonly side: string;
   readonly route: string;
   readonly destination: string;
+  /** Labels of the target that a Route chose; '': among all instances. */
+  readonly target: string;
 }
 
 interface Known {
@@ -73,7 +75,7 @@ export class SeriesCatalogue {
   #add(identity: SeriesIdentity, nowMs: number): Known {
     if (this.#byKey.size >= this.#max && identity.route !== overflow) {
       this.overflowed++;
-      const shared = { nodeId: overflow, subject: identity.subject, side: identity.side, route: overflow, destination: '' };
+      const shared = { nodeId: overflow, subject: identity.subject, side: identity.side, route: overflow, destination: '', target: '' };
       return this.#find(shared) ?? this.#add(shared, nowMs);
     }
     const known: Known = { id: this.#free.pop() ?? this.#byId.length, identity, usedMs: nowMs, active: 0 };
@@ -86,6 +88,6 @@ export class SeriesCatalogue {
 /** As in the sidecars' own reports: what is beyond the bound of series. */
 export const overflow = '_overflow';
 
-function keyOf({ nodeId, subject, side, route, destination }: SeriesIdentity): string {
-  return JSON.stringify([nodeId, subject, side, route, destination]);
+function keyOf({ nodeId, subject, side, route, destination, target }: SeriesIdentity): string {
+  return JSON.stringify([nodeId, subject, side, route, destination, target]);
 }

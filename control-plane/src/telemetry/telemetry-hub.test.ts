@@ -18,7 +18,7 @@ function series(requests: number, change: Partial<Series> & { readonly ms?: numb
   const latency = createHistogram();
   for (let i = 0; i < requests; i++) observe(latency, ms);
   return {
-    side: 'inbound', route: '', destination: '', requests: BigInt(requests), statusClasses: [0n, 0n, BigInt(requests - failed), 0n, 0n, BigInt(failed)],
+    side: 'inbound', route: '', destination: '', target: '', requests: BigInt(requests), statusClasses: [0n, 0n, BigInt(requests - failed), 0n, 0n, BigInt(failed)],
     codes: [{ status: 200, count: BigInt(requests - failed) }, { status: 503, count: BigInt(failed) }], grpcCodes: [], bytesIn: 0n, bytesOut: 0n,
     latencyMs: toProtoHistogram(latency), refusals: [], retries: 0n, active: 0n, ...rest,
   };
@@ -188,5 +188,36 @@ describe('refusals', () => {
     for (let i = 0; i < 4; i++) hub.ingest(batch(1, [], { nodeId: `other-${i}`, refusals: [{ ...refusal, requestId: `b-${i}` }] }), peer);
     expect(hub.sizes().refusals).toBe(5);
     expect(hub.refusals({ requestId: 'a-7', limit: 1 })).toEqual([]);
+  });
+});
+
+describe('targets of Routes', () => {
+  const split = (target: string, requests: number, failed = 0): Series => series(requests, { side: 'outbound', route: 'split', destination: 'orders', target, failed });
+  const web = { subjectName: 'web', nodeId: 'web-1' };
+
+  test('are told apart, over all callers, as their callers saw them', () => {
+    const { hub, time } = fixture();
+    hub.ingest(batch(1, [split('version=v1', 90), split('version=v2', 10, 2), split('', 5), series(50)], web), peer);
+    time.advance(5_000);
+    hub.ingest(batch(2, [split('version=v1', 100), split('version=v2', 30, 7)], web), peer);
+    const edge = series(4, { side: 'gateway', route: 'api', destination: 'orders', target: 'version=v2', failed: 1 });
+    hub.ingest(batch(1, [{ ...edge, statusClasses: [1n, 0n, 2n, 0n, 0n, 1n] }], { subjectKind: 'gateway', subjectName: 'edge', nodeId: 'edge-1' }), peer);
+    expect(hub.targets.read('orders', { version: 'v1' })).toMatchObject({ requests: 100, errors: 0, reportedAtMs: time.monotonicMs() });
+    const candidate = hub.targets.read('orders', { version: 'v2' });
+    expect(candidate).toMatchObject({ requests: 34, errors: 9 });
+    expect(candidate?.latency.reduce((sum, count) => sum + count, 0)).toBe(34);
+    expect(hub.targets.read('orders', { version: 'v3' })).toBeNull();
+    expect(hub.targets.read('orders', {})).toBeNull();
+    // What a caller did is one edge still.
+    expect(hub.summary({ caller: 'service/web', service: 'orders' }).total.requests).toBe(135);
+  });
+
+  test('say when they were last reported, also without new requests', () => {
+    const { hub, time } = fixture();
+    hub.ingest(batch(1, [split('version=v2', 10)], web), peer);
+    time.advance(60_000);
+    expect(time.monotonicMs() - (hub.targets.read('orders', { version: 'v2' })?.reportedAtMs ?? 0)).toBe(60_000);
+    hub.ingest(batch(2, [split('version=v2', 10)], web), peer);
+    expect(hub.targets.read('orders', { version: 'v2' })).toMatchObject({ requests: 10, reportedAtMs: time.monotonicMs() });
   });
 });

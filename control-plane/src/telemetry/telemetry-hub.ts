@@ -2,6 +2,7 @@ import type { PeerFacts } from '@remora/identity/node-identity';
 import type { CallerTraffic } from './caller-history.ts';
 import type { FleetTotals } from './fleet-totals.ts';
 import type { HeldState } from './held-states.ts';
+import type { TargetTotals } from './target-totals.ts';
 import type { Batch } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
 
 /**
@@ -31,6 +32,8 @@ export interface TelemetryHub {
   sizes(): TelemetrySizes;
   /** Sums since the control plane started, for Prometheus. */
   readonly totals: FleetTotals;
+  /** The same as callers saw it, by the target of a Route that they chose: what a canary is judged by. */
+  readonly targets: TargetTotals;
   close(): void;
 }
 
@@ -174,6 +177,8 @@ export interface TelemetrySizes {
   readonly series: number;
   readonly seriesMax: number;
   readonly overflowedSeries: number;
+  /** Reports about targets that found no place: a canary of theirs holds. */
+  readonly targetsLeftOut: number;
   readonly refusals: number;
   readonly batches: number;
   readonly rejectedBatches: number;

@@ -24,7 +24,7 @@ afterAll(() => fixture.sidecar.stop());
 
 function refusal(requestId: string): RefusalRecord {
   return {
-    requestId, atMs: 1, side: 'gateway', method: 'GET', authority: 'shop', path: '/', route: 'api', destination: '', status: 429, reason: 'rate-limited', responseFlag: 'RL', kind: 'rateLimit',
+    requestId, atMs: 1, side: 'gateway', method: 'GET', authority: 'shop', path: '/', route: 'api', destination: '', target: '', status: 429, reason: 'rate-limited', responseFlag: 'RL', kind: 'rateLimit',
     pointer: '/limits/perIp', policy: 'public-api', configVersion: '1.1', configHash: 'ab', detail: '', clientAddress: '127.0.0.1', traceId: 'a'.repeat(32), shadow: false,
   };
 }
@@ -73,7 +73,7 @@ describe('answers', () => {
     const counts = Array.from({ length: 200 }, () => 0);
     counts[0] = 2;
     fixture.dataPlane.series = [{
-      side: 'gateway', route: 'a"b', destination: 'orders', requests: 2, statusClasses: [0, 0, 2, 0, 0, 0], codes: new Map(), grpcCodes: [1, ...Array<number>(13).fill(0), 6, 0, 0, 2], bytesIn: 0, bytesOut: 0,
+      side: 'gateway', route: 'a"b', destination: 'orders', target: '', requests: 2, statusClasses: [0, 0, 2, 0, 0, 0], codes: new Map(), grpcCodes: [1, ...Array<number>(13).fill(0), 6, 0, 0, 2], bytesIn: 0, bytesOut: 0,
       latency: { counts, sum: 0.02, max: 0.01 }, refusals: [{ reason: 'no-route', kind: '', policy: '', shadow: true, count: 4 }], retries: 1, active: 0,
       tunnels: { opened: 5, active: 2, messagesIn: 7, messagesOut: 8 },
     }];

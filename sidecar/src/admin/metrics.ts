@@ -55,7 +55,7 @@ interface MetricRow {
   readonly read: Read;
 }
 
-const places = ({ side, route, destination }: SeriesReading): { side: string; route: string; destination: string } => ({ side, route, destination });
+const places = ({ side, route, destination, target }: SeriesReading): Record<'side' | 'route' | 'destination', string> & { target?: string } => ({ side, route, destination, ...(target !== '' && { target }) });
 const perSeries = (value: (reading: SeriesReading) => number): Read => (series) => series.map((reading) => ({ value: value(reading), labels: places(reading) }));
 const single = (value: (sources: MetricSources) => number): Read => (_series, sources) => [{ value: value(sources), labels: {} }];
 
@@ -131,7 +131,8 @@ export function metricsPage(): string {
     '# Metrics of a sidecar',
     '',
     'Made from `sidecar/src/admin/metrics.ts` by `npm run golden`. `GET /metrics` of the admin interface (loopback, port 15000)',
-    'answers them in Prometheus\' format. Series carry `side` (inbound, outbound, gateway), `route` and `destination`; beyond',
+    'answers them in Prometheus\' format. Series carry `side` (inbound, outbound, gateway), `route` and `destination`, and `target`',
+    'where a Route chose among instances by their labels (`version=v2`); beyond',
     '1,000 series per sidecar the rest is added up under the route `_overflow`. Routes that are gone give their place to new ones',
     'when three quarters of the places are taken; the newest 1,024 of them are still told of while there is room.',
     '',

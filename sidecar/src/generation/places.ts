@@ -160,6 +160,10 @@ export class ResolvedTarget implements Target {
   readonly labels: readonly string[];
   readonly cluster: Cluster;
   readonly how: PortConnection;
+  /** Labels as figures name them; '': all instances. */
+  readonly subset: string;
+  /** Of its series, among those of a place. */
+  readonly seriesKey: string;
   #hosts: TargetHosts | null = null;
   #version = -1;
 
@@ -169,6 +173,8 @@ export class ResolvedTarget implements Target {
     this.port = port;
     this.labels = labels;
     this.how = how;
+    this.subset = labels.join(',').slice(0, 253);
+    this.seriesKey = this.subset === '' ? this.service : `${this.service}\0${this.subset}`;
   }
 
   /** By the last set of endpoints that came. */

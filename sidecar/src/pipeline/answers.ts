@@ -49,6 +49,7 @@ export function refusalRecord(run: ExchangeRun, answer: Answer, atMs: number, sh
     path: (run.askedPath ?? head.path).slice(0, shownMax),
     route: pin.route,
     destination: run.destination,
+    target: run.target?.subset ?? '',
     status: shadow ? 0 : run.status,
     reason: answer.reason.code,
     responseFlag: answer.reason.flag,

@@ -301,12 +301,13 @@ export class Engine {
 
   rowOf(run: ExchangeRun): SeriesRow {
     const { place } = run.pin;
-    const known = place.series?.get(run.destination);
+    const key = run.target === null ? run.destination : run.target.seriesKey;
+    const known = place.series?.get(key);
     if (known !== undefined && !known.released) return known;
-    const row = this.#options.series.row(place.side, place.route, run.destination);
+    const row = this.#options.series.row(place.side, place.route, run.destination, run.target?.subset);
     // Not for long: a row may become free.
     if (row.name.route === overflowName) return row;
-    (place.series ??= new Map<string, SeriesRow>()).set(run.destination, row);
+    (place.series ??= new Map<string, SeriesRow>()).set(key, row);
     return row;
   }
 

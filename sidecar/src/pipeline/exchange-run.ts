@@ -1,6 +1,6 @@
 import { reasons, type Reason } from '@remora/errors/reason';
 import type { MessageHead } from '@remora/http/message-head';
-import type { Answer, Sink, Source, Target } from '@remora/policy-kit/exchange';
+import type { Answer, Sink, Source } from '@remora/policy-kit/exchange';
 import { requestChain, responseChain } from './body-chains.ts';
 import { BodyJoint } from './body-joint.ts';
 import { grpcEnding, grpcStatusIn, grpcWebEnding, grpcWebMeterFor } from './grpc-answer.ts';
@@ -12,7 +12,7 @@ import { countEnd } from './count-end.ts';
 import type { Engine } from './engine.ts';
 import { FilteredExchange } from './filtered-exchange.ts';
 import type { ExchangeTimer } from './filter-timers.ts';
-import type { CallerPlace, PlacePin, ProviderRoute } from '../generation/places.ts';
+import type { CallerPlace, PlacePin, ProviderRoute, ResolvedTarget } from '../generation/places.ts';
 import { openTunnel } from './open-tunnel.ts';
 import type { RequestTrace } from './request-trace.ts';
 import { ResponseSink } from './response-sink.ts';
@@ -41,6 +41,8 @@ export class ExchangeRun extends FilteredExchange implements Source, TunnelOwner
   revokedBy: PlacePin | null = null;
   /** Delays of filters that have not fired: they go with the exchange. */
   timers: ExchangeTimer | null = null;
+  /** Where it was sent; null: nowhere. */
+  target: ResolvedTarget | null = null;
   #stream: ServerStream | null;
   #ended = false;
   #headSent = false;
@@ -69,8 +71,9 @@ export class ExchangeRun extends FilteredExchange implements Source, TunnelOwner
   }
 
   /** Sends the call through the layers. */
-  dispatch(caller: CallerPlace, target: Target): void {
+  dispatch(caller: CallerPlace, target: ResolvedTarget): void {
     this.destination = target.service;
+    this.target = target;
     this.caller = caller;
     const joint = this.wantsRequestBody === 0 || this.head.bodyLength === 0 ? null : new BodyJoint();
     const call = new UpstreamCall(this, joint ?? this, target);

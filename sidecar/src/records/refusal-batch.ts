@@ -35,11 +35,11 @@ export class RefusalBatch implements RefusalSink {
     this.#post(report);
   }
 
-  #count({ side, route, destination, reason, kind, policy, shadow }: RefusalRecord): void {
-    const key = `${side}\0${route}\0${destination}\0${reason}\0${kind}\0${policy}\0${String(shadow)}`;
+  #count({ side, route, destination, target, reason, kind, policy, shadow }: RefusalRecord): void {
+    const key = `${side}\0${route}\0${destination}\0${target}\0${reason}\0${kind}\0${policy}\0${String(shadow)}`;
     const known = this.#counts.get(key);
     if (known !== undefined) known.count++;
-    else if (this.#counts.size < countsMax) this.#counts.set(key, { side, route, destination, reason, kind, policy, shadow, count: 1 });
+    else if (this.#counts.size < countsMax) this.#counts.set(key, { side, route, destination, target, reason, kind, policy, shadow, count: 1 });
     else this.#countOverflow(side, shadow);
   }
 
@@ -47,7 +47,7 @@ export class RefusalBatch implements RefusalSink {
     const key = `${side}\0_overflow\0${String(shadow)}`;
     const known = this.#counts.get(key);
     if (known !== undefined) known.count++;
-    else this.#counts.set(key, { side, route: '_overflow', destination: '', reason: '_overflow', kind: '', policy: '', shadow, count: 1 });
+    else this.#counts.set(key, { side, route: '_overflow', destination: '', target: '', reason: '_overflow', kind: '', policy: '', shadow, count: 1 });
   }
 
   #schedule(): void {
@@ -68,6 +68,7 @@ export interface RefusalCount {
   readonly side: string;
   readonly route: string;
   readonly destination: string;
+  readonly target: string;
   readonly reason: string;
   readonly kind: string;
   readonly policy: string;

@@ -3,7 +3,7 @@ import type { Side } from '@remora/policy-kit/exchange';
 import { addEvents, eventBytes, layoutBytes, PolicyEvents, type EventLayout } from './policy-events.ts';
 
 /**
- * Figures of one thread by (side, route, destination), as rows of one shared array: the data thread is the only writer, the control thread
+ * Figures of one thread by (side, route, destination, target), as rows of one shared array: the data thread is the only writer, the control thread
  * adds up the rows of all threads whenever it wants. Values only grow, `active` apart. At most `rowsMax` series; what does not fit is counted
  * in the overflow series of its side.
  *
@@ -32,15 +32,15 @@ export class SeriesRows {
     this.#values = new Float64Array(memory);
     this.events = new PolicyEvents(memory, rowsBytes);
     this.callers = new PolicyEvents(memory, rowsBytes + eventBytes, callerLayout);
-    for (const side of ['inbound', 'outbound', 'gateway'] as const) this.#add({ side, route: overflowName, destination: '' });
+    for (const side of ['inbound', 'outbound', 'gateway'] as const) this.#add({ side, route: overflowName, destination: '', target: '' });
   }
 
-  row(side: Side, route: string, destination: string): SeriesRow {
-    const key = `${side}\0${route}\0${destination}`;
+  row(side: Side, route: string, destination: string, target = ''): SeriesRow {
+    const key = seriesKey({ side, route, destination, target });
     const known = this.#rows.get(key);
     if (known !== undefined) return known;
-    if (this.#free.length === 0 && this.names.length >= rowsMax) return this.#rows.get(`${side}\0${overflowName}\0`) as SeriesRow;
-    return this.#add({ side, route, destination });
+    if (this.#free.length === 0 && this.names.length >= rowsMax) return this.#rows.get(seriesKey({ side, route: overflowName, destination: '', target: '' })) as SeriesRow;
+    return this.#add({ side, route, destination, target });
   }
 
   /** Three quarters of the rows are taken. */
@@ -81,7 +81,7 @@ export class SeriesRows {
     const row = new SeriesRow(this.#values, index, Object.freeze(name));
     this.names[index] = name;
     this.#events.onNames?.(index, [name]);
-    this.#rows.set(`${name.side}\0${name.route}\0${name.destination}`, row);
+    this.#rows.set(seriesKey(name), row);
     return row;
   }
 }
@@ -97,6 +97,13 @@ export interface SeriesName {
   readonly side: Side;
   readonly route: string;
   readonly destination: string;
+  /** Labels of the target that a Route chose (`version=v2`); '': among all instances. */
+  readonly target: string;
+}
+
+/** One text for the whole name. */
+export function seriesKey({ side, route, destination, target }: { readonly [Part in keyof SeriesName]: string }): string {
+  return `${side}\0${route}\0${destination}\0${target}`;
 }
 
 /** One row, for its writer. */

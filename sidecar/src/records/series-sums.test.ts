@@ -62,7 +62,7 @@ it('keeps at most 32 codes of a series, and counts the classes of all', () => {
 it('says why requests were refused, by series and policy, bounded', () => {
   const sums = new SeriesSums();
   sums.setSource(0, sourceOf(new SeriesRows()));
-  const count = { side: 'inbound', route: 'r', destination: '', reason: 'rate-limited', kind: 'rateLimit', policy: 'p', shadow: false, count: 2 };
+  const count = { side: 'inbound', route: 'r', destination: '', target: '', reason: 'rate-limited', kind: 'rateLimit', policy: 'p', shadow: false, count: 2 };
   const rows = new SeriesRows();
   sums.setSource(0, sourceOf(rows));
   rows.row('inbound', 'r', '').began();
@@ -129,4 +129,24 @@ it('tells whoever holds a row that it was given away', () => {
   rows.release([]);
   expect(row.released).toBe(true);
   expect(rows.row('gateway', 'gone', '')).not.toBe(row);
+});
+
+it('tells the targets of a Route apart, refusals too', () => {
+  const rows = new SeriesRows();
+  const sums = new SeriesSums();
+  sums.setSource(0, sourceOf(rows));
+  for (const [target, status] of [['version=v1', 200], ['version=v2', 503], ['', 200]] as const) {
+    const row = rows.row('outbound', 'split', 'orders', target);
+    row.began();
+    row.ended(status, 1, 0, 0, 0);
+  }
+  sums.addRefusals([{ side: 'outbound', route: 'split', destination: 'orders', target: 'version=v2', reason: 'timeout', kind: 'timeout', policy: 'p', shadow: false, count: 2 }]);
+  expect(sums.read().map(({ target, statusClasses, refusals }) => [target, statusClasses[5], refusals.length])).toEqual([['version=v1', 0, 0], ['version=v2', 1, 1], ['', 0, 0]]);
+  // Rows that are given back keep their target too.
+  const released: number[] = [];
+  rows.release([]);
+  for (const row of [3, 4, 5]) released.push(row);
+  sums.fold(0, released);
+  rows.reuse(released);
+  expect(sums.read().map(({ target, requests, retired }) => [target, requests, retired])).toEqual([['version=v1', 1, true], ['version=v2', 1, true], ['', 1, true]]);
 });

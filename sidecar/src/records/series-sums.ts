@@ -1,6 +1,6 @@
 import type { SeriesReading } from '../threads/data-plane.ts';
 import type { RefusalCount } from './refusal-batch.ts';
-import { addCallers, addPolicyEvents, addRow, emptySum, overflowName, type SeriesName, type SeriesSum } from './series-rows.ts';
+import { addCallers, addPolicyEvents, addRow, emptySum, overflowName, seriesKey, type SeriesName, type SeriesSum } from './series-rows.ts';
 
 /** One thread's rows, as the control thread reads them. */
 export interface SeriesSource {
@@ -55,15 +55,15 @@ export class SeriesSums {
     if (oldest.done === true) return;
     const [key, { name, sum }] = oldest.value;
     this.#past.delete(key);
-    if (name.route !== overflowName) addSum(sum, entryOf(this.#past, { side: name.side, route: overflowName, destination: '' }).sum);
+    if (name.route !== overflowName) addSum(sum, entryOf(this.#past, { side: name.side, route: overflowName, destination: '', target: '' }).sum);
     // The overflow itself is the newest again.
     else this.#past.set(key, { name, sum });
   }
 
   addRefusals(counts: readonly RefusalCount[]): void {
     for (const count of counts) {
-      const { side, route, destination, reason, kind, policy, shadow } = count;
-      const key = [side, route, destination, reason, kind, policy, String(shadow)].join('\0');
+      const { side, route, destination, target, reason, kind, policy, shadow } = count;
+      const key = [side, route, destination, target, reason, kind, policy, String(shadow)].join('\0');
       const known = this.#refusals.get(key);
       if (known !== undefined) known.count += count.count;
       else if (this.#refusals.size < refusalSeriesMax) this.#refusals.set(key, { ...count });
@@ -75,7 +75,7 @@ export class SeriesSums {
     const key = `${side}\0_overflow\0${String(shadow)}`;
     const known = this.#refusals.get(key);
     if (known !== undefined) known.count += count;
-    else this.#refusals.set(key, { side, route: '_overflow', destination: '', reason: '_overflow', kind: '', policy: '', shadow, count });
+    else this.#refusals.set(key, { side, route: '_overflow', destination: '', target: '', reason: '_overflow', kind: '', policy: '', shadow, count });
   }
 
   /** What policies counted, by name. */
@@ -98,7 +98,7 @@ export class SeriesSums {
     const live = sums.size;
     for (const { name, sum } of this.#past.values()) addSum(sum, entryOf(sums, name).sum);
     let nth = 0;
-    const refusals = Map.groupBy(this.#refusals.values(), ({ side, route, destination }) => `${side}\0${route}\0${destination}`);
+    const refusals = Map.groupBy(this.#refusals.values(), (count) => seriesKey(count));
     return [...sums].map(([key, entry]): [string, SeriesEntry, boolean] => [key, entry, nth++ >= live]).filter(([key, { sum }]) => sum.requests > 0 || sum.active > 0 || refusals.has(key)).map(([key, { name, sum }, retired]) => ({
       ...name,
       ...(retired && { retired }),
@@ -123,7 +123,7 @@ interface SeriesEntry {
 }
 
 function entryOf(sums: Map<string, SeriesEntry>, name: SeriesName): SeriesEntry {
-  const key = `${name.side}\0${name.route}\0${name.destination}`;
+  const key = seriesKey(name);
   let entry = sums.get(key);
   if (entry === undefined) {
     entry = { name, sum: emptySum() };

@@ -25,7 +25,7 @@ test('metrics and spans reach an OTLP collector, histograms as they were counted
   await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve));
   const counts = Array.from({ length: bucketCount }, (_, i) => (i === 40 ? 3 : 0));
   const series: SeriesReading = {
-    side: 'inbound', route: 'api', destination: '', requests: 3, statusClasses: [0, 0, 3, 0, 0, 0], codes: new Map([[200, 3]]), grpcCodes: [], bytesIn: 5, bytesOut: 7,
+    side: 'inbound', route: 'api', destination: '', target: '', requests: 3, statusClasses: [0, 0, 3, 0, 0, 0], codes: new Map([[200, 3]]), grpcCodes: [], bytesIn: 5, bytesOut: 7,
     latency: { counts, sum: 6, max: 2 }, refusals: [], retries: 0, active: 0, tunnels: { opened: 0, active: 0, messagesIn: 0, messagesOut: 0 },
   };
   const sources: MetricSources = {

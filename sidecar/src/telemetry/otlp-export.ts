@@ -85,10 +85,10 @@ export function startOtlpExport(options: OtlpOptions): OtlpExport {
   };
 }
 
-type Places = { readonly side: string; readonly route: string; readonly destination: string };
+type Places = { readonly side: string; readonly route: string; readonly destination: string; readonly target?: string };
 
-function placesOf({ side, route, destination }: SeriesReading): Places {
-  return { side, route, destination };
+function placesOf({ side, route, destination, target }: SeriesReading): Places {
+  return { side, route, destination, ...(target !== '' && { target }) };
 }
 
 function observeSums(meter: Meter, readSeries: () => readonly SeriesReading[]): void {

@@ -51,7 +51,7 @@ function addUp(side: string, readings: readonly SeriesReading[]): SeriesReading 
   }
   const { counts } = latency;
   return {
-    side, route: overflowRoute, destination: '', ...sum, statusClasses, codes, grpcCodes, refusals: [...refusals.values()],
+    side, route: overflowRoute, destination: '', target: '', ...sum, statusClasses, codes, grpcCodes, refusals: [...refusals.values()],
     latency: { counts: [...counts], sum: latency.sum, max: latency.max }, tunnels,
   };
 }

@@ -11,14 +11,14 @@ import type { TelemetryConnector, TelemetryStreamHandlers } from './telemetry-st
 
 export function refusal(requestId: string, more: Partial<RefusalRecord> = {}): RefusalRecord {
   return {
-    requestId, atMs: 1, side: 'inbound', method: 'GET', authority: 'orders', path: '/', route: '', destination: '', status: 429, reason: 'rate-limited', responseFlag: 'RL',
+    requestId, atMs: 1, side: 'inbound', method: 'GET', authority: 'orders', path: '/', route: '', destination: '', target: '', status: 429, reason: 'rate-limited', responseFlag: 'RL',
     kind: 'rateLimit', pointer: '/limits/perIp', policy: 'public-api', configVersion: '7.41', configHash: 'ab', detail: '', clientAddress: '127.0.0.1', traceId: 'a'.repeat(32), shadow: false, ...more,
   };
 }
 
 function series(route: string, requests: number): SeriesReading {
   return {
-    side: 'inbound', route, destination: '', requests, statusClasses: [0, 0, requests, 0, 0, 0], codes: new Map([[200, requests]]), grpcCodes: [], bytesIn: 1, bytesOut: 2,
+    side: 'inbound', route, destination: '', target: '', requests, statusClasses: [0, 0, requests, 0, 0, 0], codes: new Map([[200, requests]]), grpcCodes: [], bytesIn: 1, bytesOut: 2,
     latency: { counts: [0, requests], sum: requests, max: 1 }, refusals: [{ reason: 'x', kind: 'k', policy: 'p', shadow: false, count: 1 }], retries: 0, active: 1,
     tunnels: { opened: 0, active: 0, messagesIn: 0, messagesOut: 0 },
   };

@@ -13,6 +13,7 @@ export function toWireSeries(reading: SeriesReading): Series {
     side: reading.side,
     route: reading.route,
     destination: reading.destination,
+    target: reading.target,
     requests: whole(reading.requests),
     statusClasses: reading.statusClasses.map(whole),
     codes: [...reading.codes].slice(0, codesMax).map(([status, count]) => ({ status, count: whole(count) })),

@@ -133,6 +133,8 @@ export interface RefusalRecord {
   readonly path: string;
   readonly route: string;
   readonly destination: string;
+  /** As of a series. */
+  readonly target: string;
   readonly status: number;
   readonly reason: string;
   readonly responseFlag: string;
@@ -152,6 +154,8 @@ export interface SeriesReading {
   readonly side: string;
   readonly route: string;
   readonly destination: string;
+  /** Labels of the target that a Route chose (`version=v2`), sorted, with commas; '': among all instances. */
+  readonly target: string;
   readonly requests: number;
   /** Index 0: no status; 1 to 5: classes. */
   readonly statusClasses: readonly number[];

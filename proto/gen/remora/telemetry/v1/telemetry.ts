@@ -108,6 +108,11 @@ export interface Series {
   active: bigint;
   /** Calls of gRPC and gRPC-Web by their code, 0 to 16; 17: codes that gRPC does not have. */
   grpcCodes: CodeCount[];
+  /**
+   * outbound and gateway: labels of the instances that the Route's target chose among (version=v2), sorted, with commas; empty: among
+   * all. At most 253 characters.
+   */
+  target: string;
 }
 
 export interface CodeCount {
@@ -1032,6 +1037,7 @@ function createBaseSeries(): Series {
     retries: 0n,
     active: 0n,
     grpcCodes: [],
+    target: "",
   };
 }
 
@@ -1097,6 +1103,9 @@ export const Series: MessageFns<Series> = {
     }
     for (const v of message.grpcCodes) {
       CodeCount.encode(v!, writer.uint32(106).fork()).join();
+    }
+    if (message.target !== "") {
+      writer.uint32(114).string(message.target);
     }
     return writer;
   },
@@ -1228,6 +1237,14 @@ export const Series: MessageFns<Series> = {
             message.grpcCodes.push(CodeCount.decode(reader, reader.uint32()));
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.target = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1273,6 +1290,7 @@ export const Series: MessageFns<Series> = {
         : globalThis.Array.isArray(object?.grpc_codes)
         ? object.grpc_codes.map((e: any) => CodeCount.fromJSON(e))
         : [],
+      target: isSet(object.target) ? globalThis.String(object.target) : "",
     };
   },
 
@@ -1317,6 +1335,9 @@ export const Series: MessageFns<Series> = {
     if (message.grpcCodes?.length) {
       obj.grpcCodes = message.grpcCodes.map((e) => CodeCount.toJSON(e));
     }
+    if (message.target !== "") {
+      obj.target = message.target;
+    }
     return obj;
   },
 
@@ -1340,6 +1361,7 @@ export const Series: MessageFns<Series> = {
     message.retries = (object.retries !== undefined && object.retries !== null) ? BigInt(object.retries) : 0n;
     message.active = (object.active !== undefined && object.active !== null) ? BigInt(object.active) : 0n;
     message.grpcCodes = object.grpcCodes?.map((e) => CodeCount.fromPartial(e)) || [];
+    message.target = object.target ?? "";
     return message;
   },
 };
