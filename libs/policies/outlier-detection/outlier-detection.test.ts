@@ -48,8 +48,8 @@ class Scene {
     for (let i = 0; i < times; i++) this.call.watch?.answered(this.call, this.host(index), status, grpcStatus, 1);
   }
 
-  fails(index: number, times = 1): void {
-    for (let i = 0; i < times; i++) this.call.watch?.failed(this.call, this.host(index), reasons.connectFailure, false);
+  fails(index: number, times = 1, reason = reasons.upstreamReset, sent = true): void {
+    for (let i = 0; i < times; i++) this.call.watch?.failed(this.call, this.host(index), reason, sent);
   }
 
   host(index: number): Host {
@@ -84,9 +84,12 @@ describe('failures in a row', () => {
     { name: 'a success between', ends: (scene: Scene) => { scene.answers(3, 500, 4); scene.answers(3, 200); scene.answers(3, 500, 4); }, out: [] },
     { name: '4xx is the client\'s doing', ends: (scene: Scene) => scene.answers(3, 404, 50), out: [] },
     { name: 'other hosts have counts of their own', ends: (scene: Scene) => { for (let i = 0; i < 4; i++) { scene.answers(3, 500); scene.answers(4, 500); } }, out: [] },
-    { name: 'connect failures', ends: (scene: Scene) => scene.fails(3, 5), out: [3] },
-    { name: 'connect failures and 5xx together', ends: (scene: Scene) => { scene.fails(3, 2); scene.answers(3, 503, 3); }, out: [3] },
-    { name: 'connect failures alone', section: { consecutive5xx: 0, consecutiveLocalFailures: 2 }, ends: (scene: Scene) => { scene.fails(3); scene.answers(3, 500); scene.fails(3); }, out: [] },
+    { name: 'connections that break', ends: (scene: Scene) => scene.fails(3, 5), out: [3] },
+    { name: 'no answer in time', ends: (scene: Scene) => scene.fails(3, 5, reasons.upstreamTimeout), out: [3] },
+    { name: 'who cannot be connected is balancing\'s concern', ends: (scene: Scene) => scene.fails(3, 50, reasons.connectFailure, false), out: [] },
+    { name: 'connections that break after they have served', ends: (scene: Scene) => { scene.call.reused = true; scene.fails(3, 50); }, out: [] },
+    { name: 'local failures and 5xx together', ends: (scene: Scene) => { scene.fails(3, 2); scene.answers(3, 503, 3); }, out: [3] },
+    { name: 'local failures alone', section: { consecutive5xx: 0, consecutiveLocalFailures: 2 }, ends: (scene: Scene) => { scene.fails(3); scene.answers(3, 500); scene.fails(3); }, out: [] },
     { name: 'gateway errors alone', section: { consecutive5xx: 0, consecutiveGatewayErrors: 3 }, ends: (scene: Scene) => { scene.answers(3, 502); scene.answers(3, 503); scene.answers(3, 504); }, out: [3] },
     { name: 'a 500 among gateway errors', section: { consecutive5xx: 0, consecutiveGatewayErrors: 3 }, ends: (scene: Scene) => { scene.answers(3, 502, 2); scene.answers(3, 500); scene.answers(3, 502, 2); }, out: [] },
     { name: 'everything off', section: { consecutive5xx: 0, consecutiveLocalFailures: 0 }, ends: (scene: Scene) => scene.fails(3, 100), out: [] },

@@ -1,4 +1,4 @@
-import type { Reason } from '@remora/errors/reason';
+import { reasons, type Reason } from '@remora/errors/reason';
 import type { Call } from '@remora/policy-kit/exchange';
 import { noSlot } from '@remora/policy-kit/host-states';
 import type { Host, HostSet, HostWatch } from '@remora/policy-kit/hosts';
@@ -39,8 +39,12 @@ export class OutlierWatch implements HostWatch {
     this.#ended(call.hosts, host, outcomeOf(status, grpcStatus));
   }
 
-  failed(call: Call, host: Host, _reason: Reason, _sent: boolean): void {
-    this.#ended(call.hosts, host, outcomes.localFailure);
+  /**
+   * Who cannot be connected is passed over by balancing for a moment anyway, and tried again soon: ejecting it would keep an instance away that has only been
+   * restarted. A connection that has served before and breaks may have been stale, and one that many calls share breaks for all of them at once.
+   */
+  failed(call: Call, host: Host, reason: Reason, sent: boolean): void {
+    if (sent && !(reason === reasons.upstreamReset && call.reused)) this.#ended(call.hosts, host, outcomes.localFailure);
   }
 
   #ended(hosts: HostSet | null, host: Host, outcome: AttemptOutcome): void {
