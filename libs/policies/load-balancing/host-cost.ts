@@ -7,7 +7,8 @@ export function requestCost({ active }: Pick<Host, 'active'>, weight: number): n
 
 /**
  * The same times the latency that the host has shown lately (Finagle's peak EWMA). Latency fades while nobody asks, so that a host that was slow is tried again
- * after a while: one ten times slower than the others after 23 s. A host that has not answered yet gets one request, and no more before
+ * after a while: one ten times slower than the others after 5 s. (Finagle and Linkerd take 10 s for the same to fade to 1/e: there an instance whose first answer was slow, as first
+ * answers are, is left alone for half a minute where there is little to do.) A host that has not answered yet gets one request, and no more before
  * its answer.
  */
 export function latencyCost({ active, latencyMs, latencyAt }: Pick<Host, 'active' | 'latencyMs' | 'latencyAt'>, weight: number, nowMs: number): number {
@@ -16,6 +17,6 @@ export function latencyCost({ active, latencyMs, latencyAt }: Pick<Host, 'active
 }
 
 /** As the measurement decays (`sidecar/src/upstream/cluster-host.ts`). */
-const decayMs = 10_000;
+const decayMs = 2_000;
 /** Longer than any answer takes. */
 const unmeasuredMs = 1e9;

@@ -59,7 +59,7 @@ export class ClusterHost implements Host {
   }
 
   /**
-   * An answer's head came after this time: latency rises to a peak at once, and sinks with a half-life of seven seconds (Finagle's peak EWMA). Attempts that fail are
+   * An answer's head came after this time: latency rises to a peak at once, and sinks with a half-life of 1.4 s (Finagle's peak EWMA). Attempts that fail are
    * not measured: they say how long somebody waits, and a host would be shunned for a minute after it has recovered. Detectors see to those.
    */
   answered(latencyMs: number, nowMs: number): void {
@@ -80,4 +80,4 @@ export interface HostGrant {
 }
 
 /** What was measured this long ago counts for 1/e. */
-export const latencyDecayMs = 10_000;
+export const latencyDecayMs = 2_000;
