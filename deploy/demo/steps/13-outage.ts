@@ -29,8 +29,9 @@ export const outage: Step = {
 /** Paid now, or told that it is done later. */
 function classify({ status, text }: { readonly status: number; readonly text: string }): string | null {
   if (status !== 200) return null;
-  const answer = innermost(text) as { readonly paid?: string } | null;
-  return answer === null ? 'paid' : answer.paid === 'later' ? 'to be paid later' : null;
+  // Payments is the end of the chain: where it answered there is nothing behind it.
+  const answer = innermost(text) as { readonly paid?: string } | null | undefined;
+  return answer === undefined ? 'paid' : answer?.paid === 'later' ? 'to be paid later' : null;
 }
 
 /** A third instance, room for the partner's requests, and what callers of payments do when they fail. */
