@@ -8,8 +8,8 @@ test('the rows of a thread that died are zeroed, and nothing else', () => {
   const all = new Uint8Array(granted?.buffer as SharedArrayBuffer).fill(1);
   const other = new Uint8Array(table?.buffer as SharedArrayBuffer).fill(1);
   grants.clearRows(1);
-  expect([...all]).toEqual([...new Array<number>(24).fill(1), ...new Array<number>(16).fill(0)]);
-  expect([...other]).toEqual(new Array<number>(16).fill(1));
+  expect([...all]).toEqual([...Array.from({ length: 24 }, () => 1), ...Array.from({ length: 16 }, () => 0)]);
+  expect([...other]).toEqual(Array.from({ length: 16 }, () => 1));
   grants.clearRows(2);
   grants.keepOnly(new Set());
   grants.clearRows(0);
