@@ -60,11 +60,11 @@ describeWith('kc.sh', 'a gateway and Keycloak', (command) => {
     await rig.plane.useFacts({ kind: 'secret', full: true, facts: secrets });
     if (login !== null) {
       const settings = oidcLoginWire.decode(oidcLoginAuthoring.compile(effectiveSection(oidcLoginAuthoring, login)).body);
-      await helpers.reach({ settings: new Map([['1', { hash: '1', origins: [], sections: [{ kind: 'oidcLogin', settings }] }]]) } as unknown as Snapshot);
+      await helpers.reach({ fleet: { redis: null }, settings: new Map([['1', { hash: '1', origins: [], sections: [{ kind: 'oidcLogin', settings }] }]]) } as unknown as Snapshot);
     }
     if (jwt !== null) {
       const settings = jwtWire.decode(jwtAuthoring.compile(effectiveSection(jwtAuthoring, jwt)).body);
-      await helpers.reach({ settings: new Map([['1', { hash: '1', origins: [], sections: [{ kind: 'jwt', settings }] }]]) } as unknown as Snapshot);
+      await helpers.reach({ fleet: { redis: null }, settings: new Map([['1', { hash: '1', origins: [], sections: [{ kind: 'jwt', settings }] }]]) } as unknown as Snapshot);
     }
     return rig;
   }

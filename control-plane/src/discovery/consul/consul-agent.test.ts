@@ -78,7 +78,7 @@ describeWith('consul', 'a Consul agent', (command) => {
     address: agent.address, token: () => '', authority: () => '', timers: hasty, clock: systemClock, random: seededRandom(1), limits: { waitMs: 1_000, graceMs: 1_000 },
   });
 
-  describeSource('a Consul agent', { emptyIsAnswer: true }, async () => {
+  describeSource('a Consul agent', { emptyIsAnswer: true, hangs: true }, async () => {
     const agent = await new Agent(command).start();
     let stopped = false;
     return {
