@@ -10,7 +10,7 @@ import type { Questions } from './questions.ts';
 
 /**
  * The data plane's half of a policy kind: `wire.ts` and `filter.ts`. `S` is the frozen settings type of `wire.ts`.
- * Registered by name in `sidecar/src/kinds.ts`.
+ * Registered by name in `sidecar/src/kinds.ts`, what decodes it also in `sidecar/src/wire-kinds.ts`.
  */
 export interface RuntimeKind<S> {
   /** Name of the section, e.g. `rateLimit`. */

@@ -10,6 +10,7 @@ import { kindOrder } from '@remora/policy-kit/order';
 import { WireError, type RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { shadowed } from '@remora/policy-kit/shadow';
 import { runtimeKinds } from '@remora/sidecar/kinds';
+import { wireKinds as sidecarWireKinds } from '@remora/sidecar/wire-kinds';
 import { describe, expect, test } from 'vitest';
 import type { z } from 'zod';
 import { effectiveSection, sectionViolations } from './effective-section.ts';
@@ -26,12 +27,13 @@ test('the suite sees the kinds', () => {
   expect(folders.length).toBeGreaterThanOrEqual(12);
 });
 
-test('folders, order and both registries name the same kinds', () => {
+test('folders, order and all registries name the same kinds', () => {
   const names = folders.map((folder) => folder.kind).sort();
   expect(built.map((place) => place.name).sort()).toEqual(names);
   expect([...authoringKinds.keys()].sort()).toEqual(names);
   expect([...wireKinds.keys()].sort()).toEqual(names);
   expect([...runtimeKinds.keys()].sort()).toEqual(names);
+  expect([...sidecarWireKinds.keys()].sort()).toEqual(names);
 });
 
 test('reason codes are unique over the product', () => {

@@ -13,7 +13,6 @@ import { UndiciHelperClient } from './helpers/undici-helper-client.ts';
 import { FileIssuerKeyDisk } from './issuer-keys/file-issuer-key-disk.ts';
 import type { EnrolmentPort } from './identity/enrolment-port.ts';
 import { readNodeId } from './config/node-id.ts';
-import { runtimeKinds } from './kinds.ts';
 import { processFacts } from './process-facts.ts';
 import { readSettings, type SettingProblem } from './settings/read-settings.ts';
 import type { IdentitySettings, SidecarSettings } from './settings/sidecar-settings.ts';
@@ -21,6 +20,7 @@ import { settingsHelp } from './settings/table.ts';
 import type { SidecarEnvironment } from './sidecar-environment.ts';
 import { createLog } from './telemetry/log.ts';
 import { programVersion } from './version.ts';
+import { wireKinds } from './wire-kinds.ts';
 
 /** Exit codes, after sysexits: 64 wrong settings, 69 a port cannot be bound, 75 nothing to enforce in time. */
 export const exitCodes = { ok: 0, usage: 64, unavailable: 69, noSnapshot: 75 } as const;
@@ -99,7 +99,8 @@ function drainOnSignals(sidecar: Sidecar): () => void {
 
 async function productionEnvironment(settings: SidecarSettings, log: SidecarEnvironment['log']): Promise<SidecarEnvironment> {
   const nodeId = await readNodeId(settings, log);
-  const kinds: RuntimeKinds = new Map([...runtimeKinds].filter(([name]) => !settings.withoutKinds.includes(name)));
+  // This thread decodes and checks; what is built of it is built in data threads.
+  const kinds = new Map([...wireKinds].filter(([name]) => !settings.withoutKinds.includes(name))) as ReadonlyMap<string, unknown> as RuntimeKinds;
   return {
     version: programVersion,
     nodeId,

@@ -2,12 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { addToOrder, addToRegistry, controlPlaneParts, sidecarParts } from './registry-edits.ts';
+import { addToOrder, addToRegistry, controlPlaneParts, sidecarParts, sidecarWireParts } from './registry-edits.ts';
 import { fillSkeleton, newKind, skeletonFiles, type NewKind } from './skeleton-files.ts';
 
 /**
  * `npm run new:policy NAME [-- --side caller]`: writes the folder of a new policy kind, generates its message, and puts it
- * into the order and both registries. What comes out builds, and passes the contract of all kinds.
+ * into the order and the registries. What comes out builds, and passes the contract of all kinds.
  */
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { side: { type: 'string', default: 'provider' }, root: { type: 'string' } } });
 const root = values.root ?? path.resolve(import.meta.dirname, '../../..');
@@ -18,9 +18,10 @@ if (existsSync(folder)) fail(`libs/policies/${kind.folder} is there already`);
 const order = edited('libs/policy-kit/order.ts', (text) => addToOrder(text, kind));
 const controlPlane = edited('control-plane/src/kinds.ts', (text) => addToRegistry(text, kind, controlPlaneParts));
 const sidecar = edited('sidecar/src/kinds.ts', (text) => addToRegistry(text, kind, sidecarParts));
+const sidecarWire = edited('sidecar/src/wire-kinds.ts', (text) => addToRegistry(text, kind, sidecarWireParts));
 writeFolder();
 generateMessage();
-for (const { file, text } of [order, controlPlane, sidecar, dependent('control-plane'), dependent('sidecar')]) writeFileSync(path.join(root, file), text);
+for (const { file, text } of [order, controlPlane, sidecar, sidecarWire, dependent('control-plane'), dependent('sidecar')]) writeFileSync(path.join(root, file), text);
 linkWorkspace();
 console.log([
   `libs/policies/${kind.folder}: a ${kind.side}-side kind ${kind.kind} that marks messages with headers; make it what it is to be.`,

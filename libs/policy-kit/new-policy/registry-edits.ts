@@ -12,7 +12,7 @@ export function addToOrder(text: string, { kind, side }: NewKind): string {
   return lines.toSpliced(last + 1, 0, line).join('\n');
 }
 
-/** Puts a kind into the text of the control plane's or the sidecar's `kinds.ts`, in the order of names. */
+/** Puts a kind into the text of the control plane's or the sidecar's `kinds.ts` or `wire-kinds.ts`, in the order of names. */
 export function addToRegistry(text: string, added: NewKind, parts: readonly RegistryPart[]): string {
   let lines = text.split('\n');
   for (const { module, suffix, entry } of parts) {
@@ -34,6 +34,8 @@ export const controlPlaneParts: readonly RegistryPart[] = [
   { module: 'wire', suffix: 'Wire', entry: 'NAME' },
 ];
 export const sidecarParts: readonly RegistryPart[] = [{ module: 'filter', suffix: 'Runtime', entry: 'register(NAME)' }];
+/** Of the control thread, which decodes and runs nothing. */
+export const sidecarWireParts: readonly RegistryPart[] = [{ module: 'wire', suffix: 'Wire', entry: 'register(NAME)' }];
 
 /** Before the first line of its like whose name is greater, else behind the last one. */
 function insertSorted(lines: readonly string[], like: RegExp, line: string, name: RegExp): string[] {
