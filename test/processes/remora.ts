@@ -84,7 +84,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
 }
 
 /** As the unit file and the image have it. */
-const sidecarEnvironment = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '131072' };
+const sidecarEnvironment = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '32768' };
 
 export interface SidecarOptions {
   /** One core, or a list such as `0,1`. */
