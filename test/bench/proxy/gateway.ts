@@ -69,4 +69,6 @@ target: {gateways: all}
 requestId: {enabled: false}
 timeout: {enabled: false}
 retry: {enabled: false}
+outlierDetection: {enabled: false}
+circuitBreaker: {enabled: false}
 `;
