@@ -25,6 +25,20 @@ describe('names that only the gateway sets', () => {
     expect(names(head)).toContain(name);
   });
 
+  test('names that every process knows have other spellings too, whichever of them is the configured one', () => {
+    const known = new HeaderAliases(['x_request_id', 'X-Forwarded-For']);
+    const head = buildRequestHead({ method: 'GET', authority: 'a', target: '/', headers: [['X-Request-Id', '1'], ['x_forwarded.for', '2'], ['x-forwarded-for', '3'], ['via', '4']] });
+    head.put(makeField('x-request-id', '5'));
+    head.put(makeField('traceparent', '6'));
+    head.put(makeField('x.forwarded.for', '7'));
+    head.removeAliases(known);
+    expect(names(head).filter((one) => one !== 'host')).toEqual(['via', 'traceparent']);
+  });
+
+  test('names as text', () => {
+    expect(['X-User_ID', 'x.user.id', 'x-user-i', 'x-user-idd', 'x\u012duser-id', 'x\u{1f600}ser-id'].map((name) => aliases.matchesName(name))).toEqual([true, true, false, false, false, false]);
+  });
+
   test('what a filter before has put goes too; a fork keeps what it had', () => {
     const head = buildRequestHead({ method: 'GET', authority: 'a', target: '/', headers: [['x_user_id', '1']] });
     head.put(makeField('x-user-id', '2'));

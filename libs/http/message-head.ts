@@ -153,9 +153,11 @@ export class MessageHead implements Head {
       }
       this.rows[row] = rowRemoved;
     }
-    if (this.added.length === 0 || !this.added.some((field) => aliases.matchesName(field.name))) return;
-    if (this.#shared) this.#unshare();
-    this.added = this.added.filter((field) => !aliases.matchesName(field.name));
+    for (let i = this.added.length - 1; i >= 0; i--) {
+      if (!aliases.matchesField(this.added[i] as Field)) continue;
+      if (this.#shared) this.#unshare();
+      this.added.splice(i, 1);
+    }
   }
 
   /** Removes the fields whose lower-case name satisfies the test, known or not. Not for the hot path. */
