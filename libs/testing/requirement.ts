@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { toolsFolder } from './tools-folder.ts';
 
 /** Outside programs that some tests need. The names are the commands looked for on PATH, and among those built for this repository. */
-export type RequiredProgram = 'nginx' | 'haproxy' | 'envoy' | 'wrk' | 'h2load' | 'systemd-analyze' | 'kubernetes-validate' | 'docker' | 'bash' | 'promtool' | 'kc.sh' | 'consul' | 'openssl' | 'redis-server';
+export type RequiredProgram = 'nginx' | 'haproxy' | 'envoy' | 'wrk' | 'h2load' | 'systemd-analyze' | 'kubernetes-validate' | 'docker' | 'bash' | 'promtool' | 'kc.sh' | 'consul' | 'openssl' | 'redis-server' | 'opa' | 'vault-in-memory';
 
 export function programPath(program: RequiredProgram): string | null {
   for (const folder of (process.env['PATH'] ?? '').split(path.delimiter).concat('/usr/sbin', '/usr/local/sbin', path.join(toolsFolder, 'bin'))) {

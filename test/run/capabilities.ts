@@ -15,6 +15,8 @@ const capabilities: readonly Capability[] = [
   { program: 'promtool', usedFor: 'check of the alert rules', install: 'bash test/conformance/tools/install.sh' },
   { program: 'redis-server', usedFor: 'limits and quotas that the fleet counts, on a real Redis, its Cluster and its Sentinel', install: 'apt-get install redis-server' },
   { program: 'consul', usedFor: 'discovery from a real Consul agent', install: 'bash test/conformance/tools/consul.sh' },
+  { program: 'opa', usedFor: 'externalAuth by Open Policy Agent', install: 'bash test/conformance/tools/install.sh' },
+  { program: 'vault-in-memory', usedFor: 'secrets from a real Vault server', install: 'bash test/conformance/tools/vault.sh' },
   { program: 'kc.sh', usedFor: 'Keycloak: tests of jwt, tokenIntrospection and login with a real OpenID provider', install: 'bash test/conformance/tools/keycloak.sh' },
 ];
 
