@@ -48,7 +48,7 @@ export const serviceSchema = z.strictObject({
   .superRefine((service, context) => checkPortNumbers(service.ports, context), acrossFields('ports'))
   .superRefine((service, context) => checkPortTls(service.ports, context), acrossFields('ports'))
   .superRefine((service, context) => checkDependencies(service.name, service.dependsOn ?? [], context), acrossFields('name', 'dependsOn'))
-  .superRefine((service, context) => checkEndpoints(service, context), acrossFields('ports', 'endpoints'))
+  .superRefine((service, context) => checkEndpoints(service, context), acrossFields('ports', 'endpoints', 'discovery'))
   .superRefine((service, context) => checkDiscovery(service, context), acrossFields('ports', 'discovery'));
 
 export type ServiceDocument = z.infer<typeof serviceSchema>;
@@ -76,7 +76,7 @@ function checkDependencies(name: string, dependsOn: readonly string[], context: 
   }
 }
 
-function checkEndpoints(service: { readonly ports: Readonly<Record<string, unknown>>; readonly endpoints?: readonly z.infer<typeof staticEndpoint>[] | undefined }, context: z.RefinementCtx): void {
+function checkEndpoints(service: { readonly ports: Readonly<Record<string, unknown>>; readonly discovery?: unknown; readonly endpoints?: readonly z.infer<typeof staticEndpoint>[] | undefined }, context: z.RefinementCtx): void {
   const names = Object.keys(service.ports);
   const seen = new Set<string>();
   for (const [i, endpoint] of (service.endpoints ?? []).entries()) {
@@ -89,5 +89,9 @@ function checkEndpoints(service: { readonly ports: Readonly<Record<string, unkno
     const place = `${endpoint.address} ${endpoint.port ?? JSON.stringify(endpoint.ports ?? {})}`;
     if (seen.has(place)) issue(context, 'duplicate', `${endpoint.address} is listed twice`, undefined, at);
     seen.add(place);
+  }
+  const listed = service.endpoints ?? [];
+  if (listed.length > 0 && service.discovery === undefined && listed.every(({ weight }) => weight === 0)) {
+    issue(context, 'zero-weights', 'all weights are zero: none of these endpoints would get anything', 'a weight above 0, or no endpoints', ['endpoints']);
   }
 }

@@ -59,6 +59,11 @@ export interface AuthoringKind {
   checkWritten?(section: JsonObject): Violation[];
   /** The same over what stands beside it, for kinds with `impliedBy`. */
   checkAmong?(effective: JsonObject, beside: BesideSection): Violation[];
+  /**
+   * Why it contradicts other kinds of its side at the same place: a delay beyond a limit that ends the call before. `others`: the sections that are on there,
+   * merged and with defaults, by kind. Pointers into the own section.
+   */
+  checkBeside?(effective: JsonObject, others: ReadonlyMap<string, JsonObject>): Violation[];
   /** Whether the sidecar does the same without the section: then it does not travel. */
   isUsual?(effective: JsonObject): boolean;
   /**

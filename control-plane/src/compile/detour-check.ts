@@ -47,6 +47,12 @@ function problemsOf(state: DocumentState, record: PolicyRecord, kind: (typeof de
   if (port === '' && names.length > 1 && !names.includes('http')) {
     return [{ document, pointer: `${pointer}/port`, code: 'ambiguous-port', message: `Service/${service} has several ports and none is named http`, expected: `one of ${names.join(', ')}` }];
   }
+  if (policy.target.service === service && (port === '' || names.length === 1) && !narrowed(policy, kind)) {
+    return [{
+      document, pointer: `${pointer}/service`, code: 'contradiction', message: kind === 'fallback' ? `calls that failed at ${service} would be sent to ${service}` : `${service} would get each of its own requests twice`,
+      expected: 'another service, or labels of other instances of it',
+    }];
+  }
   const lost = callersWithout(state, record, service);
   if (lost.length === 0) return [];
   const [first, ...others] = lost;
@@ -56,6 +62,12 @@ function problemsOf(state: DocumentState, record: PolicyRecord, kind: (typeof de
     message: `${first?.caller} calls ${first?.called} under this policy, and may not call ${service}${more}`,
     expected: `${service} among what each of them may call (dependsOn of the Service, a Route of the gateway), or a narrower target or from`,
   }];
+}
+
+/** To some instances of the service. */
+function narrowed(policy: PolicyDocument, kind: (typeof detouring)[number]): boolean {
+  const { labels } = (sectionOf(policy, kind)?.['to'] ?? {}) as JsonObject;
+  return typeof labels === 'object' && labels !== null && Object.keys(labels).length > 0;
 }
 
 /** Who calls what the policy is about, and may not call `service`. */

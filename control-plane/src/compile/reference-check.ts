@@ -107,6 +107,8 @@ export class ReferenceCheck {
     if (typeof anonymous === 'string' && !this.#state.consumers.has(anonymous) && !this.#excused.has(`Consumer/${anonymous}`)) {
       found.push(unknown(document, '/authentication/anonymous', 'consumer', anonymous, this.#state.consumers.keys()));
     }
+    const asked = sectionOf(policy, 'healthCheck')?.['port'];
+    if (typeof asked === 'string' && policy.target.service !== undefined) found.push(...this.#parts(document, [{ name: asked, pointer: '/healthCheck/port' }], `Service/${policy.target.service}`));
     for (const [i, bound] of (policy.bounds ?? []).entries()) {
       for (const [n, target] of (bound.except ?? []).entries()) found.push(...this.#target(document, `/bounds/${i}/except/${n}`, target));
     }

@@ -88,6 +88,7 @@ export class SettingsResolver {
       if (section.on) sections.set(kind.name, section);
       violations.push(...conflictsOf(kind, policies), ...contradictionsOf(section), ...this.#breaches(kind, section, policies, bounds));
     }
+    violations.push(...amongSections(kinds, sections));
     return Object.freeze({ key, side, policies, bounds, sections, violations });
   }
 
@@ -143,9 +144,19 @@ function overlaps(a: string, b: string): boolean {
   return a === b || a.startsWith(`${b}/`) || b.startsWith(`${a}/`);
 }
 
+/** What sections have against each other. A section that contradicts itself already is not looked at again. */
+function amongSections(kinds: readonly AuthoringKind[], sections: ReadonlyMap<string, MergedSection>): Violation[] {
+  const others = new Map([...sections].map(([name, { value }]) => [name, value] as const));
+  return kinds.flatMap((kind) => {
+    const section = sections.get(kind.name);
+    if (section === undefined || kind.checkBeside === undefined || section.violations.length > 0) return [];
+    return contradictionsOf(section, kind.checkBeside(section.value, others));
+  });
+}
+
 /** What the merged whole has against itself, told at the strongest policy that set the field. */
-function contradictionsOf(section: MergedSection): Violation[] {
-  return section.violations.map((violation) => {
+function contradictionsOf(section: MergedSection, violations = section.violations): Violation[] {
+  return violations.map((violation) => {
     const by = culprit(section, violation.pointer);
     return { ...violation, pointer: `/${section.kind}${violation.pointer}`, ...(by === null ? {} : { document: `Policy/${by.policy.name}` }) };
   });

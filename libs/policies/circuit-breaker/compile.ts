@@ -1,7 +1,7 @@
 import { parseDurationMs, parseRatio } from '@remora/core/units';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { CircuitBreaker, type FailOn, type Machine } from './gen/circuit-breaker.ts';
-import { checkCircuitBreaker, circuitBreakerDefaults, circuitBreakerSchema, failingGrpcCodes, isOn, type EffectiveCircuitBreaker } from './schema.ts';
+import { checkCircuitBreaker, checkCircuitBreakerBeside, circuitBreakerDefaults, circuitBreakerSchema, failingGrpcCodes, isOn, type EffectiveCircuitBreaker } from './schema.ts';
 
 /** Bounds of what a caller sends to a destination, and a breaker that stops it for a while: caller side, always on with wide bounds. */
 export const circuitBreakerAuthoring: AuthoringKind = {
@@ -15,6 +15,7 @@ export const circuitBreakerAuthoring: AuthoringKind = {
   schema: circuitBreakerSchema,
   defaults: circuitBreakerDefaults,
   check: checkCircuitBreaker,
+  checkBeside: checkCircuitBreakerBeside,
   compile: (effective) => ({ minFormat: 1, body: CircuitBreaker.encode(toMessage(effective as unknown as EffectiveCircuitBreaker)).finish() }),
 };
 

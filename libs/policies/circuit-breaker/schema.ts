@@ -102,6 +102,24 @@ function checkOpen({ open: { base, max } }: EffectiveCircuitBreaker): Violation[
   return [{ pointer: '/open/max', code: 'contradiction', message: `max (${max}) is shorter than base (${base})`, expected: `at least ${base}` }];
 }
 
+/** What limits and retries beside it make impossible. */
+export function checkCircuitBreakerBeside(effective: JsonObject, others: ReadonlyMap<string, JsonObject>): Violation[] {
+  const { slowCallRate, slowCall, thresholds } = effective as unknown as EffectiveCircuitBreaker;
+  const violations: Violation[] = [];
+  const { request = '0s' } = (others.get('timeout') ?? {}) as { readonly request?: string };
+  const requestMs = parseDurationMs(request) ?? 0;
+  if (isOn(slowCallRate) && requestMs > 0 && (parseDurationMs(slowCall) ?? 0) > requestMs) {
+    violations.push({
+      pointer: '/slowCall', code: 'contradiction', message: `slowCall (${slowCall}) is longer than timeout.request (${request}): calls have ended before they are slow`, expected: `at most ${request}`,
+    });
+  }
+  const retries = others.get('retry')?.['retries'];
+  if (thresholds.retries === 0 && typeof retries === 'number' && retries > 0) {
+    violations.push({ pointer: '/thresholds/retries', code: 'contradiction', message: `retry.retries is ${retries}, but no retry would ever be let through`, expected: 'at least 1, or retry: {retries: 0}' });
+  }
+  return violations;
+}
+
 /** Whether a rate is looked at. */
 export function isOn(rate: string | number): boolean {
   return (parseRatio(rate) ?? 0) > 0;

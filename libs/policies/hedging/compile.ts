@@ -1,7 +1,7 @@
 import { parseDurationMs, parseRatio, parseSizeBytes } from '@remora/core/units';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { Hedging } from './gen/hedging.ts';
-import { checkHedging, hedgingDefaults, hedgingSchema, type EffectiveHedging } from './schema.ts';
+import { checkHedging, checkHedgingBeside, hedgingDefaults, hedgingSchema, type EffectiveHedging } from './schema.ts';
 
 /** A second try of a call that takes longer than usual: caller side. */
 export const hedgingAuthoring: AuthoringKind = {
@@ -13,6 +13,7 @@ export const hedgingAuthoring: AuthoringKind = {
   schema: hedgingSchema,
   defaults: hedgingDefaults,
   check: checkHedging,
+  checkBeside: checkHedgingBeside,
   compile: (effective) => ({ minFormat: 1, body: Hedging.encode(toMessage(effective as unknown as EffectiveHedging)).finish() }),
 };
 

@@ -83,6 +83,12 @@ export function checkLoadBalancing(effective: JsonObject): Violation[] {
   if (usesHash(algorithm) && (parseDurationMs(slowStart.window) ?? 0) > 0) {
     violations.push({ pointer: '/slowStart/window', code: 'contradiction', message: `with ${algorithm} a host gets the requests of its keys from the start`, expected: '0s, or another algorithm' });
   }
+  if (usesHash(algorithm) && sticky.cookie !== undefined) {
+    violations.push({
+      pointer: '/sticky/cookie', code: 'contradiction', message: `with ${algorithm} the key decides which host, with a session its cookie does: the key would only count for a client's first request`,
+      expected: `hash.by: [cookie.${sticky.cookie}], or another algorithm`,
+    });
+  }
   if (sticky.sameSite === 'None' && sticky.secure === 'never') {
     violations.push({ pointer: '/sticky/secure', code: 'contradiction', message: 'browsers refuse cookies with SameSite=None that are not Secure', expected: 'always or auto' });
   }
