@@ -1,7 +1,5 @@
 import { createHash, timingSafeEqual, type Hash } from 'node:crypto';
-import type { Head } from '@remora/http/head';
-import type { Reason } from '@remora/errors/reason';
-import type { Sink, Source } from '@remora/policy-kit/exchange';
+import type { BodyCheck } from '@remora/policy-kit/checked-sink';
 import { readByteMember } from './signature-input.ts';
 
 /** What a body must hash to (RFC 9530). */
@@ -25,58 +23,22 @@ export function matchesDigest({ algorithm, digest }: ContentDigest, body: Uint8A
   return timingSafeEqual(createHash(algorithm).update(body).digest(), digest);
 }
 
-/** Passes a body on while it is hashed. The end of one that is another never goes on: upstream sees a reset, the client the refusal. */
-export class DigestSink implements Sink {
-  readonly #next: Sink;
+/** Hashes a body while it passes: the end of one that is another never goes on. */
+export class DigestCheck implements BodyCheck {
   readonly #hash: Hash;
   readonly #digest: Buffer;
-  readonly #reason: Reason;
-  readonly #refuse: () => void;
-  #from: Source | null = null;
-  #wrong = false;
 
-  constructor(next: Sink, { algorithm, digest }: ContentDigest, options: { readonly reason: Reason; readonly refuse: () => void }) {
-    this.#next = next;
+  constructor({ algorithm, digest }: ContentDigest) {
     this.#hash = createHash(algorithm);
     this.#digest = digest;
-    this.#reason = options.reason;
-    this.#refuse = options.refuse;
   }
 
-  bind(from: Source): void {
-    this.#from = from;
-    this.#next.bind(from);
-  }
-
-  info(head: Head): void {
-    if (!this.#wrong) this.#next.info(head);
-  }
-
-  head(head: Head, end: boolean): void {
-    if (!this.#wrong) this.#next.head(head, end);
-  }
-
-  data(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
-    if (this.#wrong) return true;
+  passes(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
     this.#hash.update(bytes.subarray(at, to));
-    return end && !this.#isRight() ? true : this.#next.data(bytes, at, to, end);
+    return !end || this.endsWell();
   }
 
-  trailers(head: Head): void {
-    if (!this.#wrong && this.#isRight()) this.#next.trailers(head);
-  }
-
-  reset(reason: Reason): void {
-    if (!this.#wrong) this.#next.reset(reason);
-  }
-
-  #isRight(): boolean {
-    if (timingSafeEqual(this.#hash.digest(), this.#digest)) return true;
-    this.#wrong = true;
-    // The answer first: it names this policy, while a reset that comes back from the call would not.
-    this.#refuse();
-    this.#next.reset(this.#reason);
-    this.#from?.stop(this.#reason);
-    return false;
+  endsWell(): boolean {
+    return timingSafeEqual(this.#hash.digest(), this.#digest);
   }
 }

@@ -1,12 +1,13 @@
 import type { Reason } from '@remora/errors/reason';
 import type { Head, HeaderId } from '@remora/http/head';
 import { internHeaderName, makeField } from '@remora/http/header-ids';
+import { CheckedSink } from '@remora/policy-kit/checked-sink';
 import { consumerDirectory, type ConsumerDirectory } from '@remora/policy-kit/consumer-directory';
 import type { ConsumerSigningKey } from '@remora/policy-kit/consumer-credentials';
 import { HOLD, WAIT, type Answer, type EdgeFilter, type Exchange, type HeldBody, type Sink, type Verdict } from '@remora/policy-kit/exchange';
 import { RequestIdentity } from '@remora/policy-kit/request-identity';
 import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind';
-import { DigestSink, matchesDigest, readContentDigest, type ContentDigest } from './content-digest.ts';
+import { DigestCheck, matchesDigest, readContentDigest, type ContentDigest } from './content-digest.ts';
 import { contentDigestMismatch, signatureExpired, signatureIncomplete, signatureInvalid, signatureOverload, signatureReplayed, signatureWarming } from './reasons.ts';
 import { ReplayWindow, replayBytes } from './replay-window.ts';
 import { signatureBase } from './signature-base.ts';
@@ -97,7 +98,7 @@ class HmacFilter implements EdgeFilter {
   requestBody(x: Exchange, next: Sink): Sink {
     const signed = x.slots[this.#slot] as Signed | undefined;
     if (signed === undefined) return next;
-    return new DigestSink(next, signed.digest, { reason: contentDigestMismatch, refuse: () => x.answer(x.token, this.#mismatch) });
+    return new CheckedSink(next, { check: new DigestCheck(signed.digest), reason: contentDigestMismatch, refuse: () => x.answer(x.token, this.#mismatch) });
   }
 
   /** The first by a key that somebody has, with the tag that is wanted. */

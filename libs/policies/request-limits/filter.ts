@@ -1,8 +1,9 @@
 import { headerId } from '@remora/http/header-ids';
+import { CheckedSink } from '@remora/policy-kit/checked-sink';
 import type { EdgeFilter, Exchange, Sink } from '@remora/policy-kit/exchange';
 import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind';
-import { BoundedSink, LengthBound } from './bounded-sink.ts';
 import { GrpcMessageBound } from './grpc-message-bound.ts';
+import { LengthBound } from './length-bound.ts';
 import { bodyTooLarge, messageTooLarge } from './reasons.ts';
 import { requestLimitsWire, unlimited, type RequestLimitsSettings } from './wire.ts';
 
@@ -34,10 +35,10 @@ function makeRequestLimitsFilter(settings: RequestLimitsSettings, context: Filte
     requestBody(x, next) {
       let sink: Sink = next;
       if (messageMax !== unlimited && isGrpc(x)) {
-        sink = new BoundedSink(sink, { bound: new GrpcMessageBound(messageMax), reason: messageTooLarge, refuse: () => x.answer(x.token, messageRefusal) });
+        sink = new CheckedSink(sink, { check: new GrpcMessageBound(messageMax), reason: messageTooLarge, refuse: () => x.answer(x.token, messageRefusal) });
       }
       if (bytesMax === unlimited || x.head.bodyLength >= 0) return sink;
-      return new BoundedSink(sink, { bound: new LengthBound(bytesMax), reason: bodyTooLarge, refuse: () => x.answer(x.token, refusal) });
+      return new CheckedSink(sink, { check: new LengthBound(bytesMax), reason: bodyTooLarge, refuse: () => x.answer(x.token, refusal) });
     },
   };
 }

@@ -1,10 +1,10 @@
-import type { BodyBound } from './bounded-sink.ts';
+import type { BodyCheck } from '@remora/policy-kit/checked-sink';
 
 /**
  * Reads the lengths of gRPC messages as a body passes (gRPC over HTTP/2: a flag, four bytes of length, the message), and stops before the first
  * one that is longer than allowed. The length is that of the message as it is sent, compressed or not. Holds nothing but the bytes of a prefix.
  */
-export class GrpcMessageBound implements BodyBound {
+export class GrpcMessageBound implements BodyCheck {
   readonly #bytesMax: number;
   /** Bytes of the prefix that have come, and the length as far as they say it. */
   #prefix = 0;
@@ -16,7 +16,7 @@ export class GrpcMessageBound implements BodyBound {
     this.#bytesMax = bytesMax;
   }
 
-  fits(bytes: Uint8Array, at: number, to: number): boolean {
+  passes(bytes: Uint8Array, at: number, to: number): boolean {
     let from = at;
     while (from < to) {
       if (this.#left > 0) {
@@ -33,6 +33,10 @@ export class GrpcMessageBound implements BodyBound {
       this.#prefix = 0;
       this.#length = 0;
     }
+    return true;
+  }
+
+  endsWell(): boolean {
     return true;
   }
 }
