@@ -1,7 +1,8 @@
 import { buildIdentity } from '@remora/snapshot/build';
 import type { Snapshot } from '@remora/snapshot/snapshot';
-import { AdminServer } from './admin/admin-server.ts';
-import { HealthServer } from './admin/health-server.ts';
+import { startAdminServer } from './admin/admin-server.ts';
+import { startHealthServer } from './admin/health-server.ts';
+import type { ListeningServer } from './admin/listening-server.ts';
 import { Inspection } from './admin/inspection.ts';
 import { renderMetrics, type MetricSources, type SpanCounts } from './admin/metrics.ts';
 import { AppReadiness } from './config/app-readiness.ts';
@@ -55,8 +56,8 @@ export class Sidecar {
   readonly #configured = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
   #servicePorts: readonly BoundListener[] = [];
-  #admin: AdminServer | null = null;
-  #health: HealthServer | null = null;
+  #admin: ListeningServer | null = null;
+  #health: ListeningServer | null = null;
   #sender: TelemetrySender | null = null;
   #otlp: OtlpExport | null = null;
   #connectors: Connectors | null = null;
@@ -227,12 +228,12 @@ export class Sidecar {
 
   async #startAdmin(): Promise<void> {
     const { settings, inspection } = { settings: this.#settings, inspection: this.#inspection };
-    this.#admin = await AdminServer.start({
+    this.#admin = await startAdminServer({
       address: settings.admin, allowRemote: settings.adminAllowRemote, inspection, defaultSide: this.#ownSide,
       metrics: () => renderMetrics(this.#metricSources()),
       drain: () => void this.drain(),
     });
-    if (settings.health !== null) this.#health = await HealthServer.start({ address: settings.health, readiness: () => inspection.readiness() });
+    if (settings.health !== null) this.#health = await startHealthServer({ address: settings.health, readiness: () => inspection.readiness() });
     this.#announce();
   }
 

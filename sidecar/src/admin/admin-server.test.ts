@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { snapshot } from '../config/testdata/client-fixture.ts';
 import type { RefusalRecord } from '../threads/data-plane.ts';
 import { SidecarFixture } from '../testdata/sidecar-fixture.ts';
-import { AdminServer } from './admin-server.ts';
+import { startAdminServer } from './admin-server.ts';
 import { metricsPage } from './metrics.ts';
 
 let fixture: SidecarFixture;
@@ -130,7 +130,7 @@ describe('refuses', () => {
 
   test('an address that is not loopback, unless told', async () => {
     const options = { allowRemote: false, inspection: fixture.sidecar.inspection, metrics: () => Promise.resolve(''), defaultSide: 'gateway' as const, drain: () => {} };
-    await expect(AdminServer.start({ ...options, address: { host: '0.0.0.0', port: 0 } })).rejects.toThrow('the admin interface binds loopback only, not 0.0.0.0');
+    await expect(startAdminServer({ ...options, address: { host: '0.0.0.0', port: 0 } })).rejects.toThrow('the admin interface binds loopback only, not 0.0.0.0');
   });
 });
 

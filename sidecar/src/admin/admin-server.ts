@@ -1,9 +1,10 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { RequestQuestion } from '../threads/data-plane.ts';
-import { isLoopback, joinHostPort } from '../settings/build-settings.ts';
+import { isLoopback } from '../settings/build-settings.ts';
 import type { HostPort } from '../settings/sidecar-settings.ts';
 import { itemsMax, type Inspection } from './inspection.ts';
+import { ListeningServer } from './listening-server.ts';
 import { questionFromJson, questionFromQuery, type QuestionResult } from './request-question.ts';
 
 export interface AdminOptions {
@@ -33,47 +34,26 @@ const bodyBytesMax = 65_536;
 const { createServer } = process.getBuiltinModule('node:http');
 
 /** The admin interface: small, on loopback, apart from the data path. Every list in an answer is bounded. */
-export class AdminServer {
-  readonly #options: AdminOptions;
-  readonly #server: Server;
+export async function startAdminServer(options: AdminOptions): Promise<ListeningServer> {
+  if (!options.allowRemote && !isLoopback(options.address.host)) throw new Error(`the admin interface binds loopback only, not ${options.address.host}`);
+  const answers = new AdminAnswers(options);
+  const server = createServer({ maxHeaderSize: 16_384, headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 5_000, connectionsCheckingInterval: 1_000 });
+  server.maxConnections = 64;
+  server.on('request', (request, response) => void answers.serve(request, response));
+  server.on('clientError', refuseBytes);
+  return ListeningServer.start('admin port', server, options.address);
+}
+
+class AdminAnswers {
+  readonly #allowRemote: boolean;
   readonly #routes: ReadonlyMap<string, Handler>;
 
-  private constructor(options: AdminOptions) {
-    this.#options = options;
+  constructor(options: AdminOptions) {
+    this.#allowRemote = options.allowRemote;
     this.#routes = new Map(Object.entries(routesOf(options)));
-    this.#server = createServer({ maxHeaderSize: 16_384, headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 5_000, connectionsCheckingInterval: 1_000 });
-    this.#server.maxConnections = 64;
-    this.#server.on('request', (request, response) => void this.#serve(request, response));
-    this.#server.on('clientError', refuseBytes);
   }
 
-  /** Rejects with a sentence that names the port where it is taken. */
-  static async start(options: AdminOptions): Promise<AdminServer> {
-    if (!options.allowRemote && !isLoopback(options.address.host)) throw new Error(`the admin interface binds loopback only, not ${options.address.host}`);
-    const admin = new AdminServer(options);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    admin.#server.once('error', (error: NodeJS.ErrnoException) => {
-      const what = error.code === 'EADDRINUSE' ? 'is in use' : `cannot be bound: ${error.message}`;
-      reject(new Error(`admin port ${joinHostPort(options.address)} ${what}`));
-    });
-    admin.#server.listen({ host: options.address.host, port: options.address.port }, resolve);
-    await promise;
-    return admin;
-  }
-
-  get address(): HostPort {
-    const { address, port } = this.#server.address() as AddressInfo;
-    return { host: address, port };
-  }
-
-  async close(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#server.close(() => resolve());
-    this.#server.closeAllConnections();
-    await promise;
-  }
-
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => request.destroy());
     try {
       write(response, request.method === 'HEAD', await this.#answer(request));
@@ -106,7 +86,7 @@ export class AdminServer {
       return problem(403, 'cross-origin', 'the admin interface does not answer pages in a browser');
     }
     const host = (request.headers.host ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
-    if (this.#options.allowRemote || host === '' || isLoopback(host)) return null;
+    if (this.#allowRemote || host === '' || isLoopback(host)) return null;
     return problem(421, 'unknown-host', `the admin interface is asked as ${host.slice(0, 253)}; it answers to 127.0.0.1 and localhost`);
   }
 }

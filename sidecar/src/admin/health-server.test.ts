@@ -1,12 +1,13 @@
 import { afterEach, expect, it } from 'vitest';
-import { HealthServer } from './health-server.ts';
+import { startHealthServer } from './health-server.ts';
+import type { ListeningServer } from './listening-server.ts';
 
-let server: HealthServer | null = null;
+let server: ListeningServer | null = null;
 afterEach(() => server?.close());
 
 it('says whether the instance may get requests, and nothing else', async () => {
   let readiness = { ready: false, why: 'the app does not accept connections' };
-  server = await HealthServer.start({ address: { host: '127.0.0.1', port: 0 }, readiness: () => readiness });
+  server = await startHealthServer({ address: { host: '127.0.0.1', port: 0 }, readiness: () => readiness });
   const ask = async (path: string, method = 'GET'): Promise<[number, string]> => {
     const answer = await fetch(`http://127.0.0.1:${server?.address.port}${path}`, { method });
     return [answer.status, await answer.text()];
@@ -20,6 +21,6 @@ it('says whether the instance may get requests, and nothing else', async () => {
 });
 
 it('names the port that is taken', async () => {
-  server = await HealthServer.start({ address: { host: '127.0.0.1', port: 0 }, readiness: () => ({ ready: true, why: 'ready' }) });
-  await expect(HealthServer.start({ address: server.address, readiness: () => ({ ready: true, why: '' }) })).rejects.toThrow(/^health port 127\.0\.0\.1:\d+ is in use$/);
+  server = await startHealthServer({ address: { host: '127.0.0.1', port: 0 }, readiness: () => ({ ready: true, why: 'ready' }) });
+  await expect(startHealthServer({ address: server.address, readiness: () => ({ ready: true, why: '' }) })).rejects.toThrow(/^health port 127\.0\.0\.1:\d+ is in use$/);
 });

@@ -1,7 +1,6 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { joinHostPort } from '../settings/build-settings.ts';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { HostPort } from '../settings/sidecar-settings.ts';
+import { ListeningServer } from './listening-server.ts';
 
 export interface HealthOptions {
   readonly address: HostPort;
@@ -16,40 +15,12 @@ const { createServer } = process.getBuiltinModule('node:http');
  * What probes ask that have no certificate of the mesh: `GET /healthz`, 200 or 503, and nothing else. Beside the admin interface, because it may be reached from
  * other machines: it tells a word and changes nothing.
  */
-export class HealthServer {
-  readonly #server: Server;
-
-  private constructor({ readiness }: HealthOptions) {
-    this.#server = createServer({ maxHeaderSize: 4_096, headersTimeout: 2_000, requestTimeout: 2_000, keepAliveTimeout: 2_000, connectionsCheckingInterval: 1_000 });
-    this.#server.maxConnections = 64;
-    this.#server.on('request', (request, response) => answer(request, response, readiness));
-    this.#server.on('clientError', (_error, socket) => socket.destroy());
-  }
-
-  /** Rejects with a sentence that names the port where it is taken. */
-  static async start(options: HealthOptions): Promise<HealthServer> {
-    const health = new HealthServer(options);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    health.#server.once('error', (error: NodeJS.ErrnoException) => {
-      const what = error.code === 'EADDRINUSE' ? 'is in use' : `cannot be bound: ${error.message}`;
-      reject(new Error(`health port ${joinHostPort(options.address)} ${what}`));
-    });
-    health.#server.listen({ host: options.address.host, port: options.address.port }, resolve);
-    await promise;
-    return health;
-  }
-
-  get address(): HostPort {
-    const { address, port } = this.#server.address() as AddressInfo;
-    return { host: address, port };
-  }
-
-  async close(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#server.close(() => resolve());
-    this.#server.closeAllConnections();
-    await promise;
-  }
+export function startHealthServer({ address, readiness }: HealthOptions): Promise<ListeningServer> {
+  const server = createServer({ maxHeaderSize: 4_096, headersTimeout: 2_000, requestTimeout: 2_000, keepAliveTimeout: 2_000, connectionsCheckingInterval: 1_000 });
+  server.maxConnections = 64;
+  server.on('request', (request, response) => answer(request, response, readiness));
+  server.on('clientError', (_error, socket) => socket.destroy());
+  return ListeningServer.start('health port', server, address);
 }
 
 function answer(request: IncomingMessage, response: ServerResponse, readiness: HealthOptions['readiness']): void {
