@@ -1,88 +1,47 @@
 import type { JsonObject } from '@remora/core/canonical-json';
-import type { Clock, Timer, Timers } from '@remora/core/clock';
 import type { BreakerOrder } from '@remora/policy-kit/breaker-orders';
-import type { Store } from '../store/store.ts';
+import { ExpiringOrders, type ExpiringOrder, type ExpiringOrdersDeps } from './expiring-orders.ts';
 
 /** What somebody decided about the breakers of a service's callers. */
-export interface KeptBreakerOrder extends BreakerOrder {
-  readonly service: string;
+export interface KeptBreakerOrder extends BreakerOrder, ExpiringOrder {
   readonly author: string;
-  readonly atMs: number;
 }
-
-const namespace = 'health.breakers';
-/** The longest that a timer may wait: what ends later is looked at again. */
-const timerMaxMs = 86_400_000;
 
 /** Breakers that people open and close, beside what callers decide. Not part of any revision: it ends by itself. Durable before anybody is answered; one of each service. */
 export class BreakerOrderBook {
-  readonly #deps: { readonly store: Pick<Store, 'records' | 'putRecords' | 'flushRecords'>; readonly clock: Clock; readonly timers: Timers };
-  readonly #orders = new Map<string, KeptBreakerOrder>();
-  readonly #listeners = new Set<(service: string) => void>();
-  #timer: Timer | null = null;
+  readonly #orders: ExpiringOrders<KeptBreakerOrder>;
+  readonly #deps: ExpiringOrdersDeps;
 
-  constructor(deps: { readonly store: Pick<Store, 'records' | 'putRecords' | 'flushRecords'>; readonly clock: Clock; readonly timers: Timers }) {
+  constructor(deps: ExpiringOrdersDeps) {
     this.#deps = deps;
-    for (const [service, record] of deps.store.records(namespace)) {
-      const order = readOrder(service, record);
-      if (order) this.#orders.set(service, order);
-    }
-    this.#sweep();
+    this.#orders = new ExpiringOrders(deps, 'health.breakers', (record, service) => readOrder(service, record));
   }
 
   /** What holds for a service; null: nothing. */
   of(service: string): KeptBreakerOrder | null {
-    const order = this.#orders.get(service);
-    return order === undefined || order.untilMs <= this.#deps.clock.wallMs() ? null : order;
+    return this.#orders.get(service);
   }
 
   /** What holds, by service. */
   list(): readonly KeptBreakerOrder[] {
-    return [...this.#orders.keys()].sort().map((service) => this.of(service)).filter((order) => order !== null);
+    return [...this.#orders.list()].sort((a, b) => (a.service < b.service ? -1 : 1));
   }
 
   onChange(listener: (service: string) => void): () => void {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
+    return this.#orders.onChange(listener);
   }
 
   /** Durable when it returns; replaces what was said before. */
   take(order: Omit<KeptBreakerOrder, 'atMs' | 'untilMs'>, forMs: number): KeptBreakerOrder {
-    this.#sweep();
     const { service, ...rest } = order;
     const atMs = this.#deps.clock.wallMs();
     const kept: KeptBreakerOrder = Object.freeze({ ...order, atMs, untilMs: atMs + forMs });
-    this.#orders.set(service, kept);
-    this.#deps.store.putRecords(namespace, new Map([[service, { ...rest, atMs, untilMs: kept.untilMs }]]));
-    this.#deps.store.flushRecords();
-    this.#arm();
-    this.#tell(service);
+    this.#orders.put(service, kept, { ...rest, atMs, untilMs: kept.untilMs });
     return kept;
   }
 
   close(): void {
-    this.#timer?.cancel();
-    this.#listeners.clear();
-  }
-
-  #tell(service: string): void {
-    for (const listener of this.#listeners) listener(service);
-  }
-
-  /** Forgets what has ended, and tells of it. */
-  #sweep(): void {
-    const nowMs = this.#deps.clock.wallMs();
-    const gone = [...this.#orders.values()].filter(({ untilMs }) => untilMs <= nowMs).map(({ service }) => service);
-    for (const service of gone) this.#orders.delete(service);
-    if (gone.length > 0) this.#deps.store.putRecords(namespace, new Map(gone.map((service) => [service, null])));
-    for (const service of gone) this.#tell(service);
-    this.#arm();
-  }
-
-  #arm(): void {
-    this.#timer?.cancel();
-    const next = Math.min(...[...this.#orders.values()].map(({ untilMs }) => untilMs));
-    this.#timer = Number.isFinite(next) ? this.#deps.timers.after(Math.min(timerMaxMs, Math.max(1, next - this.#deps.clock.wallMs())), () => this.#sweep()) : null;
+    this.#orders.close();
   }
 }
 
