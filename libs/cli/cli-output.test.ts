@@ -3,7 +3,10 @@ import { expectGolden } from '@remora/testing/golden';
 import { describe, expect, test } from 'vitest';
 import { goldenOf, runScripted } from './cli-fixture.ts';
 import type { CliRunOptions, Script } from './cli-fixture.ts';
-import { authority, credential, secret, enforced, explanation, joinToken, nodeCertificate, offlineSidecar, otherwise, pendingOne, refusedByOne, refusedSidecar, revision, sidecar, whyAnswer, whyHops, written, revocation, rotation } from './testdata/answers.ts';
+import { authority, credential, secret, enforced, explanation, joinToken, nodeCertificate, offlineSidecar, otherwise, pendingOne, refusedByOne, refusedSidecar, revision, sidecar, whyAnswer, whyChain, whyHops, written, revocation, rotation } from './testdata/answers.ts';
+
+// Times of the day are shown as this machine's clock has them.
+process.env['TZ'] = 'UTC';
 
 interface Case extends CliRunOptions {
   readonly name: string;
@@ -158,7 +161,8 @@ const cases: readonly Case[] = [
   { name: 'explain-both', args: ['explain', '--gateway', 'edge', '--service', 'x'] },
   { name: 'why', args: ['why', '7f3a'], script: { 'GET /v1/why/7f3a': { body: whyAnswer } } },
   { name: 'why-hops', args: ['why', '7f3b'], script: { 'GET /v1/why/7f3b': { body: whyHops } } },
-  { name: 'why-unknown', args: ['why', 'a/b'], script: { 'GET /v1/why/a/b': { body: { requestId: 'a/b', refusals: [], silent: [] } } } },
+  { name: 'why-chain', args: ['why', '7f3c'], script: { 'GET /v1/why/7f3c': { body: whyChain } } },
+  { name: 'why-unknown', args: ['why', 'a/b'], script: { 'GET /v1/why/a/b': { body: { requestId: 'a/b', refusals: [], decided: null, silent: [] } } } },
   { name: 'history', args: ['history', '--since', '30m', '--limit', '2', '--document', 'Policy/baseline'], script: { 'GET /v1/revisions': { body: { items: [revision, { ...revision, revision: 3, kind: 'revert', of: 2, documents: Array.from({ length: 5 }, (_, i) => ({ document: `Policy/p${i}`, action: 'created' })), documentCount: 5 }], next: 3, head, retainedFrom: 1 } } } },
   { name: 'history-one', args: ['history', '4'], script: { 'GET /v1/revisions/4': { body: revision }, 'GET /v1/revisions/4/diff': { body: { from: 3, to: 4, changes: written.changes } }, 'GET /v1/revisions/4/enforcement': { body: refusedByOne } } },
   { name: 'history-one-forgotten', args: ['history', '4'], script: { 'GET /v1/revisions/4': { body: revision }, 'GET /v1/revisions/4/diff': { body: { from: 3, to: 4, changes: [] } }, 'GET /v1/revisions/4/enforcement': { status: 410, body: { code: 'gone', status: 410, title: 'gone' } } } },

@@ -5,6 +5,7 @@ import type { ClientCertificateFacts } from './client-certificate-facts.ts';
 import type { ConnectionRoom } from './connection-room.ts';
 import type { Balancer, Host, HostSet, HostWatch } from './hosts.ts';
 import type { RequestIdentity } from './request-identity.ts';
+import type { TryNote } from './try-note.ts';
 
 /** Held by the consumer of a body. */
 export interface Source {
@@ -228,6 +229,12 @@ export class Exchange {
   fallback = '';
   /** The limit that ended the last attempt; null where none did. */
   limit: CallLimit | null = null;
+  /** How its attempts failed (`noteTry`); null where none did. */
+  tries: TryNote[] | null = null;
+  /** Notes between the first ones and the last that found no room. */
+  triesLeftOut = 0;
+  /** Why there was no attempt after the last one that failed: the field that decided; null where nobody makes further ones. */
+  noFurtherTry: CallLimit | null = null;
   /** Endpoint of the last attempt, `host:port`. */
   upstream = '';
   destination = '';

@@ -29,7 +29,7 @@ import { HealthChecker } from './health/health-checker.ts';
 import type { HealthProbe } from './health/health-probe.ts';
 import { HealthRecord, type HealthState } from './health/health-record.ts';
 import { HostOrderKeeper } from './health/host-order-keeper.ts';
-import { RefusalRing } from './telemetry/refusal-ring.ts';
+import { RefusalRing, type KeptRefusal } from './telemetry/refusal-ring.ts';
 import { TelemetrySender } from './telemetry/telemetry-sender.ts';
 import { CrlFiles } from './tls/crl-files.ts';
 import { CertificateFiles, type CertificateStatus } from './tls/certificate-files.ts';
@@ -101,6 +101,7 @@ export class Sidecar {
     this.#checker = new HealthChecker({ hosts: dataPlane.hosts, record: this.#held, clock, timers, random, probe: { ask: async (question) => (await this.#healthProbe()).ask(question) } });
     dataPlane.onHealth((report) => this.#held.report(report));
     dataPlane.onRefusal((refusal) => this.#onRefusal(refusal));
+    dataPlane.onRelayed((failure) => this.#onRelayed(failure));
     dataPlane.onWorkerDeath((worker, cause) => this.#onWorkerDeath(worker, cause));
     this.#readiness = new AppReadiness({ apps: [...settings.apps.values()], probe: probeApp, timers, onChange: (ready) => this.#onAppReady(ready) });
     this.#gateway = new GatewayListeners({ settings, dataPlane, timers, log, onBound: () => this.#announce() });
@@ -340,8 +341,21 @@ export class Sidecar {
   }
 
   #onRefusal(refusal: RefusalRecord): void {
-    this.#refusals.add(refusal);
-    this.#sender?.refusal(refusal);
+    const kept = this.#withHeld(refusal);
+    this.#refusals.add(kept);
+    this.#sender?.refusal(kept);
+  }
+
+  #onRelayed(failure: RefusalRecord): void {
+    const kept = this.#withHeld(failure);
+    this.#refusals.addRelayed(kept);
+    this.#sender?.refusal(kept);
+  }
+
+  /** Ejections and breakers are told by the data threads before the refusals that they caused. */
+  #withHeld(refusal: RefusalRecord): KeptRefusal {
+    const held = this.#held.heldAgainst(refusal.side === 'inbound' ? this.#settings.subject.name : refusal.destination);
+    return held.length === 0 ? refusal : { ...refusal, held };
   }
 
   #onWorkerDeath(worker: number, cause: string): void {

@@ -185,11 +185,15 @@ describe('the loop', () => {
         kind: 'rateLimit', pointer: '/limits/perIp', policy: 'limit', configVersion: `${epoch}.2`, configHash: 'abc', detail: '', clientAddress: '10.0.0.1', traceId: 'a'.repeat(32), shadow: false,
       }]);
       expect((await api.call('GET', '/v1/why/req-1')).body).toEqual({
-        requestId: 'req-1', silent: [],
+        requestId: 'req-1', silent: [], decided: 0,
         refusals: [{
           nodeId: 'edge-1', subject: subjectKey(edge), at: '2027-01-15T08:00:00.000Z', side: 'gateway', method: 'GET', authority: 'shop', path: '/shop', route: 'shop', destination: 'orders', status: 429,
           reason: 'rate-limited', responseFlag: 'RL', detail: '', traceId: 'a'.repeat(32), shadow: false, kind: 'rateLimit', policy: 'limit', pointer: '/rateLimit/limits/perIp', snapshot: 2, snapshotHash: 'abc',
           revision: 2, revisionAt: expect.any(String), author: 'ana', message: 'limits for all',
+          before: null, tries: [], triesLeftOut: 0, noFurther: null, hosts: null, fallback: '', held: [],
+          cause: {
+            what: 'rate-limited', figures: '', since: null, kind: 'rateLimit', policy: 'limit', pointer: '/rateLimit/limits/perIp', revision: 2, revisionAt: expect.any(String), author: 'ana', message: 'limits for all',
+          },
         }],
       });
     });

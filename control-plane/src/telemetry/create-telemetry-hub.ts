@@ -1,3 +1,4 @@
+import { storedChain, storedTroubles } from './stored-chain.ts';
 import type { Clock, Timer, Timers } from '@remora/core/clock';
 import type { NodeIdentity, PeerFacts } from '@remora/identity/node-identity';
 import type { Batch, CallerCount, Event, Refusal, Series } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
@@ -84,6 +85,7 @@ class Ingest implements TelemetryHub {
   readonly targets: TargetTotals = new TargetTotals();
   readonly #history: TrafficHistory;
   readonly #refusals: RefusalStore;
+  readonly #relayed: RefusalStore;
   readonly #held = new HeldStates();
   readonly #callers = new CallerHistory();
   /** Hosts that services called and do not declare, as if they were their callers. */
@@ -100,6 +102,7 @@ class Ingest implements TelemetryHub {
     this.#limits = { ...defaultTelemetryLimits, ...deps.limits };
     this.#series = new SeriesCatalogue({ max: this.#limits.seriesMax, keepMs: slotMs * slotsKept });
     this.#history = new TrafficHistory({ nowMs: deps.clock.monotonicMs(), bytesMax: this.#limits.historyBytesMax, rowsPerSlotMax: this.#limits.rowsPerSlotMax });
+    this.#relayed = new RefusalStore({ perNodeMax: this.#limits.refusalsPerSidecar, max: this.#limits.refusalsMax });
     this.#refusals = new RefusalStore({ perNodeMax: this.#limits.refusalsPerSidecar, max: this.#limits.refusalsMax });
     this.#sweeper = deps.timers.every(forgetEveryMs, () => this.#forget());
   }
@@ -133,7 +136,7 @@ class Ingest implements TelemetryHub {
     source.droppedBatches = Number(batch.droppedBatches);
     this.#sources.delete(batch.nodeId);
     this.#sources.set(batch.nodeId, source);
-    for (const refusal of batch.refusals) this.#refusals.add(storedRefusal(refusal, batch.nodeId, subject));
+    for (const refusal of batch.refusals) (refusal.reason === '' ? this.#relayed : this.#refusals).add(storedRefusal(refusal, batch.nodeId, subject));
     this.#takeEvents(batch.events, batch.nodeId, subject);
     this.#held.take(batch.nodeId, subject, batch.health, now);
     return null;
@@ -167,6 +170,10 @@ class Ingest implements TelemetryHub {
 
   top(query: TopQuery): readonly TopRow[] {
     return listTop(query, { series: this.#series, reasons: this.#reasons, history: this.#history, nowMs: this.#clock.monotonicMs(), wallMs: this.#clock.wallMs() });
+  }
+
+  relayed(requestId: string): readonly StoredRefusal[] {
+    return this.#relayed.find({ requestId, limit: relayedMax });
   }
 
   refusals(query: RefusalQuery): readonly StoredRefusal[] {
@@ -255,6 +262,9 @@ class Ingest implements TelemetryHub {
   }
 }
 
+/** Of one request. */
+const relayedMax = 100;
+
 function storedRefusal(refusal: Refusal, nodeId: string, subject: string): StoredRefusal {
   return {
     nodeId, subject,
@@ -278,6 +288,8 @@ function storedRefusal(refusal: Refusal, nodeId: string, subject: string): Store
     clientAddress: refusal.clientAddress.slice(0, 64),
     traceId: refusal.traceId.slice(0, 32),
     shadow: refusal.shadow,
+    chain: storedChain(refusal.chain),
+    held: storedTroubles(refusal.held),
   };
 }
 

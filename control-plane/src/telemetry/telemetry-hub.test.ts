@@ -167,7 +167,7 @@ describe('telemetry', () => {
 describe('refusals', () => {
   const refusal = {
     requestId: 'r-1', atMs: 1_000n, side: 'inbound', method: 'GET', authority: 'orders', path: '/', route: '', destination: '', status: 429, reason: 'rate-limited',
-    responseFlag: 'RL', kind: 'rateLimit', pointer: '/limits/a', policy: 'baseline', configEpoch: 100n, configIndex: 41n, detail: '', clientAddress: '', traceId: '', shadow: false,
+    responseFlag: 'RL', kind: 'rateLimit', pointer: '/limits/a', policy: 'baseline', configEpoch: 100n, configIndex: 41n, detail: '', clientAddress: '', traceId: '', shadow: false, chain: undefined, held: [],
     configHash: Buffer.alloc(32),
   };
 

@@ -1,3 +1,4 @@
+import type { StoredChain, StoredTrouble } from './stored-chain.ts';
 import type { PeerFacts } from '@remora/identity/node-identity';
 import type { CallerTraffic } from './caller-history.ts';
 import type { FleetTotals } from './fleet-totals.ts';
@@ -18,6 +19,8 @@ export interface TelemetryHub {
   top(query: TopQuery): readonly TopRow[];
   /** Newest first. */
   refusals(query: RefusalQuery): readonly StoredRefusal[];
+  /** Failures of a request that sidecars passed on: made by an app, a service without sidecar, or another hop. `reason` is empty. */
+  relayed(requestId: string): readonly StoredRefusal[];
   /** Events that sidecars reported (ejections, breakers, alarms), newest first. */
   events(query: { readonly nodeId?: string; readonly sinceMs?: number; readonly limit: number }): readonly StoredEvent[];
   /** What sidecars hold now against a service and its hosts, or against anybody, as they reported within the last 30 s. */
@@ -152,6 +155,10 @@ export interface StoredRefusal {
   /** '' where the request had no valid trace context. */
   readonly traceId: string;
   readonly shadow: boolean;
+  /** null where no call was made, or the sidecar does not say. */
+  readonly chain: StoredChain | null;
+  /** What the sidecar held against the destination (of its own service, where it refused as the provider): at most 16. */
+  readonly held: readonly StoredTrouble[];
 }
 
 export interface StoredEvent {

@@ -91,13 +91,19 @@ export const explanation: ExplainAnswer = {
 
 const nobody = { kind: '', policy: '', pointer: '', revision: null, revisionAt: null, author: null, message: null };
 
+const noChain = { before: null, tries: [], triesLeftOut: 0, noFurther: null, hosts: null, fallback: '', held: [] };
+const doras = { revision: 8, revisionAt: '2026-11-22T11:30:00.000Z', author: 'dora', message: 'orders are precious' };
+
 export const whyAnswer: WhyAnswer = {
   requestId: '7f3a',
   refusals: [{
     nodeId: 'orders-2', subject: 'service/orders', at: '2026-11-22T11:59:48.000Z', side: 'inbound', method: 'GET', authority: 'orders', path: '/orders/1', route: '', destination: '',
     status: 429, reason: 'rate-limited', responseFlag: 'RL', detail: 'limit perPage: 1 per 1h, used up; retry in 3588s', traceId: '4bf92f3577b34da6a3ce929d0e0e4736', shadow: false, kind: 'rateLimit', policy: 'orders-are-rare',
     pointer: '/rateLimit/limits/perPage', snapshot: 9, snapshotHash: 'aa', revision: 8, revisionAt: '2026-11-22T11:30:00.000Z', author: 'dora', message: 'orders are precious',
+    ...noChain,
+    cause: { what: 'rate-limited: limit perPage: 1 per 1h, used up; retry in 3588s', figures: '', since: null, kind: 'rateLimit', pointer: '/rateLimit/limits/perPage', policy: 'orders-are-rare', ...doras },
   }],
+  decided: 0,
   silent: ['web-1'],
 };
 
@@ -109,8 +115,44 @@ export const whyHops: WhyAnswer = {
     ...whyAnswer.refusals.map((hop) => ({ ...hop, ...nobody, status: 0, reason: 'downstream-reset', responseFlag: 'DC', detail: '' })),
     ...whyAnswer.refusals.map((hop) => ({
       ...hop, ...nobody, nodeId: 'edge-1', subject: 'gateway/edge', side: 'gateway', status: 504, reason: 'upstream-timeout', responseFlag: 'UT', detail: 'the limit of 15000 ms has passed', kind: 'timeout', pointer: '/timeout/request',
+      cause: { what: 'upstream-timeout: the limit of 15000 ms has passed', figures: '', since: null, ...nobody, kind: 'timeout', pointer: '/timeout/request' },
     })),
   ],
+  decided: 2,
+  silent: [],
+};
+
+const ejected = (host: string): WhyAnswer['refusals'][number]['held'][number] => ({
+  kind: 'outlierDetection', event: 'ejected', service: 'payments', host, pointer: '/outlierDetection/consecutive5xx', policy: 'baseline', detail: 'consecutive-5xx, 5 of 5',
+  since: '2026-11-22T11:59:46.000Z', until: '2026-11-22T12:00:16.000Z', ...doras,
+});
+const leftOut = (host: string, endpoint: string): { host: string; endpoint: string; state: string; until: string } => ({ host, endpoint, state: 'ejected', until: '2026-11-22T12:00:16.000Z' });
+const passedOn = { status: 503, reason: '', responseFlag: '', detail: '', kind: '', pointer: '', policy: '', revision: null, revisionAt: null, author: null, message: null };
+
+/** The edge passes on what orders answers, because all of payments is ejected. */
+export const whyChain: WhyAnswer = {
+  requestId: '7f3c',
+  refusals: [
+    ...whyAnswer.refusals.map((hop) => ({
+      ...hop, ...passedOn, nodeId: 'edge-1', subject: 'gateway/edge', side: 'gateway', destination: 'orders', authority: 'api.shop.example', path: '/api/orders',
+      tries: [{ attempt: 1, endpoint: 'orders-2', host: '10.0.0.5:8080', outcome: 'answered', status: 503, grpcStatus: -1, durationMs: 14, kind: '', pointer: '', policy: '', detail: '' }],
+      noFurther: { kind: 'retry', pointer: '/retry/guard', policy: '', detail: 'the instance says that the hops behind it have tried all they may' },
+      hosts: { known: 2, usable: 2, leftOut: [], leftOutMore: 0 }, cause: { what: '10.0.0.5:8080 answered 503', figures: '', since: null, ...nobody },
+    })),
+    ...whyAnswer.refusals.map((hop) => ({ ...hop, ...passedOn, before: 0, tries: [], cause: { what: 'answered 503', figures: '', since: null, ...nobody } })),
+    ...whyAnswer.refusals.map((hop) => ({
+      ...hop, before: 1, side: 'outbound', destination: 'payments', authority: 'payments', path: '/pay', status: 503, reason: 'no-healthy-upstream', responseFlag: 'UH', detail: '', ...nobody, snapshot: 41,
+      tries: [
+        { attempt: 1, endpoint: 'payments-3', host: '10.0.0.7:8080', outcome: 'answered', status: 503, grpcStatus: -1, durationMs: 3.2, kind: '', pointer: '', policy: '', detail: '' },
+        { attempt: 2, endpoint: '', host: '', outcome: 'no-healthy-upstream', status: 0, grpcStatus: -1, durationMs: 0, kind: '', pointer: '', policy: '', detail: '' },
+      ],
+      noFurther: { kind: 'retry', pointer: '', policy: '', detail: 'another attempt would meet the same' },
+      hosts: { known: 3, usable: 0, leftOut: [leftOut('10.0.0.7:8080', 'payments-3'), leftOut('10.0.0.8:8080', 'payments-1'), leftOut('10.0.0.9:8080', '10.0.0.9:8080')], leftOutMore: 0 },
+      held: [ejected('10.0.0.7:8080'), ejected('10.0.0.8:8080')],
+      cause: { what: '3 of 3 hosts ejected', figures: 'consecutive-5xx, 5 of 5', since: '2026-11-22T11:59:48.000Z', kind: 'outlierDetection', pointer: '/outlierDetection/consecutive5xx', policy: 'baseline', ...doras },
+    })),
+  ],
+  decided: 2,
   silent: [],
 };
 

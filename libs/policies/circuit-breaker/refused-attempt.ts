@@ -2,6 +2,7 @@ import type { Reason } from '@remora/errors/reason';
 import type { Head } from '@remora/http/head';
 import type { Call, Sink, Source } from '@remora/policy-kit/exchange';
 import type { Deferred } from '@remora/policy-kit/runtime-kind';
+import { noteTry } from '@remora/policy-kit/try-note';
 
 /** An attempt that is not made: told at the end of the turn, as any other that fails at once. */
 export class RefusedAttempt implements Sink, Source, Deferred {
@@ -22,7 +23,9 @@ export class RefusedAttempt implements Sink, Source, Deferred {
   runLater(): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#call.x.limit = this.#limit;
+    const { x, attempt } = this.#call;
+    x.limit = this.#limit;
+    noteTry(x, { attempt, endpoint: '', host: '', outcome: this.#reason.code, status: 0, grpcStatus: -1, durationMs: 0, limit: this.#limit });
     this.#response.reset(this.#reason);
   }
 

@@ -8,6 +8,7 @@ import { isIdempotent } from '@remora/policy-kit/idempotent';
 import { ReplayBuffer } from '@remora/policy-kit/replay-buffer';
 import type { Deferred, FilterContext } from '@remora/policy-kit/runtime-kind';
 import { Attempt, type AttemptOwner } from './attempt.ts';
+import { noFurther, type NoFurther } from './no-further.ts';
 import { backoffMs, parseRetryAfterMs } from './backoff.ts';
 import { retriesAnswer, retriesReset, type Circumstances } from './retry-rules.ts';
 import type { SlabPool } from '@remora/policy-kit/slab-pool';
@@ -140,20 +141,23 @@ export class RetryCall implements Sink, AttemptOwner {
   }
 
   triesAgainAfterAnswer(attempt: Attempt, head: Head): boolean {
-    if (this.#over || !retriesAnswer(head, this.plan.settings, this.plan.headerIds, this.#circumstances(attempt))) return false;
-    if (!this.#canReplay() || this.#isRetryOfOther()) return false;
-    if (this.plan.settings.guarded && head.has(retryHeader)) return this.#gaveUp();
+    if (this.#over) return false;
+    if (!retriesAnswer(head, this.plan.settings, this.plan.headerIds, this.#circumstances(attempt))) return head.status >= 500 ? this.#stays(this.#notRetried(null)) : false;
+    if (!this.#canReplay()) return this.#stays(noFurther.bodyGone);
+    if (this.#isRetryOfOther()) return this.#stays(noFurther.retryOfOther);
+    if (this.plan.settings.guarded && head.has(retryHeader)) return this.#gaveUp(noFurther.saidSo);
     const afterMs = head.has(retryAfterHeader) ? parseRetryAfterMs(head.valueAt(retryAfterHeader, 0), this.plan.context.clock.wallMs()) : null;
-    if (afterMs !== null && afterMs > this.plan.settings.retryAfterMaxMs) return this.#gaveUp();
+    if (afterMs !== null && afterMs > this.plan.settings.retryAfterMaxMs) return this.#gaveUp(noFurther.retryAfter);
     return this.#schedule(attempt, afterMs ?? 0);
   }
 
   triesAgainAfterReset(attempt: Attempt, reason: Reason): boolean {
-    if (this.#over || !this.#canReplay()) return false;
+    if (this.#over) return false;
+    if (!this.#canReplay()) return this.#stays(noFurther.bodyGone);
     if (reason === reasons.refusedStream && !this.#repeated && this.#retriesLeft > 0) return this.#repeat(attempt);
-    if (!retriesReset(reason, this.plan.settings, this.#circumstances(attempt))) return false;
+    if (!retriesReset(reason, this.plan.settings, this.#circumstances(attempt))) return this.#stays(this.#notRetried(reason));
     // Where nothing was sent, each hop has to try by itself.
-    if (reason.retry !== 'always' && this.#isRetryOfOther()) return false;
+    if (reason.retry !== 'always' && this.#isRetryOfOther()) return this.#stays(noFurther.retryOfOther);
     return this.#schedule(attempt, 0);
   }
 
@@ -167,9 +171,23 @@ export class RetryCall implements Sink, AttemptOwner {
     return settings.guarded && context.hops.isRetry(this.#call.x, context.clock.monotonicMs());
   }
 
+  /** What is known of this failure, when it is not of those that are tried again. */
+  #notRetried(reason: Reason | null): NoFurther {
+    if (reason !== null && reason.retry === 'never' && reason.origin === 'internal') return noFurther.sameAgain;
+    if (this.#innerHop) return noFurther.retryOfOther;
+    return this.#idempotent ? noFurther.notAmong : noFurther.notIdempotent;
+  }
+
+  /** The failure stands; `why` tells the cause. */
+  #stays(cause: NoFurther): false {
+    this.#call.x.noFurtherTry = cause;
+    return false;
+  }
+
   /** There is no further attempt, though the failure is worth one: whoever waits for the app's answer is told not to try again either. */
-  #gaveUp(): false {
+  #gaveUp(cause: NoFurther): false {
     const { settings, context, spent } = this.plan;
+    this.#call.x.noFurtherTry = cause;
     if (settings.guarded) {
       spent();
       context.hops.noteSpent(this.#call.x, context.clock.monotonicMs());
@@ -216,7 +234,9 @@ export class RetryCall implements Sink, AttemptOwner {
     const nowMs = context.clock.monotonicMs();
     const retry = settings.retries - this.#retriesLeft + 1;
     const delayMs = Math.max(atLeastMs, backoffMs(retry, settings, context.random));
-    if (this.#retriesLeft === 0 || nowMs + delayMs >= this.#endsAt() || !budget.take(nowMs)) return this.#gaveUp();
+    if (this.#retriesLeft === 0) return this.#gaveUp(noFurther.allMade);
+    if (nowMs + delayMs >= this.#endsAt()) return this.#gaveUp(noFurther.noTime);
+    if (!budget.take(nowMs)) return this.#gaveUp(noFurther.budgetSpent);
     this.#retriesLeft -= 1;
     this.#current = null;
     this.plan.attempted();

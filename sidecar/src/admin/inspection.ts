@@ -3,9 +3,9 @@ import { formatVersion } from '@remora/core/version';
 import { decodeEndpointSet } from '@remora/snapshot/decode-endpoints';
 import type { EffectiveSettings } from '@remora/snapshot/effective-settings';
 import type { ConfigClient } from '../config/config-client.ts';
-import type { BoundListener, DataPlane, RefusalRecord, RequestQuestion } from '../threads/data-plane.ts';
+import type { BoundListener, DataPlane, RequestQuestion } from '../threads/data-plane.ts';
 import type { HealthRecord, HealthState } from '../health/health-record.ts';
-import type { RefusalRing } from '../telemetry/refusal-ring.ts';
+import type { KeptRefusal, RefusalRing } from '../telemetry/refusal-ring.ts';
 import type { TelemetryStatus } from '../telemetry/telemetry-sender.ts';
 import type { IssuerKeyStatus } from '../issuer-keys/issuer-key-keeper.ts';
 import type { IdentityStatus } from '../identity/identity-keeper.ts';
@@ -159,13 +159,13 @@ export class Inspection {
     return { held: health.current(), events: health.newest(Math.min(limit, itemsMax)), dropped: health.dropped };
   }
 
-  refusals(limit: number): { readonly total: number; readonly refusals: readonly RefusalRecord[] } {
+  refusals(limit: number): { readonly total: number; readonly refusals: readonly KeptRefusal[] } {
     const { refusals } = this.#sources;
     return { total: refusals.total, refusals: refusals.newest(Math.min(limit, itemsMax)) };
   }
 
   /** What refused this request here; empty where nothing did, or it is too long ago. */
-  why(requestId: string): { readonly nodeId: string; readonly refusals: readonly RefusalRecord[] } {
+  why(requestId: string): { readonly nodeId: string; readonly refusals: readonly KeptRefusal[] } {
     return { nodeId: this.#sources.nodeId, refusals: this.#sources.refusals.of(requestId) };
   }
 }

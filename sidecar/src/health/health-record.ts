@@ -28,6 +28,10 @@ export class HealthRecord {
   readonly #states = new Map<string, HealthState>();
   readonly #events: HealthState[] = [];
   #left = 0;
+  /** Of `heldAgainst`, as of this change. */
+  readonly #lists = new Map<string, readonly HealthState[]>();
+  #listsOf = 0;
+  #changes = 0;
 
   constructor(clock: Clock, onEvent: (state: HealthState) => void = () => {}) {
     this.#clock = clock;
@@ -47,6 +51,7 @@ export class HealthRecord {
     if (this.#events.length > eventsMax) this.#events.shift();
     this.#onEvent(state);
     if (momentaryEvents.has(event)) return;
+    this.#changes++;
     const key = `${kind}\0${service}\0${host}`;
     this.#states.delete(key);
     if (!endingEvents.has(event)) this.#hold(key, state);
@@ -67,6 +72,20 @@ export class HealthRecord {
     return [...this.#states.values()];
   }
 
+  /** What holds now against one service or some of its hosts, the newest first: at most 16. The same list until something changes. */
+  heldAgainst(service: string): readonly HealthState[] {
+    if (this.#listsOf !== this.#changes) {
+      this.#lists.clear();
+      this.#listsOf = this.#changes;
+    }
+    const known = this.#lists.get(service);
+    const nowMs = this.#clock.wallMs();
+    if (known !== undefined && known.every(({ untilMs }) => untilMs === 0 || untilMs > nowMs)) return known;
+    const list = this.current().filter((state) => state.service === service).slice(-heldShownMax).reverse();
+    if (this.#lists.size < listsMax) this.#lists.set(service, list);
+    return list;
+  }
+
   /** The last events, the newest first. */
   newest(limit: number): readonly HealthState[] {
     return this.#events.slice(-Math.min(limit, eventsMax)).reverse();
@@ -80,3 +99,5 @@ export class HealthRecord {
 
 const eventsMax = 500;
 const statesMax = 1_024;
+const heldShownMax = 16;
+const listsMax = 256;

@@ -3,6 +3,7 @@ import type { Answer } from '@remora/policy-kit/exchange';
 import { traceIdOf } from '@remora/policy-kit/trace-id';
 import { policiesBehind, policiesOfField, type EffectiveSection, type EffectiveSettings } from '@remora/snapshot/effective-settings';
 import type { RefusalRecord } from '../threads/data-plane.ts';
+import { failureChain } from '../records/failure-chain.ts';
 import { grpcAnswerType } from './grpc-answer.ts';
 import { encodeAnswer, type EncodedAnswer } from './answer-encoding.ts';
 import type { ExchangeRun } from './exchange-run.ts';
@@ -36,9 +37,19 @@ export function encodeFor(run: ExchangeRun, answer: Answer, hop: string, wallMs:
   });
 }
 
+/** When it happened, by both clocks. */
+export interface RecordMoment {
+  readonly atMs: number;
+  readonly nowMs: number;
+  readonly shadow: boolean;
+  /** Without the chain of hosts. */
+  readonly short: boolean;
+}
+
 /** One line of the ring that `why` reads. `shadow`: the request went on. */
-export function refusalRecord(run: ExchangeRun, answer: Answer, atMs: number, shadow: boolean): RefusalRecord {
+export function refusalRecord(run: ExchangeRun, answer: Answer, { atMs, nowMs, shadow, short }: RecordMoment): RefusalRecord {
   const { head } = run;
+  const chain = shadow || short ? null : failureChain(run, atMs, nowMs);
   const pin = run.revokedBy ?? run.pin;
   return {
     requestId: run.requestId,
@@ -62,8 +73,16 @@ export function refusalRecord(run: ExchangeRun, answer: Answer, atMs: number, sh
     clientAddress: run.clientAddress,
     traceId: traceIdOf(run),
     shadow,
+    ...(chain !== null && { chain }),
   };
 }
+
+/** Of a failure that was passed on: nobody here refused anything. */
+export function relayedRecord(run: ExchangeRun, atMs: number, nowMs: number): RefusalRecord {
+  return { ...refusalRecord(run, relayed, { atMs, nowMs, shadow: false, short: false }), reason: '', responseFlag: '' };
+}
+
+const relayed: Answer = { reason: reasons.upstreamReset, status: 0, fields: [], body: null, contentType: '', detail: '', kind: '', pointer: '' };
 
 /** Which policies decided, by the pointer of the refusal; '' where none did. Limits of the data path that no policy sets are defaults. */
 export function refusalPolicy(run: ExchangeRun, { kind, pointer, reason }: Answer): string {

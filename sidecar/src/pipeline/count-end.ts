@@ -9,3 +9,9 @@ export function countEnd(row: SeriesRow, x: ExchangeRun, wasTunnel: boolean): vo
   if (wasTunnel) row.ended(x.status, x.answeredAt - x.startedAt, 0, 0, retries);
   else row.ended(x.grpcStatus > 0 ? httpStatusOfGrpc(x.grpcStatus) : x.status, x.endedAt - x.startedAt, x.bytesIn, x.bytesOut, retries);
 }
+
+/** Whether somebody else failed at it: the instance answered so, or a fallback stood in. Nothing is looked at where all went well. */
+export function passedOnFailure({ tries, status, grpcStatus, fallback, upstream }: ExchangeRun): boolean {
+  if (tries !== null && (status >= 500 || fallback !== '')) return true;
+  return grpcStatus > 0 && upstream !== '' && httpStatusOfGrpc(grpcStatus) >= 500;
+}

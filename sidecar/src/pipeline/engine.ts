@@ -5,7 +5,7 @@ import type { Answer } from '@remora/policy-kit/exchange';
 import type { GatewayListener } from '@remora/snapshot/snapshot';
 import type { Admission } from './admission.ts';
 import type { EncodedAnswer } from './answer-encoding.ts';
-import { answerFor, encodeFor, filterFailure, refusalRecord } from './answers.ts';
+import { answerFor, encodeFor, filterFailure, refusalRecord, relayedRecord } from './answers.ts';
 import { BodyHold, type HoldOwner } from './body-hold.ts';
 import { CallCounts } from './call-counts.ts';
 import { inboundGraceMs, readDeadline, readGrpcTimeout } from './caller-deadlines.ts';
@@ -312,7 +312,14 @@ export class Engine {
   }
 
   recordRefusal(run: ExchangeRun, answer: Answer, shadow: boolean): void {
-    this.#options.refusals.add(refusalRecord(run, answer, this.thread.clock.wallMs(), shadow));
+    const { refusals } = this.#options;
+    refusals.add(refusalRecord(run, answer, { atMs: this.thread.clock.wallMs(), nowMs: this.thread.turn.now(), shadow, short: !refusals.takesMore() }));
+  }
+
+  /** A failure that others made, and that was passed on. Not all of them where there are very many. */
+  recordRelayed(run: ExchangeRun): void {
+    const { refusals } = this.#options;
+    if (refusals.takesRelayed()) refusals.addRelayed(relayedRecord(run, this.thread.clock.wallMs(), this.thread.turn.now()));
   }
 }
 

@@ -8,7 +8,7 @@ import type { GrpcWebMeter } from './grpc-web-meter.ts';
 import { answerFor, limitAnswer } from './answers.ts';
 import { isConnection } from './connection-head.ts';
 import { closeTunnel } from './close-tunnel.ts';
-import { countEnd } from './count-end.ts';
+import { countEnd, passedOnFailure } from './count-end.ts';
 import type { Engine } from './engine.ts';
 import { FilteredExchange } from './filtered-exchange.ts';
 import type { ExchangeTimer } from './filter-timers.ts';
@@ -364,6 +364,7 @@ export class ExchangeRun extends FilteredExchange implements Source, TunnelOwner
     this.#count();
     this.engine.hooks.complete(this.pin.filters, this.passed, this);
     if (this.refusal !== null) this.engine.recordRefusal(this, this.refusal, false);
+    else if (passedOnFailure(this)) this.engine.recordRelayed(this);
     if (this.trace !== null) this.engine.tracer?.ended(this);
     stream?.exchangeEnded();
   }

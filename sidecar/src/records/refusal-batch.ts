@@ -9,6 +9,7 @@ export class RefusalBatch implements RefusalSink {
   readonly #post: (batch: RefusalReport) => void;
   readonly #after: (delayMs: number, run: () => void) => void;
   #records: RefusalRecord[] = [];
+  #relayed: RefusalRecord[] = [];
   #dropped = 0;
   #counts = new Map<string, RefusalCount>();
   #scheduled = false;
@@ -25,11 +26,25 @@ export class RefusalBatch implements RefusalSink {
     this.#schedule();
   }
 
+  takesMore(): boolean {
+    return this.#records.length < batchMax;
+  }
+
+  takesRelayed(): boolean {
+    return this.#relayed.length < relayedMax;
+  }
+
+  addRelayed(record: RefusalRecord): void {
+    this.#relayed.push(record);
+    this.#schedule();
+  }
+
   flush(): void {
     this.#scheduled = false;
-    if (this.#records.length === 0 && this.#dropped === 0) return;
-    const report: RefusalReport = { records: this.#records, dropped: this.#dropped, counts: [...this.#counts.values()] };
+    if (this.#records.length === 0 && this.#dropped === 0 && this.#relayed.length === 0) return;
+    const report: RefusalReport = { records: this.#records, relayed: this.#relayed, dropped: this.#dropped, counts: [...this.#counts.values()] };
     this.#records = [];
+    this.#relayed = [];
     this.#dropped = 0;
     this.#counts = new Map();
     this.#post(report);
@@ -60,6 +75,8 @@ export class RefusalBatch implements RefusalSink {
 /** New since the last report. */
 export interface RefusalReport {
   readonly records: readonly RefusalRecord[];
+  /** Failures that were passed on; those that found no room are in the figures only. */
+  readonly relayed: readonly RefusalRecord[];
   readonly dropped: number;
   readonly counts: readonly RefusalCount[];
 }
@@ -79,4 +96,6 @@ export interface RefusalCount {
 const flushMs = 50;
 /** A thread refuses at most this many with a record in 50 ms; the ring of the control thread holds 1,000 anyway. */
 const batchMax = 256;
+/** An app that fails at each request is seen in figures; a few of each moment are enough to ask about. */
+const relayedMax = 32;
 const countsMax = 1024;

@@ -1,39 +1,62 @@
+import type { HealthState } from '../health/health-record.ts';
 import type { RefusalRecord } from '../threads/data-plane.ts';
 
 export const refusalsKept = 1_000;
 
-/** The last refusals of this sidecar, newest first in every answer. The oldest goes at the bound. */
-export class RefusalRing {
-  readonly #slots: RefusalRecord[] = [];
-  #next = 0;
-  #total = 0;
+/** A refusal, or a failure that was passed on, with what this sidecar held against its destination at that time. */
+export interface KeptRefusal extends RefusalRecord {
+  /** At most 16, the newest. */
+  readonly held?: readonly HealthState[];
+}
 
-  add(refusal: RefusalRecord): void {
-    this.#slots[this.#next] = refusal;
-    this.#next = (this.#next + 1) % refusalsKept;
-    this.#total++;
+/** The last refusals of this sidecar, and beside them the last failures of others that it passed on. Newest first in every answer; the oldest goes at the bound. */
+export class RefusalRing {
+  readonly #refusals = new Ring();
+  readonly #relayed = new Ring();
+
+  add(refusal: KeptRefusal): void {
+    this.#refusals.add(refusal);
+  }
+
+  addRelayed(failure: KeptRefusal): void {
+    this.#relayed.add(failure);
   }
 
   /** Refusals since the start, kept or not. */
   get total(): number {
-    return this.#total;
+    return this.#refusals.total;
   }
 
-  newest(limit: number): readonly RefusalRecord[] {
-    return this.#fromNewest(limit, () => true);
+  newest(limit: number): readonly KeptRefusal[] {
+    return this.#refusals.fromNewest(limit, () => true);
   }
 
-  /** All kept refusals of one request: shadow verdicts come besides the one that refused. */
-  of(requestId: string): readonly RefusalRecord[] {
-    return this.#fromNewest(32, (refusal) => refusal.requestId === requestId);
+  /** All that is kept of one request: shadow verdicts come besides the one that refused. */
+  of(requestId: string): readonly KeptRefusal[] {
+    const wanted = (record: KeptRefusal): boolean => record.requestId === requestId;
+    return [...this.#refusals.fromNewest(ofOneMax, wanted), ...this.#relayed.fromNewest(ofOneMax, wanted)];
+  }
+}
+
+class Ring {
+  readonly #slots: KeptRefusal[] = [];
+  #next = 0;
+  total = 0;
+
+  add(record: KeptRefusal): void {
+    this.#slots[this.#next] = record;
+    this.#next = (this.#next + 1) % refusalsKept;
+    this.total++;
   }
 
-  #fromNewest(limit: number, wanted: (refusal: RefusalRecord) => boolean): readonly RefusalRecord[] {
-    const found: RefusalRecord[] = [];
+  fromNewest(limit: number, wanted: (record: KeptRefusal) => boolean): readonly KeptRefusal[] {
+    const found: KeptRefusal[] = [];
     for (let back = 1; back <= this.#slots.length && found.length < limit; back++) {
-      const refusal = this.#slots[(this.#next - back + refusalsKept) % refusalsKept];
-      if (refusal && wanted(refusal)) found.push(refusal);
+      const record = this.#slots[(this.#next - back + refusalsKept) % refusalsKept];
+      if (record && wanted(record)) found.push(record);
     }
     return found;
   }
 }
+
+const ofOneMax = 32;

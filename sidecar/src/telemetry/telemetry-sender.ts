@@ -4,7 +4,8 @@ import type { Subject } from '@remora/core/subject';
 import type { Query } from '@remora/proto/gen/remora/push/v1/push';
 import type { Batch, Event } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
 import { Backoff } from '../config/backoff.ts';
-import type { RefusalRecord, SeriesReading } from '../threads/data-plane.ts';
+import type { SeriesReading } from '../threads/data-plane.ts';
+import type { KeptRefusal } from './refusal-ring.ts';
 import { boundSeries } from './series-bound.ts';
 import type { TelemetryConnector, TelemetryStream } from './telemetry-stream.ts';
 import { toWireCallers, toWireHealth, toWireRefusal, toWireSeries, toWireUnknown } from './wire-telemetry.ts';
@@ -61,7 +62,7 @@ export class TelemetrySender {
   readonly #backoff: Backoff;
   /** Counting began with this sender. */
   readonly #startedAtMs: number;
-  readonly #refusals: RefusalRecord[] = [];
+  readonly #refusals: KeptRefusal[] = [];
   readonly #events: Event[] = [];
   #stream: TelemetryStream | null = null;
   #serial = 0;
@@ -96,7 +97,7 @@ export class TelemetrySender {
     this.#stream = null;
   }
 
-  refusal(record: RefusalRecord): void {
+  refusal(record: KeptRefusal): void {
     if (this.#refusals.push(record) <= refusalsQueuedMax) return;
     // What is in the batch on its way must stay in front until it is acknowledged.
     this.#refusals.splice(this.#unacked?.refusals ?? 0, 1);

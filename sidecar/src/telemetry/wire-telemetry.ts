@@ -1,8 +1,10 @@
-import type { CallerCount, HealthState as WireHealthState, Refusal, Series, UnknownDestination } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
+import type { CallerCount, FailureChain as WireChain, HealthState as WireHealthState, Refusal, Series, UnknownDestination } from '@remora/proto/gen/remora/telemetry/v1/telemetry';
 import { toProtoHistogram } from '@remora/telemetry/histogram';
 import { parseCallerName, parseUnknownName } from '../records/caller-names.ts';
 import type { HealthState } from '../health/health-record.ts';
-import type { RefusalRecord, SeriesReading } from '../threads/data-plane.ts';
+import type { FailureChain } from '../records/failure-chain.ts';
+import type { SeriesReading } from '../threads/data-plane.ts';
+import type { KeptRefusal } from './refusal-ring.ts';
 
 export const codesMax = 32;
 export const reasonsMax = 256;
@@ -51,8 +53,8 @@ export function toWireHealth(state: HealthState): WireHealthState {
 }
 
 /** One refusal as it travels. */
-export function toWireRefusal(record: RefusalRecord): Refusal {
-  const { configVersion, configHash, ...rest } = record;
+export function toWireRefusal(record: KeptRefusal): Refusal {
+  const { configVersion, configHash, chain, held = [], ...rest } = record;
   const [epoch, index] = configVersion.split('.');
   return {
     ...rest,
@@ -60,6 +62,18 @@ export function toWireRefusal(record: RefusalRecord): Refusal {
     configEpoch: digits(epoch),
     configIndex: digits(index),
     configHash: Buffer.from(configHash, 'hex'),
+    chain: chain && toWireChain(chain),
+    held: held.map(toWireHealth),
+  };
+}
+
+function toWireChain({ startedAtMs, tries, noFurther, hosts, ...rest }: FailureChain): WireChain {
+  return {
+    ...rest,
+    startedAtMs: whole(startedAtMs),
+    tries: tries.map(({ kind, pointer, policy, detail, ...one }) => ({ ...one, limit: kind === '' && detail === '' ? undefined : { kind, pointer, policy, detail } })),
+    noFurther: noFurther ?? undefined,
+    hosts: hosts === null ? undefined : { ...hosts, leftOut: hosts.leftOut.map((host) => ({ ...host, untilMs: whole(host.untilMs) })) },
   };
 }
 

@@ -4,6 +4,7 @@ import type { Version } from '@remora/core/version';
 import type { Candidate } from '@remora/snapshot/candidate';
 import type { TlsMaterial } from '../tls/tls-material.ts';
 import type { HostDirectory } from '../upstream/host-slots.ts';
+import type { FailureChain } from '../records/failure-chain.ts';
 import type { HealthReport } from '../records/health-batch.ts';
 import type { SpanRecord } from '../records/span-record.ts';
 
@@ -42,6 +43,8 @@ export interface DataPlane {
   close(): Promise<void>;
   /** Refusals, access-log lines and events from the workers. */
   onRefusal(handler: (refusal: RefusalRecord) => void): void;
+  /** Failures that this sidecar passed on: answers of 500 and more that others made, and what a fallback stood in for. `reason` is empty. */
+  onRelayed(handler: (failure: RefusalRecord) => void): void;
   /** What policies report of destinations and hosts. */
   onHealth(handler: (report: HealthReport) => void): void;
   /** Who answers the questions of filters; without one they get no answer. */
@@ -148,6 +151,8 @@ export interface RefusalRecord {
   /** '' without a valid `traceparent`. */
   readonly traceId: string;
   readonly shadow: boolean;
+  /** Absent where no call was made. */
+  readonly chain?: FailureChain;
 }
 
 export interface SeriesReading {

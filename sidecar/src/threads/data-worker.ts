@@ -29,8 +29,12 @@ function runDataWorker(start: WorkerStart): void {
     port.postMessage(message);
   };
   const after = (delayMs: number, run: () => void): void => void systemTimers.after(delayMs, run);
-  const refusals = new RefusalBatch((report) => post({ kind: 'refusals', report }), after);
   const health = new HealthBatch((report) => post({ kind: 'health', report }), after);
+  const refusals = new RefusalBatch((report) => {
+    // What caused a refusal is known before it.
+    health.flush();
+    post({ kind: 'refusals', report });
+  }, after);
   const series = new SeriesRows(start.seriesMemory, {
     onNames: (from, names) => post({ kind: 'series', from, names }),
     onReleased: (rows) => post({ kind: 'seriesReleased', rows }),

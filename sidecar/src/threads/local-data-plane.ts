@@ -58,15 +58,17 @@ export class LocalDataPlane implements DataPlane {
   readonly #spans = new SpanRings();
   #onHealth: (report: HealthReport) => void = () => {};
   #onRefusal: (refusal: RefusalRecord) => void = () => {};
+  #onRelayed: (failure: RefusalRecord) => void = () => {};
   #onQuestion: QuestionHandler = () => Promise.resolve(null);
   readonly #questions = new ThreadQuestions((id, topic, body) => void this.#ask(id, topic, body));
 
   constructor(options: LocalDataPlaneOptions) {
     const timers = options.timers ?? systemTimers;
     const after = (delayMs: number, run: () => void): void => void timers.after(delayMs, run);
-    this.#refusals = new RefusalBatch(({ records, counts }) => {
+    this.#refusals = new RefusalBatch(({ records, relayed, counts }) => {
       this.#sums.addRefusals(counts);
       for (const record of records) this.#onRefusal(record);
+      for (const failure of relayed) this.#onRelayed(failure);
     }, after);
     const series = new SeriesRows(undefined, {
       onReleased: (rows) => {
@@ -160,6 +162,10 @@ export class LocalDataPlane implements DataPlane {
 
   onHealth(handler: (report: HealthReport) => void): void {
     this.#onHealth = handler;
+  }
+
+  onRelayed(handler: (failure: RefusalRecord) => void): void {
+    this.#onRelayed = handler;
   }
 
   onRefusal(handler: (refusal: RefusalRecord) => void): void {

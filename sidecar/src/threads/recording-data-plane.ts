@@ -35,6 +35,7 @@ export class RecordingDataPlane implements DataPlane {
   closed = false;
   #healthHandler: (report: HealthReport) => void = () => {};
   #refusalHandler: (refusal: RefusalRecord) => void = () => {};
+  #relayedHandler: (failure: RefusalRecord) => void = () => {};
   #nextPort = 40_000;
 
   listen(listeners: readonly ListenerSpec[]): Promise<readonly BoundListener[]> {
@@ -110,6 +111,10 @@ export class RecordingDataPlane implements DataPlane {
     this.#healthHandler = handler;
   }
 
+  onRelayed(handler: (failure: RefusalRecord) => void): void {
+    this.#relayedHandler = handler;
+  }
+
   onRefusal(handler: (refusal: RefusalRecord) => void): void {
     this.#refusalHandler = handler;
   }
@@ -149,6 +154,10 @@ export class RecordingDataPlane implements DataPlane {
   /** As if a worker had refused a request. */
   reportHealth(report: HealthReport): void {
     this.#healthHandler(report);
+  }
+
+  relay(failure: RefusalRecord): void {
+    this.#relayedHandler(failure);
   }
 
   refuse(refusal: RefusalRecord): void {

@@ -55,6 +55,7 @@ export class WorkerDataPlane implements DataPlane {
   /** Threads that are not up to date yet. */
   readonly #joining = new Set<DataThread>();
   #onRefusal: (refusal: RefusalRecord) => void = () => {};
+  #onRelayed: (failure: RefusalRecord) => void = () => {};
   #onHealth: (report: HealthReport) => void = () => {};
   #onDeath: (worker: number, cause: string) => void = () => {};
   #onQuestion: QuestionHandler = () => Promise.resolve(null);
@@ -104,9 +105,10 @@ export class WorkerDataPlane implements DataPlane {
         spans: ring === null ? null : { memory: ring.memory, ratio: this.#options.spans?.ratio ?? 1 },
       },
       {
-        onRefusals: ({ records, counts }) => {
+        onRefusals: ({ records, relayed, counts }) => {
           this.#sums.addRefusals(counts);
           for (const record of records) this.#onRefusal(record);
+          for (const failure of relayed) this.#onRelayed(failure);
         },
         onHealth: (report) => this.#onHealth(report),
         onQuestion: (topic, body) => this.#onQuestion(topic, body),
@@ -338,6 +340,10 @@ export class WorkerDataPlane implements DataPlane {
 
   onHealth(handler: (report: HealthReport) => void): void {
     this.#onHealth = handler;
+  }
+
+  onRelayed(handler: (failure: RefusalRecord) => void): void {
+    this.#onRelayed = handler;
   }
 
   onRefusal(handler: (refusal: RefusalRecord) => void): void {

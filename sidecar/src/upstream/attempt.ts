@@ -3,6 +3,7 @@ import type { Head } from '@remora/http/head';
 import type { MessageHead } from '@remora/http/message-head';
 import type { Call, CallLimit, Sink, Source } from '@remora/policy-kit/exchange';
 import type { Balancer, HostWatch } from '@remora/policy-kit/hosts';
+import { noteTry } from '@remora/policy-kit/try-note';
 import { endsInTrailers, grpcStatusIn } from '../pipeline/grpc-answer.ts';
 import type { ClusterHost } from './cluster-host.ts';
 import { connectReason } from './connect-reason.ts';
@@ -141,6 +142,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     this.#phase = streaming;
     const now = this.#thread.turn.now();
     this.#answered(head, end, now);
+    if (head.status >= 500 || (end && grpcStatusIn(head, head) > 0)) this.#note('answered', head.status, end ? grpcStatusIn(head, head) : -1, now);
     this.#activeAt = now;
     this.#tunnel = head.protocol !== '';
     if (end) this.#finish();
@@ -226,7 +228,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     if (this.#failure !== null) {
       const reason = this.#failure;
       this.#failure = null;
-      this.#response.reset(reason);
+      this.#end(reason);
       return;
     }
     this.#resuming = false;
@@ -338,7 +340,14 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
   }
 
   #end(reason: Reason): void {
+    this.#note(reason.code, 0, -1, this.#thread.turn.now());
     this.#response.reset(reason);
+  }
+
+  /** For people who ask why: only of what failed. */
+  #note(outcome: string, status: number, grpcStatus: number, now: number): void {
+    const { x, attempt, endpoint } = this.call;
+    noteTry(x, { attempt, endpoint, host: this.#host?.address ?? '', outcome, status, grpcStatus, durationMs: now - this.#startedAt, limit: status === 0 ? x.limit : null });
   }
 
   #failLater(reason: Reason): void {

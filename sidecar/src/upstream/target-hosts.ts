@@ -1,5 +1,6 @@
 import type { HostStates } from '@remora/policy-kit/host-states';
 import type { HostSet } from '@remora/policy-kit/hosts';
+import type { HostCensus } from '../records/failure-chain.ts';
 import type { ClusterHost } from './cluster-host.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
 
@@ -9,6 +10,8 @@ export class TargetHosts implements HostSet {
   readonly all: readonly ClusterHost[];
   readonly states: HostStates;
   readonly locality: string;
+  /** What was said of the hosts last, for records of failures: very many of them may come in one moment. */
+  census: { readonly atMs: number; readonly census: HostCensus } | null = null;
   /** Of the way in which the target's port is connected. */
   readonly #way: number;
 

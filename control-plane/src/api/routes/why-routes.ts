@@ -1,5 +1,7 @@
 import { z } from 'zod';
-import type { DocumentKey } from '../../store/store.ts';
+import { failureCause } from '../../health/failure-cause.ts';
+import { decidingHop, orderHops } from '../../health/hop-order.ts';
+import type { DocumentKey, LogEntry } from '../../store/store.ts';
 import type { StoredRefusal } from '../../telemetry/telemetry-hub.ts';
 import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
@@ -17,7 +19,7 @@ const againMs = 250;
 export function whyRoutes(ports: ApiPorts): ApiRoute[] {
   return [
     apiRoute({
-      method: 'GET', path: '/v1/why/{requestId}', operationId: 'why', tag: 'Explain', right: { role: 'viewer', scoped: 'checked' }, summary: 'What refused a request: hop, reason, policy, field, revision and author',
+      method: 'GET', path: '/v1/why/{requestId}', operationId: 'why', tag: 'Explain', right: { role: 'viewer', scoped: 'checked' }, summary: 'What refused a request, or made it fail: the chain of hops, hosts tried and left out, reason, policy, field, revision and author',
       description: 'Asks every connected sidecar, and looks at what sidecars reported before. An empty list: none of them remembers a refusal of this request; each keeps its last 1,000.',
       params: z.object({ requestId: z.string().min(1).max(200) }),
       answers: { 200: { description: 'Who refused it', schema: whyShape } },
@@ -28,17 +30,18 @@ export function whyRoutes(ports: ApiPorts): ApiRoute[] {
           await new Promise<void>((resolve) => void ports.timers.after(againMs, resolve));
           ({ found, silent } = await search(ports, requestId));
         }
-        return { status: 200, body: { requestId, refusals: found.filter(({ subject }) => access.sees(subject)).map((refusal) => refusalAnswer(ports, refusal)), silent: access.seesAll ? silent : silent.filter((nodeId) => access.sees(ports.hub.sidecar(nodeId)?.subject ?? '')) } };
+        return { status: 200, body: { requestId, ...whyAnswer(ports, found.filter(({ subject }) => access.sees(subject))), silent: access.seesAll ? silent : silent.filter((nodeId) => access.sees(ports.hub.sidecar(nodeId)?.subject ?? '')) } };
       },
     }),
   ];
 }
 
-/** What sidecars reported, and what they say when asked; in the order of time. */
+/** What sidecars reported, and what they say when asked. */
 async function search(ports: ApiPorts, requestId: string): Promise<{ found: readonly StoredRefusal[]; silent: readonly string[] }> {
   const { answers, silent } = await ports.hub.askAll({ why: requestId }, askMs);
   const found = new Map<string, StoredRefusal>();
   for (const reported of ports.telemetry.refusals({ requestId, limit: reportedMax })) keep(found, reported);
+  for (const reported of ports.telemetry.relayed(requestId)) keep(found, reported);
   for (const [nodeId, answer] of answers) {
     const subject = ports.hub.sidecar(nodeId)?.subject ?? '';
     for (const refusal of readWhyAnswer(answer, { nodeId, subject, requestId })) keep(found, refusal);
@@ -48,21 +51,55 @@ async function search(ports: ApiPorts, requestId: string): Promise<{ found: read
 
 /** The sidecar's own answer replaces what it reported before about the same refusal. */
 function keep(found: Map<string, StoredRefusal>, refusal: StoredRefusal): void {
-  found.set([refusal.nodeId, refusal.side, refusal.reason, refusal.shadow, refusal.policy].join('\n'), refusal);
+  const { nodeId, side, destination, reason, shadow, policy, at } = refusal;
+  found.set([nodeId, side, destination, reason, shadow, policy, at].join('\n'), refusal);
 }
 
-/** The revision is the newest that had changed the deciding policy when the sidecar's snapshot was made. */
-function refusalAnswer(ports: ApiPorts, refusal: StoredRefusal): object {
-  const { nodeId, subject, at, side, method, authority, path, route, destination, status, reason, responseFlag, detail, traceId, shadow, kind, pointer, policy, configVersion, configHash } = refusal;
-  const entry = policy === '' ? null : ports.store.lastChange(`Policy/${policy}` as DocumentKey, configVersion.index);
+/** `before` counts among the hops that may be seen. */
+function whyAnswer(ports: ApiPorts, found: readonly StoredRefusal[]): { readonly refusals: readonly object[]; readonly decided: number | null } {
+  const hops = orderHops(found);
+  return { refusals: hops.map(({ refusal, before }) => ({ ...hopAnswer(ports, refusal), before })), decided: decidingHop(hops) };
+}
+
+function hopAnswer(ports: ApiPorts, refusal: StoredRefusal): object {
+  const { nodeId, subject, at, side, method, authority, path, route, destination, status, reason, responseFlag, detail, traceId, shadow, kind, pointer, policy, configVersion, configHash, chain, held } = refusal;
+  const edit = (name: string): Edit => editOf(ports, name, configVersion.index);
+  const cause = failureCause(refusal);
   return {
     nodeId, subject, at, side, method, authority, path, route, destination, status, reason, responseFlag, detail, traceId, shadow, kind, policy,
-    pointer: pointer === '' || kind === '' || pointer.startsWith(`/${kind}`) ? pointer : `/${kind}${pointer}`,
+    pointer: documentPointer(kind, pointer),
     snapshot: configVersion.index,
     snapshotHash: configHash,
-    revision: entry?.version.index ?? null,
-    revisionAt: entry?.at ?? null,
-    author: entry?.author ?? null,
-    message: entry?.message ?? null,
+    ...edit(policy),
+    tries: (chain?.tries ?? []).map((one) => ({ ...one, pointer: documentPointer(one.kind, one.pointer) })),
+    triesLeftOut: chain?.triesLeftOut ?? 0,
+    noFurther: chain?.noFurther ? { ...chain.noFurther, pointer: documentPointer(chain.noFurther.kind, chain.noFurther.pointer) } : null,
+    hosts: chain?.hosts ?? null,
+    fallback: chain?.fallback ?? '',
+    held: held.map((one) => ({ ...one, pointer: documentPointer(one.kind, one.pointer), ...edit(one.policy) })),
+    cause: { ...cause, pointer: documentPointer(cause.kind, cause.pointer), ...edit(cause.policy) },
   };
 }
+
+interface Edit {
+  readonly revision: number | null;
+  readonly revisionAt: string | null;
+  readonly author: string | null;
+  readonly message: string | null;
+}
+
+/** The newest revision that had changed one of the deciding policies when the sidecar's snapshot was made. */
+function editOf({ store }: ApiPorts, policies: string, at: number): Edit {
+  let newest: LogEntry | null = null;
+  for (const name of policies === '' ? [] : policies.split(', ').slice(0, policiesMax)) {
+    const entry = store.lastChange(`Policy/${name}` as DocumentKey, at);
+    if (entry !== null && (newest === null || entry.version.index > newest.version.index)) newest = entry;
+  }
+  return { revision: newest?.version.index ?? null, revisionAt: newest?.at ?? null, author: newest?.author ?? null, message: newest?.message ?? null };
+}
+
+function documentPointer(kind: string, pointer: string): string {
+  return pointer === '' || kind === '' || pointer.startsWith(`/${kind}`) ? pointer : `/${kind}${pointer}`;
+}
+
+const policiesMax = 16;

@@ -40,6 +40,40 @@ export const requestExplanationShape = shape('RequestExplanation', z.object({
   targets: z.array(z.object({ service: z.string(), route: z.string(), weight: z.number(), labels: z.array(z.string()), ...explained })).describe('Services it may go to, and how they are called'),
 }));
 
+const decidingShape = {
+  kind: z.string().describe('Policy kind; empty where none had a part'),
+  pointer: z.string().describe('Field of the policy document'),
+  policy: z.string().describe('Set the field; empty for a default'),
+};
+
+const editShape = {
+  revision: z.int().nullable().describe('The newest revision, as of that snapshot, that changed the policy'),
+  revisionAt: z.string().nullable(),
+  author: z.string().nullable(),
+  message: z.string().nullable(),
+};
+
+const failedTryShape = shape('FailedTry', z.object({
+  attempt: z.number(), endpoint: z.string(), host: z.string().describe('Empty where the attempt got no host'),
+  outcome: z.string().describe('`answered`, or a reason code'), status: z.number(), grpcStatus: z.number().describe('-1: none'), durationMs: z.number(),
+  ...decidingShape, detail: z.string().describe('The limit that ended it'),
+}));
+
+const hostCensusShape = shape('HostCensus', z.object({
+  known: z.number(), usable: z.number(), leftOutMore: z.number(),
+  leftOut: z.array(z.object({
+    host: z.string(), endpoint: z.string(), state: z.string().describe('`ejected`, `unhealthy`, `taken-out` by hand, `passed-over` because no connection could be made lately, `draining`'), until: z.string().nullable(),
+  })),
+}));
+
+const troubleAtHopShape = shape('TroubleAtHop', z.object({
+  ...decidingShape, event: z.string(), service: z.string(), host: z.string().describe('Empty where it is about all hosts'), detail: z.string().describe('The figures'), since: z.string(), until: z.string().nullable(), ...editShape,
+}));
+
+const causeShape = shape('FailureCause', z.object({
+  what: z.string().describe('`3 of 3 hosts ejected`'), figures: z.string().describe('`consecutive-5xx, 5 of 5`'), since: z.string().nullable(), ...decidingShape, ...editShape,
+}));
+
 export const whyShape = shape('Why', z.object({
   requestId: z.string(),
   refusals: z.array(z.object({
@@ -63,10 +97,16 @@ export const whyShape = shape('Why', z.object({
     pointer: z.string().describe('Field of the policy document that decided'),
     snapshot: z.int().describe('Place in the log of the snapshot in force at the time'),
     snapshotHash: z.string(),
-    revision: z.int().nullable().describe('The newest revision, as of that snapshot, that changed the policy'),
-    revisionAt: z.string().nullable(),
-    author: z.string().nullable(),
-    message: z.string().nullable(),
-  })).describe('Every sidecar that refused it or gave up on it, in the order of time'),
+    ...editShape,
+    before: z.int().nullable().describe('Place in this list of the hop before; null for the outermost that is known'),
+    tries: z.array(failedTryShape).describe('Attempts that failed, the first ones and the last'),
+    triesLeftOut: z.number(),
+    noFurther: z.object({ ...decidingShape, detail: z.string() }).nullable().describe('Why there was no attempt after the last; null where the hop makes none'),
+    hosts: hostCensusShape.nullable().describe('Hosts of the destination at that time; null where no call was made'),
+    fallback: z.string().describe('What answered in place of the destination'),
+    held: z.array(troubleAtHopShape).describe('What the sidecar held against the destination at that time'),
+    cause: causeShape.describe('What decided here'),
+  })).describe('Every sidecar that refused it, gave up on it, or passed on a failure (with an empty `reason`), the outermost first'),
+  decided: z.int().nullable().describe('Place in `refusals` of the hop that decided; null where there is none'),
   silent: z.array(z.string()).describe('Sidecars that did not answer'),
 }));

@@ -168,6 +168,67 @@ export interface Refusal {
   configHash: Buffer;
   /** 32 hexadecimal digits; empty without a valid traceparent. */
   traceId: string;
+  /** Absent where the request never came as far as a call. */
+  chain:
+    | FailureChain
+    | undefined;
+  /** What the sidecar held against the destination at that time: at most 16. */
+  held: HealthState[];
+}
+
+/** What a request that failed went through at its caller. Of a failure that was only passed on, the refusal has no reason. */
+export interface FailureChain {
+  /** Unix milliseconds at which the request came. */
+  startedAtMs: bigint;
+  /** At most 8: the first ones and the last. */
+  tries: FailedTry[];
+  triesLeftOut: number;
+  /** Why there was no attempt after the last; absent where the side makes none. */
+  noFurther: DecidingField | undefined;
+  hosts:
+    | HostCensus
+    | undefined;
+  /** What answered in place of the destination; empty where nothing did. */
+  fallback: string;
+}
+
+export interface FailedTry {
+  attempt: number;
+  endpoint: string;
+  /** host:port; empty where the attempt got no host. */
+  host: string;
+  /** Code of a reason, or "answered". */
+  outcome: string;
+  status: number;
+  /** -1: none. */
+  grpcStatus: number;
+  durationMs: number;
+  /** Limit that ended it; absent where none did. */
+  limit: DecidingField | undefined;
+}
+
+export interface DecidingField {
+  kind: string;
+  pointer: string;
+  policy: string;
+  detail: string;
+}
+
+export interface HostCensus {
+  known: number;
+  usable: number;
+  /** At most 16. */
+  leftOut: LeftOutHost[];
+  leftOutMore: number;
+}
+
+export interface LeftOutHost {
+  host: string;
+  endpoint: string;
+  /** ejected | unhealthy | taken-out | passed-over | draining */
+  state: string;
+  /** Unix milliseconds; 0: it does not end by itself. */
+  untilMs: bigint;
 }
 
 export interface Event {
@@ -1805,6 +1866,8 @@ function createBaseRefusal(): Refusal {
     shadow: false,
     configHash: Buffer.alloc(0),
     traceId: "",
+    chain: undefined,
+    held: [],
   };
 }
 
@@ -1881,6 +1944,12 @@ export const Refusal: MessageFns<Refusal> = {
     }
     if (message.traceId !== "") {
       writer.uint32(170).string(message.traceId);
+    }
+    if (message.chain !== undefined) {
+      FailureChain.encode(message.chain, writer.uint32(178).fork()).join();
+    }
+    for (const v of message.held) {
+      HealthState.encode(v!, writer.uint32(186).fork()).join();
     }
     return writer;
   },
@@ -2066,6 +2135,22 @@ export const Refusal: MessageFns<Refusal> = {
             message.traceId = reader.string();
             continue;
           }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.chain = FailureChain.decode(reader, reader.uint32());
+            continue;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.held.push(HealthState.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2129,6 +2214,10 @@ export const Refusal: MessageFns<Refusal> = {
         : isSet(object.trace_id)
         ? globalThis.String(object.trace_id)
         : "",
+      chain: isSet(object.chain) ? FailureChain.fromJSON(object.chain) : undefined,
+      held: globalThis.Array.isArray(object?.held)
+        ? object.held.map((e: any) => HealthState.fromJSON(e))
+        : [],
     };
   },
 
@@ -2197,6 +2286,12 @@ export const Refusal: MessageFns<Refusal> = {
     if (message.traceId !== "") {
       obj.traceId = message.traceId;
     }
+    if (message.chain !== undefined) {
+      obj.chain = FailureChain.toJSON(message.chain);
+    }
+    if (message.held?.length) {
+      obj.held = message.held.map((e) => HealthState.toJSON(e));
+    }
     return obj;
   },
 
@@ -2230,6 +2325,733 @@ export const Refusal: MessageFns<Refusal> = {
     message.shadow = object.shadow ?? false;
     message.configHash = object.configHash ?? Buffer.alloc(0);
     message.traceId = object.traceId ?? "";
+    message.chain = (object.chain !== undefined && object.chain !== null)
+      ? FailureChain.fromPartial(object.chain)
+      : undefined;
+    message.held = object.held?.map((e) => HealthState.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFailureChain(): FailureChain {
+  return { startedAtMs: 0n, tries: [], triesLeftOut: 0, noFurther: undefined, hosts: undefined, fallback: "" };
+}
+
+export const FailureChain: MessageFns<FailureChain> = {
+  encode(message: FailureChain, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.startedAtMs !== 0n) {
+      if (BigInt.asUintN(64, message.startedAtMs) !== message.startedAtMs) {
+        throw new globalThis.Error("value provided for field message.startedAtMs of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.startedAtMs);
+    }
+    for (const v of message.tries) {
+      FailedTry.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.triesLeftOut !== 0) {
+      writer.uint32(24).uint32(message.triesLeftOut);
+    }
+    if (message.noFurther !== undefined) {
+      DecidingField.encode(message.noFurther, writer.uint32(34).fork()).join();
+    }
+    if (message.hosts !== undefined) {
+      HostCensus.encode(message.hosts, writer.uint32(42).fork()).join();
+    }
+    if (message.fallback !== "") {
+      writer.uint32(50).string(message.fallback);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FailureChain {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFailureChain();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.startedAtMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.tries.push(FailedTry.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.triesLeftOut = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.noFurther = DecidingField.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.hosts = HostCensus.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.fallback = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FailureChain {
+    return {
+      startedAtMs: isSet(object.startedAtMs)
+        ? BigInt(object.startedAtMs)
+        : isSet(object.started_at_ms)
+        ? BigInt(object.started_at_ms)
+        : 0n,
+      tries: globalThis.Array.isArray(object?.tries) ? object.tries.map((e: any) => FailedTry.fromJSON(e)) : [],
+      triesLeftOut: isSet(object.triesLeftOut)
+        ? globalThis.Number(object.triesLeftOut)
+        : isSet(object.tries_left_out)
+        ? globalThis.Number(object.tries_left_out)
+        : 0,
+      noFurther: isSet(object.noFurther)
+        ? DecidingField.fromJSON(object.noFurther)
+        : isSet(object.no_further)
+        ? DecidingField.fromJSON(object.no_further)
+        : undefined,
+      hosts: isSet(object.hosts) ? HostCensus.fromJSON(object.hosts) : undefined,
+      fallback: isSet(object.fallback) ? globalThis.String(object.fallback) : "",
+    };
+  },
+
+  toJSON(message: FailureChain): unknown {
+    const obj: any = {};
+    if (message.startedAtMs !== 0n) {
+      obj.startedAtMs = message.startedAtMs.toString();
+    }
+    if (message.tries?.length) {
+      obj.tries = message.tries.map((e) => FailedTry.toJSON(e));
+    }
+    if (message.triesLeftOut !== 0) {
+      obj.triesLeftOut = Math.round(message.triesLeftOut);
+    }
+    if (message.noFurther !== undefined) {
+      obj.noFurther = DecidingField.toJSON(message.noFurther);
+    }
+    if (message.hosts !== undefined) {
+      obj.hosts = HostCensus.toJSON(message.hosts);
+    }
+    if (message.fallback !== "") {
+      obj.fallback = message.fallback;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<FailureChain>, I>>(base?: I): FailureChain {
+    return FailureChain.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FailureChain>, I>>(object: I): FailureChain {
+    const message = createBaseFailureChain();
+    message.startedAtMs = (object.startedAtMs !== undefined && object.startedAtMs !== null)
+      ? BigInt(object.startedAtMs)
+      : 0n;
+    message.tries = object.tries?.map((e) => FailedTry.fromPartial(e)) || [];
+    message.triesLeftOut = object.triesLeftOut ?? 0;
+    message.noFurther = (object.noFurther !== undefined && object.noFurther !== null)
+      ? DecidingField.fromPartial(object.noFurther)
+      : undefined;
+    message.hosts = (object.hosts !== undefined && object.hosts !== null)
+      ? HostCensus.fromPartial(object.hosts)
+      : undefined;
+    message.fallback = object.fallback ?? "";
+    return message;
+  },
+};
+
+function createBaseFailedTry(): FailedTry {
+  return { attempt: 0, endpoint: "", host: "", outcome: "", status: 0, grpcStatus: 0, durationMs: 0, limit: undefined };
+}
+
+export const FailedTry: MessageFns<FailedTry> = {
+  encode(message: FailedTry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.attempt !== 0) {
+      writer.uint32(8).uint32(message.attempt);
+    }
+    if (message.endpoint !== "") {
+      writer.uint32(18).string(message.endpoint);
+    }
+    if (message.host !== "") {
+      writer.uint32(26).string(message.host);
+    }
+    if (message.outcome !== "") {
+      writer.uint32(34).string(message.outcome);
+    }
+    if (message.status !== 0) {
+      writer.uint32(40).uint32(message.status);
+    }
+    if (message.grpcStatus !== 0) {
+      writer.uint32(48).sint32(message.grpcStatus);
+    }
+    if (message.durationMs !== 0) {
+      writer.uint32(57).double(message.durationMs);
+    }
+    if (message.limit !== undefined) {
+      DecidingField.encode(message.limit, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FailedTry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFailedTry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.endpoint = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.outcome = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.status = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.grpcStatus = reader.sint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.durationMs = reader.double();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.limit = DecidingField.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FailedTry {
+    return {
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
+      endpoint: isSet(object.endpoint) ? globalThis.String(object.endpoint) : "",
+      host: isSet(object.host) ? globalThis.String(object.host) : "",
+      outcome: isSet(object.outcome) ? globalThis.String(object.outcome) : "",
+      status: isSet(object.status) ? globalThis.Number(object.status) : 0,
+      grpcStatus: isSet(object.grpcStatus)
+        ? globalThis.Number(object.grpcStatus)
+        : isSet(object.grpc_status)
+        ? globalThis.Number(object.grpc_status)
+        : 0,
+      durationMs: isSet(object.durationMs)
+        ? globalThis.Number(object.durationMs)
+        : isSet(object.duration_ms)
+        ? globalThis.Number(object.duration_ms)
+        : 0,
+      limit: isSet(object.limit) ? DecidingField.fromJSON(object.limit) : undefined,
+    };
+  },
+
+  toJSON(message: FailedTry): unknown {
+    const obj: any = {};
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
+    if (message.endpoint !== "") {
+      obj.endpoint = message.endpoint;
+    }
+    if (message.host !== "") {
+      obj.host = message.host;
+    }
+    if (message.outcome !== "") {
+      obj.outcome = message.outcome;
+    }
+    if (message.status !== 0) {
+      obj.status = Math.round(message.status);
+    }
+    if (message.grpcStatus !== 0) {
+      obj.grpcStatus = Math.round(message.grpcStatus);
+    }
+    if (message.durationMs !== 0) {
+      obj.durationMs = floatToJson(message.durationMs);
+    }
+    if (message.limit !== undefined) {
+      obj.limit = DecidingField.toJSON(message.limit);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<FailedTry>, I>>(base?: I): FailedTry {
+    return FailedTry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FailedTry>, I>>(object: I): FailedTry {
+    const message = createBaseFailedTry();
+    message.attempt = object.attempt ?? 0;
+    message.endpoint = object.endpoint ?? "";
+    message.host = object.host ?? "";
+    message.outcome = object.outcome ?? "";
+    message.status = object.status ?? 0;
+    message.grpcStatus = object.grpcStatus ?? 0;
+    message.durationMs = object.durationMs ?? 0;
+    message.limit = (object.limit !== undefined && object.limit !== null)
+      ? DecidingField.fromPartial(object.limit)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDecidingField(): DecidingField {
+  return { kind: "", pointer: "", policy: "", detail: "" };
+}
+
+export const DecidingField: MessageFns<DecidingField> = {
+  encode(message: DecidingField, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.pointer !== "") {
+      writer.uint32(18).string(message.pointer);
+    }
+    if (message.policy !== "") {
+      writer.uint32(26).string(message.policy);
+    }
+    if (message.detail !== "") {
+      writer.uint32(34).string(message.detail);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DecidingField {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDecidingField();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pointer = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.policy = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DecidingField {
+    return {
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      pointer: isSet(object.pointer) ? globalThis.String(object.pointer) : "",
+      policy: isSet(object.policy) ? globalThis.String(object.policy) : "",
+      detail: isSet(object.detail) ? globalThis.String(object.detail) : "",
+    };
+  },
+
+  toJSON(message: DecidingField): unknown {
+    const obj: any = {};
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.pointer !== "") {
+      obj.pointer = message.pointer;
+    }
+    if (message.policy !== "") {
+      obj.policy = message.policy;
+    }
+    if (message.detail !== "") {
+      obj.detail = message.detail;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DecidingField>, I>>(base?: I): DecidingField {
+    return DecidingField.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DecidingField>, I>>(object: I): DecidingField {
+    const message = createBaseDecidingField();
+    message.kind = object.kind ?? "";
+    message.pointer = object.pointer ?? "";
+    message.policy = object.policy ?? "";
+    message.detail = object.detail ?? "";
+    return message;
+  },
+};
+
+function createBaseHostCensus(): HostCensus {
+  return { known: 0, usable: 0, leftOut: [], leftOutMore: 0 };
+}
+
+export const HostCensus: MessageFns<HostCensus> = {
+  encode(message: HostCensus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.known !== 0) {
+      writer.uint32(8).uint32(message.known);
+    }
+    if (message.usable !== 0) {
+      writer.uint32(16).uint32(message.usable);
+    }
+    for (const v of message.leftOut) {
+      LeftOutHost.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.leftOutMore !== 0) {
+      writer.uint32(32).uint32(message.leftOutMore);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HostCensus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHostCensus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.known = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.usable = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.leftOut.push(LeftOutHost.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.leftOutMore = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HostCensus {
+    return {
+      known: isSet(object.known) ? globalThis.Number(object.known) : 0,
+      usable: isSet(object.usable) ? globalThis.Number(object.usable) : 0,
+      leftOut: globalThis.Array.isArray(object?.leftOut)
+        ? object.leftOut.map((e: any) => LeftOutHost.fromJSON(e))
+        : globalThis.Array.isArray(object?.left_out)
+        ? object.left_out.map((e: any) => LeftOutHost.fromJSON(e))
+        : [],
+      leftOutMore: isSet(object.leftOutMore)
+        ? globalThis.Number(object.leftOutMore)
+        : isSet(object.left_out_more)
+        ? globalThis.Number(object.left_out_more)
+        : 0,
+    };
+  },
+
+  toJSON(message: HostCensus): unknown {
+    const obj: any = {};
+    if (message.known !== 0) {
+      obj.known = Math.round(message.known);
+    }
+    if (message.usable !== 0) {
+      obj.usable = Math.round(message.usable);
+    }
+    if (message.leftOut?.length) {
+      obj.leftOut = message.leftOut.map((e) => LeftOutHost.toJSON(e));
+    }
+    if (message.leftOutMore !== 0) {
+      obj.leftOutMore = Math.round(message.leftOutMore);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<HostCensus>, I>>(base?: I): HostCensus {
+    return HostCensus.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HostCensus>, I>>(object: I): HostCensus {
+    const message = createBaseHostCensus();
+    message.known = object.known ?? 0;
+    message.usable = object.usable ?? 0;
+    message.leftOut = object.leftOut?.map((e) => LeftOutHost.fromPartial(e)) || [];
+    message.leftOutMore = object.leftOutMore ?? 0;
+    return message;
+  },
+};
+
+function createBaseLeftOutHost(): LeftOutHost {
+  return { host: "", endpoint: "", state: "", untilMs: 0n };
+}
+
+export const LeftOutHost: MessageFns<LeftOutHost> = {
+  encode(message: LeftOutHost, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.host !== "") {
+      writer.uint32(10).string(message.host);
+    }
+    if (message.endpoint !== "") {
+      writer.uint32(18).string(message.endpoint);
+    }
+    if (message.state !== "") {
+      writer.uint32(26).string(message.state);
+    }
+    if (message.untilMs !== 0n) {
+      if (BigInt.asUintN(64, message.untilMs) !== message.untilMs) {
+        throw new globalThis.Error("value provided for field message.untilMs of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.untilMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeftOutHost {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeftOutHost();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.endpoint = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.untilMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LeftOutHost {
+    return {
+      host: isSet(object.host) ? globalThis.String(object.host) : "",
+      endpoint: isSet(object.endpoint) ? globalThis.String(object.endpoint) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      untilMs: isSet(object.untilMs) ? BigInt(object.untilMs) : isSet(object.until_ms) ? BigInt(object.until_ms) : 0n,
+    };
+  },
+
+  toJSON(message: LeftOutHost): unknown {
+    const obj: any = {};
+    if (message.host !== "") {
+      obj.host = message.host;
+    }
+    if (message.endpoint !== "") {
+      obj.endpoint = message.endpoint;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.untilMs !== 0n) {
+      obj.untilMs = message.untilMs.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<LeftOutHost>, I>>(base?: I): LeftOutHost {
+    return LeftOutHost.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LeftOutHost>, I>>(object: I): LeftOutHost {
+    const message = createBaseLeftOutHost();
+    message.host = object.host ?? "";
+    message.endpoint = object.endpoint ?? "";
+    message.state = object.state ?? "";
+    message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : 0n;
     return message;
   },
 };
