@@ -130,6 +130,7 @@ export class Sidecar {
         this.#sender?.event('snapshot-refused', listed.join('; '), { class: refusalClass, hash });
       },
       onLink: (status) => this.#onLink(status),
+      onControlPlaneTime: (aheadMs) => this.#hostOrders.useTime(aheadMs),
       onDisk: ({ alarm }) => this.#troubles.disk(alarm),
     });
     this.#client.onItem('secret', (secrets) => {

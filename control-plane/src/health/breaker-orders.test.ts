@@ -29,7 +29,6 @@ test('an order holds until its end, also over a restart, and is replaced by the 
 });
 
 test('what callers get is what was said', () => {
-
   const { book } = makeBook();
   const items = new BreakerOrderItems(book);
   book.take(order, 60_000);
@@ -37,4 +36,21 @@ test('what callers get is what was said', () => {
   items.follow({ changed: new Set(), state: { callers: new Map() }, compilation: { subjects: new Map([['service/web', { destinations: ['payments', 'orders'] }]]) } } as never);
   const [item, ...others] = items.itemsFor('service/web') ?? [];
   expect([item?.name, decodeBreakerOrder(item?.body ?? new Uint8Array())?.reason, others]).toEqual(['payments', order.reason, []]);
+});
+
+test.each([1, -1])('somebody sets the clock by %i h: what was said for a minute holds for a minute, and callers are told its new end', async (hours) => {
+  const { book, time, again } = makeBook();
+  book.take(order, 60_000);
+  const told: string[] = [];
+  book.onChange((service) => told.push(service));
+  await time.advance(20_000);
+  time.clock.stepWall(hours * 3_600_000);
+  expect(book.of('payments')?.what).toBe('open');
+  await time.advance(5_000);
+  expect([told, (book.of('payments')?.untilMs ?? 0) - time.clock.wallMs()]).toEqual([['payments'], 35_000]);
+  expect(again().of('payments')?.what).toBe('open');
+  await time.advance(34_999);
+  expect(book.of('payments')?.what).toBe('open');
+  await time.advance(1);
+  expect([book.of('payments'), told.length]).toEqual([null, 2]);
 });

@@ -46,6 +46,23 @@ test('an order holds until its end, also over a restart, and is replaced by the 
   expect([told.length, book.ordersOf('payments')]).toEqual([2, null]);
 });
 
+test.each([1, -1])('somebody sets the clock by %i h: orders hold for as long as they were given, and callers are told the new ends', async (hours) => {
+  const { book, time, again } = makeBook();
+  book.take(order, 60_000);
+  book.take({ ...order, host: '10.0.0.8:80', what: 'back' }, 60_000);
+  const told: string[] = [];
+  book.onChange((name) => told.push(name));
+  time.clock.stepWall(hours * 3_600_000);
+  expect(book.list().length).toBe(2);
+  await time.advance(5_000);
+  const expected = { takenOut: new Map([['10.0.0.7:80', time.clock.wallMs() + 55_000]]), takenBack: new Map([['10.0.0.8:80', time.clock.wallMs() - 5_000]]) };
+  expect([told, book.ordersOf('payments'), again().ordersOf('payments')]).toEqual([['payments'], expected, expected]);
+  await time.advance(54_999);
+  expect(book.list().length).toBe(2);
+  await time.advance(1);
+  expect([book.list().length, told.length]).toEqual([0, 2]);
+});
+
 test('of one service at most 256', () => {
   const { book } = makeBook();
   for (let i = 0; i < 256; i++) book.take({ ...order, host: `10.0.0.${i}:80` }, 60_000);

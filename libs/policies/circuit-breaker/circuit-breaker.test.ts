@@ -1,6 +1,7 @@
 import { reasons } from '@remora/errors/reason';
 import { headerId } from '@remora/http/header-ids';
 import { buildResponseHead } from '@remora/http/head-builder';
+import { controlPlaneTimeFacts } from '@remora/policy-kit/control-plane-time';
 import { breakerOrdersKind, decodeBreakerOrder, encodeBreakerOrder, type BreakerOrder } from '@remora/policy-kit/breaker-orders';
 import { FactBooks } from '@remora/policy-kit/facts';
 import { effectiveSection } from '@remora/testing/effective-section';
@@ -190,6 +191,38 @@ describe('by hand', () => {
     scene.clock.advance(10_000);
     scene.answers(500, 3);
     expect(await refusalOf(scene.call())).toMatch(/^circuit-open/);
+  });
+
+  test.each([3_600_000, -3_600_000])('our own clock is set by %i ms: the order ends when it should', async (by) => {
+    const scene = new Scene({});
+    const untilMs = scene.clock.wallMs() + 60_000;
+    scene.order({ what: 'open', untilMs, reason: '' });
+    expect(await refusalOf(scene.call())).toMatch(/^circuit-open/);
+    scene.clock.stepWall(by);
+    // Something else was said meanwhile, and this came along again.
+    scene.order({ what: 'open', untilMs, reason: '' });
+    scene.clock.advance(59_999);
+    expect(await refusalOf(scene.call())).toBe('circuit-open circuitBreaker after 1');
+    scene.clock.advance(1);
+    scene.answers(200);
+  });
+
+  test.each([3_600_000, -3_600_000])('the clock of the control plane differs by %i ms: the order ends by that one', async (ahead) => {
+    const scene = new Scene({});
+    scene.context.factBooks.apply(controlPlaneTimeFacts(scene.clock.wallMs() + ahead - scene.clock.monotonicMs()));
+    scene.order({ what: 'open', untilMs: scene.clock.wallMs() + ahead + 60_000, reason: '' });
+    scene.clock.advance(59_999);
+    expect(await refusalOf(scene.call())).toBe('circuit-open circuitBreaker after 1');
+    scene.clock.advance(1);
+    scene.answers(200);
+  });
+
+  test.each([3_600_000, -3_600_000])('our own clock is set by %i ms: what opened by itself closes when it would have', async (by) => {
+    const scene = new Scene(quick);
+    scene.answers(500, 3);
+    const before = await refusalOf(scene.call());
+    scene.clock.stepWall(by);
+    expect(await refusalOf(scene.call())).toBe(before);
   });
 
   test.each(['{', '[]', '{"what":"ajar","untilMs":1,"reason":""}', '{"what":"open","untilMs":"1","reason":""}', `{"what":"open","untilMs":1,"reason":"${'x'.repeat(501)}"}`])('%s is no order', (text) => {

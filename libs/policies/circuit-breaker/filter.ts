@@ -2,6 +2,7 @@ import { reasons } from '@remora/errors/reason';
 import { makeField } from '@remora/http/header-ids';
 import type { Field } from '@remora/http/head';
 import { SharedWords } from '@remora/policy-kit/atomic-words';
+import { ControlPlaneTime, controlPlaneTimeKind } from '@remora/policy-kit/control-plane-time';
 import type { Call, CallLimit, Dispatch, Layer, Sink } from '@remora/policy-kit/exchange';
 import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { BreakerMachine, noTicket } from './breaker-machine.ts';
@@ -51,7 +52,7 @@ class Gate {
     this.#counts = new DestinationCounts(rows);
     this.#room = new DestinationRoom(this.#counts, thresholds, { overflowed: this.#overflowed, shadow: context.shadow });
     const service = destination.slice(destination.lastIndexOf('/') + 1).replace(/:.*/, '');
-    this.#ordered = new OrderedState(context.facts(OrderedState.kind), service, context.clock);
+    this.#ordered = new OrderedState(context.facts(OrderedState.kind), service, { clock: context.clock, time: new ControlPlaneTime(context.clock, context.facts(controlPlaneTimeKind)) });
     this.#parts = { failOn: settings?.failOn ?? nothing, slowMs: settings?.slowCallMs ?? Number.POSITIVE_INFINITY, service };
     this.#make = settings === null ? () => null : machineMaker(settings, `circuitBreaker/${mode}/machine/${destination}`, context);
   }
@@ -80,20 +81,21 @@ class Gate {
 
   /** Of the last refusal, in milliseconds from now; 0: the call may go. */
   #closedFor = 0;
-  #byHand = '';
+  /** The reason that somebody gave, which may be none; null: nobody said anything. */
+  #byHand: string | null = null;
 
   /** A ticket, or none: then `#closedFor` says whether the call may go. */
   #admit(breaker: DestinationBreaker, nowMs: number): number {
     const { machine } = breaker;
     const order = this.#ordered.now();
     this.#closedFor = 0;
-    this.#byHand = '';
+    this.#byHand = null;
     if (order !== null) {
       if (order.what === 'closed') {
         if (machine?.close() === true) this.#tellByHand(breaker, 'closed', order.reason, 0);
         return noTicket;
       }
-      this.#closedFor = Math.max(1, order.untilMs - this.#context.clock.wallMs());
+      this.#closedFor = Math.max(1, this.#ordered.leftMs);
       this.#byHand = order.reason;
       return noTicket;
     }
@@ -116,8 +118,8 @@ class Gate {
 
   #openLimit(): CallLimit {
     const seconds = Math.max(1, Math.ceil(this.#closedFor / 1000));
-    const detail = this.#byHand === '' ? `the breaker is open; it is asked again in ${seconds}s at the earliest` : `opened by hand: ${this.#byHand}`;
-    return { kind: 'circuitBreaker', pointer: this.#byHand === '' ? '/open' : '', detail, fields: retryAfter(seconds) };
+    const detail = this.#byHand === null ? `the breaker is open; it is asked again in ${seconds}s at the earliest` : this.#byHand === '' ? 'opened by hand' : `opened by hand: ${this.#byHand}`;
+    return { kind: 'circuitBreaker', pointer: this.#byHand === null ? '/open' : '', detail, fields: retryAfter(seconds) };
   }
 
   #refuse(refused: RefusedAttempt): Sink {

@@ -5,6 +5,7 @@ import { compareVersions, formatVersion } from '@remora/core/version';
 import type { Applied, ControlMessage, Hello, SidecarHeartbeat } from '@remora/proto/gen/remora/push/v1/push';
 import type { BuildIdentity } from '@remora/snapshot/build';
 import type { Candidate } from '@remora/snapshot/candidate';
+import { controlPlaneTimeFacts } from '@remora/policy-kit/control-plane-time';
 import type { RuntimeKinds } from '@remora/snapshot/decode';
 import type { Snapshot } from '@remora/snapshot/snapshot';
 import type { SnapshotError } from '@remora/snapshot/snapshot-error';
@@ -71,6 +72,8 @@ export interface ConfigClientOptions {
   /** What is not there yet of what policies need from others (keys of issuers), and how old what is there is, by issuer. */
   readonly issuerKeys?: { readonly warming: readonly string[]; readonly keyAgeSeconds: ReadonlyMap<string, number> };
   readonly onLink?: (status: LinkStatus) => void;
+  /** How far the control plane's clock is ahead of our monotonic one, when it is first known and when it has changed; data threads are told by facts. */
+  readonly onControlPlaneTime?: (aheadMs: number) => void;
   readonly onDisk?: (status: KeeperStatus) => void;
 }
 
@@ -204,6 +207,16 @@ export class ConfigClient {
     return { from, problems: found };
   }
 
+  async #useTime(aheadMs: number): Promise<void> {
+    this.#options.onControlPlaneTime?.(aheadMs);
+    try {
+      await this.#options.dataPlane.useFacts(controlPlaneTimeFacts(aheadMs));
+    } catch {
+      // Data threads that go are told when they come back; those that stay, with the next heartbeat.
+      this.#link?.tellTimeAgain();
+    }
+  }
+
   /** Opens the stream, and keeps it. */
   connect(connector: ControlConnector): void {
     const { addresses, clock, timers, random, times, onLink } = this.#options;
@@ -216,6 +229,7 @@ export class ConfigClient {
         this.#stateLane.restart();
       },
       onMessage: (message) => this.#receive(message),
+      onTime: (aheadMs) => void this.#useTime(aheadMs),
       onStatus: (status) => {
         // At the beginning too: one that is killed soon after its first contact knows then since when it is stale.
         this.#note();

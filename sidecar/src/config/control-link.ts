@@ -52,7 +52,12 @@ export interface LinkOptions {
   readonly onOpen: () => void;
   readonly onMessage: (message: ControlMessage) => void;
   readonly onStatus: (status: LinkStatus) => void;
+  /** How far the control plane's clock is ahead of our monotonic one: with its first heartbeat, and when that has changed by a second. */
+  readonly onTime: (aheadMs: number) => void;
 }
+
+/** A difference that is told. Heartbeats travel for less. */
+const timeStepMs = 1_000;
 
 const otherAddressesMax = 16;
 
@@ -78,6 +83,7 @@ export class ControlLink {
   #rejected: LinkStatus['rejected'] = null;
   #attempts = 0;
   #clockOffsetMs: number | null = null;
+  #toldAheadMs: number | null = null;
   #leaving: { readonly deadlineMs: number; readonly done: (stragglers: readonly string[] | null) => void } | null = null;
   #closed = false;
 
@@ -189,7 +195,21 @@ export class ControlLink {
     if (message.body?.$case !== 'heartbeat') return onMessage(message);
     // Of a clock that nobody set nothing is said: 0 comes from tests and from before its first tick.
     const theirsMs = Number(message.body.value.clockMs);
-    if (theirsMs > 0 && Number.isSafeInteger(theirsMs)) this.#clockOffsetMs = theirsMs - clock.wallMs();
+    if (theirsMs > 0 && Number.isSafeInteger(theirsMs)) this.#setTime(theirsMs);
+  }
+
+  /** The next heartbeat's time is told, whatever was told before. */
+  tellTimeAgain(): void {
+    this.#toldAheadMs = null;
+  }
+
+  #setTime(theirsMs: number): void {
+    const { clock, onTime } = this.#options;
+    this.#clockOffsetMs = theirsMs - clock.wallMs();
+    const aheadMs = theirsMs - clock.monotonicMs();
+    if (this.#toldAheadMs !== null && Math.abs(aheadMs - this.#toldAheadMs) < timeStepMs) return;
+    this.#toldAheadMs = aheadMs;
+    onTime(aheadMs);
   }
 
   #shed(shed: Shed): void {

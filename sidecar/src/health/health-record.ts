@@ -25,11 +25,11 @@ export class HealthRecord {
   readonly #clock: Clock;
   readonly #onEvent: (state: HealthState) => void;
   /** By kind, service and host; in the order of their last event. */
-  readonly #states = new Map<string, HealthState>();
+  readonly #states = new Map<string, HeldState>();
   readonly #events: HealthState[] = [];
   #left = 0;
   /** Of `heldAgainst`, as of this change. */
-  readonly #lists = new Map<string, readonly HealthState[]>();
+  readonly #lists = new Map<string, { readonly list: readonly HealthState[]; readonly untilMs: number }>();
   #listsOf = 0;
   #changes = 0;
 
@@ -45,19 +45,27 @@ export class HealthRecord {
 
   add({ kind, event, service, host, pointer, policy, detail, untilMs }: ReportedHealth): void {
     const nowMs = this.#clock.wallMs();
-    const ends = untilMs === 0 || !Number.isFinite(untilMs) ? 0 : Math.round(nowMs + untilMs - this.#clock.monotonicMs());
+    const monotonicMs = this.#clock.monotonicMs();
+    const endless = untilMs === 0 || !Number.isFinite(untilMs);
+    const ends = endless ? 0 : Math.round(nowMs + untilMs - monotonicMs);
     const state = Object.freeze({ kind, event, service, host, pointer, policy, detail, sinceMs: nowMs, untilMs: ends });
     this.#events.push(state);
     if (this.#events.length > eventsMax) this.#events.shift();
     this.#onEvent(state);
     if (momentaryEvents.has(event)) return;
     this.#changes++;
-    const key = `${kind}\0${service}\0${host}`;
+    const key = keyOf(kind, service, host);
     this.#states.delete(key);
-    if (!endingEvents.has(event)) this.#hold(key, state);
+    if (!endingEvents.has(event)) this.#hold(key, { state, sinceMs: monotonicMs, untilMs: endless ? Number.POSITIVE_INFINITY : untilMs });
   }
 
-  #hold(key: string, state: HealthState): void {
+  /** Since when something of this kind is held against a host, in monotonic milliseconds; null: nothing is. */
+  heldSince(kind: string, service: string, host: string): number | null {
+    const held = this.#states.get(keyOf(kind, service, host));
+    return held === undefined || held.untilMs <= this.#clock.monotonicMs() ? null : held.sinceMs;
+  }
+
+  #hold(key: string, state: HeldState): void {
     this.#states.set(key, state);
     if (this.#states.size <= statesMax) return;
     const [oldest] = this.#states.keys();
@@ -67,9 +75,9 @@ export class HealthRecord {
 
   /** What holds now, the oldest first. */
   current(): readonly HealthState[] {
-    const nowMs = this.#clock.wallMs();
-    for (const [key, { untilMs }] of this.#states) if (untilMs !== 0 && untilMs <= nowMs) this.#states.delete(key);
-    return [...this.#states.values()];
+    const nowMs = this.#clock.monotonicMs();
+    for (const [key, { untilMs }] of this.#states) if (untilMs <= nowMs) this.#states.delete(key);
+    return [...this.#states.values()].map(({ state }) => state);
   }
 
   /** What holds now against one service or some of its hosts, the newest first: at most 16. The same list until something changes. */
@@ -79,10 +87,11 @@ export class HealthRecord {
       this.#listsOf = this.#changes;
     }
     const known = this.#lists.get(service);
-    const nowMs = this.#clock.wallMs();
-    if (known !== undefined && known.every(({ untilMs }) => untilMs === 0 || untilMs > nowMs)) return known;
-    const list = this.current().filter((state) => state.service === service).slice(-heldShownMax).reverse();
-    if (this.#lists.size < listsMax) this.#lists.set(service, list);
+    const nowMs = this.#clock.monotonicMs();
+    if (known !== undefined && known.untilMs > nowMs) return known.list;
+    const held = [...this.#states.values()].filter(({ state, untilMs }) => untilMs > nowMs && state.service === service).slice(-heldShownMax).reverse();
+    const list = held.map(({ state }) => state);
+    if (known !== undefined || this.#lists.size < listsMax) this.#lists.set(service, { list, untilMs: Math.min(...held.map(({ untilMs }) => untilMs)) });
     return list;
   }
 
@@ -95,6 +104,18 @@ export class HealthRecord {
   get dropped(): number {
     return this.#left;
   }
+}
+
+/** With its times on the monotonic clock, which nobody sets. */
+interface HeldState {
+  readonly state: HealthState;
+  readonly sinceMs: number;
+  /** Infinity: it does not end by itself. */
+  readonly untilMs: number;
+}
+
+function keyOf(kind: string, service: string, host: string): string {
+  return `${kind}\0${service}\0${host}`;
 }
 
 const eventsMax = 500;

@@ -75,6 +75,46 @@ test('what a detector decided before is taken back, what it decides afterwards i
   expect(scene.usable(1)).toBe(false);
 });
 
+const hour = 3_600_000;
+
+test.each([hour, -hour])('a control plane whose clock differs by %i ms: orders hold until its end, and take back what was before them', (ahead) => {
+  const scene = new Scene();
+  scene.has(1, 2);
+  scene.keeper.useTime(scene.clock.wallMs() + ahead - scene.clock.monotonicMs());
+  const theirs = (): number => scene.clock.wallMs() + ahead;
+  scene.eject(2);
+  scene.clock.advance(1_000);
+  scene.orders({ '10.0.0.1:1': theirs() + 60_000 }, { '10.0.0.1:2': theirs() });
+  expect([scene.usable(1), scene.usable(2)]).toEqual([false, true]);
+  scene.clock.advance(59_999);
+  expect(scene.usable(1)).toBe(false);
+  scene.clock.advance(1);
+  expect(scene.usable(1)).toBe(true);
+});
+
+test.each([hour, -hour])('our own clock is set by %i ms: nothing of it changes', (by) => {
+  const scene = new Scene();
+  scene.has(1);
+  scene.orders({ '10.0.0.1:1': scene.clock.wallMs() + 60_000 });
+  scene.clock.stepWall(by);
+  // Hosts and other orders come meanwhile.
+  scene.has(1, 2);
+  scene.orders({ '10.0.0.1:1': scene.clock.wallMs() - by + 60_000, '10.0.0.1:9': 1 });
+  scene.clock.advance(59_999);
+  expect([scene.usable(1), scene.record.current().length]).toEqual([false, 1]);
+  scene.clock.advance(1);
+  expect([scene.usable(1), scene.record.current().length]).toEqual([true, 0]);
+});
+
+test('what is first heard of the clock of the control plane changes what was believed before', () => {
+  const scene = new Scene();
+  scene.has(1);
+  scene.orders({ '10.0.0.1:1': scene.clock.wallMs() - hour + 60_000 });
+  expect(scene.usable(1)).toBe(true);
+  scene.keeper.useTime(scene.clock.wallMs() - hour - scene.clock.monotonicMs());
+  expect(scene.usable(1)).toBe(false);
+});
+
 test('orders about hosts beyond the bound of slots are let go', () => {
   const states = new HostStates(new ArrayBuffer(HostStates.bytes()));
   states.setTakenOutUntil(16_384, 5);

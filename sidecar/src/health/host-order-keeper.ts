@@ -1,4 +1,5 @@
 import type { Clock } from '@remora/core/clock';
+import { ControlPlaneTime } from '@remora/policy-kit/control-plane-time';
 import { decodeHostOrders, type HostOrders } from '@remora/policy-kit/host-orders';
 import type { HostDirectory, KnownHost } from '../upstream/host-slots.ts';
 import type { HealthRecord } from './health-record.ts';
@@ -12,11 +13,15 @@ export interface HostOrderKeeperDeps {
 /** Does what people have decided about hosts (`remora eject`, `remora uneject`), for those that are there and for those that come. Control thread. */
 export class HostOrderKeeper {
   readonly #deps: HostOrderKeeperDeps;
+  readonly #time: ControlPlaneTime;
+  /** Monotonic ends of what takes hosts out, by service and address: the same order keeps its end, whatever our wall clock does. */
+  readonly #ends = new Map<string, { readonly theirMs: number; readonly untilMs: number }>();
   #orders: ReadonlyMap<string, HostOrders> = new Map();
   readonly #stop: () => void;
 
   constructor(deps: HostOrderKeeperDeps) {
     this.#deps = deps;
+    this.#time = new ControlPlaneTime(deps.clock);
     this.#stop = deps.hosts.onChange((service) => this.#follow(service));
   }
 
@@ -27,7 +32,15 @@ export class HostOrderKeeper {
       const orders = decodeHostOrders(body);
       return orders === null ? [] : [[service, orders]];
     }));
+    for (const key of this.#ends.keys()) if (!this.#isOut(key)) this.#ends.delete(key);
     for (const service of new Set([...before.keys(), ...this.#orders.keys()])) this.#follow(service);
+  }
+
+  /** What is known of the control plane's clock, whose times orders have: how far it is ahead of our monotonic one. */
+  useTime(aheadMs: number): void {
+    this.#time.use(aheadMs);
+    this.#ends.clear();
+    for (const service of this.#orders.keys()) this.#follow(service);
   }
 
   close(): void {
@@ -42,12 +55,27 @@ export class HostOrderKeeper {
     }
   }
 
-  #takeOut(host: KnownHost, untilWallMs: number): void {
+  #isOut(key: string): boolean {
+    const at = key.indexOf(' ');
+    return this.#orders.get(key.slice(0, at))?.takenOut.has(key.slice(at + 1)) === true;
+  }
+
+  /** Monotonic. */
+  #endOf({ service, address }: KnownHost, theirMs: number): number {
+    const key = `${service} ${address}`;
+    const known = this.#ends.get(key);
+    if (known?.theirMs === theirMs) return known.untilMs;
+    const untilMs = this.#time.monotonicOf(theirMs);
+    this.#ends.set(key, { theirMs, untilMs });
+    return untilMs;
+  }
+
+  #takeOut(host: KnownHost, theirMs: number): void {
     const { hosts, clock, record } = this.#deps;
     const nowMs = clock.monotonicMs();
     const was = hosts.states.takenOutUntil(host.slot) > nowMs;
-    const leftMs = untilWallMs - clock.wallMs();
-    const untilMs = leftMs > 0 ? nowMs + leftMs : 0;
+    const endMs = theirMs === 0 ? 0 : this.#endOf(host, theirMs);
+    const untilMs = endMs > nowMs ? endMs : 0;
     if (untilMs === 0 && hosts.states.takenOutUntil(host.slot) === 0) return;
     hosts.states.setTakenOutUntil(host.slot, untilMs);
     const about = { kind: 'host', service: host.service, host: host.address, pointer: '', policy: '' };
@@ -56,11 +84,11 @@ export class HostOrderKeeper {
   }
 
   /** What detectors decided before people did is over; what they decide afterwards is another matter. */
-  #takeBack(host: KnownHost, atWallMs: number): void {
-    if (atWallMs === 0) return;
+  #takeBack(host: KnownHost, theirMs: number): void {
+    if (theirMs === 0) return;
     const { hosts, record } = this.#deps;
-    const held = record.current().find((state) => state.kind === detector && state.service === host.service && state.host === host.address);
-    if (held === undefined || held.sinceMs >= atWallMs) return;
+    const heldSince = record.heldSince(detector, host.service, host.address);
+    if (heldSince === null || heldSince >= this.#time.monotonicOf(theirMs)) return;
     hosts.states.setEjectedUntil(host.slot, 0);
     hosts.states.setEjections(host.slot, 0);
     record.add({ kind: detector, event: 'returned', service: host.service, host: host.address, pointer: '', policy: '', detail: 'taken back by hand', untilMs: 0 });
