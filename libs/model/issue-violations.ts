@@ -23,12 +23,12 @@ function translate(schema: z.ZodType, one: Issue, base: string): Violation[] {
     case 'invalid_value':
       return [violation(pointer, missing(one) ? 'missing-field' : 'invalid-value', missing(one) ? 'is missing' : `is not ${listed(one.values)}`, listed(one.values), suggestWord(one.input, one.values))];
     case 'invalid_type':
-      return [violation(pointer, missing(one) ? 'missing-field' : 'wrong-type', missing(one) ? 'is missing' : typeMessage(one), expectedType(one))];
+      return [violation(pointer, missing(one) ? 'missing-field' : 'wrong-type', missing(one) ? 'is missing' : typeMessage(one, maySay(one, pointer)), expectedType(one))];
     case 'too_small':
     case 'too_big':
       return [sizeViolation(one, pointer)];
     case 'custom':
-      return [violation(pointer, codeOf(one), one.message, expectedOf(one), suggestionOf(one))];
+      return [violation(pointer, codeOf(one), withoutSecret(one.message, pointer), expectedOf(one), suggestionOf(one))];
     case 'invalid_format':
     case 'not_multiple_of':
     case 'invalid_element':
@@ -67,7 +67,7 @@ function translateUnion(schema: z.ZodType, one: Extract<Issue, { code: 'invalid_
     .map((issues) => ({ issues, depth: Math.max(0, ...issues.map((inner) => inner.path.length + (inner.code === 'invalid_type' || inner.code === 'invalid_value' ? 0 : 0.5))) }))
     .sort((a, b) => b.depth - a.depth || a.issues.length - b.issues.length);
   const best = ranked[0];
-  if (best === undefined || best.depth === 0) return [violation(pointer, missing(one) ? 'missing-field' : 'wrong-type', missing(one) ? 'is missing' : `is ${nameOfType(one.input)}`, saidExpected(one.message))];
+  if (best === undefined || best.depth === 0) return [violation(pointer, missing(one) ? 'missing-field' : 'wrong-type', missing(one) ? 'is missing' : `is ${nameOfType(one.input, maySay(one, pointer))}`, saidExpected(one.message))];
   return best.issues.flatMap((inner) => translate(schema, { ...inner, path: [...one.path, ...inner.path] }, base));
 }
 
@@ -86,22 +86,49 @@ function missing(one: Issue): boolean {
   return one.input === undefined;
 }
 
-function typeMessage(one: Extract<Issue, { code: 'invalid_type' }>): string {
-  if (one.message.startsWith('must be ')) return `is ${nameOfType(one.input)}`;
+function typeMessage(one: Extract<Issue, { code: 'invalid_type' }>, said: boolean): string {
+  if (one.message.startsWith('must be ')) return `is ${nameOfType(one.input, said)}`;
   if (!one.message.startsWith('Invalid input')) return one.message;
   if (one.input === null) return 'is empty';
-  return `is ${nameOfType(one.input)}, not ${typeNames[one.expected] ?? one.expected}`;
+  return `is ${nameOfType(one.input, said)}, not ${typeNames[one.expected] ?? one.expected}`;
 }
+
+/**
+ * Whether a message may repeat what was written. Not where the name of the field speaks of secrets, nor where only a map or list belongs: a password stands there
+ * instead of `{secret: NAME}` more often than anything else, and answers end up in logs of pipelines.
+ */
+function maySay(one: Extract<Issue, { code: 'invalid_type' | 'invalid_union' }>, pointer: string): boolean {
+  if (mayBeSecret(pointer)) return false;
+  return one.code === 'invalid_type' ? !collections.has(one.expected) : one.errors.flat().some((option) => option.path.length === 0 && !(option.code === 'invalid_type' && collections.has(option.expected)));
+}
+
+/**
+ * Our own messages begin with the text that is wrong, in quotes: a password under `secret` is no name of a Secret. Addresses lose the part before the @, wherever
+ * they stand.
+ */
+function withoutSecret(message: string, pointer: string): string {
+  const said = mayBeSecret(pointer) ? message.replace(/^"(?:[^"\\]|\\.)*"/, 'the text') : message;
+  return said.replace(/[^\s"/@]*:[^\s"/@]*@/g, '…@');
+}
+
+/** By the names of the field and of what it is in. */
+function mayBeSecret(pointer: string): boolean {
+  return secretNames.test(pointer.split('/').slice(-2).join('/'));
+}
+
+const secretNames = /passw|secret|token|credential|key(?:\/|$)/i;
+const collections: ReadonlySet<string> = new Set(['object', 'record', 'map', 'array', 'tuple', 'set']);
 
 const typeNames: Readonly<Record<string, string>> = {
   string: 'a text', number: 'a number', int: 'a whole number', boolean: 'true or false', object: 'a map', record: 'a map', array: 'a list',
 };
 
-function nameOfType(value: unknown): string {
+/** `said`: with the value itself. */
+function nameOfType(value: unknown, said: boolean): string {
   if (Array.isArray(value)) return 'a list';
   if (value === null) return 'empty';
-  if (typeof value === 'string') return `the text ${quote(value)}`;
-  if (typeof value === 'number') return `the number ${value}`;
+  if (typeof value === 'string') return said ? `the text ${quote(value)}` : 'a text';
+  if (typeof value === 'number') return said ? `the number ${value}` : 'a number';
   return typeof value === 'boolean' ? String(value) : 'a map';
 }
 

@@ -89,7 +89,8 @@ function syntaxProblem(error: YAMLError, lines: LineCounter): YamlProblem {
   // The composer recurses over nested collections and reports the end of the stack as an error of the text.
   if (error.message.includes('call stack')) return { pointer: '', code: 'too-deep', message: 'is nested too deeply', line };
   const duplicate = error.code === 'DUPLICATE_KEY';
-  const message = duplicate ? 'the same key stands twice in one map' : error.message.replace(/\s+/g, ' ').slice(0, 200);
+  // The library's own words repeat the tag, which may be a password that begins with an exclamation mark.
+  const message = duplicate ? 'the same key stands twice in one map' : error.code === 'TAG_RESOLVE_FAILED' ? 'there is no such tag; a text that begins with ! needs quotes' : error.message.replace(/\s+/g, ' ').slice(0, 200);
   // The line is in the source of the violation: here it would count from the last document marker.
   return { pointer: '', code: duplicate ? 'duplicate-key' : 'invalid-yaml', message: `column ${col}: ${message}`, line };
 }
