@@ -46,6 +46,7 @@ export function parseRatio(value: string | number): number | null {
   if (typeof value === 'number') return value >= 0 && value <= 1 ? value : null;
   const match = /^(\d{1,3}(?:\.\d{1,6})?)%$/.exec(value);
   if (!match) return null;
-  const ratio = Number(match[1]) / 100;
+  // As the decimal is written: 99.9 / 100 is a little more than 0.999.
+  const ratio = Number(`${match[1]}e-2`);
   return ratio <= 1 ? ratio : null;
 }

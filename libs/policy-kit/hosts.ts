@@ -34,6 +34,8 @@ export interface Host {
   readonly latencyMs: number;
   /** Monotonic milliseconds of the answer that `latencyMs` took in last; 0 before the first. What is old counts for less: balancers let it fade. */
   readonly latencyAt: number;
+  /** Monotonic milliseconds since when it owes this thread an answer: of its last answer, or of the first call after it owed none. 0: none of its calls waits for an answer. */
+  readonly owesSince: number;
 }
 
 /** The hosts of one target (destination, port and labels). Another object whenever any of them changed; balancers keep their tables by it. */

@@ -22,7 +22,7 @@ class Destination {
 
   constructor(settings: Partial<LoadBalancingSettings>, hosts: readonly (Partial<TestHost> & { readonly id: string })[], locality = '') {
     this.hosts = hosts.map((host, slot) => ({
-      service: 'app', port: 'http', address: `${host.id}:80`, slot, weight: 1, locality: '', labels: [], backup: false, suspect: false, draining: false, since: 0, active: 0, downUntil: 0, latencyMs: 0, latencyAt: 0, ...host,
+      service: 'app', port: 'http', address: `${host.id}:80`, slot, weight: 1, locality: '', labels: [], backup: false, suspect: false, draining: false, since: 0, active: 0, downUntil: 0, latencyMs: 0, latencyAt: 0, owesSince: 0, ...host,
     }));
     this.set = { hosts: this.hosts, all: this.hosts, states: this.states, locality };
     this.balancer = new HostBalancer({ ...usualLoadBalancing, ...settings }, { random: seededRandom(11), event: (event: Omit<HealthEvent, 'kind'>) => this.events.push(`${event.event}: ${event.detail}`) }, null);
@@ -108,10 +108,29 @@ test('a host ten times slower gets nearly nothing, and is tried again when that 
 });
 
 test('a host without an answer gets one request, and no more before its answer', () => {
-  expect(latencyCost({ active: 0, latencyMs: 0, latencyAt: 0 }, 1, 5)).toBe(0);
-  expect(latencyCost({ active: 1, latencyMs: 0, latencyAt: 0 }, 1, 5)).toBeGreaterThan(latencyCost({ active: 1000, latencyMs: 10_000, latencyAt: 5 }, 1, 5));
-  expect(latencyCost({ active: 3, latencyMs: 10, latencyAt: 5 }, 2, 5)).toBe(20);
-  expect(latencyCost({ active: 0, latencyMs: 10, latencyAt: 5 }, 1, 2_005)).toBeCloseTo(10 / Math.E, 9);
+  expect(latencyCost({ active: 0, latencyMs: 0, latencyAt: 0, owesSince: 0 }, 1, 5)).toBe(0);
+  expect(latencyCost({ active: 1, latencyMs: 0, latencyAt: 0, owesSince: 0 }, 1, 5)).toBeGreaterThan(latencyCost({ active: 1000, latencyMs: 10_000, latencyAt: 5, owesSince: 0 }, 1, 5));
+  expect(latencyCost({ active: 3, latencyMs: 10, latencyAt: 5, owesSince: 0 }, 2, 5)).toBe(20);
+  expect(latencyCost({ active: 0, latencyMs: 10, latencyAt: 5, owesSince: 0 }, 1, 2_005)).toBeCloseTo(10 / Math.E, 9);
+});
+
+test('a host that owes an answer is as slow as it has been silent', () => {
+  const busy = { active: 3, latencyMs: 10, latencyAt: 1_000 };
+  // Sooner than it usually answers, silence says nothing.
+  expect(latencyCost({ ...busy, owesSince: 1_000 }, 1, 1_005)).toBe(latencyCost({ ...busy, owesSince: 0 }, 1, 1_005));
+  expect(latencyCost({ ...busy, owesSince: 1_000 }, 1, 1_500)).toBe(500 * 4);
+  expect(latencyCost({ ...busy, owesSince: 1_000 }, 2, 16_000)).toBe(15_000 * 2);
+});
+
+test('a host that hangs gets nothing any more, long before anybody gives it up', () => {
+  const one = new Destination({}, named('hangs', 'b', 'c', 'd'));
+  for (const host of one.hosts) Object.assign(host, { latencyMs: 5, latencyAt: one.now });
+  Object.assign(one.host('hangs'), { active: 2, owesSince: one.now });
+  for (const passed of [50, 1_000, 10_000]) {
+    one.now += passed;
+    for (const host of one.hosts) if (host.id !== 'hangs') host.latencyAt = one.now;
+    expect(one.shares()['hangs'] ?? 0).toBe(0);
+  }
 });
 
 test('slow start lets a new host in by its age', () => {

@@ -13,7 +13,7 @@ import { usualLoadBalancing, type StickySettings } from './wire.ts';
 const sticky: StickySettings = { cookie: 'where', ttlSeconds: 0, path: '/', secure: 'auto', sameSite: 'Lax' };
 
 function host(id: string, slot: number, more: Partial<Host> = {}): Host {
-  return { service: 'app', port: 'http', id, address: `${id}:80`, slot, weight: 1, locality: '', labels: [], backup: false, suspect: false, draining: false, since: 0, active: 0, downUntil: 0, latencyMs: 0, latencyAt: 0, ...more };
+  return { service: 'app', port: 'http', id, address: `${id}:80`, slot, weight: 1, locality: '', labels: [], backup: false, suspect: false, draining: false, since: 0, active: 0, downUntil: 0, latencyMs: 0, latencyAt: 0, owesSince: 0, ...more };
 }
 
 const hosts = [host('a', 0), host('b', 1), host('c', 2, { draining: true })];

@@ -73,7 +73,7 @@ class Scene {
 function makeHost(i: number, since = 1000): Host {
   return {
     service: 'payments', port: 'http', id: `p${i}`, address: `10.0.0.${i}:80`, slot: i, weight: 1, locality: '', labels: [], backup: false, suspect: false, draining: false,
-    since, active: 0, downUntil: 0, latencyMs: 0, latencyAt: 0,
+    since, active: 0, downUntil: 0, latencyMs: 0, latencyAt: 0, owesSince: 0,
   };
 }
 

@@ -41,6 +41,8 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
   #responseEnded = false;
   /** The producer of the request body was told to hold back. */
   #heldBack = false;
+  /** The host is counted as owing an answer: it has been chosen, and nobody but it is waited for. */
+  #owed = false;
   /** Failed before it could begin: told at the end of the turn. */
   #failure: Reason | null = null;
   #resuming = false;
@@ -78,6 +80,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     pool.chosen(this.#startedAt);
     pool.active++;
     host.active++;
+    this.#owe(this.#startedAt);
     if (!pool.acquire(this)) {
       this.#tellFailed(reasons.overflow);
       this.#failLater(reasons.overflow);
@@ -104,6 +107,8 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     const { call } = this;
     this.#phase = awaitingHead;
     this.#activeAt = this.#thread.turn.now();
+    // How long the client takes for its body is not the host's silence.
+    if (!this.#requestEnded) this.#settle(this.#activeAt, false);
     tellDeadlines(call, this.#startedAt, this.#activeAt);
     if (!(this.#connection as UpstreamStream).sendHead(call.head as MessageHead, this.#requestEnded)) {
       // Nothing was written, but the connection counts the attempt as its own.
@@ -198,12 +203,15 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     const more = this.#connection.sendData(bytes, at, to, end);
     this.#heldBack = !more && !end;
     if (end && this.#responseEnded) this.#finish();
+    else if (end) this.#owe(this.#activeAt);
     return more;
   }
 
   trailers(head: Head): void {
     if (this.#phase === over || this.#requestEnded) return;
     this.#requestEnded = true;
+    this.#activeAt = this.#thread.turn.now();
+    this.#owe(this.#activeAt);
     this.#connection?.sendTrailers(head as MessageHead);
   }
 
@@ -247,6 +255,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     }
     const { reason } = expired;
     this.call.x.limit = expired;
+    this.#ranOut(now);
     this.#tellFailed(reason);
     const connection = this.#release();
     if (reason === reasons.connectTimeout) this.#pool?.connectFailed(now);
@@ -295,8 +304,26 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
 
   // --- what is learned of the host --------------------------------------------------------------------------------
 
+  #owe(now: number): void {
+    if (this.#owed || this.#phase === streaming || this.#phase === over) return;
+    this.#owed = true;
+    (this.#host as ClusterHost).asked(now);
+  }
+
+  #settle(now: number, answered: boolean): void {
+    if (!this.#owed) return;
+    this.#owed = false;
+    (this.#host as ClusterHost).settled(now, answered);
+  }
+
+  /** Nobody waits any longer for an answer that the host owes since it has the request. */
+  #ranOut(now: number): void {
+    if (this.#owed && this.#phase === awaitingHead) (this.#host as ClusterHost).ranOut(this.#activeAt, now);
+  }
+
   #answered(head: MessageHead, end: boolean, now: number): void {
     const host = this.#host as ClusterHost;
+    this.#settle(now, true);
     // Since it was given the last of the request: how long a client takes to send it, or a connection to be made, is no measure of the host. Of TCP there is nothing else.
     this.#latencyMs = now - (this.#pool?.protocol === 'tcp' ? this.#connectingSince : this.#activeAt);
     host.answered(this.#latencyMs, now);
@@ -361,6 +388,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
     if (this.#phase === over) return;
     this.#failure = null;
     this.#watch = null;
+    this.#ranOut(this.#thread.turn.now());
     this.#release()?.abandon();
   }
 
@@ -374,6 +402,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
       if (this.#pool !== null) {
         this.#pool.active--;
         (this.#host as ClusterHost).active--;
+        this.#settle(this.#thread.turn.now(), false);
         if (connection === null) this.#pool.forget(this);
       }
     }

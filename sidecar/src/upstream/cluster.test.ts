@@ -4,7 +4,7 @@ import { decodeEndpointSet } from '@remora/snapshot/decode-endpoints';
 import { ManualClock } from '@remora/testing/manual-clock';
 import { expect, test } from 'vitest';
 import { Cluster } from './cluster.ts';
-import type { ClusterHost } from './cluster-host.ts';
+import { ClusterHost } from './cluster-host.ts';
 import { Http1Pool } from './http1-pool.ts';
 import { HostSlots, type GrantedEndpoints } from './host-slots.ts';
 import { defaultPoolLimits } from './pool-limits.ts';
@@ -128,4 +128,38 @@ test('latency follows a peak at once and lets it fade', () => {
   // After one time constant 1/e of the peak is left.
   host.answered(10, 3_001);
   expect(host.latencyMs).toBeCloseTo(10 + 90 / Math.E, 9);
+});
+
+test('who owes answers has been silent since the last of them, and since the first call after it owed none', () => {
+  const host = new ClusterHost('app', 'http', 'a', 'a:80');
+  host.asked(100);
+  host.asked(200);
+  expect(host.owesSince).toBe(100);
+  host.settled(300, false);
+  expect(host.owesSince).toBe(100);
+  host.asked(350);
+  host.settled(400, true);
+  expect(host.owesSince).toBe(400);
+  host.settled(500, true);
+  expect(host.owesSince).toBe(0);
+});
+
+test.each([
+  ['ten times its latency', 20, 10_000, 25_000, 200],
+  ['no more than what was waited', 20, 10_000, 10_050, 50],
+  ['as slow as it was, where nobody waited as long as that', 400, 10_000, 10_050, 400 * Math.exp(-0.1)],
+])('no answer in time counts as %s', (_, latencyMs, sinceMs, nowMs, expected) => {
+  const host = new ClusterHost('app', 'http', 'a', 'a:80');
+  host.answered(latencyMs, 9_850);
+  host.ranOut(sinceMs, nowMs);
+  expect([host.latencyMs, host.latencyAt]).toEqual([expect.closeTo(expected, 6), nowMs]);
+  // Another call of the same silence.
+  host.ranOut(sinceMs + 10, nowMs + 10);
+  expect(host.latencyAt).toBe(nowMs);
+});
+
+test('a host that has never answered, and does not', () => {
+  const host = new ClusterHost('app', 'http', 'a', 'a:80');
+  host.ranOut(60_000, 75_000);
+  expect([host.latencyMs, host.latencyAt]).toEqual([1_000, 75_000]);
 });
