@@ -3,6 +3,13 @@ export interface BenchDocument {
   readonly bench: string;
   readonly machine: { readonly cpu: string; readonly cores: number; readonly memoryGiB: number; readonly node: string; readonly kernel: string };
   readonly rows: readonly BenchRow[];
+  /** The same figures side by side, where that is easier to read. */
+  readonly tables?: readonly BenchTable[];
+}
+
+export interface BenchTable {
+  readonly head: readonly string[];
+  readonly cells: readonly (readonly string[])[];
 }
 
 export interface BenchRow {

@@ -52,7 +52,7 @@ function ringByClient(): Balancer {
 function hostSet(count: number): HostSet {
   const hosts: Host[] = Array.from({ length: count }, (_, slot) => ({
     service: 'app', port: 'http', id: `${slot}`, address: `10.0.0.${slot}:80`, slot, weight: 1, locality: '', labels: [], backup: false, suspect: false, draining: false,
-    since: 0, active: slot % 3, downUntil: 0, latencyMs: 5 + (slot % 7), latencyAt: 1,
+    since: 0, active: slot % 3, downUntil: 0, latencyMs: 5 + (slot % 7), latencyAt: 1, owesSince: 0,
   }));
   return { hosts, all: hosts, states: new HostStates(new ArrayBuffer(HostStates.bytes())), locality: '' };
 }
