@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { HashRing, type ConsistentTable, type RingMember } from './hash-ring.ts';
 import { MaglevTable, maglevSize } from './maglev-table.ts';
-import { hashText } from './string-hash.ts';
+import { hashText } from '@remora/core/text-hash';
 
 const keys = Array.from({ length: 50_000 }, (_, i) => hashText(`user-${i}`));
 const ten: readonly RingMember[] = Array.from({ length: 10 }, (_, i) => ({ address: `10.0.0.${i}:8080`, weight: 1 }));

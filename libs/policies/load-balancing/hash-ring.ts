@@ -1,4 +1,4 @@
-import { hashNumber, hashText } from './string-hash.ts';
+import { hashNumber, hashText } from '@remora/core/text-hash';
 
 /** What has places on a ring. */
 export interface RingMember {

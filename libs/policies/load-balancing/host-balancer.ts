@@ -7,7 +7,7 @@ import { HostTable } from './host-table.ts';
 import type { Wanted } from './pick-host.ts';
 import { reportWords, StateReports, type ReportedState } from './state-reports.ts';
 import { hostToken, type StickySessions } from './sticky-sessions.ts';
-import { hashText } from './string-hash.ts';
+import { hashText } from '@remora/core/text-hash';
 import { usesHash, type LoadBalancingSettings } from './wire.ts';
 
 /** What a balancer may use. */

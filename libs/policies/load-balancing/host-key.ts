@@ -2,7 +2,7 @@ import { cookieValueAt } from '@remora/policy-kit/cookie-values';
 import type { Call } from '@remora/policy-kit/exchange';
 import { knownHeader } from '@remora/policy-kit/known-header';
 import { queryValueAt } from '@remora/policy-kit/query-values';
-import { hashText } from './string-hash.ts';
+import { hashText } from '@remora/core/text-hash';
 
 /** Hash of what decides where a request goes: of the first part that it has. -1: it has none. */
 export type KeyHash = (call: Call) => number;

@@ -1,5 +1,5 @@
 import type { ConsistentTable, RingMember } from './hash-ring.ts';
-import { hashText } from './string-hash.ts';
+import { hashText } from '@remora/core/text-hash';
 
 /**
  * Google's Maglev table (Eisenbud et al., NSDI 2016, section 3.4): members take places in turn, each in an order of its own, those of more weight more often.

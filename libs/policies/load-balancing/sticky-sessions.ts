@@ -4,7 +4,7 @@ import { cookieValueAt } from '@remora/policy-kit/cookie-values';
 import type { Call, Sink, Source } from '@remora/policy-kit/exchange';
 import type { Host } from '@remora/policy-kit/hosts';
 import type { Reason } from '@remora/errors/reason';
-import { hashText } from './string-hash.ts';
+import { hashText } from '@remora/core/text-hash';
 import type { StickySettings } from './wire.ts';
 
 /**
