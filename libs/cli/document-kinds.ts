@@ -18,6 +18,7 @@ export const documentKinds: readonly DocumentKind[] = [
   { kind: 'Policy', plural: 'policies' },
   { kind: 'Consumer', plural: 'consumers' },
   { kind: 'Plan', plural: 'plans' },
+  { kind: 'Canary', plural: 'canaries' },
 ];
 
 /** `Policy`, `policy`, `policies` → the kind. */

@@ -6,6 +6,8 @@ import { suggest } from '@remora/core/suggest';
 import type { Violation } from '@remora/core/violation';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { z } from 'zod';
+import { canarySchema } from './canary-schema.ts';
+import type { CanaryDocument } from './canary-schema.ts';
 import { canonicalForm, meaningOf } from './canonical-form.ts';
 import { consumerSchema } from './consumer-schema.ts';
 import type { ConsumerDocument } from './consumer-schema.ts';
@@ -30,7 +32,7 @@ import { serviceSchema } from './service-schema.ts';
 import type { ServiceDocument } from './service-schema.ts';
 import { inspectValue } from './value-inspection.ts';
 
-export type MeshModelDocument = MeshDocument | ServiceDocument | GatewayDocument | RouteDocument | PolicyDocument | ConsumerDocument | PlanDocument;
+export type MeshModelDocument = MeshDocument | ServiceDocument | GatewayDocument | RouteDocument | PolicyDocument | ConsumerDocument | PlanDocument | CanaryDocument;
 
 /** A document that is right by itself. */
 export interface ValidDocument {
@@ -83,6 +85,7 @@ export function createModel(options: ModelOptions): Model {
     Policy: createPolicySchema(options.kinds),
     Consumer: consumerSchema,
     Plan: planSchema,
+    Canary: canarySchema,
   };
   const known = new WeakMap<object, ValidationResult>();
   const validateDocument = (value: Json): ValidationResult => {

@@ -71,6 +71,7 @@ export function createRouteSchema(checkRegex: RegexCheck) {
     priority: z.int().min(-1_000_000).max(1_000_000).optional().meta({ description: 'default 0; higher comes first' }),
     match: createMatchSchema(checkRegex).optional(),
     to: z.array(destinationSchema).min(1).max(documentLimits.targets).optional(),
+    sticky: z.strictObject({ header: headerName() }).optional().meta({ description: 'requests with the same value of this header go to the same entry of `to`; without it, chance decides' }),
     rewrite: rewriteSchema.optional(),
     redirect: redirectSchema.optional(),
     respond: respondSchema.optional(),
@@ -81,6 +82,9 @@ export function createRouteSchema(checkRegex: RegexCheck) {
       for (const [i, destination] of (route.to ?? []).entries()) checkDestination(route.gateway !== undefined, destination, i, context);
       if (route.to !== undefined && route.to.every((destination) => destination.weight === 0)) issue(context, 'zero-weights', 'all weights are zero: nothing could be reached', undefined, ['to']);
     }, acrossFields('gateway', 'to'))
+    .superRefine((route, context) => {
+      if (route.sticky !== undefined && (route.to ?? []).length < 2) issue(context, 'contradiction', 'there is nothing to choose from', 'two or more entries in `to`', ['sticky']);
+    }, acrossFields('to', 'sticky'))
     .superRefine((route, context) => {
       if (route.rewrite) checkRewrite(route.rewrite, route.match, ['rewrite'], context);
       if (route.redirect?.rewrite) checkRewrite(route.redirect.rewrite, route.match, ['redirect', 'rewrite'], context);

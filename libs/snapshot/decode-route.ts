@@ -1,5 +1,6 @@
 import {
   Scope,
+  type Forward,
   type Match,
   type PathMatch as WirePath,
   type Redirect,
@@ -141,22 +142,25 @@ function decodeAction(wire: Route, scope: RouteScope, check: FieldCheck): RouteA
   const { action } = wire;
   switch (action?.$case) {
     case 'forward':
-      return decodeForward(action.value.targets, scope, check);
+      return decodeForward(action.value, scope, check);
     case 'redirect':
       return decodeRedirect(action.value, check);
     case 'respond':
       return decodeRespond(action.value, check);
     case undefined:
       check.fail('', 'missing', 'must have one of to, redirect, respond');
-      return Object.freeze({ kind: 'forward', targets: none });
+      return Object.freeze({ kind: 'forward', targets: none, stickyHeader: '' });
   }
 }
 
-function decodeForward(targets: readonly WeightedTarget[], scope: RouteScope, check: FieldCheck): RouteAction {
+function decodeForward({ targets, stickyHeader }: Forward, scope: RouteScope, check: FieldCheck): RouteAction {
   check.count(targets, '/to', 256);
   // An inbound side never connects to anything but its own app, so a target there would be a lie.
   if (scope === 'gateway' && targets.length === 0) check.fail('/to', 'missing', 'must name at least one destination');
-  return Object.freeze({ kind: 'forward', targets: targets.length === 0 ? none : Object.freeze(targets.map((target, i) => decodeTarget(target, i, scope, check))) });
+  return Object.freeze({
+    kind: 'forward', targets: targets.length === 0 ? none : Object.freeze(targets.map((target, i) => decodeTarget(target, i, scope, check))),
+    stickyHeader: stickyHeader === '' ? '' : check.token(stickyHeader, '/sticky/header'),
+  });
 }
 
 function decodeTarget(wire: WeightedTarget, index: number, scope: RouteScope, check: FieldCheck): ForwardTarget {

@@ -37,7 +37,7 @@ export const fieldFormats: Readonly<Record<string, Readonly<Record<string, Field
   ValueMatch: { name: 1, exact: 1, prefix: 1, regex: 1, present: 1, invert: 1 },
   VersionMatch: { value: 1, header: 1, query: 1, pathSegment: 1, mediaTypeParameter: 1 },
   GrpcMatch: { service: 1, method: 1 },
-  Forward: { targets: [1, 'WeightedTarget'] },
+  Forward: { targets: [1, 'WeightedTarget'], stickyHeader: 2 },
   WeightedTarget: { service: 1, port: 1, labels: [1, 'Label'], weight: 1 },
   Label: { key: 1, value: 1 },
   Rewrite: { prefix: 1, template: 1, stripSegments: 1, host: 1 },

@@ -32,7 +32,8 @@ export interface CallerSettings {
 }
 
 export type RouteAction =
-  | { readonly kind: 'forward'; readonly targets: readonly ForwardTarget[] }
+  /** `stickyHeader`: its value decides among the targets, not chance; lower case, '' none. */
+  | { readonly kind: 'forward'; readonly targets: readonly ForwardTarget[]; readonly stickyHeader: string }
   | {
       readonly kind: 'redirect';
       readonly status: number;

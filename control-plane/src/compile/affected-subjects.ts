@@ -23,9 +23,9 @@ export function* affectedSubjects(before: DocumentState, after: DocumentState, c
     const kind = key.slice(0, slash);
     const name = key.slice(slash + 1);
     if (kind === 'Mesh') return 'all';
-    // They travel beside snapshots; but the first Plan, or the last, whose counts are shared decides who needs the store.
+    // They travel beside snapshots, or in Routes that others write; but the first Plan, or the last, whose counts are shared decides who needs the store.
     if (kind === 'Plan' && !sameSharing(before, after)) return 'all';
-    if (kind === 'Consumer' || kind === 'Plan') continue;
+    if (kind === 'Consumer' || kind === 'Plan' || kind === 'Canary') continue;
     for (const state of [before, after]) {
       if (kind === 'Service') addService(state, name, affected);
       else if (kind === 'Gateway') affected.add(`gateway/${name}`);

@@ -1,6 +1,7 @@
 import { suggest } from '@remora/core/suggest';
 import type { SubjectKey } from '@remora/core/subject';
 import type { Violation } from '@remora/core/violation';
+import type { CanaryDocument } from '@remora/model/canary-schema';
 import { identityKey } from '@remora/model/consumer-schema';
 import type { ConsumerDocument } from '@remora/model/consumer-schema';
 import { sectionOf } from '@remora/model/policy-schema';
@@ -34,6 +35,7 @@ export class ReferenceCheck {
     if (kind === 'Service' && service) return this.#service(service);
     if (kind === 'Route' && route) return this.#route(route);
     if (kind === 'Consumer') return this.#consumer(this.#state.consumers.get(name));
+    if (kind === 'Canary') return this.#canary(this.#state.canaries.get(name));
     if (kind === 'Plan') return storeProblems(key, planStoreUses(this.#state.plans.get(name)), this.#hasStore);
     return kind === 'Policy' && policy ? [...this.#policy(policy.policy), ...storeProblems(key, policyStoreUses(policy.policy), this.#hasStore)] : [];
   }
@@ -96,6 +98,14 @@ export class ReferenceCheck {
       }
     }
     return this.#owners = owners;
+  }
+
+  #canary(canary: CanaryDocument | undefined): Violation[] {
+    if (canary === undefined) return [];
+    const document = `Canary/${canary.name}`;
+    const missing = this.#named(document, '/service', 'Service', canary.service);
+    if (missing.length > 0) return missing;
+    return (canary.routes ?? []).flatMap((name, i) => this.#routeOf(document, `/routes/${i}`, name, `service/${canary.service}`));
   }
 
   #policy(policy: PolicyDocument): Violation[] {

@@ -32,7 +32,7 @@ export function wireRoute(route: RouteDocument, scope: Scope, { settings, caller
 function wireAction(route: RouteDocument, scope: Scope): Route['action'] {
   if (scope === Scope.SCOPE_OUTBOUND) {
     const targets = route.to === undefined ? [anyInstance] : wireTargets(route.to);
-    return { $case: 'forward', value: { targets } };
+    return { $case: 'forward', value: { targets, stickyHeader: stickyHeader(route) } };
   }
   if (route.redirect !== undefined) {
     const { status, scheme, host, port, rewrite, keepQuery } = route.redirect;
@@ -42,7 +42,11 @@ function wireAction(route: RouteDocument, scope: Scope): Route['action'] {
     };
   }
   if (route.respond !== undefined) return wireRespond(route.respond);
-  return { $case: 'forward', value: { targets: scope === Scope.SCOPE_INBOUND ? [] : wireTargets(route.to ?? []) } };
+  return { $case: 'forward', value: scope === Scope.SCOPE_INBOUND ? { targets: [], stickyHeader: '' } : { targets: wireTargets(route.to ?? []), stickyHeader: stickyHeader(route) } };
+}
+
+function stickyHeader({ sticky }: RouteDocument): string {
+  return sticky?.header.toLowerCase() ?? '';
 }
 
 const anyInstance: WeightedTarget = { service: '', port: '', labels: [], weight: 1 };

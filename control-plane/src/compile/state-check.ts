@@ -106,6 +106,7 @@ function allKeys(state: DocumentState): DocumentKey[] {
     ...[...state.policies.records()].map(({ policy }): DocumentKey => `Policy/${policy.name}`),
     ...[...state.consumers.keys()].map((name): DocumentKey => `Consumer/${name}`),
     ...[...state.plans.keys()].map((name): DocumentKey => `Plan/${name}`),
+    ...[...state.canaries.keys()].map((name): DocumentKey => `Canary/${name}`),
   ];
 }
 

@@ -36,12 +36,14 @@ function routeProblems(state: DocumentState, route: RouteDocument): Violation[] 
   if (tcp.length === 0) return targetProblems(state, route, false);
   if (tcp.length < named.length) return [about(`/${field}`, 'mixed-protocols', `${tcp.join(', ')} carries TCP, the others carry requests`, 'a Route for each')];
   const found: Violation[] = [];
-  for (const action of ['rewrite', 'redirect', 'respond'] as const) {
-    if (route[action] !== undefined) found.push(about(`/${action}`, 'needs-requests', `there is no request to ${action === 'respond' ? 'answer' : action} on ${tcp.join(', ')}: it carries TCP`, 'to'));
+  for (const action of ['rewrite', 'redirect', 'respond', 'sticky'] as const) {
+    if (route[action] !== undefined) found.push(about(`/${action}`, 'needs-requests', `there is no request to ${doing[action]} on ${tcp.join(', ')}: it carries TCP`, action === 'sticky' ? undefined : 'to'));
   }
   found.push(...matchProblems(state, route, tcp, about), ...targetProblems(state, route, true));
   return found;
 }
+
+const doing = { rewrite: 'rewrite', redirect: 'redirect', respond: 'answer', sticky: 'look at' } as const;
 
 /** Only a ClientHello that a gateway passes on names a host. */
 function matchProblems(state: DocumentState, route: RouteDocument, tcp: readonly string[], about: (pointer: string, code: string, message: string, expected?: string) => Violation): Violation[] {

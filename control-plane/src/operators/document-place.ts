@@ -17,6 +17,7 @@ export function documentPlace(key: DocumentKey, document: JsonObject): DocumentP
     case 'Gateway':
       return [`gateway/${name}`];
     case 'Route':
+    case 'Canary':
       return placeOfNames(document);
     case 'Policy':
       return placeOfNames(asMap(document['target']));

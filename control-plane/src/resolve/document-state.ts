@@ -1,6 +1,7 @@
 import type { Steps } from '@remora/core/steps';
 import { subjectKey } from '@remora/core/subject';
 import type { SubjectKey } from '@remora/core/subject';
+import type { CanaryDocument } from '@remora/model/canary-schema';
 import type { ConsumerDocument } from '@remora/model/consumer-schema';
 import type { GatewayDocument } from '@remora/model/gateway-schema';
 import type { MeshDocument } from '@remora/model/mesh-schema';
@@ -25,6 +26,7 @@ export interface DocumentState {
   readonly policies: PolicyIndex;
   readonly consumers: ReadonlyMap<string, ConsumerDocument>;
   readonly plans: ReadonlyMap<string, PlanDocument>;
+  readonly canaries: ReadonlyMap<string, CanaryDocument>;
   /** Services that a subject may call, sorted. */
   readonly destinations: ReadonlyMap<SubjectKey, readonly string[]>;
   /** Who may call a service: the inverse. */
@@ -34,7 +36,7 @@ export interface DocumentState {
 export function emptyState(kinds: ReadonlyMap<string, AuthoringKind>): DocumentState {
   return {
     mesh: null, services: new Map(), gateways: new Map(), routeByName: new Map(), routes: new Map(),
-    policies: PolicyIndex.empty(kinds), consumers: new Map(), plans: new Map(), destinations: new Map(), callers: new Map(),
+    policies: PolicyIndex.empty(kinds), consumers: new Map(), plans: new Map(), canaries: new Map(), destinations: new Map(), callers: new Map(),
   };
 }
 
@@ -70,6 +72,7 @@ class StateBuilder {
   readonly #policies = new Map<string, PolicyDocument | undefined>();
   #consumers: Map<string, ConsumerDocument> | null = null;
   #plans: Map<string, PlanDocument> | null = null;
+  #canaries: Map<string, CanaryDocument> | null = null;
   /** Owners whose Routes change: names that go, documents that come. */
   readonly #routeChanges = new Map<SubjectKey, { readonly gone: Set<string>; readonly come: RouteDocument[] }>();
   readonly #touched = new Set<SubjectKey>();
@@ -105,6 +108,9 @@ class StateBuilder {
       case 'Plan':
         replace(this.#plans ??= new Map(this.#before.plans), name, document as PlanDocument | undefined);
         break;
+      case 'Canary':
+        replace(this.#canaries ??= new Map(this.#before.canaries), name, document as CanaryDocument | undefined);
+        break;
       default:
         this.#policies.set(name, document as PolicyDocument | undefined);
     }
@@ -132,7 +138,7 @@ class StateBuilder {
     return {
       mesh: this.#mesh, services: this.#services, gateways: this.#gateways, routeByName: this.#routeByName ?? this.#before.routeByName,
       routes, policies: this.#before.policies.change(this.#policies),
-      consumers: this.#consumers ?? this.#before.consumers, plans: this.#plans ?? this.#before.plans, destinations, callers,
+      consumers: this.#consumers ?? this.#before.consumers, plans: this.#plans ?? this.#before.plans, canaries: this.#canaries ?? this.#before.canaries, destinations, callers,
     };
   }
 

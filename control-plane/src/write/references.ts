@@ -40,6 +40,10 @@ export function referencesOf(from: DocumentKey, document: JsonObject): Reference
     case 'Consumer':
       add('/plan', 'Plan', document['plan']);
       break;
+    case 'Canary':
+      add('/service', 'Service', document['service']);
+      asList(document['routes']).forEach((name, at) => add(`/routes/${at}`, 'Route', name));
+      break;
     case 'Policy':
       place('/target', document['target']);
       place('/from', document['from']);

@@ -1,5 +1,7 @@
 import { NetworkSet } from '@remora/core/network-set';
 import { parseIpNetwork } from '@remora/core/ip-address';
+import { hashText } from '@remora/core/text-hash';
+import { headerNamesMax, internHeaderName } from '@remora/http/header-ids';
 import { compileRouteTableSliced, type RouteEntry, type RouteTable } from '@remora/router/route-table';
 import { RouteError } from '@remora/router/route-error';
 import { noSettings, type EffectiveSettings } from '@remora/snapshot/effective-settings';
@@ -15,7 +17,7 @@ import type { Generation } from './generation.ts';
 import { BuildError, type PlaceBuilder } from './place-builder.ts';
 import { ownAction, rewriteOf, RouteOnDemand, type PlaceMaker } from './provider-route.ts';
 import {
-  ResolvedTarget, transportOf, type CallerPlace, type CallerRoute, type Destination, type GatewayTarget, type ProviderAction, type ProviderPort,
+  ResolvedTarget, transportOf, type CallerPlace, type CallerRoute, type Destination, type GatewayTarget, type ProviderAction, type ProviderPort, type StickyHeader,
   type ProviderRoute, type RewritePlan, type SnapshotLabel, type Transport, type WeightedTarget,
 } from './places.ts';
 
@@ -154,6 +156,7 @@ function* buildDestinationPort(
     return {
       caller: places.caller(side, definition.service, name, settings, snapshot.subject.name, tcpPort),
       targets: subsetTargets(route, cluster, port.name, connectionOf),
+      sticky: stickyOf(route),
       place,
       connects: raw ? places.connects(snapshot.subject.name, definition.service, name, ownLogWith(snapshot, settings), tcpPort) : place,
     };
@@ -175,6 +178,14 @@ function subsetTargets(route: RouteDefinition | null, cluster: Cluster, portName
     return [{ target: new ResolvedTarget(cluster, portName, [], connectionOf(portName)), weight: 1 }];
   }
   return route.action.targets.map(({ labels, weight, port }) => ({ target: new ResolvedTarget(cluster, port || portName, labels, connectionOf(port || portName)), weight }));
+}
+
+/** Of one owner all alike: who is among the first at one of its Routes is it at the others. */
+function stickyOf(route: RouteDefinition | null): StickyHeader | null {
+  if (route === null || route.action.kind !== 'forward' || route.action.stickyHeader === '') return null;
+  const id = internHeaderName(route.action.stickyHeader);
+  if (id === 0) throw routeFailure(route, '/sticky/header', 'too-many', `more than ${headerNamesMax} header names are in use`);
+  return { id, seed: hashText(route.owner) };
 }
 
 /** A Route that names no port is for requests. */
@@ -219,7 +230,7 @@ function* buildListener(
   const httpsPort = [...snapshot.listeners.values()].find(({ protocol }) => protocol === 'https')?.port ?? 0;
   const routes = listener.redirectToHttps ? [] : all.of('gateway', gateway).filter((route) => appliesTo(route, listener.name, transport));
   const targets = new SharedTargets((route) => gatewayTargets(inputs, route, destinations, tcpPort));
-  const made = new ProviderRoutes(places, { side: 'gateway', owner: gateway, tcpPort }, (route) => ({ kind: 'forward', rewrite: rewriteOf(route), targets: targets.of(route) }));
+  const made = new ProviderRoutes(places, { side: 'gateway', owner: gateway, tcpPort }, (route) => ({ kind: 'forward', rewrite: rewriteOf(route), targets: targets.of(route), sticky: stickyOf(route) }));
   const table = yield* buildTable(routes, (route) => made.make(route));
   return {
     name: listener.name,

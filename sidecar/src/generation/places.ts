@@ -1,3 +1,4 @@
+import type { HeaderId } from '@remora/http/head';
 import type { Dispatch, EdgeFilter, RoutePin, Side, Target } from '@remora/policy-kit/exchange';
 import type { RouteTable } from '@remora/router/route-table';
 import type { EffectiveSettings } from '@remora/snapshot/effective-settings';
@@ -80,12 +81,20 @@ export interface ProviderRoute {
 export type ProviderAction =
   /** To the own app. */
   | { readonly kind: 'app'; readonly rewrite: RewritePlan | null; readonly caller: CallerPlace; readonly target: ResolvedTarget }
-  | { readonly kind: 'forward'; readonly rewrite: RewritePlan | null; readonly targets: readonly GatewayTarget[] }
+  | ForwardAction
   | RedirectAction
   | RespondAction
   | { readonly kind: 'httpsRedirect'; readonly port: number }
   /** The default of a gateway listener: nothing matched. */
   | { readonly kind: 'none' };
+
+export interface ForwardAction {
+  readonly kind: 'forward';
+  readonly rewrite: RewritePlan | null;
+  readonly targets: readonly GatewayTarget[];
+  /** What decides among them; null: chance. */
+  readonly sticky: StickyHeader | null;
+}
 
 export interface RespondAction {
   readonly kind: 'respond';
@@ -134,10 +143,19 @@ export interface CallerRoute {
   readonly caller: CallerPlace;
   /** Weighted subsets; one of weight 1 for the default. */
   readonly targets: readonly WeightedTarget[];
+  /** What decides among them; null: chance. */
+  readonly sticky: StickyHeader | null;
   /** The outbound side has no filters; the place names it in logs and figures. */
   readonly place: Place;
   /** The same for CONNECT, which writes the own service's access log; `place` where it leads nowhere. */
   readonly connects: Place;
+}
+
+/** A header whose value decides among targets. */
+export interface StickyHeader {
+  readonly id: HeaderId;
+  /** Of its hash: another one for each Route, so that not the same users are the first everywhere. */
+  readonly seed: number;
 }
 
 export interface WeightedTarget {

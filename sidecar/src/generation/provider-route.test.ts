@@ -16,7 +16,7 @@ const maker = new PlaceMaker('gateway', 'edge', noSettings, { list: [], slotCoun
 
 describe('a Route on demand', () => {
   test('has one place, named after it, with the filters that all share', () => {
-    const [one, other] = [new RouteOnDemand(definition({ kind: 'forward', targets: [] }), maker, null), new RouteOnDemand(definition({ kind: 'forward', targets: [] }), maker, null)];
+    const [one, other] = [new RouteOnDemand(definition({ kind: 'forward', targets: [], stickyHeader: '' }), maker, null), new RouteOnDemand(definition({ kind: 'forward', targets: [], stickyHeader: '' }), maker, null)];
     expect(one.place).toMatchObject({ side: 'gateway', owner: 'edge', route: 'here', slotCount: 3, series: null, liveKeys: [] });
     expect(one.place).toBe(one.place);
     expect(other.place).not.toBe(one.place);
@@ -27,7 +27,7 @@ describe('a Route on demand', () => {
     const answering = new RouteOnDemand(definition({ kind: 'respond', status: 204, headers: [], body: new Uint8Array(0), contentType: '', delayMs: 7 }), maker, null);
     expect(answering.action).toMatchObject({ kind: 'respond', delayMs: 7 });
     expect(answering.action).toBe(answering.action);
-    const onward: ProviderAction = { kind: 'forward', rewrite: null, targets: [] };
-    expect(new RouteOnDemand(definition({ kind: 'forward', targets: [] }), maker, onward).action).toBe(onward);
+    const onward: ProviderAction = { kind: 'forward', rewrite: null, targets: [], sticky: null };
+    expect(new RouteOnDemand(definition({ kind: 'forward', targets: [], stickyHeader: '' }), maker, onward).action).toBe(onward);
   });
 });

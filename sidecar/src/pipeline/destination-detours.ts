@@ -36,7 +36,7 @@ export class DestinationDetours implements Detours {
       if (target.labels.length > 0 && subset?.of !== destination) {
         subset = { of: destination, target: new ResolvedTarget(destination.cluster, usual.port, target.labels, usual.how) };
       }
-      const chosen = target.labels.length > 0 ? (subset?.target ?? null) : (chooseTarget<WeightedTarget>(route.targets, random)?.target ?? null);
+      const chosen = target.labels.length > 0 ? (subset?.target ?? null) : (chooseTarget<WeightedTarget>(route.targets, route.sticky, call.head, random)?.target ?? null);
       if (chosen === null) return new FailedDetour(reasons.noHealthyUpstream, response, turn);
       addressTo(call, destination.service);
       call.target = chosen;

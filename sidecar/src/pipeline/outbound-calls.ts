@@ -82,7 +82,7 @@ export class OutboundCalls {
     if (chosen === null) return;
     run.pin = pinFor(connects ? chosen.connects : chosen.place, generation.label);
     run.destination = destination.service;
-    const target = chooseTarget(chosen.targets, this.#engine.thread.random);
+    const target = chooseTarget(chosen.targets, chosen.sticky, run.head, this.#engine.thread.random);
     if (target === null) refuseWithoutInstance(run, destination, chosen.targets);
     else run.dispatch(chosen.caller, target.target);
   }

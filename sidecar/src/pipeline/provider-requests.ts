@@ -1,7 +1,7 @@
 import { reasons } from '@remora/errors/reason';
 import { undecided } from '@remora/router/route-table';
 import type { Generation } from '../generation/generation.ts';
-import { pinFor, type GatewayTarget, type ProviderPort, type ProviderRoute, type RespondAction, type RewritePlan } from '../generation/places.ts';
+import { pinFor, type ForwardAction, type ProviderPort, type ProviderRoute, type RespondAction } from '../generation/places.ts';
 import { dateField, type EncodedAnswer } from './answer-encoding.ts';
 import { answerFor } from './answers.ts';
 import { callerRoute } from './caller-route.ts';
@@ -63,7 +63,7 @@ export class ProviderRequests {
         run.dispatch(action.caller, action.target);
         return;
       case 'forward':
-        this.#forward(run, action.targets, action.rewrite);
+        this.#forward(run, action);
         return;
       case 'redirect':
         this.#sendOwn(run, makeRedirect(run, action));
@@ -89,8 +89,8 @@ export class ProviderRequests {
     run.sendOwn(response.head, response.body);
   }
 
-  #forward(run: ExchangeRun, targets: readonly GatewayTarget[], rewrite: RewritePlan | null): void {
-    const chosen = chooseTarget(targets, this.#engine.thread.random);
+  #forward(run: ExchangeRun, { targets, sticky, rewrite }: ForwardAction): void {
+    const chosen = chooseTarget(targets, sticky, run.head, this.#engine.thread.random);
     if (chosen === null) {
       refuseWithoutInstance(run, targets[0]?.destination ?? null, targets);
       return;
@@ -104,7 +104,7 @@ export class ProviderRequests {
     if (run.head.authority === '') run.head.setAuthority(destination.service);
     const caller = chosen.overrides?.get(route.caller.route) ?? route.caller;
     // The destination's own Route decides over its instances, unless the gateway's route names a subset itself.
-    const subset = chosen.target.labels.length > 0 ? chosen : chooseTarget(route.targets, this.#engine.thread.random);
+    const subset = chosen.target.labels.length > 0 ? chosen : chooseTarget(route.targets, route.sticky, run.head, this.#engine.thread.random);
     if (subset === null) refuseWithoutInstance(run, destination, route.targets);
     else run.dispatch(caller, subset.target);
   }

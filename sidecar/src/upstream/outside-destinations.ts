@@ -46,7 +46,7 @@ export class OutsideDestinations {
     const cluster = this.#cluster(`${mode} ${authority}`, address, mode === 'tls-originate');
     const how = { raw: false, tls: mode === 'tls-originate' ? this.#deps.securityFor(systemTrust) : null, proxyProtocol: 0, pool: null } as const;
     const fallback: CallerRoute = {
-      caller: { route: '', dispatch: this.#dispatch, settings: noSettings, liveKeys: [] }, targets: [{ target: new ResolvedTarget(cluster, portName, [], how), weight: 1 }], place: generation.unknownPlace, connects: generation.unknownPlace,
+      caller: { route: '', dispatch: this.#dispatch, settings: noSettings, liveKeys: [] }, targets: [{ target: new ResolvedTarget(cluster, portName, [], how), weight: 1 }], sticky: null, place: generation.unknownPlace, connects: generation.unknownPlace,
     };
     return { service: outsideName, cluster, pathRules: generation.snapshot.fleet.pathRules, table: noRoutes, fallback };
   }

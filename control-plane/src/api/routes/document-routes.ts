@@ -21,6 +21,7 @@ const kinds = [
   { plural: 'mesh', kind: 'Mesh', built: true },
   { plural: 'consumers', kind: 'Consumer', built: true },
   { plural: 'plans', kind: 'Plan', built: true },
+  { plural: 'canaries', kind: 'Canary', built: true },
 ] as const;
 
 type Kind = (typeof kinds)[number];

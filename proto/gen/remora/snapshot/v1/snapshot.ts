@@ -413,6 +413,8 @@ export interface GrpcMatch {
 
 export interface Forward {
   targets: WeightedTarget[];
+  /** Lower case. Requests with the same value of this header go to the same target; empty: chance decides. */
+  stickyHeader: string;
 }
 
 export interface WeightedTarget {
@@ -4088,13 +4090,16 @@ export const GrpcMatch: MessageFns<GrpcMatch> = {
 };
 
 function createBaseForward(): Forward {
-  return { targets: [] };
+  return { targets: [], stickyHeader: "" };
 }
 
 export const Forward: MessageFns<Forward> = {
   encode(message: Forward, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.targets) {
       WeightedTarget.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.stickyHeader !== "") {
+      writer.uint32(18).string(message.stickyHeader);
     }
     return writer;
   },
@@ -4120,6 +4125,14 @@ export const Forward: MessageFns<Forward> = {
             message.targets.push(WeightedTarget.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stickyHeader = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4137,6 +4150,11 @@ export const Forward: MessageFns<Forward> = {
       targets: globalThis.Array.isArray(object?.targets)
         ? object.targets.map((e: any) => WeightedTarget.fromJSON(e))
         : [],
+      stickyHeader: isSet(object.stickyHeader)
+        ? globalThis.String(object.stickyHeader)
+        : isSet(object.sticky_header)
+        ? globalThis.String(object.sticky_header)
+        : "",
     };
   },
 
@@ -4144,6 +4162,9 @@ export const Forward: MessageFns<Forward> = {
     const obj: any = {};
     if (message.targets?.length) {
       obj.targets = message.targets.map((e) => WeightedTarget.toJSON(e));
+    }
+    if (message.stickyHeader !== "") {
+      obj.stickyHeader = message.stickyHeader;
     }
     return obj;
   },
@@ -4154,6 +4175,7 @@ export const Forward: MessageFns<Forward> = {
   fromPartial<I extends Exact<DeepPartial<Forward>, I>>(object: I): Forward {
     const message = createBaseForward();
     message.targets = object.targets?.map((e) => WeightedTarget.fromPartial(e)) || [];
+    message.stickyHeader = object.stickyHeader ?? "";
     return message;
   },
 };
