@@ -14,7 +14,7 @@ function split(...weights: readonly number[]): readonly WeightedTarget[] {
 }
 
 function emptied(targets: readonly WeightedTarget[], nth: number): readonly WeightedTarget[] {
-  return targets.map((one, i) => (i === nth ? { ...one, target: { ...one.target, empty: true } as WeightedTarget['target'] } : one));
+  return targets.map((one, i) => (i === nth ? { weight: one.weight, target: { empty: true, subset: String(nth) } as WeightedTarget['target'] } : one));
 }
 
 function headOf(user: string | null): ReturnType<typeof buildRequestHead> {
