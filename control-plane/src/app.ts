@@ -1,3 +1,4 @@
+import type { JsonObject } from '@remora/core/canonical-json';
 import type { Clock, Timer, Timers } from '@remora/core/clock';
 import type { Random } from '@remora/core/random';
 import { formatVersion } from '@remora/core/version';
@@ -18,6 +19,9 @@ import { ConsumerItems } from './consumers/consumer-items.ts';
 import { CredentialBook } from './consumers/credential-book.ts';
 import { DiscoveryKeeper } from './discovery/discovery-keeper.ts';
 import type { DiscoverySource } from './discovery/discovery-source.ts';
+import { CanaryBook } from './rollout/canary-book.ts';
+import { CanaryClaims } from './rollout/canary-claims.ts';
+import { CanaryRunner } from './rollout/canary-runner.ts';
 import { createSealer } from './identity/sealer.ts';
 import type { Sealer } from './identity/sealer.ts';
 import { BreakerOrderBook } from './health/breaker-order-book.ts';
@@ -67,6 +71,8 @@ export interface ControlPlane {
   /** Hosts that people took out or back. */
   readonly hostOrders: HostOrderBook;
   readonly breakerOrders: BreakerOrderBook;
+  readonly canaries: CanaryRunner;
+  readonly canaryBook: CanaryBook;
   readonly sealer: Sealer;
   readonly clock: Clock;
   readonly timers: Timers;
@@ -142,8 +148,11 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   });
   instanceCounts.watch(hub);
   const slices = createSlices({ clock, soon });
+  const sameMeaning = (a: JsonObject, b: JsonObject): boolean => model.canonicallyEqual(a, b);
+  const canaryBook = new CanaryBook(store);
   // The only way in. Publishes to the hub, in the order of the log.
-  const writePath = createWritePath({ store, planner, sameMeaning: (a, b) => model.canonicallyEqual(a, b), hub, instances, clock, slices, alarm, hasIdentity: deps.hasIdentity ?? true, discoverySources: new Set(discoverySources.keys()), callersOf: (service, sinceMs) => telemetry.callers({ service, sinceMs }) });
+  const writePath = createWritePath({ store, planner, sameMeaning, claims: new CanaryClaims(canaryBook, sameMeaning), hub, instances, clock, slices, alarm, hasIdentity: deps.hasIdentity ?? true, discoverySources: new Set(discoverySources.keys()), callersOf: (service, sinceMs) => telemetry.callers({ service, sinceMs }) });
+  const canaries = new CanaryRunner({ book: canaryBook, store, writePath, model, targets: telemetry.targets, clock, timers, alarm });
   // What is told to listeners.
   const events = createEventFeed({ clock, alarm });
   const stops = [
@@ -156,6 +165,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
       instanceCounts.follow(planned);
       hostOrderItems.follow(planned);
       breakerOrderItems.follow(planned);
+      canaries.follow(planned.state.canaries);
     }),
     writePath.onCommitted(({ version, author, message, kind, changes }) => events.publish('revision', { version, author, message, kind, detail: `${kind} by ${author}: ${changes.length} documents` })),
     hub.onEvent(({ type, ...facts }) => events.publish(type, facts)),
@@ -164,6 +174,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   let compactions: readonly Timer[] = [];
   const background = new WorkLease({ store, timers, lost: (by) => log.error('another process works on this store: background work ends here', { fence: background.fence, by }) });
   background.add({ name: 'discovery', start: () => discovery.start(), stop: () => discovery.stop() });
+  background.add(canaries);
   background.add({
     name: 'compaction',
     start() { compactions = [timers.after(compactFirstMs, () => void compact(deps, alarm)), timers.every(compactEveryMs, () => void compact(deps, alarm))]; },
@@ -171,7 +182,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   });
 
   return {
-    store, model, planner, instances, discovery, hub, telemetry, events, writePath, audit, credentials, secrets, secretItems, secretRefresher, sealer, hostOrders, breakerOrders, clock, timers, slices,
+    store, model, planner, instances, discovery, hub, telemetry, events, writePath, audit, credentials, secrets, secretItems, secretRefresher, sealer, hostOrders, breakerOrders, canaries, canaryBook, clock, timers, slices,
     async start() {
       await writePath.start();
       const state = writePath.state();

@@ -18,6 +18,8 @@ import type { TelemetryHub } from '../telemetry/telemetry-hub.ts';
 import type { WritePath } from '../write/write-path.ts';
 import type { DiscoveryKeeper } from '../discovery/discovery-keeper.ts';
 import type { InstanceRegistry } from '../instances/instance-registry.ts';
+import type { CanaryBook } from '../rollout/canary-book.ts';
+import type { CanaryRunner } from '../rollout/canary-runner.ts';
 import type { EventFeed } from './event-feed.ts';
 
 /** What the API's handlers work with. */
@@ -36,6 +38,8 @@ export interface ApiPorts {
   readonly secretRefresher: SecretRefresher;
   readonly hostOrders: HostOrderBook;
   readonly breakerOrders: BreakerOrderBook;
+  readonly canaries: CanaryRunner;
+  readonly canaryBook: CanaryBook;
   readonly instances: Pick<InstanceRegistry, 'listed'>;
   readonly sealer: Sealer;
   readonly audit: AuditLog;

@@ -2,6 +2,7 @@ import type { ApiRoute } from './api-route.ts';
 import type { ApiPorts } from './api-ports.ts';
 import { applyRoutes } from './routes/apply-routes.ts';
 import { canRoutes } from './routes/can-routes.ts';
+import { canaryRoutes } from './routes/canary-routes.ts';
 import { consumerRoutes } from './routes/consumer-routes.ts';
 import { auditRoutes } from './routes/audit-routes.ts';
 import { documentRoutes } from './routes/document-routes.ts';
@@ -42,6 +43,7 @@ export function apiRoutes(ports: ApiPorts & { readonly metricsText: () => Promis
     ...fleetHealthRoutes(ports),
     ...hostOrderRoutes(ports),
     ...breakerOrderRoutes(ports),
+    ...canaryRoutes(ports),
     ...operatorRoutes(ports),
     ...auditRoutes(ports),
     ...consumerRoutes(ports),

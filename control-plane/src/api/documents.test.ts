@@ -89,7 +89,6 @@ describe('documents', () => {
     await api.apply(service('orders'));
     expect((await api.call('GET', '/v1/services/ordres')).body).toMatchObject({ suggestion: 'orders' });
     expect((await api.call('PUT', '/v1/plans/gold', { body: 'kind: Product\nname: gold\n' })).body).toMatchObject({ violations: [{ code: 'not-available' }] });
-    expect((await api.call('PUT', '/v1/plans/gold', { body: 'kind: Canary\nname: gold\n' })).body).toMatchObject({ violations: [{ code: 'not-available' }] });
   });
 
   test('consumers and plans: a plan that is named stays, identities belong to one consumer, and a prune never takes consumers', async () => {

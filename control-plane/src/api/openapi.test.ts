@@ -97,7 +97,7 @@ describe('pages beside the API', () => {
 
   test('every kind of document has a JSON Schema that accepts what the API accepts', async () => {
     const { items } = (await api.call('GET', '/v1/schemas')).body;
-    expect(items.length).toBe(8);
+    expect(items.length).toBe(9);
     for (const { path } of items) {
       const answer = await api.call('GET', path);
       expect(answer.headers['content-type']).toBe('application/schema+json');

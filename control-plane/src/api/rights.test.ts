@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startIdentity } from '../identity/testdata/identity-fixture.ts';
 import type { IdentityFixture } from '../identity/testdata/identity-fixture.ts';
 import { auditOf } from './audited.ts';
-import { startRightsWorld } from './testdata/rights-world.ts';
+import { canaryOf, startRightsWorld } from './testdata/rights-world.ts';
 import type { RightsWorld } from './testdata/rights-world.ts';
 
 interface Sample {
@@ -24,6 +24,7 @@ const documentOf: Readonly<Record<string, { readonly own: string; readonly forei
   mesh: { own: 'mesh', foreign: 'mesh', bodies: ['kind: Mesh\nname: mesh\n', 'kind: Mesh\nname: mesh\n'] },
   consumers: { own: 'orders-app', foreign: 'hidden-app', bodies: ['kind: Consumer\nname: orders-app\n', 'kind: Consumer\nname: hidden-app\n'] },
   plans: { own: 'orders-plan', foreign: 'hidden-plan', bodies: ['kind: Plan\nname: orders-plan\n', 'kind: Plan\nname: hidden-plan\n'] },
+  canaries: { own: 'orders-canary', foreign: 'hidden-canary', bodies: [canaryOf('orders-canary', 'orders'), canaryOf('hidden-canary', 'hidden-ledger')] },
 };
 
 /** A request about something in the scope, and one about something outside of it; one where there is no difference. */
@@ -41,6 +42,9 @@ function samplesOf({ revisions }: RightsWorld): Readonly<Record<string, Samples>
   return {
     ...perKind,
     'GET /v1/policies/{name}/status': [{ url: '/v1/policies/orders-policy/status' }, { url: '/v1/policies/hidden-policy/status' }],
+    'GET /v1/canary-status': [{ url: '/v1/canary-status' }],
+    'GET /v1/canaries/{name}/status': [{ url: '/v1/canaries/orders-canary/status' }, { url: '/v1/canaries/hidden-canary/status' }],
+    ...Object.fromEntries(['promote', 'pause', 'resume', 'abort'].map((order): [string, Samples] => [`POST /v1/canaries/{name}/${order}`, [{ url: `/v1/canaries/orders-canary/${order}` }, { url: `/v1/canaries/hidden-canary/${order}` }]])),
     'GET /v1/services/{name}/mtls': [{ url: '/v1/services/orders/mtls' }, { url: '/v1/services/hidden-ledger/mtls' }],
     'GET /v1/services/{name}/endpoints': [{ url: '/v1/services/orders/endpoints' }, { url: '/v1/services/hidden-ledger/endpoints' }],
     'GET /v1/services/{name}/health': [{ url: '/v1/services/orders/health' }, { url: '/v1/services/hidden-ledger/health' }],

@@ -1,17 +1,19 @@
 import type { TargetFigures } from '../telemetry/target-totals.ts';
 import type { Measured, StepMeasurement } from './gate-engine.ts';
 
-/** What callers saw since a step began: differences of sums that grow. */
+/** What was seen since a step began: differences of sums that grow, and what was measured before whoever looks was started. */
 export class StepMeter {
   readonly #read: ReadSide;
-  #base: Readonly<Record<RolloutSide, Measured>> | null = null;
+  #base: Sides | null = null;
+  #carried: Sides = none;
 
   constructor(read: ReadSide) {
     this.#read = read;
   }
 
-  /** Counts from here. What nobody reported on until now counts from zero, as soon as somebody does. */
-  begin(): void {
+  /** Counts from here, and adds `carried`. What nobody reported on until now counts from zero, as soon as somebody does. */
+  begin(carried: { readonly candidate: Measured | null; readonly stable: Measured | null } = none): void {
+    this.#carried = { candidate: carried.candidate ?? nothing, stable: carried.stable ?? nothing };
     this.#base = { candidate: this.#read('candidate') ?? nothing, stable: this.#read('stable') ?? nothing };
   }
 
@@ -20,8 +22,8 @@ export class StepMeter {
     const [candidate, stable] = [this.#read('candidate'), this.#read('stable')];
     const base = this.#base;
     return {
-      candidate: base === null || candidate === null ? null : difference(candidate, base.candidate),
-      stable: base === null || stable === null ? null : difference(stable, base.stable),
+      candidate: base === null || candidate === null ? null : since(candidate, base.candidate, this.#carried.candidate),
+      stable: base === null || stable === null ? null : since(stable, base.stable, this.#carried.stable),
       reportedAtMs: Math.min(candidate?.reportedAtMs ?? Number.NEGATIVE_INFINITY, stable?.reportedAtMs ?? Number.NEGATIVE_INFINITY),
     };
   }
@@ -30,12 +32,15 @@ export class StepMeter {
 export type RolloutSide = 'candidate' | 'stable';
 /** Null: nobody reported on it. */
 export type ReadSide = (side: RolloutSide) => TargetFigures | null;
+type Sides = Readonly<Record<RolloutSide, Measured>>;
 
 const nothing: Measured = { requests: 0, errors: 0, latency: [] };
+const none: Sides = { candidate: nothing, stable: nothing };
 
-function difference(now: Measured, before: Measured): Measured | null {
-  const latency = Array.from(now.latency, (count, i) => count - (before.latency[i] ?? 0));
+function since(now: Measured, before: Measured, carried: Measured): Measured | null {
+  const grown = Array.from(now.latency, (count, i) => count - (before.latency[i] ?? 0));
   const requests = now.requests - before.requests;
   const errors = now.errors - before.errors;
-  return requests < 0 || errors < 0 || latency.some((count) => count < 0) ? null : { requests, errors, latency };
+  if (requests < 0 || errors < 0 || grown.some((count) => count < 0)) return null;
+  return { requests: requests + carried.requests, errors: errors + carried.errors, latency: grown.map((count, i) => count + (carried.latency[i] ?? 0)) };
 }

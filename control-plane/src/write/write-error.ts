@@ -9,6 +9,7 @@ export const writeErrorStatus = {
   guard: 409,
   'idempotency-key-reused': 422,
   'not-found': 404,
+  'owned-by-canary': 409,
   'nothing-to-revert': 409,
   'plan-differs': 409,
   referred: 409,

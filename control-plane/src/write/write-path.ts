@@ -25,6 +25,7 @@ import type { Intent, SameMeaning } from './intended-changes.ts';
 import { planHash } from './plan-hash.ts';
 import { referrersOf } from './references.ts';
 import type { WriteAuthority } from './write-authority.ts';
+import type { WriteClaims } from './write-claims.ts';
 import { WriteError } from './write-error.ts';
 import { createWriteQueue } from './write-queue.ts';
 
@@ -62,6 +63,8 @@ export interface WriteRequest {
   readonly allFields?: boolean;
   /** Hash of a plan somebody agreed to: refused where this would now do something else. */
   readonly plan?: string;
+  /** `canary/NAME` where that one writes: what it has claimed for itself is its own. */
+  readonly claimant?: string;
   /** Guards to lift. */
   readonly force?: readonly string[];
   readonly idempotency?: { readonly key: string; readonly fingerprint: string };
@@ -95,6 +98,8 @@ export interface WritePorts {
   readonly discoverySources?: ReadonlySet<string>;
   /** Who called a service since a moment (Unix ms), as its sidecars report; absent: nobody is known. */
   readonly callersOf?: (service: string, sinceMs: number) => readonly CallerTraffic[];
+  /** What others may not touch; absent: nothing. */
+  readonly claims?: WriteClaims;
   readonly clock: Clock;
   readonly slices: Slices;
   readonly alarm: (error: unknown) => void;
@@ -214,9 +219,10 @@ class SerialWritePath implements WritePath {
     request.authority?.checkChanges(request.intent, changes);
     const previous = this.#state.kind === 'ready' ? this.#state.planned : null;
     const next = documentsAfter(current, changes, head);
+    const claimed = this.#ports.claims?.check({ intent: request.intent, changes, documents: next, claimant: request.claimant ?? '' }) ?? [];
     const result = yield* planner.planInSteps(previous, next, changes.map(({ key }) => key));
     refuseBroken(result, changes, next);
-    refuseViolations([...mtlsViolations(changes, result.planned, this.#ports.hasIdentity ?? true), ...discoveryViolations(changes, this.#ports.discoverySources)]);
+    refuseViolations([...claimed, ...mtlsViolations(changes, result.planned, this.#ports.hasIdentity ?? true), ...discoveryViolations(changes, this.#ports.discoverySources)]);
     const findings = [...result.planned.guards, ...inUseFindings(changes, () => hub.sidecars()), ...this.#mtlsFindings(previous, result.planned)];
     return { changes, planned: result.planned, findings, plan: yield* planHash(changes, result.planned), head };
   }

@@ -7,6 +7,12 @@ import { createMemoryStore } from '../../store/memory-store.ts';
 import { startApi } from './api-fixture.ts';
 import type { ApiFixture, FixtureAnswer } from './api-fixture.ts';
 
+/** Twelve steps: more than tests promote. */
+export function canaryOf(name: string, service: string): string {
+  const steps = Array.from({ length: 11 }, (_, nth) => `{weight: ${nth + 1}, for: 1h}`).join(', ');
+  return `kind: Canary\nname: ${name}\nservice: ${service}\nstable: {labels: {v: a}}\ncandidate: {labels: {v: b}}\nsteps: [${steps}, {weight: 100}]\ngates: {errorRate: {maxIncrease: 1%}}\n`;
+}
+
 /** A fleet where `orders` is what a scoped role is for, and everything with `hidden` in its name is somebody else's. */
 export const worldYaml = `
 kind: Service
@@ -97,6 +103,7 @@ export async function startRightsWorld(identity: ControlPlaneIdentity): Promise<
     return answer.body.revision.revision;
   };
   await write(worldYaml);
+  await write(`${canaryOf('orders-canary', 'orders')}---\n${canaryOf('hidden-canary', 'hidden-ledger')}`);
   const own = await write('kind: Policy\nname: orders-policy\ntarget: {service: orders}\ntimeout: {request: 2s}\n');
   const foreign = await write('kind: Policy\nname: hidden-policy\ntarget: {service: hidden-ledger}\ntimeout: {request: 6s}\n', '?message=hidden-message');
   return {
