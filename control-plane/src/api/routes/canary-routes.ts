@@ -77,7 +77,7 @@ function listed({ canaryBook, canaries, store }: ApiPorts, access: Access): obje
   const rows = documents.map(({ document }) => {
     const canary = document as unknown as CanaryDocument;
     const run = canaryBook.get(canary.name);
-    return { name: canary.name, endedAtMs: run === null ? Number.POSITIVE_INFINITY : (run.endedAtMs ?? Number.POSITIVE_INFINITY), status: canaryStatus(canary.name, run?.document ?? canary, run, canaries) as object };
+    return { name: canary.name, endedAtMs: run === null ? Number.POSITIVE_INFINITY : (run.endedAtMs ?? Number.POSITIVE_INFINITY), status: canaryStatus(canary.name, run?.document ?? canary, run, canaries) };
   });
   rows.sort((a, b) => (a.endedAtMs === b.endedAtMs ? (a.name < b.name ? -1 : 1) : b.endedAtMs - a.endedAtMs));
   return rows.map(({ status }) => ({ ...status, decisions: undefined }));
