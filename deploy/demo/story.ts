@@ -14,11 +14,12 @@ import { why } from './steps/09-why.ts';
 import { strict } from './steps/10-strict.ts';
 import { callers } from './steps/11-callers.ts';
 import { clients } from './steps/12-clients.ts';
-import { outage } from './steps/13-outage.ts';
+import { amplification } from './steps/13-amplification.ts';
+import { outage } from './steps/14-outage.ts';
 import type { Supervisor } from './supervisor.ts';
 import type { Step, World } from './world.ts';
 
-const steps: readonly Step[] = [traffic, globalPolicy, overrides, refusedWrites, dryRun, olderBuild, killedControlPlane, split, why, strict, callers, clients, outage];
+const steps: readonly Step[] = [traffic, globalPolicy, overrides, refusedWrites, dryRun, olderBuild, killedControlPlane, split, why, strict, callers, clients, amplification, outage];
 
 export interface Story {
   readonly fleet: Fleet;

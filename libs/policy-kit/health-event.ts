@@ -20,7 +20,7 @@ export interface HealthEvent {
 }
 
 /** Events after which nothing is held any more against what they are about. Every other event begins a state, which lasts until its own end or the next event of the same kind, service and host. */
-export const endingEvents: ReadonlySet<string> = new Set(['returned', 'closed', 'healthy', 'recovered', 'ended']);
+export const endingEvents: ReadonlySet<string> = new Set(['returned', 'closed', 'healthy', 'recovered', 'ended', 'replenished']);
 
 /** Events of a moment: told, and no state. */
 export const momentaryEvents: ReadonlySet<string> = new Set(['would-eject', 'would-be-unhealthy', 'failover']);

@@ -1,7 +1,7 @@
 import { HopNotes } from '@remora/policy-kit/hop-notes';
 import type { AttemptBudget } from '@remora/policy-kit/attempt-budget';
 import type { FilterContext, SharedMemory } from '@remora/policy-kit/runtime-kind';
-import { RetryBudget, type BudgetTerms } from './retry-budget.ts';
+import { exhaustedForMs, RetryBudget, type BudgetTerms } from './retry-budget.ts';
 
 /**
  * The budget of a destination as the calls of one layer use it, by the terms of its settings: retries, and hedges of the layer inside. Counts what is
@@ -14,6 +14,8 @@ export class LayerBudget implements AttemptBudget {
   readonly #notes: SharedMemory | null;
   readonly #denied: () => void;
   #begun = false;
+  /** Somebody of this thread, or before this snapshot, was denied: who sends next looks whether that is over. */
+  #denying = false;
 
   constructor(terms: BudgetTerms, context: FilterContext) {
     this.#terms = terms;
@@ -29,18 +31,17 @@ export class LayerBudget implements AttemptBudget {
   /** A first attempt begins. */
   sent(nowMs: number): void {
     if (!this.#begun) this.#begin();
+    if (this.#denying) this.#look(nowMs);
     this.#budget.sent(nowMs);
   }
 
   take(nowMs: number): boolean {
-    if (this.#budget.take(nowMs, this.#terms)) {
-      if (this.#budget.replenished(nowMs)) this.#tell('replenished', 'no attempt was denied for 10 s');
-      return true;
-    }
+    if (this.#budget.take(nowMs, this.#terms)) return true;
     this.#denied();
+    this.#denying = true;
     if (this.#budget.exhausted(nowMs)) {
       const { sent, retried } = this.#budget.lately(nowMs);
-      this.#tell('exhausted', `${retried} further attempts for ${sent} requests in a second; ${Math.round(this.#terms.ratio * 1000) / 10} % and ${this.#terms.minPerSecond} per second are allowed`);
+      this.#tell('exhausted', `${retried} further attempts for ${sent} requests in a second; ${Math.round(this.#terms.ratio * 1000) / 10} % and ${this.#terms.minPerSecond} per second are allowed`, nowMs + exhaustedForMs);
     }
     return false;
   }
@@ -49,10 +50,16 @@ export class LayerBudget implements AttemptBudget {
   #begin(): void {
     this.#begun = true;
     this.#context.hops.use(this.#notes);
+    this.#denying = this.#budget.denying;
   }
 
-  #tell(event: string, detail: string): void {
-    this.#context.event({ event, service: destinationOf(this.#context.scope), host: '', pointer: '/budget', detail, untilMs: 0 });
+  #look(nowMs: number): void {
+    if (this.#budget.replenished(nowMs)) this.#tell('replenished', 'no attempt was denied for 10 s', 0);
+    this.#denying = this.#budget.denying;
+  }
+
+  #tell(event: string, detail: string, untilMs: number): void {
+    this.#context.event({ event, service: destinationOf(this.#context.scope), host: '', pointer: '/budget', detail, untilMs });
   }
 }
 

@@ -109,6 +109,14 @@ describe('retry budget', () => {
     expect([take(25_000), take(21_000), take(21_500)]).toEqual([true, false, false]);
   });
 
+  test('while it goes on denying its end is told again every twenty seconds', () => {
+    const one = budget();
+    const told: number[] = [];
+    for (let nowMs = 1_000; nowMs < 62_000; nowMs += 1_000) if (one.exhausted(nowMs)) told.push(nowMs);
+    expect(told).toEqual([1_000, 21_000, 41_000, 61_000]);
+    expect([one.denying, one.replenished(72_000), one.denying]).toEqual([true, true, false]);
+  });
+
   test('its end is told once, and again after ten quiet seconds; its recovery once', () => {
     const one = budget();
     expect([one.replenished(5000), one.exhausted(5000), one.exhausted(9000), one.exhausted(14_000)]).toEqual([false, true, false, false]);

@@ -42,19 +42,26 @@ export class RetryBudget {
     return { sent: sum(ticks, sentAt, tickOf(nowMs)), retried: sum(ticks, retriedAt, tickOf(nowMs)) };
   }
 
-  /** One was denied. True: it is the first in `quietMs`, and the one who asks is to say so. */
+  /** One was denied. True: it is the first in `quietMs`, or was told `tellAgainMs` ago, and the one who asks is to say so. */
   exhausted(nowMs: number): boolean {
     const times = this.#timesOf();
     const now = wholeMs(nowMs);
     const last = Atomics.exchange(times, deniedAt, now);
-    return last === 0n || now - last > quietMs;
+    const told = Atomics.load(times, toldAt);
+    if (last !== 0n && now - last <= quietMs && now - told < tellAgainMs) return false;
+    return Atomics.compareExchange(times, toldAt, told, now) === told;
   }
 
-  /** One was granted. True: it is the first since the budget was exhausted, `quietMs` after the last one that was denied. */
+  /** True, once: none was denied for `quietMs`, and whoever asks is to say so. */
   replenished(nowMs: number): boolean {
     const times = this.#timesOf();
     const last = Atomics.load(times, deniedAt);
     return last !== 0n && wholeMs(nowMs) - last > quietMs && Atomics.compareExchange(times, deniedAt, last, 0n) === last;
+  }
+
+  /** Whether somebody was denied and nobody has said yet that this is over. */
+  get denying(): boolean {
+    return Atomics.load(this.#timesOf(), deniedAt) !== 0n;
   }
 
   /** One word: the time up to which the reserve is used up (GCRA). */
@@ -71,7 +78,7 @@ export class RetryBudget {
   }
 
   #timesOf(): BigInt64Array {
-    return this.#times ??= new BigInt64Array(this.#memory.buffer, slots * 2 * Int32Array.BYTES_PER_ELEMENT, 2);
+    return this.#times ??= new BigInt64Array(this.#memory.buffer, slots * 2 * Int32Array.BYTES_PER_ELEMENT, 3);
   }
 }
 
@@ -135,7 +142,11 @@ const sentAt = 0;
 const retriedAt = slots;
 const reserveAt = 0;
 const deniedAt = 1;
+const toldAt = 2;
 /** How long an unused attempt of `minPerSecond` is kept. */
 const keptMicros = 10_000_000n;
 /** Without a denial for so long, the next one is news again. */
 const quietMs = 10_000n;
+/** While it goes on denying it is told so often; each telling holds for `exhaustedForMs`. */
+const tellAgainMs = 20_000n;
+export const exhaustedForMs = 40_000;

@@ -441,10 +441,24 @@ describe('the budget', () => {
     const context = new TestFilterContext('retry', { side: 'outbound', scope: scope('') });
     for (let i = 0; i < 20; i += 1) drive({ context, settings: { budgetMinPerSecond: 0 } }).last.fail();
     expect(context.events).toEqual([{
-      kind: 'retry', event: 'exhausted', service: 'payments', host: '', pointer: '/budget', untilMs: 0,
+      kind: 'retry', event: 'exhausted', service: 'payments', host: '', pointer: '/budget', untilMs: expect.any(Number),
       detail: '0 further attempts for 1 requests in a second; 20 % and 0 per second are allowed',
     }]);
     expect(context.counts.get('retry_budget_exhausted')).toBe(16);
+  });
+
+  test('is said to be there again by the first request ten seconds after the last denial', () => {
+    const context = new TestFilterContext('retry', { side: 'outbound', scope: scope('') });
+    const settings = { budgetMinPerSecond: 0 };
+    drive({ context, settings }).last.fail();
+    expect(context.events).toMatchObject([{ event: 'exhausted', untilMs: context.clock.monotonicMs() + 40_000 }]);
+    context.clock.advance(10_000);
+    drive({ context, settings });
+    expect(context.events).toHaveLength(1);
+    context.clock.advance(2);
+    drive({ context, settings });
+    drive({ context, settings });
+    expect(context.events.slice(1)).toMatchObject([{ kind: 'retry', event: 'replenished', service: 'payments', untilMs: 0 }]);
   });
 
   test('is given to the layers inside, even where nothing is tried again', () => {

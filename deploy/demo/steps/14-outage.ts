@@ -1,5 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
+import { busyPartner } from '../partner.ts';
 import { innermost } from '../shop-answer.ts';
 import { untilInSync } from '../sidecar-status.ts';
 import { startTraffic, type Traffic } from '../traffic.ts';
@@ -13,7 +12,7 @@ export const outage: Step = {
   timeoutMs: 120_000,
   async run(world) {
     const key = await prepare(world);
-    const traffic = startTraffic({ port: world.fleet.gatewayPort, path: '/cart/13', connections: 4, headers: { 'x-api-key': key }, classify });
+    const traffic = startTraffic({ port: world.fleet.gatewayPort, path: '/cart/14', connections: 4, headers: { 'x-api-key': key }, classify });
     try {
       await traffic.more(100, 30_000);
       await oneFails(world, traffic);
@@ -34,16 +33,14 @@ function classify({ status, text }: { readonly status: number; readonly text: st
   return answer === undefined ? 'paid' : answer?.paid === 'later' ? 'to be paid later' : null;
 }
 
-/** A third instance, room for the partner's requests, and what callers of payments do when they fail. */
+/** A third instance, and what callers of payments do when they fail. */
 async function prepare(world: World): Promise<string> {
   const { fleet } = world;
   const joinToken = (await world.remora(['token', 'create', '--service', 'payments'], { secret: true, quiet: true })).out.trim();
   await fleet.startService({ service: 'payments', nodeId: 'payments-3', version: 'v1', joinToken });
   await untilInSync(world, 20_000);
-  const roomy = path.join(fleet.folder, 'roomy.yaml');
-  writeFileSync(roomy, readFileSync(path.join(fleet.folder, 'protected.yaml'), 'utf8').replace('requests: 5,', 'requests: 1000000,'));
-  await world.remora(['apply', '-f', roomy, '-f', 'documents/outage.yaml', '--wait', '-m', 'payments may fail']);
-  return (await world.remora(['consumer', 'key', 'create', 'partner'], { secret: true, quiet: true })).out.trim();
+  await world.remora(['apply', '-f', 'documents/outage.yaml', '--wait', '-m', 'payments may fail']);
+  return (await busyPartner(world)).key;
 }
 
 interface Health {
@@ -58,13 +55,14 @@ async function oneFails(world: World, traffic: Traffic): Promise<void> {
   const { fleet, narrator } = world;
   narrator.say('payments-3 breaks: it answers 503 to everybody');
   fleet.member('payments-3').app?.write('fail 503');
-  const { troubles: [trouble] } = await troubles(world, 'somebody leaves payments-3 out', ({ troubles: all }) => all.some(({ event }) => event === 'ejected'));
+  const { troubles: held } = await troubles(world, 'somebody leaves payments-3 out', ({ troubles: all }) => all.some(({ event }) => event === 'ejected'));
+  const trouble = held.find(({ event }) => event === 'ejected');
   await world.remora(['health', 'payments']);
   const host = `127.0.0.1:${fleet.member('payments-3').ports.inbound}`;
   world.check('its callers left it out, and say after which figures', trouble?.host === host && trouble.detail === 'consecutive-5xx, 3 of 3', trouble);
   narrator.say('payments-3 is mended');
   fleet.member('payments-3').app?.write('fail 0');
-  await troubles(world, 'payments-3 is used again', ({ troubles: all }) => all.length === 0);
+  await troubles(world, 'payments-3 is used again', ({ troubles: all }) => all.every(({ event }) => event !== 'ejected'));
   await traffic.more(100, 20_000);
 }
 
