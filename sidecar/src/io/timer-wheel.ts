@@ -30,8 +30,12 @@ export class TimerWheels {
 
   /** Fires once after `delayMs`; arms again where it is armed already. */
   arm(node: WheelNode, delayMs: number): void {
+    this.armFrom(this.#clock.monotonicMs(), node, delayMs);
+  }
+
+  /** Fires once `delayMs` after `now`, an instant of this turn: for those that have looked at the clock. */
+  armFrom(now: number, node: WheelNode, delayMs: number): void {
     if (node.wheelNext !== null) unlink(node);
-    const now = this.#clock.monotonicMs();
     if (delayMs < nearMs) this.#near.add(node, now, delayMs);
     else this.#far.add(node, now, delayMs);
   }

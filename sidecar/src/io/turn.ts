@@ -18,7 +18,16 @@ export class Turn {
   #outputCount = 0;
   #ending = false;
   #now = -1;
+  #wallNow = -1;
   #flushing = false;
+  /**
+   * The same instants, for filters and layers: within a turn that has looked at the clock they look at no other. Outside of turns, where nothing
+   * would tell that time goes on, it is the clock itself.
+   */
+  readonly time: Clock = {
+    monotonicMs: () => (this.#now < 0 ? this.#clock.monotonicMs() : this.#now),
+    wallMs: () => (this.#wallNow < 0 ? this.#clock.wallMs() : this.#wallNow),
+  };
   readonly #flush = (): void => {
     this.#flushing = false;
     for (let i = 0; i < this.#outputCount; i++) {
@@ -27,7 +36,7 @@ export class Turn {
       output.flush();
     }
     this.#outputCount = 0;
-    this.#now = -1;
+    this.#timeGoesOn();
   };
 
   constructor(clock: Clock) {
@@ -38,6 +47,17 @@ export class Turn {
   now(): number {
     if (this.#now < 0) this.#now = this.#clock.monotonicMs();
     return this.#now;
+  }
+
+  /** Unix milliseconds, read as often. */
+  wallNow(): number {
+    if (this.#wallNow < 0) this.#wallNow = this.#clock.wallMs();
+    return this.#wallNow;
+  }
+
+  #timeGoesOn(): void {
+    this.#now = -1;
+    this.#wallNow = -1;
   }
 
   /** Runs `work.runLater()` before this turn ends, once for each call. */
@@ -67,7 +87,7 @@ export class Turn {
       } while (this.#laterCount > 0);
     } finally {
       this.#ending = false;
-      if (!this.#flushing) this.#now = -1;
+      if (!this.#flushing) this.#timeGoesOn();
     }
   }
 }

@@ -167,7 +167,7 @@ export class Engine {
   makeRun(stream: ServerStream, peer: ServerPeer, head: MessageHead | null): ExchangeRun {
     const run = new ExchangeRun(this, stream, head ?? new MessageHead());
     run.startedAt = this.thread.turn.now();
-    run.startedWallMs = this.thread.clock.wallMs();
+    run.startedWallMs = this.thread.turn.wallNow();
     const generation = this.#generation;
     const { spec } = peer.binding;
     if (peer.factsOf !== this.#epoch) this.#refreshFacts(peer, generation);

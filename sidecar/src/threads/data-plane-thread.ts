@@ -163,7 +163,7 @@ export class DataPlaneThread {
     this.#mesh = new MeshSecurities({ identity: this.#identity, clock: options.clock, wheels: this.#thread.wheels, count, onMoved: () => this.#choosePoolsAnew() });
     this.#places = new PlaceBuilder({
       host: this.filterHost = {
-        clock: options.clock,
+        clock: turn.time,
         timers: new WheelFilterTimers(this.#thread.wheels),
         random: options.random,
         count: (name, by) => options.series.events.count(name, by),

@@ -265,7 +265,7 @@ export class Attempt extends WheelNode implements Sink, Source, Deferred {
 
   #armNext(now: number): void {
     const at = this.#nextLimit();
-    if (at < Infinity) this.#thread.wheels.arm(this, at - now);
+    if (at < Infinity) this.#thread.wheels.armFrom(now, this, at - now);
   }
 
   #nextLimit(): number {
