@@ -123,7 +123,7 @@ async function greets(end: WireEnd): Promise<void> {
 
 function keepLines(lines: string[]): LogWriter {
   return (text, written) => {
-    lines.push(...text.split('\n').filter((line) => line !== ''));
+    lines.push(...text.toString().split('\n').filter((line) => line !== ''));
     written();
   };
 }

@@ -294,7 +294,7 @@ describe('a gateway\'s listener', () => {
 
 function keepLines(lines: string[]): LogWriter {
   return (text, written) => {
-    lines.push(...text.split('\n').filter((line) => line !== ''));
+    lines.push(...text.toString().split('\n').filter((line) => line !== ''));
     written();
   };
 }

@@ -35,7 +35,7 @@ async function startGateway(app: number, lines: string[], refusals: RefusalRecor
   const plane = new LocalDataPlane({
     nodeId: 'edge', kinds: runtimeKinds,
     writeLog: (text, done) => {
-      lines.push(...text.split('\n').filter((line) => line !== ''));
+      lines.push(...text.toString().split('\n').filter((line) => line !== ''));
       done();
     },
   });

@@ -14,7 +14,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 function append(file: RotatingLogFile, lines: string): Promise<void> {
   return new Promise((resolve) => {
-    file.append(lines, resolve);
+    file.append(Buffer.from(lines), resolve);
   });
 }
 

@@ -30,7 +30,7 @@ export class LogFiles {
     if (entry === undefined) {
       if (this.#open.size >= logFilesMax) throw new WireError('/file/name', 'too-many', `more than ${logFilesMax} log files are in use`);
       const file = new RotatingLogFile(this.#folder, target, this.#worker);
-      entry = { file, lines: new LogLines((text, done) => file.append(text, done), this.#after) };
+      entry = { file, lines: new LogLines((lines, done) => file.append(lines, done), this.#after) };
       this.#open.set(target.name, entry);
     } else entry.file.retarget(target);
     const { lines } = entry;

@@ -25,16 +25,15 @@ export class RotatingLogFile {
     this.#target = target;
   }
 
-  /** Appends; one call at a time, the next after `done`. */
-  append(lines: string, done: () => void): void {
+  /** Appends; one call at a time, the next after `done`, until which the bytes stay as they are. */
+  append(lines: Buffer, done: () => void): void {
     this.#ready((descriptor) => {
       if (descriptor === null) {
         this.failedWrites += 1;
         done();
         return;
       }
-      const bytes = Buffer.from(lines, 'utf8');
-      this.#writeAll(descriptor, bytes, 0, done);
+      this.#writeAll(descriptor, lines, 0, done);
     });
   }
 

@@ -65,7 +65,7 @@ export class MeshSidecar {
     this.plane = new LocalDataPlane({
       nodeId: `${subject.name}-1`, kinds: runtimeKinds, ...(clock && { clock }),
       writeLog: (text, done) => {
-        this.lines.push(...text.split('\n').filter((line) => line !== ''));
+        this.lines.push(...text.toString().split('\n').filter((line) => line !== ''));
         done();
       },
     });
