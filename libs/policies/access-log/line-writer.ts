@@ -16,46 +16,125 @@ export function compileLine(settings: AccessLogSettings, options: TemplateOption
 }
 
 function compileJson(settings: AccessLogSettings, options: TemplateOptions): LineWriter {
-  const writers = settings.fields.map(({ name, parts }) => compileField(`,${JSON.stringify(name)}:`, parts, settings, options));
+  const groups = groupsOf(settings.fields.map(({ name, parts }) => compileField(`,${JSON.stringify(name)}:`, parts, settings, options)));
   return (x) => {
     let line = '';
-    for (const write of writers) {
-      line += write(x);
-      if (line.length > lineLengthMax) return `{${line.slice(1, line.lastIndexOf(',"'))},"truncated":true}`;
+    for (const group of groups) {
+      line += group.write(x);
+      if (line.length > lineLengthMax) return `{${group.cut(line)},"truncated":true}`;
     }
     return line === '' ? '{}' : `{${line.slice(1)}}`;
   };
 }
 
-/** A field with its comma; '' where the value is empty. */
-function compileField(key: string, parts: readonly TemplatePart[], settings: AccessLogSettings, options: TemplateOptions): LineWriter {
-  const [only] = parts;
-  if (parts.length !== 1 || only?.kind !== 'variable') {
-    return rememberLast(key, compileParts(parts, settings, { ...options, lengthMax: valueLengthMax }, null), null);
+/** Fields that follow each other: either one that is never the same, or all between two of those. */
+class FieldGroup {
+  readonly #fields: readonly LineWriter[];
+  readonly #last: string[];
+  #text = '';
+
+  constructor(fields: readonly LineWriter[]) {
+    this.#fields = fields;
+    this.#last = fields.map(() => '');
   }
-  const read = compileVariable(only, options);
-  if (isNumberVariable(only.name)) return (x) => key + (read(x) || '0');
-  if (neverTheSame.has(only.name)) return (x) => `${key}"${read(x)}"`;
-  return rememberLast(key, read, redactionOf(only, settings));
+
+  /** Texts that are all those of the request before are not joined again. */
+  write(x: Exchange): string {
+    const [only] = this.#fields;
+    if (only !== undefined && this.#fields.length === 1) return this.#text = this.#last[0] = only(x);
+    const last = this.#last;
+    let same = true;
+    for (let i = 0; i < last.length; i++) {
+      const text = (this.#fields[i] as LineWriter)(x);
+      if (text === last[i]) continue;
+      last[i] = text;
+      same = false;
+    }
+    if (!same) this.#text = last.join('');
+    return this.#text;
+  }
+
+  /** Of a line that this group has made too long: as many whole fields as there is room for. */
+  cut(line: string): string {
+    let kept = line.length - this.#text.length;
+    for (const text of this.#last) {
+      if (kept + text.length > lineLengthMax) break;
+      kept += text.length;
+    }
+    return line.slice(1, kept);
+  }
 }
 
-/** Written as they are: no character of theirs needs an escape. */
-const neverTheSame: ReadonlySet<VariableName> = new Set<VariableName>(['now', 'uuid']);
+function groupsOf(fields: readonly Field[]): FieldGroup[] {
+  const groups: FieldGroup[] = [];
+  let repeating: LineWriter[] = [];
+  for (const { write, repeats } of fields) {
+    if (repeats) repeating.push(write);
+    else {
+      if (repeating.length > 0) groups.push(new FieldGroup(repeating));
+      groups.push(new FieldGroup([write]));
+      repeating = [];
+    }
+  }
+  if (repeating.length > 0) groups.push(new FieldGroup(repeating));
+  return groups;
+}
+
+interface Field {
+  readonly write: LineWriter;
+  /** Its value is mostly that of the request before. */
+  readonly repeats: boolean;
+}
+
+/** A field with its comma; '' where the value is empty. */
+function compileField(key: string, parts: readonly TemplatePart[], settings: AccessLogSettings, options: TemplateOptions): Field {
+  const [only] = parts;
+  if (parts.length !== 1 || only?.kind !== 'variable') {
+    return { write: rememberLast(key, compileParts(parts, settings, { ...options, lengthMax: valueLengthMax }, null), asText), repeats: true };
+  }
+  const read = compileVariable(only, options);
+  if (isNumberVariable(only.name)) {
+    if (neverTheSame.has(only.name)) return { write: (x) => key + (read(x) || '0'), repeats: false };
+    return { write: rememberLast(key, (x) => read(x) || '0', asNumber), repeats: true };
+  }
+  const redact = redactionOf(only, settings);
+  if (redact === null && neverTheSame.has(only.name)) return { write: unescaped(key, read), repeats: false };
+  return { write: rememberLast(key, read, redact === null ? asText : (value) => asText(redact(value))), repeats: true };
+}
+
+/** Written as they are: no character of theirs needs an escape (ids from outside are taken only without). */
+const neverTheSame: ReadonlySet<VariableName> = new Set<VariableName>(['now', 'now.unixMs', 'uuid', 'request.id', 'duration', 'duration.head']);
+
+function unescaped(key: string, read: Evaluator): LineWriter {
+  const begin = `${key}"`;
+  return (x) => {
+    const value = read(x);
+    return value === '' ? '' : `${begin}${value}"`;
+  };
+}
 
 /**
  * Most values are those of the request before (host, route, method …): the last text is kept, so that nothing is escaped
  * again, and texts are joined that are whole already.
  */
-function rememberLast(key: string, read: Evaluator, redact: ((value: string) => string) | null): LineWriter {
+function rememberLast(key: string, read: Evaluator, write: (value: string) => string): LineWriter {
   let last = '';
   let text = '';
   return (x) => {
     const value = read(x);
     if (value === last) return text;
     last = value;
-    text = value === '' ? '' : key + quote(cut(redact === null ? value : redact(value), valueLengthMax));
+    text = value === '' ? '' : key + write(value);
     return text;
   };
+}
+
+function asText(value: string): string {
+  return quote(cut(value, valueLengthMax));
+}
+
+function asNumber(value: string): string {
+  return value;
 }
 
 function cut(text: string, lengthMax: number): string {
