@@ -38,6 +38,8 @@ export interface Head {
   set(id: HeaderId, value: string): void;
   /** Appends one value. */
   append(id: HeaderId, value: string): void;
+  /** Appends one value that is known to be visible ASCII, as what was made here is: nobody looks at it again. */
+  putText(id: HeaderId, value: string): void;
   remove(id: HeaderId): void;
   /** Removes every field with one of these names, in any spelling that an app may take for it. */
   removeAliases(aliases: HeaderAliases): void;

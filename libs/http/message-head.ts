@@ -129,7 +129,6 @@ export class MessageHead implements Head {
     this.put(new TextField(id, value, checkValue(id, value)));
   }
 
-  /** Appends a value that is known to be visible ASCII, without looking at it. */
   putText(id: HeaderId, value: string): void {
     this.put(new TextField(id, value, false));
   }

@@ -27,21 +27,30 @@ const seconds = (ms: number): number => Math.ceil(ms / 1000);
 /** draft-ietf-httpapi-ratelimit-headers-10: `RateLimit-Policy: "perIp";q=300;w=60` and `RateLimit: "perIp";r=299;t=60`. */
 function createDraftWriter(): WriteStandings {
   // Those of Plans come and go.
-  const policies = new WeakMap<CountingLimit, Field>();
+  const known = new WeakMap<CountingLimit, DraftParts>();
   return (head, standings) => {
     let text = '';
     for (const { limit, remaining, resetMs } of standings) {
-      let policy = policies.get(limit);
-      if (policy === undefined) policies.set(limit, policy = policyField(limit));
-      head.put(policy);
-      text += `${text === '' ? '' : ', '}"${limit.settings.name}";r=${remaining};t=${seconds(resetMs)}`;
+      let parts = known.get(limit);
+      if (parts === undefined) known.set(limit, parts = draftParts(limit));
+      head.put(parts.policy);
+      text += `${text === '' ? '' : ', '}${parts.name}${remaining};t=${seconds(resetMs)}`;
     }
-    head.append(rateLimitId, text);
+    // Names are looked at once; the rest is digits.
+    head.putText(rateLimitId, text);
   };
 }
 
-function policyField(limit: CountingLimit): Field {
-  return makeField('ratelimit-policy', `"${limit.settings.name}";q=${limit.algorithm.quota};w=${Math.max(1, seconds(limit.settings.perMs))}`);
+interface DraftParts {
+  readonly policy: Field;
+  /** What stands before the number that remains: visible ASCII. */
+  readonly name: string;
+}
+
+function draftParts(limit: CountingLimit): DraftParts {
+  const { name, perMs } = limit.settings;
+  const shown = name.replaceAll(/[^!#-[\]-~]/g, '_');
+  return { policy: makeField('ratelimit-policy', `"${shown}";q=${limit.algorithm.quota};w=${Math.max(1, seconds(perMs))}`), name: `"${shown}";r=` };
 }
 
 const rateLimitId = headerId('ratelimit');

@@ -33,7 +33,7 @@ function makeRequestIdFilter(settings: RequestIdSettings, context: FilterContext
       if (isRequestId(brought)) x.requestId = brought;
       else {
         x.requestId = makeId(x);
-        head.set(id, x.requestId);
+        replaceText(head, id, x.requestId);
       }
       nameTrace?.(head, believed);
       return null;
@@ -42,9 +42,15 @@ function makeRequestIdFilter(settings: RequestIdSettings, context: FilterContext
   if (settings.echo === 'never') return filter;
   const always = settings.echo === 'always';
   filter.response = (x, head) => {
-    if (always || x.refusal !== null) head.set(id, x.requestId);
+    if (always || x.refusal !== null) replaceText(head, id, x.requestId);
   };
   return filter;
+}
+
+/** Of an id: every character of it is known. */
+function replaceText(head: Head, id: HeaderId, text: string): void {
+  if (head.has(id)) head.remove(id);
+  head.putText(id, text);
 }
 
 function whoIsBelieved(settings: RequestIdSettings, context: FilterContext): (x: Exchange) => boolean {
@@ -76,6 +82,6 @@ function traceContextOf(settings: RequestIdSettings, context: FilterContext): ((
     if (head.has(traceStateId)) head.remove(traceStateId);
     if (!makes) return;
     const share = settings.traceSampling;
-    head.set(traceParentId, formatTraceParent(random, share >= 1 || (share > 0 && random.next() < share)));
+    head.putText(traceParentId, formatTraceParent(random, share >= 1 || (share > 0 && random.next() < share)));
   };
 }
