@@ -29,7 +29,8 @@ export class DestinationCounts {
   add(count: Counted, by: 1 | -1): void {
     const words = this.#wordsOf();
     const at = this.#memory.own * rowWords + count;
-    Atomics.store(words, at, (words[at] as number) + by);
+    // Nobody else writes it, and a word is never torn: others see it a moment later, as with a store that waits for them.
+    words[at] = (words[at] as number) + by;
   }
 
   /** The memory is there with the first request. */

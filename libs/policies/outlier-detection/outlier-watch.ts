@@ -26,6 +26,13 @@ export class OutlierWatch implements HostWatch {
   readonly #measuresShares: boolean;
   readonly #capped: () => void;
   #rows: HostRows | null = null;
+  /** The host that an attempt ended at last, as its row is marked: nearly always the next one's too, or one of few. */
+  #marked: Host | null = null;
+  #markedSince = 0;
+  #mark = 0;
+  /** The interval that this thread has seen begin, by the slot that says so, and when it ends. */
+  #lookedSlot = noSlot;
+  #lookedUntil = 0;
 
   constructor(settings: OutlierDetectionSettings, context: FilterContext, memory: SharedMemory) {
     this.#settings = settings;
@@ -51,7 +58,7 @@ export class OutlierWatch implements HostWatch {
     if (hosts === null || host.slot === noSlot) return;
     const { slot } = host;
     const rows = (this.#rows ??= new HostRows(this.#memory.buffer));
-    rows.claim(slot, markOf(host));
+    rows.claim(slot, this.#markOf(host));
     const nowMs = this.#context.clock.monotonicMs();
     this.#lookAround(rows, hosts, nowMs);
     if (this.#measuresShares) rows.count(slot, outcome === outcomes.success);
@@ -83,6 +90,15 @@ export class OutlierWatch implements HostWatch {
     this.#eject(rows, hosts, host, { pointer, detail: `${name}, ${count} of ${limit}` }, nowMs);
   }
 
+  /** Never 0, which is nobody's. */
+  #markOf(host: Host): number {
+    const { since } = host;
+    if (host === this.#marked && since === this.#markedSince) return this.#mark;
+    this.#marked = host;
+    this.#markedSince = since;
+    return this.#mark = Math.round(since) % 0x7fff_ffff || 1;
+  }
+
   // --- ejecting ---------------------------------------------------------------------------------------------------
 
   #eject(rows: HostRows, { all, states }: HostSet, host: Host, { pointer, detail }: Verdict, nowMs: number): void {
@@ -109,13 +125,17 @@ export class OutlierWatch implements HostWatch {
   // --- once an interval ---------------------------------------------------------------------------------------------
 
   #lookAround(rows: HostRows, hosts: HostSet, nowMs: number): void {
-    const [first] = hosts.all;
-    if (first === undefined || first.slot === noSlot || !rows.beginsInterval(first.slot, Math.floor(nowMs / this.#settings.intervalMs) % 0x7fff_ffff)) return;
+    const first = hosts.all[0];
+    if (first === undefined || first.slot === noSlot || (first.slot === this.#lookedSlot && nowMs < this.#lookedUntil)) return;
+    const interval = Math.floor(nowMs / this.#settings.intervalMs);
+    this.#lookedSlot = first.slot;
+    this.#lookedUntil = (interval + 1) * this.#settings.intervalMs;
+    if (!rows.beginsInterval(first.slot, interval % 0x7fff_ffff)) return;
     const judged = hosts.all.filter(({ slot }) => slot !== noSlot);
     for (const host of judged) this.#forgive(hosts.states, host, nowMs);
     if (!this.#measuresShares) return;
     const volumes = judged.map((host) => {
-      rows.claim(host.slot, markOf(host));
+      rows.claim(host.slot, this.#markOf(host));
       return rows.takeVolume(host.slot);
     });
     for (const { index, pointer, detail } of findOutliers(volumes, this.#settings)) this.#eject(rows, hosts, judged[index] as Host, { pointer, detail }, nowMs);
@@ -138,8 +158,3 @@ const detectorNames: Readonly<Record<ConsecutiveRow, { readonly pointer: string;
   [consecutiveRows.gatewayErrors]: { pointer: '/consecutiveGatewayErrors', name: 'consecutive-gateway-errors' },
   [consecutiveRows.localFailures]: { pointer: '/consecutiveLocalFailures', name: 'consecutive-local-failures' },
 };
-
-/** Never 0, which is nobody's. */
-function markOf({ since }: Host): number {
-  return Math.round(since) % 0x7fff_ffff || 1;
-}

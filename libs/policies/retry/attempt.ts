@@ -26,8 +26,8 @@ export interface AttemptOwner {
 /** A dropped answer this short is read to its end, so that its connection stays usable. */
 const swallowMax = 16 * 1024;
 
-/** One attempt of a call: the sink of its response. It falls silent as soon as it is given up. */
-export class Attempt implements Sink, Deferred {
+/** One attempt of a call: the sink of its response, and the source of the request body as it sees it. It falls silent as soon as it is given up. */
+export class Attempt implements Sink, Source, Deferred {
   readonly call: Call;
   /** Of the response body. */
   source: Source | null = null;
@@ -53,11 +53,6 @@ export class Attempt implements Sink, Deferred {
   send(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
     this.#demanded = this.sink?.data(bytes, at, to, end) ?? false;
     return this.#demanded;
-  }
-
-  /** The request body as this attempt sees it. */
-  bodySource(): Source {
-    return { resume: () => this.#resumeBody(), stop: (reason) => this.#stopBody(reason) };
   }
 
   cancel(reason: Reason): void {
@@ -112,7 +107,7 @@ export class Attempt implements Sink, Deferred {
     this.player = null;
   }
 
-  #resumeBody(): void {
+  resume(): void {
     if (this.#givenUp) return;
     this.#demanded = true;
     // Production is scheduled: it never runs within the resume that asked for it.
@@ -131,7 +126,7 @@ export class Attempt implements Sink, Deferred {
   }
 
   /** Until this attempt's answer stands, another one may need the body: the producer is only paused. */
-  #stopBody(reason: Reason): void {
+  stop(reason: Reason): void {
     if (this.#givenUp) return;
     this.#stopReason = reason;
     if (this.#owner.committed) this.#owner.stopBody(reason);

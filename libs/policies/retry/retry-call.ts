@@ -35,10 +35,10 @@ const retryAfterHeader = headerId('retry-after');
 const contentTypeHeader = headerId('content-type');
 
 /**
- * One call with its attempts. To the outside it is the sink of the request body; each attempt has a response sink of its
+ * One call with its attempts. To the outside it is the sink of the request body and the source of the response's; each attempt has a response sink of its
  * own. Nothing of an attempt goes out before it is decided whether its answer stands: an answer commits with its head.
  */
-export class RetryCall implements Sink, AttemptOwner {
+export class RetryCall implements Sink, Source, AttemptOwner {
   readonly plan: RetryPlan;
   readonly response: Sink;
   readonly buffer: ReplayBuffer;
@@ -82,7 +82,7 @@ export class RetryCall implements Sink, AttemptOwner {
     // What is a retry of another hop already earns none here.
     if (!this.#innerHop) budget.sent(this.#startedAt);
     this.#call.budget = budget;
-    this.response.bind({ resume: () => this.#current?.source?.resume(), stop: (reason) => this.#stopResponse(reason) });
+    this.response.bind(this);
     this.#dispatch(this.#call);
   }
 
@@ -124,6 +124,18 @@ export class RetryCall implements Sink, AttemptOwner {
     const attempt = this.#current;
     this.finish();
     attempt?.sink?.reset(reason);
+  }
+
+  // The response body, as its consumer outside asks for it.
+
+  resume(): void {
+    this.#current?.source?.resume();
+  }
+
+  stop(reason: Reason): void {
+    const attempt = this.#current;
+    this.finish();
+    attempt?.cancel(reason);
   }
 
   // What attempts report.
@@ -266,16 +278,11 @@ export class RetryCall implements Sink, AttemptOwner {
     const attempt = new Attempt(this, call);
     this.#current = attempt;
     if (call.attempt > 1 && !this.buffer.empty) attempt.player = this.buffer.player();
-    call.body = attempt.bodySource();
+    call.body = attempt;
     attempt.sink = this.plan.next(call, attempt);
     if (call.refusable) this.#recording = this.#recordable;
   }
 
-  #stopResponse(reason: Reason): void {
-    const attempt = this.#current;
-    this.finish();
-    attempt?.cancel(reason);
-  }
 }
 
 function isGrpc(head: Head): boolean {
