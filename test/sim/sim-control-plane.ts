@@ -8,6 +8,7 @@ import { WriteError } from '@remora/control-plane/write/write-error';
 import { loadDocuments } from '@remora/model/load-documents';
 import { Resource } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import type { SimItems } from './sim-items.ts';
+import type { SimOrders } from './sim-orders.ts';
 import type { SimNetwork } from './sim-network.ts';
 import type { VirtualWorld } from './virtual-world.ts';
 
@@ -21,6 +22,7 @@ export class SimControlPlane {
   readonly #world: VirtualWorld;
   readonly #network: SimNetwork;
   readonly #items: SimItems;
+  readonly #orders: SimOrders;
   readonly #onCommitted: OnCommitted;
   readonly #store: Store;
   #running: ControlPlane | null = null;
@@ -28,10 +30,11 @@ export class SimControlPlane {
   crashOnNextCommit = false;
   lastRefusal = '';
 
-  constructor({ world, network, items, onCommitted }: { readonly world: VirtualWorld; readonly network: SimNetwork; readonly items: SimItems; readonly onCommitted: OnCommitted }) {
+  constructor({ world, network, items, orders, onCommitted }: { readonly world: VirtualWorld; readonly network: SimNetwork; readonly items: SimItems; readonly orders: SimOrders; readonly onCommitted: OnCommitted }) {
     this.#world = world;
     this.#network = network;
     this.#items = items;
+    this.#orders = orders;
     this.#onCommitted = onCommitted;
     this.#store = createMemoryStore({ clock: world });
   }
@@ -43,7 +46,8 @@ export class SimControlPlane {
   async start(): Promise<void> {
     if (this.#running) return;
     let running: ControlPlane | null = null;
-    const alive = (): boolean => running !== null && this.#running === running;
+    // What it writes while it is made is written.
+    const alive = (): boolean => running === null || this.#running === running;
     running = createControlPlane({
       store: this.#storeOf(alive), clock: this.#world, timers: gatedTimers(this.#world, alive), random: this.#world.random,
       soon: (run) => {
@@ -62,6 +66,7 @@ export class SimControlPlane {
   }
 
   crash(): void {
+    this.#orders.crashed();
     this.#running = null;
     this.#network.listen(null);
   }
@@ -102,6 +107,17 @@ export class SimControlPlane {
   /** Something that sidecars know beside documents becomes another. */
   changeItems(): void {
     if (this.#running) this.#items.change(this.#running);
+  }
+
+  /** Somebody gives an order about a host or a breaker. */
+  giveOrder(): void {
+    if (this.#running) this.#orders.give(this.#running);
+  }
+
+  /** The services that a subject calls. */
+  destinations(subject: SubjectKey): readonly string[] {
+    const state = this.#running?.writePath.state();
+    return state?.kind === 'ready' ? state.planned.compilation.subjects.get(subject)?.destinations ?? [] : [];
   }
 
   /** Hashes of the items that sidecars of a subject should hold, by `kind/name`. */

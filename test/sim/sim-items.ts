@@ -3,10 +3,12 @@ import { contentHash } from '@remora/core/hash';
 import type { ControlPlane } from '@remora/control-plane/app';
 import { ConsumerItems } from '@remora/control-plane/consumers/consumer-items';
 import type { EncodedItem, StateItemSource } from '@remora/control-plane/push/state-items';
+import { breakerOrdersKind, encodeBreakerOrder } from '@remora/policy-kit/breaker-orders';
+import { encodeHostOrders, hostOrdersKind } from '@remora/policy-kit/host-orders';
 import type { VirtualWorld } from './virtual-world.ts';
 
 /** The kinds of items that runs are about. `trustBundle` and `revocations` come from here, the others from the control plane's own books. */
-export const itemKinds = ['trustBundle', 'revocations', 'secret', 'consumers'] as const;
+export const itemKinds = ['trustBundle', 'revocations', 'secret', 'consumers', breakerOrdersKind, hostOrdersKind] as const;
 
 /** For how long after a start nothing is known of what is kept here, at most: sidecars hold what they have. */
 const unknownMs = 3_000;
@@ -57,12 +59,18 @@ export class SimItems {
   }
 
   /** What a sidecar of this subject should hold, by `kind/name`: hashes. */
-  wanted({ secretItems, credentials, writePath }: ControlPlane, subject: SubjectKey): ReadonlyMap<string, string> {
+  wanted({ secretItems, credentials, writePath, hostOrders, breakerOrders }: ControlPlane, subject: SubjectKey): ReadonlyMap<string, string> {
     const state = writePath.state();
     const consumers = new ConsumerItems({ book: credentials, alarm: (error) => { throw error; } });
     if (state.kind === 'ready') consumers.follow(state.planned);
     const found = new Map<string, string>();
     for (const source of [...this.#sources, secretItems, consumers]) for (const { name, hash } of source.itemsFor(subject) ?? []) found.set(`${source.kind}/${name}`, hash);
+    const planned = state.kind === 'ready' ? state.planned : null;
+    for (const service of planned?.compilation.subjects.get(subject)?.destinations ?? []) {
+      const [hosts, breaker] = [hostOrders.ordersOf(service), breakerOrders.of(service)];
+      if (hosts !== null) found.set(`${hostOrdersKind}/${service}`, contentHash(encodeHostOrders(hosts)));
+      if (breaker !== null) found.set(`${breakerOrdersKind}/${service}`, contentHash(encodeBreakerOrder(breaker)));
+    }
     return found;
   }
 }
@@ -70,6 +78,7 @@ export class SimItems {
 /** Whether a sidecar may ever have an item, as the documents of a run have it: `web` introspects tokens, `orders` knows keys too, the others look for nobody. */
 export function mayHave(subject: Subject, kind: string, name: string): boolean {
   if (kind === 'trustBundle' || kind === 'revocations') return true;
+  if (kind === hostOrdersKind || kind === breakerOrdersKind) return subject.kind === 'gateway' || (subject.name === 'web' && name === 'orders') || (subject.name === 'orders' && name === 'payments');
   const looks = subject.kind === 'service' && (subject.name === 'web' || subject.name === 'orders');
   if (kind === 'secret') return looks && name === `${subject.name}-key`;
   const [what = ''] = name.split('.');
@@ -79,8 +88,10 @@ export function mayHave(subject: Subject, kind: string, name: string): boolean {
 
 /** The number that a body was given; null for bodies that have none. */
 export function numberOf(kind: string, body: Uint8Array): number | null {
-  return kind === 'consumers' ? null : Number(Buffer.from(body).toString().split(' ').at(-1));
+  return numbered.has(kind) ? Number(Buffer.from(body).toString().split(' ').at(-1)) : null;
 }
+
+const numbered: ReadonlySet<string> = new Set(['trustBundle', 'revocations', 'secret']);
 
 /** One item, the same for everybody; nothing is known until `learn`. */
 class NumberedSource implements StateItemSource {

@@ -7,6 +7,9 @@ import { contentHash } from '@remora/core/hash';
 import { buildIdentity } from '@remora/snapshot/build';
 import type { HeldItems } from './item-invariants.ts';
 import { itemKinds } from './sim-items.ts';
+import { hostOrdersKind } from '@remora/policy-kit/host-orders';
+import { SimObedience } from './sim-obedience.ts';
+import { SkewedClock } from './sim-orders.ts';
 import { SimDisk } from './sim-disk.ts';
 import type { SimNetwork } from './sim-network.ts';
 import type { VirtualWorld } from './virtual-world.ts';
@@ -22,6 +25,8 @@ export interface SimSidecarOptions {
   readonly node: string;
   readonly subject: Subject;
   readonly without: string | null;
+  /** How far its wall clock is ahead of the control plane's. */
+  readonly aheadMs: number;
   readonly world: VirtualWorld;
   readonly network: SimNetwork;
   readonly onEnforced: (enforced: Enforced) => void;
@@ -38,7 +43,7 @@ export class SimSidecar {
   /** A kind this build does not know: it refuses snapshots that use it. */
   readonly without: string | null;
   #incarnation = 0;
-  #running: { readonly client: ConfigClient; readonly dataPlane: RecordingDataPlane } | null = null;
+  #running: { readonly client: ConfigClient; readonly dataPlane: RecordingDataPlane; readonly obedience: SimObedience } | null = null;
   readonly #world: VirtualWorld;
   readonly #network: SimNetwork;
   readonly #options: SimSidecarOptions;
@@ -68,6 +73,11 @@ export class SimSidecar {
     return new Map([...factsOf(this.#running?.dataPlane)].map(([key, body]) => [key, contentHash(body)]));
   }
 
+  /** null: it does not run. */
+  get obedience(): SimObedience | null {
+    return this.#running?.obedience ?? null;
+  }
+
   async start(): Promise<void> {
     const incarnation = ++this.#incarnation;
     const dataPlane = new RecordingDataPlane();
@@ -78,6 +88,8 @@ export class SimSidecar {
     };
     dataPlane.onSwap = () => this.#pause(2);
     const kinds = new Map([...runtimeKinds].filter(([name]) => name !== this.without));
+    const clock = new SkewedClock(this.#world, this.#options.aheadMs);
+    const obedience = new SimObedience(clock, dataPlane.facts);
     const client = new ConfigClient({
       instance: {
         nodeId: this.node, incarnation: BigInt(incarnation), subject: this.subject, labels: {}, locality: '', protocols: ['http/1.1'],
@@ -85,13 +97,15 @@ export class SimSidecar {
       },
       build: buildIdentity('0.1.0', kinds.values()),
       kinds, dataPlane, disk: this.disk.mount(alive), addresses: ['control-plane:8601'],
-      clock: this.#world, timers: this.#world, random: this.#world.random,
+      clock, timers: this.#world, random: this.#world.random,
       processFacts: { rssBytes: () => 0, takeCpuShare: () => 0 }, pause: () => Promise.resolve(),
+      onControlPlaneTime: (aheadMs) => obedience.keeper.useTime(aheadMs),
       onApplied: ({ candidate, version }) => {
         if (alive()) this.#options.onEnforced({ node: this.node, hash: candidate.hash, version, incarnation });
       },
     });
-    this.#running = { client, dataPlane };
+    this.#running = { client, dataPlane, obedience };
+    client.onItem(hostOrdersKind, (orders) => obedience.keeper.use(orders));
     for (const kind of itemKinds) {
       client.onItem(kind, (items) => {
         const facts = new Map([...dataPlane.facts.of(kind).names()].map((name) => [name, dataPlane.facts.of(kind).get(name) ?? Buffer.alloc(0)]));

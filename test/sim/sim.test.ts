@@ -12,12 +12,14 @@ describe('simulator', () => {
     let crashes = 0;
     let itemChanges = 0;
     let itemRemovals = 0;
+    let orders = 0;
     for (let seed = first; seed < first + seeds; seed++) {
       const report = await new Simulation(seed).run();
       enforcements += report.enforcements;
       crashes += report.crashes;
       itemChanges += report.itemChanges;
       itemRemovals += report.itemRemovals;
+      orders += report.orders;
       if (report.violations.length > 0) failed.push(`seed ${seed} (REMORA_SIM_SEED=${seed} REMORA_SIM_SEEDS=1): ${report.violations.slice(0, 5).join('; ')}`);
       expect(report.accepted, `seed ${seed} wrote nothing`).toBeGreaterThan(0);
     }
@@ -27,6 +29,7 @@ describe('simulator', () => {
     expect(crashes / seeds).toBeGreaterThan(2);
     expect(itemChanges / seeds).toBeGreaterThan(40);
     expect(itemRemovals / seeds).toBeGreaterThan(3);
+    expect(orders / seeds).toBeGreaterThan(20);
   }, 900_000);
 
   test('a seed repeats', async () => {

@@ -4,6 +4,7 @@ import { Invariants } from './invariants.ts';
 import { ItemInvariants } from './item-invariants.ts';
 import { initialDocuments, makeEdit } from './mesh-edits.ts';
 import { SimControlPlane } from './sim-control-plane.ts';
+import { SimOrders } from './sim-orders.ts';
 import { SimItems } from './sim-items.ts';
 import { SimNetwork } from './sim-network.ts';
 import { SimSidecar } from './sim-sidecar.ts';
@@ -19,17 +20,19 @@ export interface SimulationReport {
   /** Changes of items in sidecars, and items that were taken from them. */
   readonly itemChanges: number;
   readonly itemRemovals: number;
+  /** Orders about hosts and breakers that were acknowledged. */
+  readonly orders: number;
   readonly crashes: number;
   /** Virtual ms from the end of all faults until every sidecar enforced and held what is wanted. */
   readonly convergedAfterMs: number;
 }
 
-const fleet: readonly { readonly node: string; readonly subject: Subject; readonly without: string | null }[] = [
-  { node: 'edge-1', subject: { kind: 'gateway', name: 'edge' }, without: null },
-  { node: 'web-1', subject: { kind: 'service', name: 'web' }, without: null },
-  { node: 'orders-1', subject: { kind: 'service', name: 'orders' }, without: null },
-  { node: 'orders-2', subject: { kind: 'service', name: 'orders' }, without: 'fault' },
-  { node: 'payments-1', subject: { kind: 'service', name: 'payments' }, without: null },
+const fleet: readonly { readonly node: string; readonly subject: Subject; readonly without: string | null; readonly aheadMs: number }[] = [
+  { node: 'edge-1', subject: { kind: 'gateway', name: 'edge' }, without: null, aheadMs: 0 },
+  { node: 'web-1', subject: { kind: 'service', name: 'web' }, without: null, aheadMs: 3_600_000 },
+  { node: 'orders-1', subject: { kind: 'service', name: 'orders' }, without: null, aheadMs: -3_600_000 },
+  { node: 'orders-2', subject: { kind: 'service', name: 'orders' }, without: 'fault', aheadMs: 0 },
+  { node: 'payments-1', subject: { kind: 'service', name: 'payments' }, without: null, aheadMs: 0 },
 ];
 
 const faultyMs = 90_000;
@@ -46,6 +49,7 @@ export class Simulation {
   readonly #controlPlane: SimControlPlane;
   readonly #sidecars: readonly SimSidecar[];
   readonly #items: SimItems;
+  readonly #orders: SimOrders;
   readonly #invariants = new Invariants();
   readonly #itemInvariants = new ItemInvariants();
   #accepted = 0;
@@ -58,8 +62,9 @@ export class Simulation {
     this.#world = new VirtualWorld(seed);
     this.#network = new SimNetwork(this.#world);
     this.#items = new SimItems(this.#world);
+    this.#orders = new SimOrders(this.#world);
     this.#controlPlane = new SimControlPlane({
-      world: this.#world, network: this.#network, items: this.#items,
+      world: this.#world, network: this.#network, items: this.#items, orders: this.#orders,
       onCommitted: (version, subjects) => {
         for (const [subject, hash] of subjects) this.#invariants.committed(subject, hash, version);
       },
@@ -86,7 +91,7 @@ export class Simulation {
     const convergedAfterMs = await this.#converge();
     return {
       seed: this.#seed, violations: [...this.#invariants.violations, ...this.#itemInvariants.violations], accepted: this.#accepted, refused: this.#refused,
-      enforcements: this.#invariants.enforcements, itemChanges: this.#itemInvariants.changes, itemRemovals: this.#itemInvariants.removals, crashes: this.#crashes, convergedAfterMs,
+      enforcements: this.#invariants.enforcements, itemChanges: this.#itemInvariants.changes, itemRemovals: this.#itemInvariants.removals, orders: this.#orders.count, crashes: this.#crashes, convergedAfterMs,
     };
   }
 
@@ -103,6 +108,7 @@ export class Simulation {
     this.#world.after(this.#world.upTo(2_000), () => {
       if (!this.#faults) return;
       this.#controlPlane.changeItems();
+      if (this.#world.chance(0.5)) this.#controlPlane.giveOrder();
       this.#scheduleItems();
     });
   }
@@ -138,7 +144,10 @@ export class Simulation {
         this.#world.after(forMs * 2, () => this.#network.stick(sidecar.node, false));
       },
       () => this.#network.cutAll(),
-      () => this.#world.stepWallClock((this.#world.chance(0.5) ? 1 : -1) * 3_600_000),
+      () => {
+        this.#world.stepWallClock((this.#world.chance(0.5) ? 1 : -1) * 3_600_000);
+        this.#orders.stepped(this.#controlPlane.up);
+      },
       () => { this.#controlPlane.crashOnNextCommit = true; },
     ])();
   }
@@ -184,12 +193,20 @@ export class Simulation {
   }
 
   #behind(): string[] {
-    return this.#sidecars.flatMap((sidecar) => [...this.#behindInItems(sidecar), ...this.#behindInConfig(sidecar)]);
+    return this.#sidecars.flatMap((sidecar) => [...this.#behindInItems(sidecar), ...this.#behindInConfig(sidecar), ...this.#behindInOrders(sidecar)]);
   }
 
   #behindInItems(sidecar: SimSidecar): string[] {
     const wanted = this.#controlPlane.wantedItems(subjectKey(sidecar.subject));
     return wanted === null ? [`${sidecar.node}: nobody says what it should hold`] : this.#itemInvariants.converged(sidecar.node, wanted, sidecar.holding);
+  }
+
+  #behindInOrders({ node, subject, obedience }: SimSidecar): string[] {
+    if (obedience === null) return [];
+    const called = this.#controlPlane.destinations(subjectKey(subject));
+    return this.#orders.problems({
+      node, calls: (service) => called.includes(service), breaker: (service) => obedience.breaker(service), usable: (service, host) => obedience.usable(service, host), knows: (service, host) => obedience.knows(service, host),
+    });
   }
 
   #behindInConfig(sidecar: SimSidecar): string[] {

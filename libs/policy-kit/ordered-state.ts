@@ -1,7 +1,7 @@
 import type { Clock } from '@remora/core/clock';
-import { breakerOrdersKind, decodeBreakerOrder, type BreakerOrder } from '@remora/policy-kit/breaker-orders';
-import type { ControlPlaneTime } from '@remora/policy-kit/control-plane-time';
-import type { FactBook } from '@remora/policy-kit/facts';
+import { breakerOrdersKind, decodeBreakerOrder, type BreakerOrder } from './breaker-orders.ts';
+import type { ControlPlaneTime } from './control-plane-time.ts';
+import type { FactBook } from './facts.ts';
 
 /** What somebody has said about the breaker of a destination, for as long as it holds: its end is a time of the control plane, whatever our wall clock says. */
 export class OrderedState {
