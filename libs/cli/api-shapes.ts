@@ -11,6 +11,7 @@ import type { explanationShape, fieldExplanationShape, whyShape } from '@remora/
 import type { apiTokenShape, loginShape, newApiTokenShape, whoamiShape } from '@remora/control-plane/api/shapes/operator-shape';
 import type { suggestionListShape } from '@remora/control-plane/api/shapes/suggestion-shape';
 import type { usageListShape } from '@remora/control-plane/api/shapes/usage-shape';
+import type { canaryListShape, canaryStatusShape } from '@remora/control-plane/api/shapes/canary-shape';
 import type { breakerOrderShape, fleetHealthShape, hostOrderListShape, serviceHealthShape } from '@remora/control-plane/api/shapes/health-shape';
 import type { discoveryListShape, endpointListShape } from '@remora/control-plane/api/shapes/endpoint-shape';
 import type { mtlsStatusShape } from '@remora/control-plane/api/shapes/mtls-shape';
@@ -38,6 +39,8 @@ export type RevocationAnswer = (typeof revocationShape)['_output'];
 export type SuggestionListAnswer = (typeof suggestionListShape)['_output'];
 export type UsageListAnswer = (typeof usageListShape)['_output'];
 export type ServiceHealthAnswer = (typeof serviceHealthShape)['_output'];
+export type CanaryStatusAnswer = (typeof canaryStatusShape)['_output'];
+export type CanaryListAnswer = (typeof canaryListShape)['_output'];
 export type BreakerOrderAnswer = (typeof breakerOrderShape)['_output'];
 export type HostOrderListAnswer = (typeof hostOrderListShape)['_output'];
 export type FleetHealthAnswer = (typeof fleetHealthShape)['_output'];

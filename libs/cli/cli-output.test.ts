@@ -3,7 +3,7 @@ import { expectGolden } from '@remora/testing/golden';
 import { describe, expect, test } from 'vitest';
 import { goldenOf, runScripted } from './cli-fixture.ts';
 import type { CliRunOptions, Script } from './cli-fixture.ts';
-import { authority, credential, secret, enforced, explanation, joinToken, nodeCertificate, offlineSidecar, otherwise, pendingOne, refusedByOne, refusedSidecar, revision, sidecar, whyAnswer, whyChain, whyHops, written, revocation, rotation } from './testdata/answers.ts';
+import { authority, canaryStatus, credential, secret, enforced, explanation, joinToken, nodeCertificate, offlineSidecar, otherwise, pendingOne, refusedByOne, refusedSidecar, revision, sidecar, whyAnswer, whyChain, whyHops, written, revocation, rotation } from './testdata/answers.ts';
 
 // Times of the day are shown as this machine's clock has them.
 process.env['TZ'] = 'UTC';
@@ -21,6 +21,19 @@ const problem = (status: number, code: string, more: object): Script => ({ 'POST
 
 const failing = { service: 'payments', source: 'consul', asked: 'payments in eu', state: 'failing', answeredAt: '2026-11-22T11:00:00.000Z', failingSince: '2026-11-22T11:01:00.000Z', error: 'Consul at http://127.0.0.1:8500, payments: it is hung: no answer in time', problems: ['node-1/c: its port http is 0; it is left out'], instances: 2, suspect: 1 };
 const endpoint = { id: 'consul/node-1/a', source: 'consul', state: 'ready', ports: [{ name: 'http', host: '10.0.0.1', port: 8080 }], labels: { version: 'v2' }, locality: 'eu/a', weight: 5, backup: false, mtls: false, since: '2026-11-20T12:00:00.000Z', confirmedAt: '2026-11-22T11:00:00.000Z' };
+
+const step = (number: number, message: string, author = 'canary/orders-v2'): object => ({ ...revision, revision: number, author, message, documents: [{ document: 'Route/orders-v2', action: 'updated' }] });
+const canaryHistory: Script = { 'GET /v1/revisions': { body: { items: [
+  step(9, 'step 1 of 2: 5 % to version=v3'), step(8, 'completed, step 2 of 2: everything to version=v2'), step(7, 'quicker', 'ana'), step(6, 'step 1 of 2: 5 % to version=v2'), step(5, 'step 1 of 3: 1 % to b=1', 'canary/web'),
+], next: null, head, retainedFrom: 1 } } };
+const failedCanary = {
+  ...canaryStatus, canary: 'web-v3', service: 'web', routes: ['api', 'pages'], ownRoute: false, phase: 'failed' as const, step: 1, weight: null, endedAt: '2026-11-22T11:00:00.000Z',
+  now: { action: 'abort' as const, because: 'failed', sentence: 'errors 10 % of 120, stable 0.5 % of 400: more than 1 % above' },
+};
+const waitingCanary = {
+  ...canaryStatus, phase: 'waiting' as const, step: null, weight: null, since: null, startedAt: null, reportedAt: null, gates: [], decisions: [], now: { action: 'hold' as const, because: 'waiting', sentence: 'has not begun' },
+  candidate: { labels: { version: 'v2' }, requests: null, errors: null, errorShare: null, p99Ms: null }, stable: { labels: { version: 'v1' }, requests: null, errors: null, errorShare: null, p99Ms: null },
+};
 
 const cases: readonly Case[] = [
   {
@@ -164,6 +177,19 @@ const cases: readonly Case[] = [
   { name: 'why-chain', args: ['why', '7f3c'], script: { 'GET /v1/why/7f3c': { body: whyChain } } },
   { name: 'why-unknown', args: ['why', 'a/b'], script: { 'GET /v1/why/a/b': { body: { requestId: 'a/b', refusals: [], decided: null, silent: [] } } } },
   { name: 'history', args: ['history', '--since', '30m', '--limit', '2', '--document', 'Policy/baseline'], script: { 'GET /v1/revisions': { body: { items: [revision, { ...revision, revision: 3, kind: 'revert', of: 2, documents: Array.from({ length: 5 }, (_, i) => ({ document: `Policy/p${i}`, action: 'created' })), documentCount: 5 }], next: 3, head, retainedFrom: 1 } } } },
+  { name: 'history-canaries', args: ['history'], script: canaryHistory },
+  { name: 'history-unfolded', args: ['history', '--unfold'], script: canaryHistory },
+  { name: 'canary-list', args: ['canary', 'list'], script: { 'GET /v1/canary-status': { body: { items: [{ ...canaryStatus, decisions: undefined }, { ...failedCanary, decisions: undefined }] } } } },
+  { name: 'canary-list-none', args: ['canary', 'list'], script: { 'GET /v1/canary-status': { body: { items: [] } } } },
+  { name: 'canary-status', args: ['canary', 'status', 'orders-v2'], script: { 'GET /v1/canaries/orders-v2/status': { body: canaryStatus } } },
+  { name: 'canary-status-colours', args: ['canary', 'status', 'orders-v2'], terminal: true, script: { 'GET /v1/canaries/orders-v2/status': { body: { ...canaryStatus, paused: true, blocked: '1 violation: Route/orders-v2/to is wrong' } } } },
+  { name: 'canary-status-waiting', args: ['canary', 'status', 'orders-v2'], script: { 'GET /v1/canaries/orders-v2/status': { body: waitingCanary } } },
+  { name: 'canary-status-json', args: ['canary', 'status', 'orders-v2', '-o', 'json'], script: { 'GET /v1/canaries/orders-v2/status': { body: waitingCanary } } },
+  { name: 'canary-watch-failed', args: ['canary', 'status', 'web-v3', '--watch'], script: { 'GET /v1/canaries/web-v3/status': { body: failedCanary } } },
+  { name: 'canary-promote', args: ['canary', 'promote', 'orders-v2', '--now'], script: { 'POST /v1/canaries/orders-v2/promote': { body: { ...canaryStatus, now: { action: 'advance', because: 'promoted', sentence: 'promoted by a person; all gates hold' } } } } },
+  { name: 'canary-pause', args: ['canary', 'pause', 'orders-v2'], script: { 'POST /v1/canaries/orders-v2/pause': { body: { ...canaryStatus, paused: true, now: { action: 'hold', because: 'paused', sentence: 'paused by a person' } } } } },
+  { name: 'canary-abort-over', args: ['canary', 'abort', 'orders-v2'], script: { 'POST /v1/canaries/orders-v2/abort': { status: 409, body: { type: 'urn:remora:problem:canary-over', title: 'The canary does not run', status: 409, code: 'canary-over', detail: 'Canary/orders-v2 is completed: there is nothing to abort' } } } },
+  { name: 'apply-owned-by-canary', args: ['apply', '-f', 'good.yaml'], script: problem(409, 'owned-by-canary', { title: 'A running canary has it', detail: 'Route/orders-v2 belongs to Canary/orders-v2, which is at step 2. Wait for its end, or end it: remora canary abort orders-v2', document: 'Route/orders-v2', canary: 'orders-v2' }) },
   { name: 'history-one', args: ['history', '4'], script: { 'GET /v1/revisions/4': { body: revision }, 'GET /v1/revisions/4/diff': { body: { from: 3, to: 4, changes: written.changes } }, 'GET /v1/revisions/4/enforcement': { body: refusedByOne } } },
   { name: 'history-one-forgotten', args: ['history', '4'], script: { 'GET /v1/revisions/4': { body: revision }, 'GET /v1/revisions/4/diff': { body: { from: 3, to: 4, changes: [] } }, 'GET /v1/revisions/4/enforcement': { status: 410, body: { code: 'gone', status: 410, title: 'gone' } } } },
   { name: 'history-bad-since', args: ['history', '--since', 'yesterday'] },

@@ -9,6 +9,7 @@ export const exitCodes = {
   notFound: 6,
   serverFailed: 7,
   differs: 8,
+  canaryReverted: 9,
   internal: 70,
   interrupted: 130,
 } as const;
@@ -26,6 +27,7 @@ export const exitCodeMeanings: readonly { readonly code: ExitCode; readonly mean
   { code: exitCodes.notFound, meaning: 'no such document, revision, sidecar or request' },
   { code: exitCodes.serverFailed, meaning: 'the control plane failed, or gave an answer that this command does not understand' },
   { code: exitCodes.differs, meaning: '`diff --exit-code`: there are differences' },
+  { code: exitCodes.canaryReverted, meaning: '`canary status --watch`: the canary was aborted or failed; its Routes are as before' },
   { code: exitCodes.internal, meaning: 'a defect of this command; please report it' },
   { code: exitCodes.interrupted, meaning: 'ended by Ctrl-C' },
 ];

@@ -14,6 +14,7 @@ import { addAudit } from './commands/audit.ts';
 import { addBackup } from './commands/backup.ts';
 import { addCa } from './commands/ca.ts';
 import { addCan } from './commands/can.ts';
+import { addCanary } from './commands/canary.ts';
 import { addCompletion } from './commands/completion.ts';
 import { addConsumer } from './commands/consumer.ts';
 import { addControlPlane } from './commands/control-plane.ts';
@@ -57,7 +58,7 @@ const commands: readonly ((program: Command, run: Runner, terminal: Terminal) =>
   // what holds, and why
   addExplain, addCan, addWhy, addHistory, addRevert, addRestoreTo,
   // the fleet
-  addSidecars, addEndpoints, addInspect, addHealth, addEject, addUneject, addBreaker, addTop, addEvents, addSuggestions, addDoctor,
+  addSidecars, addEndpoints, addInspect, addHealth, addEject, addUneject, addBreaker, addCanary, addTop, addEvents, addSuggestions, addDoctor,
   // who is who
   addLogin, addLogout, addWhoami, addApiToken, addAudit, addToken, addCa, addIdentity, addMtls, addConsumer, addUsage, addSecret,
   // the store

@@ -5,6 +5,8 @@ import type { RevisionAnswer, RevisionDiffAnswer } from '../api-shapes.ts';
 import { CommandFailure } from '../command-failure.ts';
 import { enforcementText } from '../enforcement-text.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { foldRevisions } from '../fold-revisions.ts';
+import type { HistoryLine } from '../fold-revisions.ts';
 import { readPages } from '../pages.ts';
 import { revisionNumber } from '../revision-number.ts';
 import { addApiOptions } from '../session.ts';
@@ -18,6 +20,7 @@ interface HistoryOptions {
   readonly since?: string;
   readonly limit: number;
   readonly document?: string;
+  readonly unfold?: boolean;
 }
 
 /** `remora history`: revisions, newest first; `remora history 41`: one, with what it changed and who enforces it. */
@@ -28,6 +31,7 @@ export function addHistory(program: Command, run: Runner): void {
     .argument('[revision]', 'number of one revision')
     .option('--since <when>', 'only revisions of the last 30m, 2h, 7d, or since an instant')
     .option('--document <name>', 'only revisions that changed this document, e.g. Policy/baseline')
+    .option('--unfold', 'each step of a canary is a line, not each canary')
     .option('--limit <count>', 'at most this many', integerOption({ min: 1, max: 10_000 }), 20)
     .action(run<HistoryOptions>(async (session, options, [number]) => (number === undefined ? showRevisions(session, options) : showRevision(session, revisionNumber(number)))));
   addApiOptions(command);
@@ -36,16 +40,16 @@ export function addHistory(program: Command, run: Runner): void {
 async function showRevisions(session: Session, options: HistoryOptions): Promise<void> {
   const query = { since: sinceInstant(options.since, session.terminal.now()), document: options.document };
   const revisions = await readPages<RevisionAnswer>(session.api, { path: '/v1/revisions', query, cursor: 'before', limit: options.limit });
-  session.answer({ items: revisions }, () => revisionsText(session, revisions));
+  session.answer({ items: revisions }, () => revisionsText(session, options.unfold === true ? revisions.map((one) => ({ newest: one, oldest: one, count: 1 })) : foldRevisions(revisions)));
 }
 
-function revisionsText(session: Session, revisions: readonly RevisionAnswer[]): string {
-  if (revisions.length === 0) return 'no revisions\n';
-  const rows = revisions.map((one) => [
-    String(one.revision),
+function revisionsText(session: Session, lines: readonly HistoryLine[]): string {
+  if (lines.length === 0) return 'no revisions\n';
+  const rows = lines.map(({ newest: one, oldest, count }) => [
+    count === 1 ? String(one.revision) : `${oldest.revision}…${one.revision}`,
     ageText(one.at, session.terminal.now()),
     one.author,
-    kindText(one),
+    count === 1 ? kindText(one) : `${count} steps`,
     documentsCell(one),
     one.message,
   ]);

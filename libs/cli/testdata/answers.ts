@@ -1,4 +1,4 @@
-import type { AuthorityAnswer, EnforcementAnswer, ExplainAnswer, JoinTokenAnswer, NodeCertificateAnswer, RefusalAnswer, RevisionAnswer, SidecarAnswer, WhyAnswer, WriteAnswer, RevocationAnswer, RotationAnswer } from '../api-shapes.ts';
+import type { AuthorityAnswer, CanaryStatusAnswer, EnforcementAnswer, ExplainAnswer, JoinTokenAnswer, NodeCertificateAnswer, RefusalAnswer, RevisionAnswer, SidecarAnswer, WhyAnswer, WriteAnswer, RevocationAnswer, RotationAnswer } from '../api-shapes.ts';
 
 /** Answers of a control plane, for scripts. Typed by the API's own shapes, so that they cannot drift from it. */
 
@@ -193,4 +193,24 @@ export const credential = {
 export const secret = {
   name: 'api-cert', state: 'good', source: 'literal', version: '7f3c2b1e00000000', bytes: 3072, createdAt: '2026-11-22T11:00:00.000Z', changedAt: '2026-11-22T11:00:00.000Z', readAt: null, author: 'ana', problem: null,
   usedBy: ['gateway/edge'], referredBy: ['Gateway/edge'],
+};
+
+/** A canary whose second step holds for its time. */
+export const canaryStatus: CanaryStatusAnswer = {
+  canary: 'orders-v2', service: 'orders', routes: ['orders-v2'], ownRoute: true, phase: 'running', paused: false, step: 2, steps: 4, weight: 25,
+  since: '2026-11-22T11:58:00.000Z', startedAt: '2026-11-22T11:52:00.000Z', endedAt: null,
+  now: { action: 'hold', because: 'time', sentence: '480 s of 600 s are left' },
+  candidate: { labels: { version: 'v2' }, requests: 2_512, errors: 3, errorShare: 3 / 2_512, p99Ms: 21.4 },
+  stable: { labels: { version: 'v1' }, requests: 7_401, errors: 0, errorShare: 0, p99Ms: 18.7 },
+  reportedAt: '2026-11-22T11:59:57.000Z',
+  gates: [
+    { gate: 'errorRate', outcome: 'held', candidate: 3 / 2_512, stable: 0, limit: 0.01, sentence: 'errors 0.12 % of 2512, stable 0 % of 7401: within 1 % above' },
+    { gate: 'p99', outcome: 'held', candidate: 21.4, stable: 18.7, limit: 1.3, sentence: 'p99 21.4 ms, stable 18.7 ms: within 1.3 times' },
+  ],
+  verdict: null, blocked: '',
+  decisions: [
+    { at: '2026-11-22T11:58:00.000Z', step: 1, weight: 5, action: 'advance', because: 'passed', sentence: 'errors 0 % of 700, stable 0 % of 13300: within 1 % above', by: '', gates: [], candidate: { requests: 700, errors: 0, errorShare: 0, p99Ms: 20 }, stable: { requests: 13_300, errors: 0, errorShare: 0, p99Ms: 19 } },
+    { at: '2026-11-22T11:53:00.000Z', step: 1, weight: 5, action: 'hold', because: 'too-few', sentence: 'the candidate had 12 of 500 requests', by: '', gates: [], candidate: null, stable: null },
+    { at: '2026-11-22T11:52:00.000Z', step: 1, weight: 5, action: 'advance', because: 'started', sentence: 'begins', by: '', gates: [], candidate: null, stable: null },
+  ],
 };
