@@ -98,6 +98,7 @@ function typeMessage(one: Extract<Issue, { code: 'invalid_type' }>, said: boolea
  * instead of `{secret: NAME}` more often than anything else, and answers end up in logs of pipelines.
  */
 function maySay(one: Extract<Issue, { code: 'invalid_type' | 'invalid_union' }>, pointer: string): boolean {
+  if (one.code === 'invalid_type' && one.expected === 'boolean') return true;
   if (mayBeSecret(pointer)) return false;
   return one.code === 'invalid_type' ? !collections.has(one.expected) : one.errors.flat().some((option) => option.path.length === 0 && !(option.code === 'invalid_type' && collections.has(option.expected)));
 }
@@ -107,7 +108,7 @@ function maySay(one: Extract<Issue, { code: 'invalid_type' | 'invalid_union' }>,
  * they stand.
  */
 function withoutSecret(message: string, pointer: string): string {
-  const said = mayBeSecret(pointer) ? message.replace(/^"(?:[^"\\]|\\.)*"/, 'the text') : message;
+  const said = mayBeSecret(pointer) && !message.includes(' is not one of ') ? message.replace(/^"(?:[^"\\]|\\.)*"/, 'the text') : message;
   return said.replace(/[^\s"/@]*:[^\s"/@]*@/g, '…@');
 }
 
@@ -116,7 +117,7 @@ function mayBeSecret(pointer: string): boolean {
   return secretNames.test(pointer.split('/').slice(-2).join('/'));
 }
 
-const secretNames = /passw|secret|token|credential|key(?:\/|$)/i;
+const secretNames = /passw|secret|token|credential|(?:session|private|shared|api)key/i;
 const collections: ReadonlySet<string> = new Set(['object', 'record', 'map', 'array', 'tuple', 'set']);
 
 const typeNames: Readonly<Record<string, string>> = {

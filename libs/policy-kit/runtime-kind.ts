@@ -149,6 +149,18 @@ export interface LiveState {
   keep<T>(key: string, shape: string, make: () => T): T;
 }
 
+/**
+ * Live state that holds what belongs to others, such as leased tokens. `lapse` is called once, by each thread that keeps it: when no snapshot uses it any more, and
+ * when the sidecar has drained. Exchanges of an older snapshot may still come by.
+ */
+export interface Lapsing {
+  lapse(): void;
+}
+
+export function isLapsing(value: unknown): value is Lapsing {
+  return typeof value === 'object' && value !== null && 'lapse' in value && typeof value.lapse === 'function';
+}
+
 /** A message that the sidecar cannot enforce. Becomes a NACK of class `invalid`. */
 export class WireError extends Error {
   /** JSON pointer into the section, as the author knows it. */

@@ -7,7 +7,7 @@ import { FactBooks, type FactBook } from '@remora/policy-kit/facts';
 import type { HealthEvent } from '@remora/policy-kit/health-event';
 import { HopNotes } from '@remora/policy-kit/hop-notes';
 import type { Questions } from '@remora/policy-kit/questions';
-import type { Deferred, FilterContext, FilterTimers, LiveState, LogFile, RowLayout, SharedMemory, SharedRows } from '@remora/policy-kit/runtime-kind';
+import { isLapsing, type Deferred, type FilterContext, type FilterTimers, type LiveState, type LogFile, type RowLayout, type SharedMemory, type SharedRows } from '@remora/policy-kit/runtime-kind';
 import { ManualClock } from './manual-clock.ts';
 
 /** A FilterContext in memory: time, timers, randomness and live state belong to the test, counts and lines are kept. */
@@ -122,6 +122,13 @@ const noDetours: Detours = {
 /** Keeps everything for ever: what a test asks for again under the same key and shape is the same object. */
 export class MemoryLiveState implements LiveState {
   readonly entries = new Map<string, { shape: string; value: unknown }>();
+
+  /** The sidecar has drained. */
+  lapse(): void {
+    const values = [...this.entries.values()];
+    this.entries.clear();
+    for (const { value } of values) if (isLapsing(value)) value.lapse();
+  }
 
   keep<T>(key: string, shape: string, make: () => T): T {
     const known = this.entries.get(key);

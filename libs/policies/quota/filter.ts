@@ -137,6 +137,8 @@ class QuotaFilter implements EdgeFilter {
         refusal = answer === null ? this.#withoutStore(count, took, nowMs) : this.#used(count, took, nowMs);
       }
     }
+    const back = asking.flatMap((count) => count.rest(nowMs) ?? []);
+    if (back.length > 0) this.#line.giveBack(back);
     return refusal;
   }
 
@@ -176,7 +178,7 @@ class QuotaFilter implements EdgeFilter {
       const answer = answers?.[nth] ?? null;
       if (answer === null) continue;
       count.settle(answer, nowMs, this.#context.shadow);
-      const unused = this.#context.shadow ? null : count.unused(answer);
+      const unused = this.#context.shadow ? null : count.unused(answer, nowMs);
       if (unused !== null) back.push(unused);
     }
     if (back.length > 0) this.#line.giveBack(back);

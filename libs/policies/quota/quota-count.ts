@@ -1,6 +1,6 @@
 import type { PlanQuotaFacts } from '@remora/policy-kit/consumer-parts';
 import { quotaCountName, quotaKeptMs, quotaPeriod, type QuotaPeriod } from '@remora/policy-kit/quota-period';
-import { ask, denied, exactMax, keepGranted, leaseStride, leasedRemaining, nextWish, returnLeased, shouldAskAhead, taken, takeLeased, type LeaseRules, type Taking } from '@remora/policy-kit/store/lease';
+import { ask, denied, exactMax, keepGranted, leaseStride, leasedRemaining, nextWish, returnLeased, shouldAskAhead, takeRest, taken, takeLeased, type LeaseRules, type Taking } from '@remora/policy-kit/store/lease';
 import type { StoreAnswer, StoreAsk } from '@remora/policy-kit/store/store-questions';
 
 /** A consumer's count of one quota in one period, as one data thread knows it: what it leased, and what it let pass while the store said nothing. */
@@ -16,6 +16,7 @@ export class QuotaCount {
   #known: number;
   /** Let in without the store, and not told to it yet. */
   #owed = 0;
+  #lapsed = false;
   /** Of the throttle: theoretical arrival time, monotonic. */
   #throttledUntil = 0;
 
@@ -65,9 +66,22 @@ export class QuotaCount {
     return passes;
   }
 
-  /** What was granted for a request that is gone, where blocks are not kept. */
-  unused(answer: StoreAnswer): StoreAsk | null {
-    return this.#rules.max === 0 && answer.granted > 0 ? this.#askFor(-1) : null;
+  /** Nobody comes any more to take from the block, or few do: what is left of it goes back, and what is owed is told. Null: neither. */
+  lapse(nowMs: number): StoreAsk | null {
+    this.#lapsed = true;
+    const want = this.#owed - takeRest(this.#row, 0, nowMs);
+    this.#owed = 0;
+    return want === 0 ? null : this.#askFor(want);
+  }
+
+  /** What was granted for a request that is gone, where blocks are not kept, or none is kept any more. */
+  unused(answer: StoreAnswer, nowMs: number): StoreAsk | null {
+    return this.rest(nowMs) ?? (this.#rules.max === 0 && answer.granted > 0 ? this.#askFor(-1) : null);
+  }
+
+  /** What an answer brought that came when the count had lapsed. */
+  rest(nowMs: number): StoreAsk | null {
+    return this.#lapsed && this.#rules.max > 0 ? this.lapse(nowMs) : null;
   }
 
   /** The store says nothing: this instance's part of what was left lets it pass, and it is told later. `parts`: instances. */

@@ -2,23 +2,22 @@ import { consumerDirectory, type ConsumerDirectory } from '@remora/policy-kit/co
 import type { PlanFacts } from '@remora/policy-kit/consumer-parts';
 import type { Exchange } from '@remora/policy-kit/exchange';
 import type { FilterContext } from '@remora/policy-kit/runtime-kind';
+import { KnownConsumers } from './known-consumers.ts';
 import { QuotaCount } from './quota-count.ts';
 
 const none: readonly QuotaCount[] = Object.freeze([]);
-/** Consumers that are counted by a data thread at once; beyond, those that asked longest ago are forgotten, with what they leased. */
-export const consumersMax = 16_384;
 
 /** The counts of the consumers that were here lately, in the periods of now. */
 export class QuotaCounts {
   readonly #directory: ConsumerDirectory;
   readonly #context: FilterContext;
-  readonly #known: Map<string, { readonly plan: PlanFacts; readonly until: number; readonly counts: readonly QuotaCount[] }>;
+  readonly #known: KnownConsumers;
 
   constructor(context: FilterContext) {
     this.#directory = consumerDirectory(context.facts('consumers'));
     this.#context = context;
     // All places of a data thread share what was leased: a quota is one, wherever it is used.
-    this.#known = context.live.keep(`quota/${context.shadow ? 'shadow/' : ''}counts`, 'counts', () => new Map());
+    this.#known = context.live.keep(`quota/${context.shadow ? 'shadow/' : ''}counts`, 'counts', () => new KnownConsumers(context));
   }
 
   /** Of the consumer of a request; none where it has no quota. */
@@ -37,13 +36,7 @@ export class QuotaCounts {
   #renew(consumer: string, plan: PlanFacts, before: readonly QuotaCount[], wallMs: number): readonly QuotaCount[] {
     const counts = plan.quotas.map((quota) => (
       before.find((one) => one.plan === plan.name && JSON.stringify(one.quota) === JSON.stringify(quota) && wallMs < one.period.endMs) ?? new QuotaCount(consumer, plan.name, quota, wallMs)));
-    this.#known.delete(consumer);
-    for (const oldest of this.#known.keys()) {
-      if (this.#known.size < consumersMax) break;
-      this.#known.delete(oldest);
-      this.#context.count('quota_consumers_forgotten');
-    }
-    this.#known.set(consumer, { plan, counts, until: Math.min(...counts.map(({ period }) => period.endMs)) });
+    this.#known.put(consumer, { plan, counts, until: Math.min(...counts.map(({ period }) => period.endMs)) });
     return counts;
   }
 }

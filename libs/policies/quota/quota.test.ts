@@ -1,11 +1,12 @@
 import type { JsonObject } from '@remora/core/canonical-json';
 import { buildResponseHead } from '@remora/http/head-builder';
 import type { EdgeFilter, Exchange } from '@remora/policy-kit/exchange';
+import { quotaCountName, quotaPeriod } from '@remora/policy-kit/quota-period';
 import { RequestIdentity } from '@remora/policy-kit/request-identity';
 import { consumerFacts } from '@remora/testing/consumer-facts';
 import { effectiveSection } from '@remora/testing/effective-section';
 import { headLines, makeExchange } from '@remora/testing/exchange-driver';
-import { TestFilterContext } from '@remora/testing/filter-context';
+import { MemoryLiveState, TestFilterContext } from '@remora/testing/filter-context';
 import { testKindCases } from '@remora/testing/kind-cases';
 import { ManualClock } from '@remora/testing/manual-clock';
 import { MemoryCounts } from '@remora/testing/memory-counts';
@@ -53,6 +54,12 @@ function passes(sidecar: Sidecar, store: MemoryCounts, count: number, consumer?:
   return Array.from({ length: count }, () => ask(sidecar, store, consumer).verdict).filter((verdict) => verdict === 'pass').length;
 }
 
+/** The sidecar has drained. */
+function end({ context }: Sidecar, store: MemoryCounts): void {
+  if (context.live instanceof MemoryLiveState) context.live.lapse();
+  while (context.asked.length > 0) for (const { body, answered } of context.asked.splice(0)) answered(store.answer(body));
+}
+
 describe('a quota', () => {
   test('is one count over all sidecars and restarts, for each consumer, until the period ends', () => {
     const clock = new ManualClock(Date.UTC(2026, 10, 30));
@@ -63,6 +70,47 @@ describe('a quota', () => {
     expect(ask(first, store).verdict).toBe('quota-exceeded /plans/gold/quotas/monthly');
     clock.advance(86_400_000);
     expect(passes(first, store, 12)).toBe(10);
+  });
+
+  test('what is left of a block goes back when the sidecar ends, the plan changes or the period is over; a sidecar that is killed loses a block and a half at most', () => {
+    const clock = new ManualClock(Date.UTC(2026, 10, 30));
+    const store = new MemoryCounts(clock);
+    const large = { ...monthly, requests: 100_000 };
+    const used = (): number => {
+      const { label } = quotaPeriod({ per: 'month', timeZone: 'UTC', startsOn: 1 }, Date.UTC(2026, 10, 30));
+      return 100_000 - store.take({ counting: 'total', ...quotaCountName({ consumer: 'acme', plan: 'gold', quota: 'monthly', period: label }), requests: 100_000, perMs: 0, burst: 0, cost: 1, want: 0, untilMs: 0 }).remaining;
+    };
+    const drained = sidecarOf(clock, store, [large]);
+    passes(drained, store, 1_000);
+    expect(used()).toBeGreaterThan(1_000);
+    end(drained, store);
+    expect(used()).toBe(1_000);
+    const killed = sidecarOf(clock, store, [large]);
+    passes(killed, store, 1_000);
+    expect(used()).toBeLessThanOrEqual(2_000 + 150);
+    const lost = used() - 2_000;
+    const changed = sidecarOf(clock, store, [large]);
+    passes(changed, store, 1_000);
+    changed.context.factBooks.apply(consumerFacts({ plans: { plans: [{ name: 'gold', limits: [], quotas: [{ ...large, requests: 200_000 }] }] } }));
+    passes(changed, store, 1);
+    end(changed, store);
+    expect(used()).toBe(3_001 + lost);
+    const next = sidecarOf(clock, store, [large]);
+    passes(next, store, 1_000);
+    clock.advance(86_400_000);
+    passes(next, store, 1);
+    expect(used()).toBe(4_001 + lost);
+  });
+
+  test('what was let in without the store is told when the sidecar ends', () => {
+    const clock = new ManualClock(Date.UTC(2026, 10, 30));
+    const store = new MemoryCounts(clock);
+    const sidecar = sidecarOf(clock, store);
+    store.away = true;
+    expect(passes(sidecar, store, 2)).toBe(2);
+    store.away = false;
+    end(sidecar, store);
+    expect(passes(sidecarOf(clock, store), store, 20)).toBe(8);
   });
 
   test('responses say what is left of the tightest', () => {

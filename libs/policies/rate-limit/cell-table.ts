@@ -47,6 +47,18 @@ export class CellTable {
     return cell * this.#stride;
   }
 
+  /** The same for a key that is there; -1: it is not, and nothing is locked. */
+  acquireKnown(high: number, low: number): number {
+    const set = (high >>> 0) % this.#setCount;
+    if (this.#shared) this.#lock(seedWords + set);
+    const hashes = seedWords + this.#setCount;
+    for (let cell = set * setSize; cell < (set + 1) * setSize; cell += 1) {
+      if (low !== 0 && this.#words[hashes + cell * 2 + 1] === low && this.#words[hashes + cell * 2] === high) return cell * this.#stride;
+    }
+    this.release(high);
+    return -1;
+  }
+
   release(high: number): void {
     if (this.#shared) Atomics.store(this.#words, seedWords + ((high >>> 0) % this.#setCount), 0);
   }

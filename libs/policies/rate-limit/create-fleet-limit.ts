@@ -2,9 +2,10 @@ import { buildEntryMatch } from '@remora/policy-kit/entry-match';
 import { InstanceShare, instancesFactKind } from '@remora/policy-kit/instance-share';
 import type { FilterContext } from '@remora/policy-kit/runtime-kind';
 import { CellTable } from './cell-table.ts';
-import { FleetLimit, fleetStride } from './fleet-limit.ts';
+import { FleetCounts, fleetStride } from './fleet-counts.ts';
+import { FleetLimit } from './fleet-limit.ts';
 import { createKeyReader } from './key-reader.ts';
-import { Counts, ownerOf } from './limit.ts';
+import { ownerOf } from './limit.ts';
 import type { LimitSettings } from './wire.ts';
 
 /**
@@ -16,7 +17,7 @@ export function createFleetLimit(settings: LimitSettings, context: FilterContext
   const pointer = `/limits/${name}`;
   const owner = ownerOf(settings, context);
   const memory = context.shared?.(...owner, CellTable.bytesFor(maxKeys, fleetStride)) ?? null;
-  const counts = context.live.keep(...owner, () => new Counts(settings, context, memory, fleetStride));
+  const counts = context.live.keep(...owner, () => new FleetCounts(settings, context, memory));
   const place = `${context.shadow ? 'shadow/' : ''}${context.scope.slice(0, context.scope.lastIndexOf('/'))}`;
   return new FleetLimit({
     settings, pointer, counts,

@@ -3,6 +3,7 @@ import type { FilterContext } from '@remora/policy-kit/runtime-kind';
 import { StoreLine } from '@remora/policy-kit/store/store-line';
 import type { StoreAnswer, StoreAsk } from '@remora/policy-kit/store/store-questions';
 import { countOverflows, pass, refuse, remember, type Slots } from './conclusions.ts';
+import { keyNumber } from './fleet-counts.ts';
 import { FleetLimit, ask, denied, type FleetAsk } from './fleet-limit.ts';
 import type { CountingLimit } from './limit.ts';
 import { limitStoreUnavailable } from './reasons.ts';
@@ -162,6 +163,7 @@ export class FleetDecisions {
       if (answer === null) this.#goOn(pending, null);
       else this.#again(pending, one.limit, nowMs);
     }
+    if (answer !== null) one.limit.settled(one);
   }
 
   #again(pending: Pending, limit: FleetLimit, nowMs: number): void {
@@ -177,22 +179,24 @@ export class FleetDecisions {
     if (verdict !== null && typeof verdict !== 'symbol') x.answer(token, verdict);
   }
 
-  #waiters({ limit, high, low }: FleetAsk): Pending[] | undefined {
-    return this.#joined.get(limit)?.get(keyOf(high, low));
+  #waiters(one: FleetAsk): Pending[] | undefined {
+    return this.#joined.get(one.limit)?.get(keyNumber(one));
   }
 
-  #open({ limit, high, low }: FleetAsk): Pending[] {
+  #open(one: FleetAsk): Pending[] {
+    const { limit } = one;
     let keys = this.#joined.get(limit);
     if (keys === undefined) this.#joined.set(limit, keys = new Map());
     const waiters: Pending[] = [];
-    keys.set(keyOf(high, low), waiters);
+    keys.set(keyNumber(one), waiters);
     return waiters;
   }
 
-  #close({ limit, high, low }: FleetAsk): readonly Pending[] {
+  #close(one: FleetAsk): readonly Pending[] {
+    const { limit } = one;
     const keys = this.#joined.get(limit);
-    const waiters = keys?.get(keyOf(high, low)) ?? [];
-    keys?.delete(keyOf(high, low));
+    const waiters = keys?.get(keyNumber(one)) ?? [];
+    keys?.delete(keyNumber(one));
     if (keys?.size === 0) this.#joined.delete(limit);
     return waiters;
   }
@@ -251,6 +255,7 @@ export class FleetDecisions {
         if (verdict === 'refused') refusing ??= one.limit;
       } else if (one.limit.settle(one, answer, nowMs, true)) took.push(one.limit);
       else refusing ??= one.limit;
+      one.limit.settled(one);
     }
     return refusing === null ? this.#commit(x, limits, nowMs, took) : this.#refuse(x, refusing, limits, nowMs, took);
   }
@@ -278,14 +283,10 @@ export class FleetDecisions {
       const answer = answers[nth] ?? null;
       if (answer === null) continue;
       one.limit.settle(one, answer, nowMs, this.#context.shadow);
+      one.limit.settled(one);
       const unused = this.#context.shadow ? null : one.limit.unused(one, answer.granted);
       if (unused !== null) back.push(unused);
     }
     if (back.length > 0) this.#line.giveBack(back);
   }
-}
-
-/** Two keys with the same number would only wait for each other, and then ask for themselves. */
-function keyOf(high: number, low: number): number {
-  return (high >>> 0) * 0x20_0000 + ((low >>> 0) & 0x1f_ffff);
 }

@@ -1,19 +1,17 @@
 import type { Exchange } from '@remora/policy-kit/exchange';
 import type { InstanceShare } from '@remora/policy-kit/instance-share';
 import {
-  ask, denied, deniedUntilOf, keepGranted, leaseFreeAt, leaseRules, leaseStride, leasedRemaining, leasedResetAt, nextWish, returnLeased, shouldAskAhead, taken, takeLeased,
+  ask, denied, deniedUntilOf, keepGranted, leaseFreeAt, leaseRules, leasedRemaining, leasedResetAt, nextWish, returnLeased, shouldAskAhead, taken, takeLeased,
   type LeaseRules, type Taking,
 } from '@remora/policy-kit/store/lease';
 import type { Counting, StoreAnswer, StoreAsk } from '@remora/policy-kit/store/store-questions';
 import { emptyDecision, type Algorithm, type Decision } from './algorithm.ts';
 import { cellStride } from './cell-table.ts';
+import type { FleetCounts } from './fleet-counts.ts';
 import { KeyHash } from './key-hash.ts';
 import type { KeyReader, KeySink } from './key-reader.ts';
-import { LocalShare, createAlgorithm, type CountingLimit, type Counts, type Divisible, type Waiting } from './limit.ts';
+import { LocalShare, createAlgorithm, type CountingLimit, type Divisible, type Waiting } from './limit.ts';
 import type { LimitSettings } from './wire.ts';
-
-/** Numbers per cell: what this instance let in, then its lease. */
-export const fleetStride = cellStride + leaseStride;
 
 /** What one request asks of the store about one limit; it outlives the request. */
 export interface FleetAsk {
@@ -34,7 +32,7 @@ export interface FleetLimitOptions {
   readonly storeIdentity: string;
   readonly applies: ((x: Exchange) => boolean) | null;
   readonly readKey: KeyReader;
-  readonly counts: Counts;
+  readonly counts: FleetCounts;
   readonly instances: InstanceShare;
 }
 
@@ -110,8 +108,10 @@ export class FleetLimit implements CountingLimit {
   }
 
   /** The store's answer. `spend`: the request that asked is still there, and takes its cost of what was granted. Answers whether it may pass. */
-  settle({ high, low, wire, askedMs }: FleetAsk, answer: StoreAnswer, nowMs: number, spend: boolean): boolean {
-    const { table } = this.#options.counts;
+  settle(one: FleetAsk, answer: StoreAnswer, nowMs: number, spend: boolean): boolean {
+    const { high, low, wire, askedMs } = one;
+    const { counts } = this.#options;
+    const { table } = counts;
     const { cost } = this.settings;
     const granted = answer.granted >= cost;
     const at = table.acquire(high, low, this.#cells, nowMs);
@@ -122,7 +122,13 @@ export class FleetLimit implements CountingLimit {
     this.decision.waitMs = granted && this.#counting === 'queue' ? answer.waitMs : 0;
     if (!granted) this.decision.retryAfterMs = Math.max(answer.retryAfterMs, this.decision.retryAfterMs);
     table.release(high);
+    if (granted && this.#rules.max > 0) counts.granted(one);
     return granted;
+  }
+
+  /** Nobody waits any more for what was settled last. */
+  settled(one: FleetAsk): void {
+    if (this.#rules.max > 0) this.#options.counts.settled(one);
   }
 
   /** The store says nothing: this instance's part of the limit decides. */

@@ -60,7 +60,7 @@ describeWith('nginx', 'nginx limit_req and rateLimit', (nginx) => {
   ])('$name', async ({ location, limit }) => {
     const trace = await drawClearTrace(port, folder, location);
     expect(trace.filter((arrival) => arrival.refused).length).toBeGreaterThan(8);
-    expect(trace.filter((arrival) => !arrival.refused).length).toBeGreaterThan(20);
+    expect(trace.filter((arrival) => !arrival.refused).length).toBeGreaterThan(8);
     expect(ours(trace, limit)).toEqual(trace.map((arrival) => arrival.refused));
   }, 120_000);
 });
@@ -81,12 +81,12 @@ function ours(trace: readonly Arrival[], limit: JsonObject): boolean[] {
 
 /** Eight at a time, with keys of their own: most have a millisecond that decides. */
 async function drawClearTrace(port: number, folder: string, location: string): Promise<Arrival[]> {
-  for (let round = 0; round < 8; round += 1) {
+  for (let round = 0; round < 20; round += 1) {
     const traces = await Promise.all(Array.from({ length: 8 }, (_, nth) => drawTrace({ port, folder, location, seed: round * 8 + nth + 1 })));
     const clear = traces.find(isClear);
     if (clear !== undefined) return clear;
   }
-  throw new Error('64 traces came within a millisecond of a decision');
+  throw new Error('160 traces came within a millisecond of a decision');
 }
 
 /** Bursts and pauses, about two seconds long. */

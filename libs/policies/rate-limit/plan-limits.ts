@@ -6,7 +6,8 @@ import type { FilterContext } from '@remora/policy-kit/runtime-kind';
 import { InstanceShare, instancesFactKind } from '@remora/policy-kit/instance-share';
 import { emptyDecision, type Algorithm, type Decision } from './algorithm.ts';
 import { CellTable } from './cell-table.ts';
-import { FleetLimit, fleetStride } from './fleet-limit.ts';
+import { FleetCounts, fleetStride } from './fleet-counts.ts';
+import { FleetLimit } from './fleet-limit.ts';
 import { KeyHash } from './key-hash.ts';
 import type { KeySink } from './key-reader.ts';
 import { Counts, LocalShare, type CountingLimit, type Waiting } from './limit.ts';
@@ -22,7 +23,7 @@ const noLimits: readonly CountingLimit[] = Object.freeze([]);
 export class PlanLimits {
   readonly #directory: ConsumerDirectory;
   readonly #counts: Counts;
-  readonly #fleetCounts: Counts;
+  readonly #fleetCounts: FleetCounts;
   readonly #instances: InstanceShare;
   readonly #place: string;
   readonly #made = new WeakMap<PlanFacts, readonly CountingLimit[]>();
@@ -34,7 +35,7 @@ export class PlanLimits {
     const memory = context.shared?.(key, 'plans', CellTable.bytesFor(keysMax)) ?? null;
     this.#counts = context.live.keep(key, 'plans', () => new Counts({ maxKeys: keysMax }, context, memory));
     const fleetMemory = context.shared?.(`${key}/fleet`, 'plans', CellTable.bytesFor(keysMax, fleetStride)) ?? null;
-    this.#fleetCounts = context.live.keep(`${key}/fleet`, 'plans', () => new Counts({ maxKeys: keysMax }, context, fleetMemory, fleetStride));
+    this.#fleetCounts = context.live.keep(`${key}/fleet`, 'plans', () => new FleetCounts({ maxKeys: keysMax }, context, fleetMemory));
     this.#instances = new InstanceShare(context.facts(instancesFactKind));
     this.#place = `${context.shadow ? 'shadow/' : ''}${owner}`;
   }

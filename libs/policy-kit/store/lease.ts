@@ -116,6 +116,14 @@ export function returnLeased(row: Float64Array, at: number, cost: number): void 
   row[at + tokens] = (row[at + tokens] as number) + cost;
 }
 
+/** Empties the row: so much of it was still good. */
+export function takeRest(row: Float64Array, at: number, nowMs: number): number {
+  const left = nowMs < (row[at + until] as number) ? (row[at + tokens] as number) : 0;
+  row[at + tokens] = 0;
+  row[at + until] = 0;
+  return Math.max(0, left);
+}
+
 /** As far as this sidecar knows. */
 export function leasedRemaining(row: Float64Array, at: number): number {
   return (row[at + remaining] as number) + (row[at + tokens] as number);

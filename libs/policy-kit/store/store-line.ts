@@ -57,7 +57,7 @@ export class StoreLine {
 
   /** Nobody waits for it; where it does not arrive, the store counts too much. */
   giveBack(asks: readonly StoreAsk[]): void {
-    if (!this.#health.open) this.#send(asks, () => {});
+    for (let at = 0; at < asks.length && !this.#health.open; at += batchMax) this.#send(asks.slice(at, at + batchMax), () => {}, Number.POSITIVE_INFINITY);
   }
 
   /** A request waited until the deadline. */
@@ -65,12 +65,12 @@ export class StoreLine {
     this.#health.failed(this.#clock.monotonicMs(), this.#random.next());
   }
 
-  #send(asks: readonly StoreAsk[], answered: StoreAnswered): boolean {
+  #send(asks: readonly StoreAsk[], answered: StoreAnswered, lateMs = this.deadlineMs * lateFactor): boolean {
     const sentAt = this.#clock.monotonicMs();
     const sent = this.#questions.ask(storeTopic, encodeAsks(asks), (body) => {
       const answers = body === null ? null : decodeAnswers(body);
       const nowMs = this.#clock.monotonicMs();
-      if (answers === null || (asks.length > 0 && nowMs - sentAt > this.deadlineMs * lateFactor)) this.#health.failed(nowMs, this.#random.next());
+      if (answers === null || (asks.length > 0 && nowMs - sentAt > lateMs)) this.#health.failed(nowMs, this.#random.next());
       else this.#health.succeeded();
       answered(answers);
     });
@@ -80,6 +80,8 @@ export class StoreLine {
 }
 
 const lines = new WeakMap<Questions, StoreLine>();
+/** Of what is given back together. */
+const batchMax = 256;
 /** An answer that came so much after the deadline is none. */
 const lateFactor = 2;
 

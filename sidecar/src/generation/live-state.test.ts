@@ -34,3 +34,23 @@ it('forgets what a candidate made that was refused', () => {
   states.sweep();
   expect(states.size).toBe(0);
 });
+
+it('tells state that holds what belongs to others when nothing uses it any more, and when the sidecar has drained', () => {
+  const lapsed: string[] = [];
+  const make = (name: string) => (): { lapse(): void } => ({ lapse: () => void lapsed.push(name) });
+  const states = new LiveStates();
+  const [first, second] = [new Set<string>(), new Set<string>()];
+  states.collector(first).keep('kept', '', make('kept'));
+  states.collector(first).keep('left', '', make('left'));
+  states.retain(first);
+  states.collector(second).keep('kept', '', make('another'));
+  states.collector(new Set()).keep('refused', '', make('refused'));
+  states.retain(second);
+  states.release(first);
+  expect(lapsed).toEqual(['left']);
+  states.sweep();
+  expect(lapsed).toEqual(['left', 'refused']);
+  states.lapse();
+  states.release(second);
+  expect(lapsed).toEqual(['left', 'refused', 'kept']);
+});

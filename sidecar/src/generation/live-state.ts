@@ -1,4 +1,4 @@
-import type { LiveState } from '@remora/policy-kit/runtime-kind';
+import { isLapsing, type LiveState } from '@remora/policy-kit/runtime-kind';
 
 /**
  * Live state (buckets, windows) by owner key. A generation that is being built collects the keys it uses; state whose key no generation uses
@@ -33,13 +33,23 @@ export class LiveStates {
   release(keys: ReadonlySet<string>): void {
     for (const key of keys) {
       const entry = this.#entries.get(key);
-      if (entry !== undefined && --entry.users <= 0) this.#entries.delete(key);
+      if (entry !== undefined && --entry.users <= 0) this.#drop(key, entry);
     }
   }
 
   /** Drops what a discarded candidate made and nobody uses. */
   sweep(): void {
-    for (const [key, { users }] of this.#entries) if (users <= 0) this.#entries.delete(key);
+    for (const [key, entry] of this.#entries) if (entry.users <= 0) this.#drop(key, entry);
+  }
+
+  /** Nothing comes any more that would use it: what it holds of others goes back. */
+  lapse(): void {
+    for (const [key, entry] of this.#entries) this.#drop(key, entry);
+  }
+
+  #drop(key: string, { value }: LiveEntry): void {
+    this.#entries.delete(key);
+    if (isLapsing(value)) value.lapse();
   }
 
   /** What follows `prefix` in the keys that begin with it, shape included. */

@@ -97,7 +97,7 @@ export interface DataPlaneThreadOptions {
   /** How many data threads there are, and which of them this is; absent: the only one. */
   readonly threads?: { readonly count: number; readonly own: number };
   /** How filters ask the control thread. */
-  readonly questions: Questions;
+  readonly questions: Questions & { quiet(): Promise<void> };
 }
 
 /** The data path of one thread: engine, listeners, pools, generations. The same in a worker and in the thread of a test. */
@@ -374,7 +374,17 @@ export class DataPlaneThread {
     timer.cancel();
     goodbye.cancel();
     if (outcome === 'deadline') for (const binding of draining) ended += binding.close();
+    await this.#giveBack();
     return ended;
+  }
+
+  /** What is leased of the fleet's limits and quotas, as long as somebody answers. */
+  async #giveBack(): Promise<void> {
+    this.#live.lapse();
+    const late = Promise.withResolvers<void>();
+    const timer = this.#options.timers.after(giveBackMs, late.resolve);
+    await Promise.race([this.#options.questions.quiet(), late.promise]);
+    timer.cancel();
   }
 
   close(): void {
@@ -400,6 +410,9 @@ function prepareError(error: unknown): PrepareError {
   if (error instanceof BuildError) return error.error;
   return { resource: 'manifest', kind: '', pointer: '', code: 'cannot-build', message: error instanceof Error ? error.message : String(error), policies: [] };
 }
+
+/** A store that does not answer holds nothing up for longer. */
+const giveBackMs = 1_000;
 
 /** Before the deadline of a drain, tunnels are ended: they have this long for it. */
 const tunnelGoodbyeMs = 1500;

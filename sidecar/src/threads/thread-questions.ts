@@ -5,6 +5,7 @@ export class ThreadQuestions implements Questions {
   readonly #send: (id: number, topic: string, body: Uint8Array) => void;
   readonly #waiting = new Map<number, (answer: Uint8Array | null) => void>();
   #nextId = 0;
+  #quiet: PromiseWithResolvers<void> | null = null;
 
   constructor(send: (id: number, topic: string, body: Uint8Array) => void) {
     this.#send = send;
@@ -27,5 +28,14 @@ export class ThreadQuestions implements Questions {
     const answered = this.#waiting.get(id);
     this.#waiting.delete(id);
     answered?.(body);
+    if (this.#waiting.size > 0) return;
+    this.#quiet?.resolve();
+    this.#quiet = null;
+  }
+
+  /** Resolves when nothing is under way. */
+  quiet(): Promise<void> {
+    if (this.#waiting.size === 0) return Promise.resolve();
+    return (this.#quiet ??= Promise.withResolvers<void>()).promise;
   }
 }
