@@ -108,6 +108,28 @@ describe('discovery', () => {
     expect(performance.now() - from).toBeLessThan(15_000);
   });
 
+  test('an instance is killed with -9 and nobody is there to say so: its callers see it at once, and nothing fails', async () => {
+    const controlPlane = await fixture.controlPlane();
+    await controlPlane.apply(`${twoServices}---\nkind: Policy\nname: again\ntarget: {service: orders}\nretry: {retries: 2, retryOn: [connect-failure, reset]}\n`);
+    const app = await fixture.app('orders');
+    const killed = await fixture.sidecar(['--service', 'orders', ...beside(app, controlPlane)]);
+    for (const n of [1, 2]) await fixture.sidecar(['--service', 'orders', '--node-id', `orders-${n}`, ...beside(app, controlPlane)]);
+    const web = await fixture.sidecar(['--service', 'web', ...beside(app, controlPlane)]);
+    await untilInSync(controlPlane.api, 4);
+    await until('three instances are announced', () => endpointsOf(controlPlane, 'orders'), ({ items }) => items.filter(({ state }) => state === 'ready').length === 3);
+    const traffic = startTraffic({ port: web.ports['outbound'] ?? 0, path: '/', host: 'orders', concurrency: 4 });
+    await traffic.more(200);
+    // No lease ends any more: what callers know of instances is what they see.
+    for (const { process } of [controlPlane, killed]) {
+      const gone = once(process, 'exit');
+      process.kill('SIGKILL');
+      await gone;
+    }
+    // A third of them would go to it. The budget of retries allows a fifth.
+    await traffic.more(1_000);
+    expect((await traffic.stop()).filter(({ status }) => status !== 200)).toEqual([]);
+  });
+
   test('a caller that does not confirm is named, and nothing fails for the others', async () => {
     const controlPlane = await fixture.controlPlane();
     await controlPlane.apply(twoServices);
