@@ -29,11 +29,16 @@ export interface ResilienceOptions {
   readonly bundled: boolean;
   /** How long each load is looked at. */
   readonly seconds: number;
+  /** Of `outage`: requests to each way through each proxy. */
+  readonly perSecond: number;
+  /** Of `outage`: these alone; null: all. */
+  readonly scenarios: readonly string[] | null;
 }
 
 export const help = [
   '  --group A,B: only these of', ...Object.entries(groups).map(([name, { why }]) => `      ${name.padEnd(14)}${why}`),
   '  --bundled no: the sources instead of dist/ (npm run bundle)', '  --seconds N: how long each load is looked at (10; 4 with --quick)',
+  '  --scenario errors,hangs,gone,black-hole: only these outages', '  --rate N: requests a second to each way of each proxy in an outage (500)',
 ].join('\n');
 
 /** What the caller's half costs and does. `--group A,B` runs only these; `--bundled no` runs the sources; `--seconds`. */
@@ -42,7 +47,7 @@ export const run: Bench = async ({ quick, flags }) => {
   const wanted = flags['group']?.split(',') ?? names;
   const unknown = wanted.filter((name) => !names.includes(name));
   if (unknown.length > 0) throw new Error(`no group ${unknown.join(', ')}; there are ${names.join(', ')}`);
-  const options = { bundled: flags['bundled'] !== 'no', seconds: Number(flags['seconds'] ?? (quick ? 4 : 10)) };
+  const options = { bundled: flags['bundled'] !== 'no', seconds: Number(flags['seconds'] ?? (quick ? 4 : 10)), perSecond: Number(flags['rate'] ?? 500), scenarios: flags['scenario']?.split(',') ?? null };
   const rows: BenchRow[] = [];
   const tables: BenchTable[] = [];
   for (const name of wanted) {

@@ -37,7 +37,8 @@ export function outageFigures(answers: readonly Answer[], name: string, times: O
 
 /** Windows of half a second, every tenth of one: the first from which on all are at the level of before. */
 function p99BackMs(answers: readonly Answer[], { loadedAt, illAt, healedAt }: OutageTimes): number | null {
-  const level = p99(answers, loadedAt, illAt) * 1.5;
+  const before = p99(answers, loadedAt, illAt);
+  const level = Math.max(before * 1.5, before + slackMs);
   for (let from = healedAt - windowMs; from > illAt - stepMs; from -= stepMs) {
     if (p99(answers, from, from + windowMs) > level) return from > healedAt - windowMs - stepMs ? null : from + stepMs - illAt;
   }
@@ -49,6 +50,8 @@ export function p99(answers: readonly Answer[], from: number, to: number): numbe
   return times[Math.floor(times.length * 0.99)] ?? Number.NaN;
 }
 
+/** What two quiet half seconds may differ by. */
+const slackMs = 5;
 const windowMs = 500;
 const stepMs = 100;
 /** At its even share an instance has answered so many after a tenth of a second. */

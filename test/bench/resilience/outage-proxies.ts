@@ -71,7 +71,10 @@ async function ejectedAt(admin: string, port: number, since: number): Promise<nu
 interface State { readonly dataPlane: { readonly threads: readonly { readonly pools: readonly { readonly address: string; readonly down: boolean }[] }[] } }
 
 async function passedOverAt(admin: string, port: number): Promise<number | null> {
-  const { dataPlane } = (await (await fetch(`${admin}/state`)).json()) as State;
+  const response = await fetch(`${admin}/state`);
+  // A data thread that is too busy to tell is asked again.
+  if (!response.ok) return null;
+  const { dataPlane } = (await response.json()) as State;
   return dataPlane.threads.some(({ pools }) => pools.some(({ address, down }) => down && address === `127.0.0.1:${port}`)) ? Date.now() : null;
 }
 

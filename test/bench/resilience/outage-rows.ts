@@ -7,7 +7,6 @@ import { startOutageEnvoy, startOutageRemora, type OutageProxy } from './outage-
 
 const hostCount = 10;
 const answerMs = 20;
-const perSecond = 500;
 /** The level of before, how long an instance is ill, and how long its return is waited for at most. */
 const beforeMs = 2_000;
 const illMs = 3_000;
@@ -46,17 +45,27 @@ interface Result {
 
 type Ends = (() => Promise<void> | void)[];
 
+export interface OutageOptions {
+  readonly bundled: boolean;
+  /** Requests to each mode of each proxy. */
+  readonly perSecond: number;
+  /** Outages (`errors`, `hangs`, `gone`, `black-hole`); null: all. */
+  readonly scenarios: readonly string[] | null;
+}
+
 /**
  * One of ten instances fails under 500 requests a second, without and with further attempts, and heals: what the client sees of it, how soon the instance is taken
  * out and is back. Both proxies at the same time, each with instances of its own, which fail by the same script. Each scenario has another instance.
  */
-export async function outageRows({ bundled }: { readonly bundled: boolean }): Promise<{ readonly rows: readonly BenchRow[]; readonly tables: readonly BenchTable[] }> {
+export async function outageRows({ bundled, perSecond, scenarios: wanted }: OutageOptions): Promise<{ readonly rows: readonly BenchRow[]; readonly tables: readonly BenchTable[] }> {
   const ends: Ends = [];
   try {
     const contestants = await startContestants(bundled, ends);
     const results: Result[] = [];
-    for (const [index, scenario] of scenarios.entries()) results.push(...(await runScenario(scenario, index, contestants)));
-    return { rows: results.filter(({ proxy }) => proxy === 'remora').flatMap((ours) => rowsOf(ours, results)), tables: [tableOf(results)] };
+    for (const [index, scenario] of scenarios.entries()) {
+      if (wanted === null || wanted.includes(scenario.outage)) results.push(...(await runScenario(scenario, index, contestants, perSecond)));
+    }
+    return { rows: results.filter(({ proxy }) => proxy === 'remora').flatMap((ours) => rowsOf(ours, results, perSecond)), tables: [tableOf(results)] };
   } finally {
     for (const end of ends.toReversed()) await end();
   }
@@ -96,7 +105,7 @@ interface Run {
   retries: number;
 }
 
-async function runScenario(scenario: Scenario, index: number, contestants: readonly Contestant[]): Promise<Result[]> {
+async function runScenario(scenario: Scenario, index: number, contestants: readonly Contestant[], perSecond: number): Promise<Result[]> {
   const loadedAt = performance.now();
   const runs: Run[] = contestants.flatMap(({ proxy, hosts }) => scenario.modes.map((mode) => ({
     mode, proxy, host: hosts[mode][index] as ScriptedHost, load: startOpenLoad(proxy.port, `/${mode}`, perSecond), outMs: null, retries: 0,
@@ -134,7 +143,7 @@ async function untilBack(runs: readonly Run[], times: OutageTimes): Promise<void
 
 // --- what is printed -------------------------------------------------------------------------------------------------
 
-function rowsOf({ scenario, mode, figures }: Result, results: readonly Result[]): BenchRow[] {
+function rowsOf({ scenario, mode, figures }: Result, results: readonly Result[], perSecond: number): BenchRow[] {
   const what = `one of ${hostCount} ${scenario.name}, ${perSecond}/s, ${mode}`;
   const peers = (read: (figures: OutageFigures) => number | string): Readonly<Record<string, number | string>> =>
     Object.fromEntries(results.filter((other) => other.scenario === scenario && other.mode === mode && other.proxy !== 'remora').map((other) => [other.proxy, read(other.figures)]));
@@ -143,7 +152,7 @@ function rowsOf({ scenario, mode, figures }: Result, results: readonly Result[])
   return [
     { what: `${what}: failed requests`, value: figures.failed, unit: '', bar: most === 0 ? '0' : `≤ ${most}`, ok: figures.failed <= most, peers: peers(({ failed }) => failed) },
     { what: `${what}: p99 is back after`, value: numberOf(back), unit: 's', bar: '≤ 2 s', ok: back !== null && back <= 2_000, peers: peers(({ p99BackMs }) => seconds(p99BackMs)) },
-    { what: `${what}: taken out after`, value: numberOf(figures.outMs), unit: 's', bar: '', ok: null, peers: peers(({ outMs }) => seconds(outMs)), ...(figures.outMs === null && { note: 'not at all' }) },
+    { what: `${what}: taken out after`, value: numberOf(figures.outMs), unit: 's', bar: '', ok: null, peers: peers(({ outMs }) => seconds(outMs)), ...(figures.outMs === null && { note: 'not: balancing gives it nothing' }) },
     { what: `${what}: healed, is back after`, value: numberOf(figures.returnMs), unit: 's', bar: '', ok: null, peers: peers(({ returnMs }) => seconds(returnMs)) },
     { what: `${what}: attempts for each request`, value: round(figures.attempts, 4), unit: '×', bar: '', ok: null, peers: peers(({ attempts }) => round(attempts, 4)) },
   ];
@@ -151,7 +160,7 @@ function rowsOf({ scenario, mode, figures }: Result, results: readonly Result[])
 
 function tableOf(results: readonly Result[]): BenchTable {
   const names = [...new Set(results.map(({ proxy }) => proxy))];
-  const cells = scenarios.flatMap((scenario) => scenario.modes.map((mode) => {
+  const cells = scenarios.filter((scenario) => results.some((one) => one.scenario === scenario)).flatMap((scenario) => scenario.modes.map((mode) => {
     const each = (read: (figures: OutageFigures) => string): string => names.map((name) => {
       const found = results.find((one) => one.scenario === scenario && one.mode === mode && one.proxy === name);
       return found === undefined ? '' : read(found.figures);
@@ -164,7 +173,7 @@ function tableOf(results: readonly Result[]): BenchTable {
 }
 
 function seconds(ms: number | null): string {
-  return ms === null ? 'not' : `${round(ms / 1_000, 2)} s`;
+  return ms === null ? '—' : `${round(ms / 1_000, 2)} s`;
 }
 
 function numberOf(ms: number | null): number {
