@@ -1,3 +1,4 @@
+import type { JsonObject } from '@remora/core/canonical-json';
 import { seededRandom } from '@remora/core/random';
 import { loadDocuments } from '@remora/model/load-documents';
 import { ManualClock } from '@remora/testing/manual-clock';
@@ -31,7 +32,7 @@ export class CanaryWorld {
   readonly timers = new ManualTimers(this.clock);
   readonly store: Store;
   readonly alarms: string[] = [];
-  /** Throws where the process is to end: at the n-th append or flush. */
+  /** Throws where the process is to end: before and after each append and each flush of records. */
   crash: (() => void) | null = null;
   controlPlane: ControlPlane;
 
@@ -119,6 +120,8 @@ export class CanaryWorld {
   #create(): ControlPlane {
     const crash = (): void => this.crash?.();
     const kept = this.store;
+    // What is not flushed is lost with the process.
+    const pending = new Map<string, Map<string, JsonObject | null>>();
     const store: Store = Object.assign(Object.create(kept) as Store, bound(kept), {
       append: async (input: Parameters<Store['append']>[0]) => {
         crash();
@@ -126,9 +129,22 @@ export class CanaryWorld {
         crash();
         return result;
       },
+      putRecords: (namespace: string, records: ReadonlyMap<string, JsonObject | null>) => {
+        pending.set(namespace, new Map([...(pending.get(namespace) ?? []), ...records]));
+      },
+      records: (namespace: string) => {
+        const found = new Map(kept.records(namespace));
+        for (const [key, value] of pending.get(namespace) ?? []) {
+          if (value === null) found.delete(key);
+          else found.set(key, value);
+        }
+        return found;
+      },
       flushRecords: () => {
         crash();
-        kept.flushRecords();
+        for (const [namespace, records] of pending) kept.putRecords(namespace, records);
+        pending.clear();
+        crash();
       },
     });
     return createControlPlane({
