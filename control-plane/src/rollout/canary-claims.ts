@@ -5,7 +5,7 @@ import type { Intent, SameMeaning } from '../write/intended-changes.ts';
 import type { WriteClaims } from '../write/write-claims.ts';
 import { WriteError } from '../write/write-error.ts';
 import type { CanaryBook } from './canary-book.ts';
-import { isLive } from './canary-run.ts';
+import { isLive, madeItsRoute } from './canary-run.ts';
 import type { CanaryRun } from './canary-run.ts';
 import { sameRollout } from './same-rollout.ts';
 import { startProblems } from './canary-start-check.ts';
@@ -43,7 +43,7 @@ export class CanaryClaims implements WriteClaims {
     const other = this.#book.liveOn(service)?.name ?? starting.get(service);
     if (other !== undefined) return [{ document: `Canary/${name}`, pointer: '/service', code: 'contradiction', message: `Canary/${other} is moving the traffic of Service/${service}: figures of two would be mixed up`, expected: 'one canary of a service at a time' }];
     starting.set(service, name);
-    return startProblems(canary, documents);
+    return startProblems(canary, documents, madeItsRoute(this.#book.get(name)));
   }
 }
 

@@ -21,6 +21,11 @@ export function routeAt(canary: CanaryDocument, { key, document }: OriginalRoute
   return { ...route, to: [{ labels: canary.stable.labels, weight: 100 - weight }, candidate], ...(sticky !== undefined && { sticky }) };
 }
 
+/** As it was, for a canary that ends badly. One that there was not sends everything to stable. */
+export function routeBefore(canary: CanaryDocument, { key, document }: OriginalRoute): JsonObject {
+  return document ?? { kind: 'Route', name: key.slice('Route/'.length), service: canary.service, to: [{ labels: canary.stable.labels, weight: 100 }] };
+}
+
 /** `version=v2`, for people. */
 export function labelsText(labels: Readonly<Record<string, string>>): string {
   return Object.entries(labels).map(([key, value]) => `${key}=${value}`).sort().join(', ');

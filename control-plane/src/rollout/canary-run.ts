@@ -82,6 +82,11 @@ export function isLive({ phase }: CanaryRun): boolean {
   return phase === 'running' || phase === 'completing' || phase === 'reverting';
 }
 
+/** The Route of its name is its own: named by nobody, made by the run or one before. */
+export function madeItsRoute(run: CanaryRun | null): boolean {
+  return run !== null && run.document.routes === undefined;
+}
+
 /** As the store keeps it. */
 export function runRecord(run: CanaryRun): JsonObject {
   const carried = { candidate: packed(run.carried.candidate), stable: packed(run.carried.stable) };

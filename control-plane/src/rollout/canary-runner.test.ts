@@ -32,19 +32,11 @@ describe('a canary without Routes', () => {
     const world = await CanaryWorld.start();
     await world.apply(canaryYaml());
     await world.pass(2, failing(world));
-    expect(world.weights()).toBe('gone');
+    expect(world.weights()).toBe('v1=100');
     const sentence = 'errors 10 % of 120, stable 0.5 % of 400: more than 1 % above';
     expect(world.run()).toMatchObject({ phase: 'failed', verdict: { end: 'failed', sentence } });
     expect(world.steps().at(-1)).toBe(`failed, as before: ${sentence}`);
     expect(world.run()?.decisions.at(-1)).toMatchObject({ action: 'abort', because: 'gate-failed', weight: 5, candidate: { requests: 120, errors: 12 }, stable: { requests: 400 } });
-  });
-
-  test('reverts also where somebody made a policy for its Route: the Route stays, and chooses among all', async () => {
-    const world = await CanaryWorld.start();
-    await world.apply(canaryYaml());
-    await world.apply('kind: Policy\nname: for-the-route\ntarget: {service: orders, route: orders-v2}\ntimeout: {request: 1s}\n');
-    await world.pass(2, failing(world));
-    expect([world.weights(), world.run()?.phase]).toEqual(['any', 'failed']);
   });
 });
 
@@ -70,7 +62,7 @@ describe('a canary inside Routes', () => {
 
 describe('what people say', () => {
   test.each([
-    ['promote', 'v1=75 v2=25', 'running'], ['pause', 'v1=95 v2=5', 'running'], ['abort', 'gone', 'aborted'],
+    ['promote', 'v1=75 v2=25', 'running'], ['pause', 'v1=95 v2=5', 'running'], ['abort', 'v1=100', 'aborted'],
   ] as const)('%s', async (kind, weights, phase) => {
     const world = await CanaryWorld.start();
     await world.apply(canaryYaml());
@@ -150,7 +142,7 @@ describe('without figures', () => {
     await world.pass(9, few);
     expect(world.weights()).toBe('v1=95 v2=5');
     await world.pass(1, few);
-    expect([world.weights(), world.run()?.verdict?.sentence]).toEqual(['gone', 'the candidate had 10 of 100 requests, and the time of the step is over']);
+    expect([world.weights(), world.run()?.verdict?.sentence]).toEqual(['v1=100', 'the candidate had 10 of 100 requests, and the time of the step is over']);
   });
 
   test('of late, it holds until there are some again', async () => {
@@ -214,7 +206,7 @@ describe('the document', () => {
     const world = await CanaryWorld.start();
     await world.apply(canaryYaml());
     await world.delete('Canary/orders-v2');
-    expect([world.weights(), world.run()]).toEqual(['gone', null]);
+    expect([world.weights(), world.run()]).toEqual(['v1=100', null]);
     expect(world.steps().at(-1)).toBe('aborted, as before: its document was deleted');
   });
 
@@ -232,9 +224,20 @@ describe('the document', () => {
     world.controlPlane.canaries.order('orders-v2', { kind: 'abort' }, 'ana');
     await world.controlPlane.canaries.look();
     await world.apply(canaryYaml('labels: {team: shop}\n'));
-    expect([world.weights(), world.run()?.phase]).toEqual(['gone', 'aborted']);
+    expect([world.weights(), world.run()?.phase]).toEqual(['v1=100', 'aborted']);
     await world.apply(canaryYaml().replace('weight: 5', 'weight: 6'));
     expect([world.weights(), world.run()?.phase]).toEqual(['v1=94 v2=6', 'running']);
+  });
+
+  test('goes on to the next version under the same name, with the Route that it made', async () => {
+    const world = await CanaryWorld.start();
+    await world.apply(canaryYaml());
+    await world.pass(30, () => world.healthy());
+    await world.apply(canaryYaml().replace('version: v2', 'version: v3').replace('version: v1', 'version: v2'));
+    expect([world.weights(), world.run()?.phase]).toEqual(['v2=95 v3=5', 'running']);
+    world.controlPlane.canaries.order('orders-v2', { kind: 'abort' }, 'ana');
+    await world.controlPlane.canaries.look();
+    expect(world.weights()).toBe('v2=100');
   });
 
   test('that comes back by restore-to or a revert does not run', async () => {

@@ -7,7 +7,7 @@ import type { TargetTotals } from '../telemetry/target-totals.ts';
 import type { WritePath } from '../write/write-path.ts';
 import type { CanaryBook } from './canary-book.ts';
 import { canaryPlan } from './canary-plan.ts';
-import { isLive } from './canary-run.ts';
+import { isLive, madeItsRoute } from './canary-run.ts';
 import type { CanaryRun, CanaryVerdict } from './canary-run.ts';
 import { decided, sidesOf } from './canary-decisions.ts';
 import { originalRoutes } from './canary-routes.ts';
@@ -175,7 +175,7 @@ export class CanaryRunner implements BackgroundWork {
   #begin(document: CanaryDocument): void {
     const { book, store, clock } = this.#deps;
     const documents = store.documents();
-    const [problem] = startProblems(document, documents);
+    const [problem] = startProblems(document, documents, madeItsRoute(book.get(document.name)));
     const came = store.lastChange(`Canary/${document.name}`)?.kind;
     const nowMs = clock.wallMs();
     const run: CanaryRun = {

@@ -12,11 +12,11 @@ type Found = Pick<Violation, 'pointer' | 'code' | 'message' | 'expected'>;
 
 /**
  * What stands in the way of a run that begins with these documents, whose references are right. Looked at when a Canary is written: a document that has
- * run may stay beside Routes that mean something else by now.
+ * run may stay beside Routes that mean something else by now. `again`: a run before made the Route of its name.
  */
-export function startProblems(canary: CanaryDocument, documents: Documents): Violation[] {
+export function startProblems(canary: CanaryDocument, documents: Documents, again: boolean): Violation[] {
   const service = documents.get(`Service/${canary.service}`)?.document as unknown as ServiceDocument | undefined;
-  const found = [...serviceProblems(canary, service), ...(canary.routes === undefined ? ownRouteProblems(canary, documents) : canary.routes.flatMap((name, i) => routeProblems(canary, name, i, documents, service)))];
+  const found = [...serviceProblems(canary, service), ...(canary.routes === undefined ? ownRouteProblems(canary, documents, service, again) : canary.routes.flatMap((name, i) => routeProblems(canary, name, `/routes/${i}`, documents, service)))];
   return found.map((one) => ({ document: `Canary/${canary.name}`, ...one }));
 }
 
@@ -25,8 +25,10 @@ function serviceProblems({ service: name }: CanaryDocument, service: ServiceDocu
   return [{ pointer: '/service', code: 'never-applies', message: `a canary is judged by requests, and every port of Service/${name} carries TCP` }];
 }
 
-function ownRouteProblems({ name, service }: CanaryDocument, documents: Documents): Found[] {
+function ownRouteProblems(canary: CanaryDocument, documents: Documents, serviceDocument: ServiceDocument | undefined, again: boolean): Found[] {
+  const { name, service } = canary;
   if (documents.has(`Route/${name}`)) {
+    if (again) return routeProblems(canary, name, '/routes', documents, serviceDocument);
     return [{ pointer: '/routes', code: 'contradiction', message: `without routes the canary makes a Route of its own name, and Route/${name} is there already`, expected: `routes: [${name}], or another name` }];
   }
   const all = [...documents].find(([key, { document }]) => key.startsWith('Route/') && document['service'] === service && takesAll(document));
@@ -39,10 +41,10 @@ function takesAll({ match, ports }: JsonObject): boolean {
   return ports === undefined && (match === undefined || Object.keys(match as JsonObject).length === 0);
 }
 
-function routeProblems(canary: CanaryDocument, name: string, i: number, documents: Documents, service: ServiceDocument | undefined): Found[] {
+function routeProblems(canary: CanaryDocument, name: string, pointer: string, documents: Documents, service: ServiceDocument | undefined): Found[] {
   const route = documents.get(`Route/${name}`)?.document as unknown as RouteDocument | undefined;
   if (route === undefined) return [];
-  const contradiction = (message: string, expected?: string): Found[] => [{ pointer: `/routes/${i}`, code: 'contradiction', message, ...(expected !== undefined && { expected }) }];
+  const contradiction = (message: string, expected?: string): Found[] => [{ pointer, code: 'contradiction', message, ...(expected !== undefined && { expected }) }];
   const answers = (['redirect', 'respond'] as const).find((action) => route[action] !== undefined);
   if (answers !== undefined) return contradiction(`Route/${name} answers by itself (${answers}): it has no weights to move`);
   if ((route.ports ?? []).some((port) => carriesTcp(service?.ports[port]?.protocol))) return contradiction(`Route/${name} is for connections: a canary is judged by requests`);

@@ -1,22 +1,21 @@
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { Model } from '@remora/model/model';
 import { StoreError } from '../store/store-error.ts';
-import type { Store } from '../store/store.ts';
 import type { Intent } from '../write/intended-changes.ts';
 import { WriteError } from '../write/write-error.ts';
 import type { WritePath } from '../write/write-path.ts';
 import { canaryPlan } from './canary-plan.ts';
-import { labelsText, routeAt } from './canary-routes.ts';
-import type { CanaryRun, OriginalRoute } from './canary-run.ts';
+import { labelsText, routeAt, routeBefore } from './canary-routes.ts';
+import type { CanaryRun } from './canary-run.ts';
 
 /**
  * What a canary writes into its Routes: revisions by `canary/NAME`, by the same way as everybody's. Each is the state that it wants, so writing it again is no
  * revision. Answers null where it holds, or why it was refused.
  */
 export class CanaryWrites {
-  readonly #deps: { readonly writePath: Pick<WritePath, 'write'>; readonly model: Pick<Model, 'validateDocument'>; readonly store: Pick<Store, 'documents'>; readonly alarm: (error: unknown) => void };
+  readonly #deps: { readonly writePath: Pick<WritePath, 'write'>; readonly model: Pick<Model, 'validateDocument'>; readonly alarm: (error: unknown) => void };
 
-  constructor(deps: { readonly writePath: Pick<WritePath, 'write'>; readonly model: Pick<Model, 'validateDocument'>; readonly store: Pick<Store, 'documents'>; readonly alarm: (error: unknown) => void }) {
+  constructor(deps: { readonly writePath: Pick<WritePath, 'write'>; readonly model: Pick<Model, 'validateDocument'>; readonly alarm: (error: unknown) => void }) {
     this.#deps = deps;
   }
 
@@ -32,15 +31,9 @@ export class CanaryWrites {
     return this.#put(run, run.routes.map((route) => routeAt(run.document, route, 100)), `completed, step ${steps} of ${steps}: everything to ${labelsText(run.document.candidate.labels)}; ${run.verdict?.sentence ?? ''}`);
   }
 
-  /** As the Routes were; one that the canary made goes, or, where others name it by now, chooses among all instances as if it were not there. */
-  async revert(run: CanaryRun): Promise<string | null> {
-    const message = `${run.verdict?.end ?? 'aborted'}, as before: ${run.verdict?.sentence ?? ''}`;
-    const before = run.routes.flatMap(({ document }) => (document === null ? [] : [document]));
-    if (before.length > 0) return this.#put(run, before, message);
-    const made = run.routes.filter(({ key }) => this.#deps.store.documents().has(key));
-    if (made.length === 0) return null;
-    const refused = await this.#try(run, { kind: 'delete', keys: made.map(({ key }) => key) }, message);
-    return refused instanceof WriteError && refused.code === 'referred' ? this.#put(run, made.map((route) => bare(run, route)), message) : textOf(refused);
+  /** As the Routes were; one that the canary made sends everything to stable: without it, the candidate's instances would get their part. */
+  revert(run: CanaryRun): Promise<string | null> {
+    return this.#put(run, run.routes.map((route) => routeBefore(run.document, route)), `${run.verdict?.end ?? 'aborted'}, as before: ${run.verdict?.sentence ?? ''}`);
   }
 
   async #put(run: CanaryRun, routes: readonly JsonObject[], message: string): Promise<string | null> {
@@ -50,29 +43,24 @@ export class CanaryWrites {
       if (!result.ok) return result.violations.map(({ pointer, message: text }) => `${pointer} ${text}`).join('; ');
       documents.push(result.valid);
     }
-    return textOf(await this.#try(run, { kind: 'apply', documents }, message));
+    return this.#try(run, { kind: 'apply', documents }, message);
   }
 
-  async #try({ name }: CanaryRun, intent: Intent, message: string): Promise<WriteError | StoreError | null> {
+  async #try({ name }: CanaryRun, intent: Intent, message: string): Promise<string | null> {
     const author = `canary/${name}`;
     try {
       await this.#deps.writePath.write({ intent, author, claimant: author, by: { actor: { kind: 'canary', name } }, message: message.slice(0, 1_000) });
       return null;
     } catch (error) {
-      if (error instanceof WriteError) return error;
+      if (error instanceof WriteError) return textOf(error);
       this.#deps.alarm(error);
-      if (error instanceof StoreError) return error;
+      if (error instanceof StoreError) return error.message;
       throw error;
     }
   }
 }
 
-function bare({ document }: CanaryRun, { key }: OriginalRoute): JsonObject {
-  return { kind: 'Route', name: key.slice('Route/'.length), service: document.service };
-}
-
-function textOf(error: WriteError | StoreError | null): string | null {
-  if (error === null) return null;
-  const [first] = error instanceof WriteError ? error.violations : [];
+function textOf(error: WriteError): string {
+  const [first] = error.violations;
   return first === undefined ? error.message : `${error.message}: ${first.document ?? ''}${first.pointer} ${first.message}`;
 }
