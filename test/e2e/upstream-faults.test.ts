@@ -176,6 +176,7 @@ outlierDetection: {consecutive5xx: 3, consecutiveLocalFailures: 3, baseEjection:
   test('in the end nothing is left under way', async () => {
     copies.drop();
     await untilQuiet(edge.gateway);
+    expect(edge.gateway.process.exitCode).toBeNull();
   });
 
   async function events(): Promise<string> {
