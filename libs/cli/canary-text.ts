@@ -10,7 +10,7 @@ export function canaryText(status: CanaryStatusAnswer, { style, terminal }: Sess
   const head = `${style.strong(status.canary)} of service/${status.service}: ${paintPhase(status, style)}\n`;
   const why = `  ${status.now.sentence}\n`;
   const blocked = status.blocked === '' ? '' : `  ${style.warn(`its last write was refused, and is tried again: ${status.blocked}`)}\n`;
-  const routes = `  ${status.ownRoute ? 'its own Route' : status.routes.length === 1 ? 'Route' : 'Routes'} ${status.routes.map((name) => style.name(name)).join(', ')}; ${status.endedAt === null ? `in this step since ${ageText(status.since, now)}` : `ended ${ageText(status.endedAt, now)}`}; figures of ${ageText(status.reportedAt, now)}\n`;
+  const routes = `  ${status.ownRoute ? 'its own Route' : status.routes.length === 1 ? 'Route' : 'Routes'} ${status.routes.map((name) => style.name(name)).join(', ')}; ${status.endedAt === null ? `in this step since ${ageText(status.since, now)}` : `ended ${ageText(status.endedAt, now)}`}${status.reportedAt === null ? '' : `; figures of ${ageText(status.reportedAt, now)}`}\n`;
   return `${head}${why}${blocked}${routes}\n${sidesText(status, style)}${gatesText(status, style)}${decisionsText(status, style, now)}`;
 }
 
