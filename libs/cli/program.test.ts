@@ -17,7 +17,7 @@ describe('the command tree', () => {
   test('has every command of this release', () => {
     expect(commandNames).toEqual([
       'control-plane', 'sidecar', 'run', 'validate', 'apply', 'get', 'delete', 'diff', 'explain', 'can', 'why', 'history', 'revert', 'restore-to',
-      'sidecars', 'endpoints', 'inspect', 'health', 'eject', 'uneject', 'breaker', 'canary', 'top', 'events', 'suggestions', 'doctor', 'login', 'logout', 'whoami', 'api-token', 'audit', 'token', 'ca', 'identity', 'mtls', 'consumer', 'usage', 'secret', 'backup', 'restore', 'completion',
+      'sidecars', 'endpoints', 'inspect', 'health', 'eject', 'uneject', 'breaker', 'canary', 'top', 'tap', 'events', 'suggestions', 'doctor', 'login', 'logout', 'whoami', 'api-token', 'audit', 'token', 'ca', 'identity', 'mtls', 'consumer', 'usage', 'secret', 'backup', 'restore', 'completion',
     ]);
   });
 

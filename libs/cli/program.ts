@@ -36,6 +36,7 @@ import { addRun } from './commands/run.ts';
 import { addSecret } from './commands/secret.ts';
 import { addSidecar } from './commands/sidecar.ts';
 import { addSidecars } from './commands/sidecars.ts';
+import { addTap } from './commands/tap.ts';
 import { addToken } from './commands/token.ts';
 import { addBreaker } from './commands/breaker.ts';
 import { addEject, addUneject } from './commands/eject.ts';
@@ -58,7 +59,7 @@ const commands: readonly ((program: Command, run: Runner, terminal: Terminal) =>
   // what holds, and why
   addExplain, addCan, addWhy, addHistory, addRevert, addRestoreTo,
   // the fleet
-  addSidecars, addEndpoints, addInspect, addHealth, addEject, addUneject, addBreaker, addCanary, addTop, addEvents, addSuggestions, addDoctor,
+  addSidecars, addEndpoints, addInspect, addHealth, addEject, addUneject, addBreaker, addCanary, addTop, addTap, addEvents, addSuggestions, addDoctor,
   // who is who
   addLogin, addLogout, addWhoami, addApiToken, addAudit, addToken, addCa, addIdentity, addMtls, addConsumer, addUsage, addSecret,
   // the store

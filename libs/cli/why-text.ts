@@ -49,7 +49,8 @@ function causeText({ what, figures, since }: Cause, nowMs: number): string {
 
 /** `, outlierDetection of policy baseline (/outlierDetection/consecutive5xx), revision 39 by ana 14:02`. */
 function fieldText({ kind, pointer, policy, revision, author, revisionAt }: Cause, nowMs: number): string {
-  if (kind === '') return '';
+  // A host that somebody took out is no matter of a policy.
+  if (kind === '' || kind === 'host') return '';
   const whose = policy === '' ? `${kind} by default` : `${kind} of policy ${policy}`;
   const field = pointer === '' || pointer === `/${kind}` ? '' : ` (${pointer})`;
   return `, ${whose}${field}${revision === null ? '' : `, revision ${revision} by ${author ?? 'unknown'} ${clockText(revisionAt, nowMs)}`}`;
@@ -103,7 +104,7 @@ function editText({ revision, author, revisionAt, message }: Pick<Hop, 'revision
 
 /** `1  10.0.0.7:8080 (payments-3)  answered 503  12 ms`. */
 function tryText({ attempt, host, endpoint, outcome, status, grpcStatus, durationMs, detail, pointer, policy }: Hop['tries'][number]): string {
-  const where = host === '' ? 'no host' : `${host}${endpoint === '' || endpoint.startsWith(host) ? '' : ` (${endpoint})`}`;
+  const where = host === '' ? 'no host' : `${host}${endpoint === '' || endpoint.includes(host) ? '' : ` (${endpoint})`}`;
   const how = outcome === 'answered' ? `answered ${grpcStatus > 0 ? `grpc-status ${grpcStatus}` : status}` : outcome;
   const limit = detail === '' ? '' : `: ${detail}${pointer === '' ? '' : `, ${pointer}`}${policy === '' ? '' : ` of ${policy}`}`;
   return `${attempt}  ${where}  ${how}  ${Math.round(durationMs)} ms${limit}`;
@@ -118,7 +119,7 @@ function noOtherText({ noFurther }: Hop): string {
 function leftOutText({ host, endpoint, state, until }: NonNullable<Hop['hosts']>['leftOut'][number], { held }: Hop, nowMs: number): string {
   const trouble = held.find((one) => one.host === host);
   const why = trouble === undefined ? '' : `: ${trouble.detail}, ${ageText(trouble.since, nowMs)}${troubleField(trouble, nowMs)}`;
-  return `${host}${endpoint === '' || endpoint.startsWith(host) ? '' : ` (${endpoint})`}  ${state}${until === null ? '' : ` until ${until}`}${why}`;
+  return `${host}${endpoint === '' || endpoint.includes(host) ? '' : ` (${endpoint})`}  ${state}${until === null ? '' : ` until ${until}`}${why}`;
 }
 
 function troubleField({ kind, pointer, policy, revision, author, revisionAt }: Hop['held'][number], nowMs: number): string {

@@ -19,8 +19,20 @@ export interface HealthEvent {
   readonly untilMs: number;
 }
 
-/** Events after which nothing is held any more against what they are about. Every other event begins a state, which lasts until its own end or the next event of the same kind, service and host. */
-export const endingEvents: ReadonlySet<string> = new Set(['returned', 'closed', 'healthy', 'recovered', 'ended', 'replenished']);
+/**
+ * What an event does to what is held against its host or service: it begins the state of that name, or ends it. One kind holds at most one state of each name
+ * against the same host: `''` is the one of which each event takes the place of the one before (closed, half-open, open). null: told, and no state, as all
+ * verdicts in shadow are.
+ */
+export function stateOfEvent(event: string): { readonly state: string; readonly ends: boolean } | null {
+  if (event.startsWith('would-')) return null;
+  if (event.endsWith(endedSuffix)) return { state: event.slice(0, -endedSuffix.length), ends: true };
+  if (besides.has(event)) return { state: event, ends: false };
+  return { state: '', ends: endingEvents.has(event) };
+}
 
-/** Events of a moment: told, and no state. */
-export const momentaryEvents: ReadonlySet<string> = new Set(['would-eject', 'would-be-unhealthy', 'failover']);
+const endedSuffix = '-ended';
+/** States of one kind that hold beside each other. */
+const besides: ReadonlySet<string> = new Set(['panic', 'failover']);
+/** After these nothing is held any more. */
+const endingEvents: ReadonlySet<string> = new Set(['returned', 'closed', 'healthy', 'recovered', 'ended', 'replenished']);

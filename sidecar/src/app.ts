@@ -1,3 +1,5 @@
+import type { Timer } from '@remora/core/clock';
+import type { Query } from '@remora/proto/gen/remora/push/v1/push';
 import { buildIdentity } from '@remora/snapshot/build';
 import type { Snapshot } from '@remora/snapshot/snapshot';
 import { startAdminServer } from './admin/admin-server.ts';
@@ -41,6 +43,7 @@ export class Sidecar {
   readonly #dataPlane: DataPlane;
   readonly #refusals = new RefusalRing();
   readonly #held: HealthRecord;
+  #tapEnd: Timer | null = null;
   readonly #hostOrders: HostOrderKeeper;
   readonly #checker: HealthChecker;
   #probe: Promise<HealthProbe> | null = null;
@@ -254,7 +257,7 @@ export class Sidecar {
       readSeries: () => this.#dataPlane.readSeries(),
       readCallers: () => this.#dataPlane.readCallers(),
       readHealth: () => ({ current: this.#held.current(), dropped: this.#held.dropped }),
-      answer: (query) => answerQuery(query, this.#inspection, this.#ownSide, (asked) => this.#helpers?.readCounts(asked) ?? Promise.reject(new Error('this sidecar has no store'))),
+      answer: (query) => this.#answer(query),
     });
     this.#sender.start();
     this.#client.connect(control);
@@ -341,6 +344,15 @@ export class Sidecar {
     this.#sender?.event(event, `${kind}: ${host === '' ? service : `${host} of ${service}`} ${event}${detail && ` (${detail})`}`, { kind, service, host, pointer, policy, detail });
   }
 
+  #answer(query: Query): Promise<string> {
+    // Whoever looked at requests may have gone: then they cost nothing again.
+    if (query.question?.$case === 'inspect' && query.question.value.what === 'tap') {
+      this.#tapEnd?.cancel();
+      this.#tapEnd = this.#environment.timers.after(tapPatienceMs, () => this.#dataPlane.sweepTaps());
+    }
+    return answerQuery(query, this.#inspection, this.#ownSide, (asked) => this.#helpers?.readCounts(asked) ?? Promise.reject(new Error('this sidecar has no store')));
+  }
+
   #onRefusal(refusal: RefusalRecord): void {
     const kept = this.#withHeld(refusal);
     this.#refusals.add(kept);
@@ -396,6 +408,7 @@ export class Sidecar {
     this.#connectors?.close?.();
     await this.#admin?.close();
     await this.#health?.close();
+    this.#tapEnd?.cancel();
     await this.#dataPlane.close();
     this.#ended.resolve();
   }
@@ -425,3 +438,5 @@ export class Sidecar {
 
 /** The control plane waits at most 10 s for callers; a little longer here. */
 const barrierMs = 11_000;
+/** Longer than a tap is kept without a look. */
+const tapPatienceMs = 6_000;

@@ -24,6 +24,7 @@ import { schemaRoutes } from './routes/schema-routes.ts';
 import { secretRoutes } from './routes/secret-routes.ts';
 import { sidecarRoutes } from './routes/sidecar-routes.ts';
 import { suggestionRoutes } from './routes/suggestion-routes.ts';
+import { tapRoutes } from './routes/tap-routes.ts';
 import { telemetryRoutes } from './routes/telemetry-routes.ts';
 import { usageRoutes } from './routes/usage-routes.ts';
 import { whyRoutes } from './routes/why-routes.ts';
@@ -51,6 +52,7 @@ export function apiRoutes(ports: ApiPorts & { readonly metricsText: () => Promis
     ...secretRoutes(ports),
     ...explainRoutes(ports),
     ...whyRoutes(ports),
+    ...tapRoutes(ports),
     ...canRoutes(ports),
     ...telemetryRoutes(ports),
     ...suggestionRoutes(ports),

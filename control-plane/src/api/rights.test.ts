@@ -103,6 +103,7 @@ function samplesOf({ revisions }: RightsWorld): Readonly<Record<string, Samples>
     'GET /v1/telemetry/refusals': [{ url: '/v1/telemetry/refusals' }],
     'GET /v1/telemetry/events': [{ url: '/v1/telemetry/events' }],
     'GET /v1/telemetry/reporters': [{ url: '/v1/telemetry/reporters' }],
+    'GET /v1/tap': [{ url: '/v1/tap?service=none&for=1ms' }],
     'GET /v1/events': [{ url: '/v1/events?type=none' }],
     'GET /v1/schemas': [{ url: '/v1/schemas' }],
     'GET /v1/schemas/{kind}': [{ url: '/v1/schemas/Policy' }],

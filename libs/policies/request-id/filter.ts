@@ -42,7 +42,8 @@ function makeRequestIdFilter(settings: RequestIdSettings, context: FilterContext
   if (settings.echo === 'never') return filter;
   const always = settings.echo === 'always';
   filter.response = (x, head) => {
-    if (always || x.refusal !== null) replaceText(head, id, x.requestId);
+    // Whoever gets a failure can ask why, whoever made it.
+    if (always || x.refusal !== null || head.status >= 500) replaceText(head, id, x.requestId);
   };
   return filter;
 }

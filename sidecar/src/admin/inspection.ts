@@ -5,6 +5,7 @@ import type { EffectiveSettings } from '@remora/snapshot/effective-settings';
 import type { ConfigClient } from '../config/config-client.ts';
 import type { BoundListener, DataPlane, RequestQuestion } from '../threads/data-plane.ts';
 import type { HealthRecord, HealthState } from '../health/health-record.ts';
+import type { TapAnswer, TapAsk } from '../pipeline/request-taps.ts';
 import type { KeptRefusal, RefusalRing } from '../telemetry/refusal-ring.ts';
 import type { TelemetryStatus } from '../telemetry/telemetry-sender.ts';
 import type { IssuerKeyStatus } from '../issuer-keys/issuer-key-keeper.ts';
@@ -151,6 +152,11 @@ export class Inspection {
 
   route(question: RequestQuestion): Promise<object> {
     return this.#sources.dataPlane.explainRequest(question);
+  }
+
+  /** Requests that ended since the last look. */
+  async tap(ask: TapAsk): Promise<TapAnswer> {
+    return this.#sources.dataPlane.tap(ask);
   }
 
   /** What is held against destinations and hosts now, and the last changes. */

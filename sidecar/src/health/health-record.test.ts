@@ -46,3 +46,30 @@ test('of too many states and events the oldest go, counted', () => {
   record.report({ events: Array.from({ length: 1_030 }, (_, i) => event('ejected', String(i))), dropped: 2 });
   expect([record.current().length, record.current()[0]?.host, record.newest(1_000).length, record.dropped, told.length]).toEqual([1_024, '6', 500, 8, 1_030]);
 });
+
+test('states that hold beside each other end each on their own; verdicts in shadow hold nothing', () => {
+  const record = new HealthRecord(clock);
+  const about = { kind: 'loadBalancing' };
+  record.add(event('panic', '', about));
+  record.add(event('failover', '', about));
+  expect(held(record)).toEqual(['loadBalancing panic', 'loadBalancing failover']);
+  record.add(event('failover-ended', '', about));
+  record.add(event('would-be-opened', '', { kind: 'circuitBreaker' }));
+  record.add(event('exhausted', '', { kind: 'retry' }));
+  record.add(event('replenished', '', { kind: 'retry' }));
+  expect(held(record)).toEqual(['loadBalancing panic']);
+});
+
+test('what is held against one service, newest first, changes with each event and each end', () => {
+  const record = new HealthRecord(clock);
+  record.add(event('ejected', '10.0.0.7:80', { untilMs: clock.monotonicMs() + 1_000 }));
+  record.add(event('opened', '', { kind: 'circuitBreaker' }));
+  record.add(event('ejected', '10.0.0.9:80', { service: 'ledger' }));
+  const kinds = (): string[] => record.heldAgainst('payments').map(({ kind }) => kind);
+  expect(kinds()).toEqual(['circuitBreaker', 'outlierDetection']);
+  expect(record.heldAgainst('payments')).toBe(record.heldAgainst('payments'));
+  clock.advance(1_000);
+  expect(kinds()).toEqual(['circuitBreaker']);
+  record.add(event('closed', '', { kind: 'circuitBreaker' }));
+  expect(kinds()).toEqual([]);
+});

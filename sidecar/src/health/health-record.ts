@@ -1,5 +1,5 @@
 import type { Clock } from '@remora/core/clock';
-import { endingEvents, momentaryEvents } from '@remora/policy-kit/health-event';
+import { stateOfEvent } from '@remora/policy-kit/health-event';
 import type { HealthReport, ReportedHealth } from '../records/health-batch.ts';
 
 /** Something that this sidecar holds against a destination or one of its hosts, or against its own app. Times are Unix milliseconds. */
@@ -24,7 +24,7 @@ export interface HealthState {
 export class HealthRecord {
   readonly #clock: Clock;
   readonly #onEvent: (state: HealthState) => void;
-  /** By kind, service and host; in the order of their last event. */
+  /** By kind, name of the state, service and host; in the order of their last event. */
   readonly #states = new Map<string, HeldState>();
   readonly #events: HealthState[] = [];
   #left = 0;
@@ -52,16 +52,17 @@ export class HealthRecord {
     this.#events.push(state);
     if (this.#events.length > eventsMax) this.#events.shift();
     this.#onEvent(state);
-    if (momentaryEvents.has(event)) return;
+    const effect = stateOfEvent(event);
+    if (effect === null) return;
     this.#changes++;
-    const key = keyOf(kind, service, host);
+    const key = keyOf(kind, effect.state, service, host);
     this.#states.delete(key);
-    if (!endingEvents.has(event)) this.#hold(key, { state, sinceMs: monotonicMs, untilMs: endless ? Number.POSITIVE_INFINITY : untilMs });
+    if (!effect.ends) this.#hold(key, { state, sinceMs: monotonicMs, untilMs: endless ? Number.POSITIVE_INFINITY : untilMs });
   }
 
   /** Since when something of this kind is held against a host, in monotonic milliseconds; null: nothing is. */
   heldSince(kind: string, service: string, host: string): number | null {
-    const held = this.#states.get(keyOf(kind, service, host));
+    const held = this.#states.get(keyOf(kind, '', service, host));
     return held === undefined || held.untilMs <= this.#clock.monotonicMs() ? null : held.sinceMs;
   }
 
@@ -114,8 +115,9 @@ interface HeldState {
   readonly untilMs: number;
 }
 
-function keyOf(kind: string, service: string, host: string): string {
-  return `${kind}\0${service}\0${host}`;
+/** `state`: its name, as `stateOfEvent` has it. */
+function keyOf(kind: string, state: string, service: string, host: string): string {
+  return `${kind}\0${state}\0${service}\0${host}`;
 }
 
 const eventsMax = 500;

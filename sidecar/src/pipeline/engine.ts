@@ -30,6 +30,7 @@ import { ProviderRequests } from './provider-requests.ts';
 import type { RefusalSink } from './refusal-sink.ts';
 import { isRequestId, type RequestIds } from './request-ids.ts';
 import { revocationOf } from './tunnel-revocation.ts';
+import { RequestTaps, type TapAnswer, type TapAsk } from './request-taps.ts';
 import type { RequestTracer } from './request-tracer.ts';
 import { overflowName, type SeriesRow, type SeriesRows } from '../records/series-rows.ts';
 import type { ServedProtocol, ServerPeer } from '../listener/server-peer.ts';
@@ -68,6 +69,8 @@ export class Engine {
   readonly hooks: FilterHooks = new FilterHooks(this);
   /** For bodies that filters hold back. */
   readonly heldBytes: HeldBytes = new HeldBytes(heldBytesMax, () => this.count('bodies_hold-refused'));
+  /** Requests that people look at as they end; null: nobody does. */
+  taps: RequestTaps | null = null;
   readonly #options: EngineOptions;
   #generation: Generation | null = null;
   /** Another one after each change of what connections were judged by: the generation, identities. */
@@ -282,6 +285,17 @@ export class Engine {
     run.requestId = this.#options.requestIds.make();
     if (head.has(requestIdHeader)) head.remove(requestIdHeader);
     head.putText(requestIdHeader, run.requestId);
+  }
+
+  /** What has ended since the last look; null: too many look already. */
+  tap(ask: TapAsk): TapAnswer | null {
+    return (this.taps ??= new RequestTaps(this.thread.clock)).look(ask);
+  }
+
+  /** Nobody has looked for a while: requests cost nothing again. */
+  sweepTaps(): void {
+    this.taps?.sweep();
+    if (this.taps?.empty === true) this.taps = null;
   }
 
   /** `expected`: what the head says of the body's length, -1 where it says nothing. */

@@ -366,6 +366,7 @@ export class ExchangeRun extends FilteredExchange implements Source, TunnelOwner
     if (this.refusal !== null) this.engine.recordRefusal(this, this.refusal, false);
     else if (passedOnFailure(this)) this.engine.recordRelayed(this);
     if (this.trace !== null) this.engine.tracer?.ended(this);
+    if (this.engine.taps !== null) this.engine.taps.see(this);
     stream?.exchangeEnded();
   }
 

@@ -1,5 +1,6 @@
 import type { Query } from '@remora/proto/gen/remora/push/v1/push';
 import { questionFromJson } from '../admin/request-question.ts';
+import { readTapAsk } from './tap-question.ts';
 import type { Inspection } from '../admin/inspection.ts';
 import type { RequestQuestion } from '../threads/data-plane.ts';
 
@@ -18,10 +19,12 @@ export async function answerQuery(query: Query, inspection: Inspection, defaultS
       if (!read.ok) throw new Error(read.problems.join('; '));
       return JSON.stringify(await inspection.route(read.question));
     }
+    case 'tap':
+      return JSON.stringify(await inspection.tap(readTapAsk(question.value.request)));
     case 'usage':
       return JSON.stringify(await readCounts(countsAsked(question.value.request)));
     default:
-      throw new Error(`inspect: ${question.value.what.slice(0, 64)} is not one of snapshot, route, state, usage`);
+      throw new Error(`inspect: ${question.value.what.slice(0, 64)} is not one of snapshot, route, state, tap, usage`);
   }
 }
 

@@ -4,6 +4,7 @@ import type { Version } from '@remora/core/version';
 import type { Candidate } from '@remora/snapshot/candidate';
 import type { TlsMaterial } from '../tls/tls-material.ts';
 import type { HostDirectory } from '../upstream/host-slots.ts';
+import type { TapAnswer, TapAsk } from '../pipeline/request-taps.ts';
 import type { FailureChain } from '../records/failure-chain.ts';
 import type { HealthReport } from '../records/health-batch.ts';
 import type { SpanRecord } from '../records/span-record.ts';
@@ -36,6 +37,10 @@ export interface DataPlane {
   useFacts(update: FactUpdate): Promise<void>;
   /** What would happen to a request: JSON for the admin port and Queries. */
   explainRequest(request: RequestQuestion): Promise<object>;
+  /** Requests of all workers that ended since the last look; rejects where too many people look already. */
+  tap(ask: TapAsk): Promise<TapAnswer>;
+  /** Ends taps that nobody looks at any more. */
+  sweepTaps(): void;
   /** Pools, connections, endpoints and generations: JSON. */
   describe(): Promise<object>;
   /** Stops accepting, finishes what runs, up to the deadline. Outbound stays open until `close`. */

@@ -13,6 +13,7 @@ import type { HealthReport } from '../records/health-batch.ts';
 import { DataPlaneThread } from './data-plane-thread.ts';
 import { clientConnectionsMax } from '../io/descriptor-reserve.ts';
 import { decideRequest } from '../pipeline/decide-request.ts';
+import { joinLooks, type TapAnswer, type TapAsk } from '../pipeline/request-taps.ts';
 import { explainRequest } from '../pipeline/explain-request.ts';
 import { LogLines, type LogWriter } from '../records/log-lines.ts';
 import { RefusalBatch } from '../records/refusal-batch.ts';
@@ -140,6 +141,14 @@ export class LocalDataPlane implements DataPlane {
 
   async useFacts(update: FactUpdate): Promise<void> {
     this.#thread.useFacts(update);
+  }
+
+  async tap(ask: TapAsk): Promise<TapAnswer> {
+    return joinLooks([this.#thread.engine.tap(ask)]);
+  }
+
+  sweepTaps(): void {
+    this.#thread.engine.sweepTaps();
   }
 
   async explainRequest(request: RequestQuestion): Promise<object> {

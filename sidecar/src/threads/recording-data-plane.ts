@@ -5,6 +5,7 @@ import type { Candidate } from '@remora/snapshot/candidate';
 import type {
   BoundListener, DataPlane, EndpointUpdate, ListenerSpec, PrepareResult, RefusalRecord, RequestQuestion, SeriesReading,
 } from './data-plane.ts';
+import type { TapAnswer, TapAsk } from '../pipeline/request-taps.ts';
 import type { HealthReport } from '../records/health-batch.ts';
 import { systemClock } from '@remora/core/clock';
 import type { TlsMaterial } from '../tls/tls-material.ts';
@@ -88,6 +89,12 @@ export class RecordingDataPlane implements DataPlane {
     this.facts.apply(update);
     return Promise.resolve();
   }
+
+  tap(_ask: TapAsk): Promise<TapAnswer> {
+    return Promise.resolve({ requests: [], skipped: 0 });
+  }
+
+  sweepTaps(): void {}
 
   explainRequest(request: RequestQuestion): Promise<object> {
     return Promise.resolve({ request, route: 'recorded' });

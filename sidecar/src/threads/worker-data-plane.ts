@@ -4,6 +4,7 @@ import type { Candidate } from '@remora/snapshot/candidate';
 import type {
   BoundListener, DataPlane, EndpointUpdate, ListenerSpec, PrepareResult, RefusalRecord, RequestQuestion, SeriesReading,
 } from './data-plane.ts';
+import { joinLooks, type TapAnswer, type TapAsk } from '../pipeline/request-taps.ts';
 import type { HealthReport } from '../records/health-batch.ts';
 import { DataThread } from './data-thread.ts';
 import { clientConnectionsMax } from '../io/descriptor-reserve.ts';
@@ -310,6 +311,15 @@ export class WorkerDataPlane implements DataPlane {
       this.#facts.apply(update);
       await this.#everywhere((thread) => thread.ask({ op: 'facts', update }));
     });
+  }
+
+  async tap(ask: TapAsk): Promise<TapAnswer> {
+    const looks = await Promise.all([...this.#threads.values()].map((thread) => thread.ask({ op: 'tap', ask })));
+    return joinLooks(looks);
+  }
+
+  sweepTaps(): void {
+    for (const thread of this.#threads.values()) thread.tell({ op: 'sweepTaps' });
   }
 
   async explainRequest(question: RequestQuestion): Promise<object> {

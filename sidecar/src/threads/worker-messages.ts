@@ -5,6 +5,7 @@ import type { TlsMaterial } from '../tls/tls-material.ts';
 import type { GrantedEndpoints } from '../upstream/host-slots.ts';
 import type { BoundListener, ListenerSpec, PrepareResult, RequestQuestion } from './data-plane.ts';
 import type { ResourcePack } from '../generation/resource-pack.ts';
+import type { TapAnswer, TapAsk } from '../pipeline/request-taps.ts';
 import type { HealthReport } from '../records/health-batch.ts';
 import type { RefusalReport } from '../records/refusal-batch.ts';
 import type { SeriesName } from '../records/series-rows.ts';
@@ -61,6 +62,9 @@ export type WorkerRequest =
   /** To a question of a filter; null: there is none. */
   | { readonly op: 'answer'; readonly question: number; readonly body: Uint8Array | null }
   | { readonly op: 'explain'; readonly question: RequestQuestion }
+  | { readonly op: 'tap'; readonly ask: TapAsk }
+  /** Taps that nobody looks at any more end. */
+  | { readonly op: 'sweepTaps' }
   | { readonly op: 'describe' }
   | { readonly op: 'drain'; readonly deadlineMs: number }
   | { readonly op: 'close' }
@@ -84,6 +88,8 @@ export interface WorkerAnswers {
   readonly facts: null;
   readonly answer: null;
   readonly explain: object;
+  readonly tap: TapAnswer | null;
+  readonly sweepTaps: null;
   readonly describe: object;
   readonly drain: number;
   readonly close: null;

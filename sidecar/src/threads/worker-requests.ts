@@ -58,6 +58,11 @@ export class WorkerRequests {
       case 'explain':
         if (request.question.as !== undefined) return decideRequest(thread.engine.generation, thread.filterHost, request.question);
         return explainRequest(thread.engine.generation, request.question);
+      case 'tap':
+        return thread.engine.tap(request.ask);
+      case 'sweepTaps':
+        thread.engine.sweepTaps();
+        return null;
       case 'describe':
         return thread.describe();
       case 'drain':

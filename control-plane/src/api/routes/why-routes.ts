@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { failureCause } from '../../health/failure-cause.ts';
 import { decidingHop, orderHops } from '../../health/hop-order.ts';
 import type { DocumentKey, LogEntry } from '../../store/store.ts';
+import type { StoredTrouble } from '../../telemetry/stored-chain.ts';
 import type { StoredRefusal } from '../../telemetry/telemetry-hub.ts';
 import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
@@ -64,7 +65,7 @@ function whyAnswer(ports: ApiPorts, found: readonly StoredRefusal[]): { readonly
 function hopAnswer(ports: ApiPorts, refusal: StoredRefusal): object {
   const { nodeId, subject, at, side, method, authority, path, route, destination, status, reason, responseFlag, detail, traceId, shadow, kind, pointer, policy, configVersion, configHash, chain, held } = refusal;
   const edit = (name: string): Edit => editOf(ports, name, configVersion.index);
-  const cause = failureCause(refusal);
+  const cause = failureCause({ ...refusal, held: held.map((one) => byHand(ports, one)) });
   return {
     nodeId, subject, at, side, method, authority, path, route, destination, status, reason, responseFlag, detail, traceId, shadow, kind, policy,
     pointer: documentPointer(kind, pointer),
@@ -76,9 +77,16 @@ function hopAnswer(ports: ApiPorts, refusal: StoredRefusal): object {
     noFurther: chain?.noFurther ? { ...chain.noFurther, pointer: documentPointer(chain.noFurther.kind, chain.noFurther.pointer) } : null,
     hosts: chain?.hosts ?? null,
     fallback: chain?.fallback ?? '',
-    held: held.map((one) => ({ ...one, pointer: documentPointer(one.kind, one.pointer), ...edit(one.policy) })),
+    held: held.map((one) => ({ ...byHand(ports, one), pointer: documentPointer(one.kind, one.pointer), ...edit(one.policy) })),
     cause: { ...cause, pointer: documentPointer(cause.kind, cause.pointer), ...edit(cause.policy) },
   };
+}
+
+/** Who took a host out by hand, and why: sidecars know only that somebody did. */
+function byHand(ports: ApiPorts, trouble: StoredTrouble): StoredTrouble {
+  if (trouble.kind !== 'host') return trouble;
+  const order = ports.hostOrders.list(trouble.service).find(({ host, what }) => host === trouble.host && what === 'out');
+  return order === undefined ? trouble : { ...trouble, detail: `by hand, ${order.author === '' ? 'by somebody' : `by ${order.author}`}${order.reason === '' ? '' : `: ${order.reason}`}` };
 }
 
 interface Edit {
@@ -99,7 +107,7 @@ function editOf({ store }: ApiPorts, policies: string, at: number): Edit {
 }
 
 function documentPointer(kind: string, pointer: string): string {
-  return pointer === '' || kind === '' || pointer.startsWith(`/${kind}`) ? pointer : `/${kind}${pointer}`;
+  return pointer === '' || kind === '' || pointer === `/${kind}` || pointer.startsWith(`/${kind}/`) ? pointer : `/${kind}${pointer}`;
 }
 
 const policiesMax = 16;

@@ -1,0 +1,101 @@
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import type { Access } from '../../operators/access.ts';
+import type { ApiPorts } from '../api-ports.ts';
+import { apiRoute } from '../api-route.ts';
+import type { ApiRoute } from '../api-route.ts';
+import { durationParameter } from '../parameters.ts';
+import { ApiError } from '../problem.ts';
+import { findDocument } from '../find-document.ts';
+import { readTapAnswer } from '../tap-answer.ts';
+
+/** How often sidecars are asked what has ended, and how long each may take. */
+const lookEveryMs = 500;
+const lookMs = 2_000;
+const listenersMax = 16;
+/** Sidecars that one tap looks at; those beyond are named as left out. */
+const sidecarsMax = 64;
+const queuedBytesMax = 256 * 1024;
+const standardMs = 30_000;
+
+export function tapRoutes(ports: ApiPorts): ApiRoute[] {
+  let open = 0;
+  return [
+    apiRoute({
+      method: 'GET', path: '/v1/tap', operationId: 'tap', tag: 'Telemetry', right: { role: 'viewer', scoped: 'checked' }, summary: 'Requests of a service or gateway as they end, as server-sent events',
+      description: 'An event `request` for each that matches, `skipped` where there were more than could be told, `silent` for sidecars that did not answer, `end` at the end. Never a header, a body or a query string. Sidecars keep nothing for it while nobody looks.',
+      query: z.object({
+        service: z.string().max(253).optional(), gateway: z.string().max(253).optional(),
+        side: z.enum(['inbound', 'outbound', 'gateway']).optional(),
+        method: z.string().regex(/^[!-~]{1,32}$/, 'expected a method').optional(),
+        path: z.string().regex(/^\/[ -~]{0,511}$/, 'expected a path that begins with /').optional().describe('Exactly this one, or what is below it'),
+        status: z.string().regex(/^[1-5](?:xx|\d\d)$/, 'expected a status such as 503, or a class such as 5xx').optional(),
+        for: durationParameter({ ms: 600_000, text: '10m' }).optional().describe('How long; 30s unless told'),
+      }),
+      answers: { 200: { description: 'Ends after the time', contentType: 'text/event-stream' } }, problems: ['not-found', 'too-many-listeners'],
+      handle({ query, reply, access, stillGood }) {
+        const { service, gateway, for: forMs = standardMs, ...filter } = query;
+        const subject = subjectOf(ports, access, service, gateway);
+        if (open >= listenersMax) throw new ApiError('too-many-listeners', `${listenersMax} people look at requests already`);
+        open += 1;
+        reply.hijack();
+        const socket = reply.raw;
+        socket.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
+        socket.flushHeaders();
+        const ended = new AbortController();
+        socket.once('close', () => ended.abort());
+        const write = (event: string, data: object): void => {
+          if (socket.writableLength <= queuedBytesMax) socket.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+        };
+        void follow(ports, { subject, filter, forMs, write, goesOn: () => !ended.signal.aborted && stillGood() }).finally(() => {
+          open -= 1;
+          socket.end();
+        });
+        return 'stream';
+      },
+    }),
+  ];
+}
+
+/** Throws where it is not there, or not for whoever asks. */
+function subjectOf(ports: ApiPorts, access: Access, service: string | undefined, gateway: string | undefined): string {
+  if ((service === undefined) === (gateway === undefined)) throw new ApiError('bad-parameter', 'exactly one of service and gateway says whose requests');
+  if (service !== undefined) findDocument(ports, access, 'Service', service);
+  else findDocument(ports, access, 'Gateway', gateway ?? '');
+  return service === undefined ? `gateway/${gateway ?? ''}` : `service/${service}`;
+}
+
+interface Following {
+  readonly subject: string;
+  readonly filter: object;
+  readonly forMs: number;
+  readonly write: (event: string, data: object) => void;
+  readonly goesOn: () => boolean;
+}
+
+async function follow(ports: ApiPorts, { subject, filter, forMs, write, goesOn }: Following): Promise<void> {
+  const request = JSON.stringify({ id: randomUUID(), filter });
+  const endsAt = ports.clock.monotonicMs() + forMs;
+  const silent = new Set<string>();
+  let seen = 0;
+  for (;;) {
+    const last = ports.clock.monotonicMs() >= endsAt;
+    const nodes = ports.hub.sidecars().filter((one) => one.connected && one.subject === subject).slice(0, sidecarsMax).map(({ nodeId }) => nodeId);
+    const looks = await Promise.allSettled(nodes.map((nodeId) => ports.hub.ask(nodeId, { what: 'tap', request }, lookMs)));
+    looks.forEach((look, i) => {
+      const nodeId = nodes[i] ?? '';
+      if (look.status === 'fulfilled') {
+        const { requests, skipped } = readTapAnswer(look.value);
+        for (const one of requests) write('request', { nodeId, ...one });
+        seen += requests.length;
+        if (skipped > 0) write('skipped', { nodeId, skipped });
+      } else if (!silent.has(nodeId)) {
+        silent.add(nodeId);
+        write('silent', { nodeId, detail: look.reason instanceof Error ? look.reason.message : String(look.reason) });
+      }
+    });
+    if (last || !goesOn()) break;
+    await new Promise<void>((resolve) => void ports.timers.after(Math.max(1, Math.min(lookEveryMs, endsAt - ports.clock.monotonicMs())), resolve));
+  }
+  write('end', { seen, sidecars: ports.hub.sidecars().filter((one) => one.connected && one.subject === subject).length });
+}
