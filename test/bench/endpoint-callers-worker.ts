@@ -1,6 +1,6 @@
 /**
  * The callers of `bench endpoints`, and the instance that comes and goes, in a process of their own: real gRPC streams. Started with the address of the control plane,
- * the number of callers and of changes; prints one line of JSON.
+ * the number of callers and of changes; prints `ready` when all are connected, and one line of JSON at the end.
  */
 import { MessageEncoder } from '@remora/control-plane/compile/message-encoder';
 import { TestSidecar } from '@remora/control-plane/push/testdata/test-sidecar';
@@ -68,6 +68,8 @@ async function change(count: number, run: () => void): Promise<void> {
 
 await change(3, () => {});
 tookMs.length = 0;
+process.stdout.write('ready\n');
+const cpuBefore = process.cpuUsage();
 const lastMs: number[] = [];
 for (let n = 0; n < changes; n++) {
   flapping.appReady = !flapping.appReady;
@@ -76,4 +78,5 @@ for (let n = 0; n < changes; n++) {
   // From "at once" to "in the middle of the window of the change before".
   await new Promise((resolve) => { setTimeout(resolve, random.next() * 200); });
 }
-process.stdout.write(`${JSON.stringify({ tookMs, lastMs, violations: all.flatMap(({ violations }) => violations).slice(0, 5) })}\n`, () => process.exit(0));
+const { user, system } = process.cpuUsage(cpuBefore);
+process.stdout.write(`${JSON.stringify({ callersUs: user + system, tookMs, lastMs, violations: all.flatMap(({ violations }) => violations).slice(0, 5) })}\n`, () => process.exit(0));
