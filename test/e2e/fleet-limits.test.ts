@@ -2,6 +2,7 @@ import { Agent } from 'node:http';
 import { RedisServer } from '@remora/testing/redis-server';
 import { describeWith } from '@remora/testing/requirement';
 import { afterEach, expect, test } from 'vitest';
+import { stop } from '../processes/child.ts';
 import { FaultProxy } from '../processes/fault-proxy.ts';
 import type { RunningControlPlane, RunningSidecar } from '../processes/remora.ts';
 import { ask, type Answer } from '../processes/traffic.ts';
@@ -12,7 +13,8 @@ const sidecars = 4;
 
 interface Fleet {
   readonly controlPlane: RunningControlPlane;
-  readonly members: readonly RunningSidecar[];
+  readonly members: RunningSidecar[];
+  readonly start: () => Promise<RunningSidecar>;
   /** Asks the sidecars in turn. */
   readonly send: (count: number, more?: Partial<Parameters<typeof ask>[0]>) => Promise<readonly Answer[]>;
   apply(yaml: string): Promise<void>;
@@ -47,14 +49,18 @@ describeWith('redis-server', 'limits of the fleet, over four sidecars', (command
       `{kind: Mesh, name: mesh, stores: {redis: {address: "127.0.0.1:${redisPort}", allowPrivateAddresses: true, deadline: 1s}}}`,
       documents,
     ].join('\n---\n'));
-    const members = await Promise.all(Array.from({ length: sidecars }, () => fixture.sidecar(['--service', 'orders', '--control-plane', controlPlane.push, '--app', `127.0.0.1:${app.port}`, '--inbound', '0', '--outbound', '0'], { bundled: false })));
+    const start = (): Promise<RunningSidecar> => fixture.sidecar(['--service', 'orders', '--control-plane', controlPlane.push, '--app', `127.0.0.1:${app.port}`, '--inbound', '0', '--outbound', '0'], { bundled: false });
+    const members = await Promise.all(Array.from({ length: sidecars }, start));
     await untilInSync(controlPlane.api, sidecars);
     const agent = new Agent({ keepAlive: true, maxSockets: 64 });
     ends.push(() => agent.destroy());
-    const ports = members.map(({ ports: { inbound, 'inbound/http': http } }) => inbound ?? http ?? 0);
+    const portOf = (i: number): number => {
+      const { inbound, 'inbound/http': http } = members[i % members.length]?.ports ?? {};
+      return inbound ?? http ?? 0;
+    };
     return {
-      controlPlane, members,
-      send: (count, more = {}) => Promise.all(Array.from({ length: count }, (_, i) => ask({ port: ports[i % sidecars] ?? 0, path: '/', agent, ...more }))),
+      controlPlane, members, start,
+      send: (count, more = {}) => Promise.all(Array.from({ length: count }, (_, i) => ask({ port: portOf(i), path: '/', agent, ...more }))),
       async apply(yaml) {
         const answer = JSON.stringify(await controlPlane.apply(yaml, '?wait=applied&timeout=10s'));
         if (answer.includes('"timedOut":true') || answer.includes('"refused":[{')) throw new Error(`not enforced: ${answer.slice(0, 1000)}`);
@@ -108,6 +114,44 @@ describeWith('redis-server', 'limits of the fleet, over four sidecars', (command
     const fleet = await startFleet(redis.port, '{kind: Policy, name: other, target: {service: orders}, requestId: {echo: always}}');
     const limit = (n: number): string => `{kind: Policy, name: limit, target: {service: orders}, rateLimit: {limits: {whole${n}: {algorithm: fixedWindow, requests: 40, per: 1h, sharedBy: service}}}}`;
     expect(tally(await untilDivided(fleet, limit, 40))[200]).toBe(40);
+    // One drains, one is killed, one comes: the parts of the others follow, each rounded down.
+    const changes = [
+      async () => { await drain(fleet.members.splice(0, 1)); return 39; },
+      async () => { await Promise.all(fleet.members.splice(0, 1).map(({ process }) => stop(process))); return 40; },
+      async () => { fleet.members.push(await fleet.start()); return 39; },
+    ];
+    for (const [nth, change] of changes.entries()) {
+      const expected = await change();
+      expect(tally(await untilDivided(fleet, (attempt) => limit((nth + 1) * 1_000 + attempt), expected))[200]).toBe(expected);
+    }
+  }, 240_000);
+
+  test.each([
+    ['limit', 'rateLimit: {limits: {whole: {algorithm: fixedWindow, requests: 100000, per: 30d, key: [consumer], sharedBy: fleet, onStoreFailure: closed}}}'],
+    ['quota', 'quota: {onStoreFailure: closed}'],
+  ])('sidecars that drain give back what they hold of a %s: what is counted is what was let in', async (what, section) => {
+    const redis = await startRedis();
+    const fleet = await startFleet(redis.port, `{kind: Plan, name: large, quotas: {monthly: {requests: 1000000, per: month}}}
+---
+{kind: Consumer, name: acme, plan: large}
+---
+{kind: Policy, name: products, target: {service: orders}, apiKey: {keyFrom: [{header: x-api-key}]}, ${section}}`);
+    const made = await (await fetch(`${fleet.controlPlane.api}/v1/consumers/acme/credentials/apiKey`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' })).json() as { readonly secret: string };
+    const headers = { 'x-api-key': made.secret };
+    let passed = 0;
+    await until('the key is known', async () => {
+      const answers = await fleet.send(sidecars, { headers });
+      passed += tally(answers)[200] ?? 0;
+      return answers;
+    }, (answers) => answers.every(({ status }) => status === 200));
+    passed += tally(await sendCounted(fleet, 200, { headers }))[200] ?? 0;
+    const counted = async (): Promise<number> => {
+      const reply = await redis.command('EVAL', `local keys = redis.call('KEYS', '*${what}:*acme*') if #keys == 0 then keys = redis.call('KEYS', '*${what}:*') end return redis.call('GET', keys[1])`, 0);
+      return Number(/(\d+)$/.exec(reply)?.[1]);
+    };
+    expect(await counted()).toBeGreaterThan(passed);
+    await drain(fleet.members);
+    expect(await counted()).toBe(passed);
   });
 
   test('a store that is gone, or only silent: each onStoreFailure does what it says, and the store is taken back', async () => {
@@ -167,6 +211,14 @@ describeWith('redis-server', 'limits of the fleet, over four sidecars', (command
     await fleet.apply('{kind: Mesh, name: mesh}');
   });
 });
+
+/** As a service manager ends them. */
+async function drain(members: readonly RunningSidecar[]): Promise<void> {
+  await Promise.all(members.map(({ process }) => new Promise((resolve) => {
+    process.once('exit', resolve);
+    process.kill('SIGTERM');
+  })));
+}
 
 function tally(answers: readonly Answer[]): Record<number, number> {
   const found: Record<number, number> = {};
