@@ -21,7 +21,12 @@ export function planStoreUses(plan: PlanDocument | undefined): string[] {
 
 export function storeProblems(document: string, uses: readonly string[], hasStore: boolean): Violation[] {
   if (hasStore) return [];
-  return uses.map((pointer) => ({ document, pointer, code: 'no-store', message: 'it is counted in the store of the Mesh, and the Mesh has none', expected: 'stores.redis in the Mesh document' }));
+  return uses.map((pointer) => (pointer.endsWith('/sharedBy')
+    ? { document, pointer, code: 'no-store', message: 'it is counted in the store of the Mesh, and the Mesh has none', expected: 'stores.redis in the Mesh document, or sharedBy: service, which needs no store' }
+    : {
+      document, pointer, code: 'no-store', message: 'quotas are counted in the store of the Mesh, and the Mesh has none: without it they would begin anew with every sidecar that is started',
+      expected: 'stores.redis in the Mesh document, or instead of the quota a limit with key: [consumer] and sharedBy: service, which needs no store',
+    }));
 }
 
 function fleetLimits(limits: JsonObject): string[] {
