@@ -7,6 +7,7 @@ import { buildResponseHead } from '@remora/http/head-builder';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import type { Detours } from '@remora/policy-kit/detours';
 import type { EdgeFilter, Exchange, Layer, Sink } from '@remora/policy-kit/exchange';
+import type { RequestIdentity } from '@remora/policy-kit/request-identity';
 import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { effectiveSection } from './effective-section.ts';
 import { makeExchange, type ExchangeStep } from './exchange-driver.ts';
@@ -32,8 +33,19 @@ export const typicalStep: ExchangeStep = {
   upstream: { status: 200, headers: { 'content-type': 'application/json', server: 'app', date: 'Thu, 01 Jan 2026 00:00:00 GMT' }, bodyLength: 120 },
 };
 
-export function measureEdge<S>(authoring: AuthoringKind, runtime: RuntimeKind<S>, section: JsonObject, step: ExchangeStep = typicalStep): KindCost {
+/** What a kind finds beside its settings. */
+export interface BenchSurroundings {
+  /** Of the row, where a kind has several. */
+  readonly name?: string;
+  readonly prepare?: (context: TestFilterContext) => void;
+  readonly identity?: RequestIdentity;
+  /** What the control thread answers, before the next request. */
+  readonly answer?: (body: Uint8Array) => Uint8Array | null;
+}
+
+export function measureEdge<S>(authoring: AuthoringKind, runtime: RuntimeKind<S>, section: JsonObject, step: ExchangeStep = typicalStep, { name = runtime.name, prepare, identity, answer }: BenchSurroundings = {}): KindCost {
   const context = benchContext(runtime.name);
+  prepare?.(context);
   const filter = runtime.edge?.(settingsOf(authoring, runtime, section), context);
   if (!filter) throw new Error(`${runtime.name}: this section builds no filter`);
   const x = makeExchange(step, context);
@@ -41,14 +53,15 @@ export function measureEdge<S>(authoring: AuthoringKind, runtime: RuntimeKind<S>
   const responseHead = buildResponseHead(step.upstream ?? { status: 200 });
   const loop = (one: EdgeFilter) => (): void => {
     x.head = ownCopy(requestHead);
-    x.identity = null;
+    x.identity = identity ?? null;
+    if (answer !== undefined && context.asked.length > 0) for (const question of context.asked.splice(0)) question.answered(answer(question.body));
     const head = ownCopy(responseHead);
     x.responseHead = head;
     one.request?.(x);
     one.response?.(x, head);
     one.complete?.(x);
   };
-  return { kind: runtime.name, nsPerRequest: difference(loop(filter), loop({ kind: 'nothing', request: touch, response: touch, complete: touch })) };
+  return { kind: name, nsPerRequest: difference(loop(filter), loop({ kind: 'nothing', request: touch, response: touch, complete: touch })) };
 }
 
 export function measureLayer<S>(authoring: AuthoringKind, runtime: RuntimeKind<S>, section: JsonObject, step: ExchangeStep = typicalStep): KindCost {

@@ -1,7 +1,7 @@
 import type { Exchange } from '@remora/policy-kit/exchange';
 import type { InstanceShare } from '@remora/policy-kit/instance-share';
 import {
-  ask, denied, deniedUntilOf, keepGranted, leaseFreeAt, leaseRules, leasedRemaining, leasedResetAt, nextWish, returnLeased, shouldAskAhead, taken, takeLeased,
+  ask, denied, deniedUntilOf, keepGranted, leaseFreeAt, leaseRules, leasedRemaining, leasedResetAt, nextWish, returnLeased, runsLow, shouldAskAhead, taken, takeLeased,
   type LeaseRules, type Taking,
 } from '@remora/policy-kit/store/lease';
 import type { Counting, StoreAnswer, StoreAsk } from '@remora/policy-kit/store/store-questions';
@@ -54,6 +54,8 @@ export class FleetLimit implements CountingLimit {
   readonly #cells: Pick<Algorithm, 'freeAt'>;
   readonly #scratch = emptyDecision();
   #hash: KeyHash | null = null;
+  /** Of the lease that was taken from last. */
+  #low = false;
 
   constructor(options: FleetLimitOptions) {
     const { settings, counts, instances } = options;
@@ -83,14 +85,15 @@ export class FleetLimit implements CountingLimit {
     const { cells } = this.#options.counts.table;
     const taking = takeLeased(cells, at + cellStride, nowMs, this.settings.cost);
     if (taking === taken) this.#countHere(cells, at, nowMs);
+    this.#low = this.#rules.max > 0 && runsLow(cells, at + cellStride);
     if (taking !== ask) this.#describe(cells, at, nowMs, taking === taken);
     this.#release();
     return taking;
   }
 
-  /** The question for the next lease where it is time, once for all who could ask; null: it is not. */
+  /** Behind `take` of the same request: the question for the next lease where it is time, once for all who could ask; null: it is not. */
   askAhead(x: Exchange, nowMs: number, patienceMs: number): FleetAsk | null {
-    if (this.#rules.max === 0) return null;
+    if (!this.#low) return null;
     const at = this.#acquire(x, nowMs);
     const { cells } = this.#options.counts.table;
     const should = shouldAskAhead(cells, at + cellStride, nowMs, patienceMs);

@@ -70,6 +70,11 @@ export function takeLeased(row: Float64Array, at: number, nowMs: number, cost: n
   return nowMs < (row[at + deniedUntil] as number) ? denied : ask;
 }
 
+/** Whether half of the lease is gone: looked at where the row is locked already, so that most requests need not look twice. */
+export function runsLow(row: Float64Array, at: number): boolean {
+  return (row[at + tokens] as number) * 2 <= (row[at + size] as number);
+}
+
 /** Whether to ask for the next lease while this one lasts; marks that somebody does. */
 export function shouldAskAhead(row: Float64Array, at: number, nowMs: number, patienceMs: number): boolean {
   if ((row[at + tokens] as number) * 2 > (row[at + size] as number) || nowMs < (row[at + askedUntil] as number) || nowMs < (row[at + deniedUntil] as number)) return false;
