@@ -51,6 +51,7 @@ export function decodeInbound(wire: Inbound, hash: string, check: FieldCheck, se
     protocol: check.oneOf(wire.protocol || 'http', protocols, `/ports/${wire.portName}/protocol`),
     proxyProtocol: decodeProxyProtocol(wire.proxyProtocol, wire.portName, check),
     settings: settings.find(wire.settings, check),
+    appChecks: settings.find(wire.appChecks, check),
     pathRules: decodePathRules(wire.pathRules),
   });
 }

@@ -14,7 +14,7 @@ export const fieldFormats: Readonly<Record<string, Readonly<Record<string, Field
     deadlineMs: 2, allowPrivateAddresses: 2,
   },
   PathRules: { allowEncodedSlash: 1, allowBackslash: 1, mergeSlashes: 1, resolveDotSegments: 1, allowSemicolon: 1, allowEncodedControl: 2 },
-  Inbound: { portName: 1, port: 1, protocol: 1, settings: 1, pathRules: [1, 'PathRules'], proxyProtocol: 2 },
+  Inbound: { portName: 1, port: 1, protocol: 1, settings: 1, pathRules: [1, 'PathRules'], proxyProtocol: 2, appChecks: 2 },
   Listener: { name: 1, port: 1, hosts: 1, protocol: 1, redirect: 1, settings: 1, tls: [1, 'ListenerTls'], pathRules: [1, 'PathRules'], proxyProtocol: 2 },
   ListenerTls: {
     certificates: [1, 'CertificateSource'], minVersion: 1, clientCaFiles: 1, ciphers: 1, clientAuth: 2, alpn: 2, requireServerName: 2, handshakeTimeoutMs: 2,

@@ -89,6 +89,8 @@ export interface InboundPort {
   readonly proxyProtocol: ProxyProtocolVersion;
   /** Provider-side settings where no Route matches. */
   readonly settings: EffectiveSettings;
+  /** The section `healthCheck` by which the own app is asked, or nothing. */
+  readonly appChecks: EffectiveSettings;
   /** null: the fleet's. */
   readonly pathRules: PathSpelling | null;
 }

@@ -27,6 +27,7 @@ import { answerQuery } from './telemetry/query-answers.ts';
 import { noTracer } from './telemetry/operation-tracer.ts';
 import type { OtlpExport } from './telemetry/otlp-export.ts';
 import { hostOrdersKind } from '@remora/policy-kit/host-orders';
+import { AppChecks } from './health/app-checks.ts';
 import { HealthChecker } from './health/health-checker.ts';
 import type { HealthProbe } from './health/health-probe.ts';
 import { HealthRecord, type HealthState } from './health/health-record.ts';
@@ -49,6 +50,9 @@ export class Sidecar {
   #probe: Promise<HealthProbe> | null = null;
   readonly #troubles: TroubleLog;
   readonly #readiness: AppReadiness;
+  readonly #appChecks: AppChecks;
+  /** What was said of the app last. */
+  #appWas = false;
   readonly #gateway: GatewayListeners;
   readonly #certificates: CertificateFiles;
   readonly #crls: CrlFiles;
@@ -106,7 +110,11 @@ export class Sidecar {
     dataPlane.onRefusal((refusal) => this.#onRefusal(refusal));
     dataPlane.onRelayed((failure) => this.#onRelayed(failure));
     dataPlane.onWorkerDeath((worker, cause) => this.#onWorkerDeath(worker, cause));
-    this.#readiness = new AppReadiness({ apps: [...settings.apps.values()], probe: probeApp, timers, onChange: (ready) => this.#onAppReady(ready) });
+    this.#readiness = new AppReadiness({ apps: [...settings.apps.values()], probe: probeApp, timers, onChange: () => this.#onApp() });
+    this.#appChecks = new AppChecks({
+      apps: settings.apps, record: this.#held, timers, random, probe: { ask: async (question) => (await this.#healthProbe()).ask(question) },
+      wasReady: () => this.#readiness.ready, onChange: () => this.#onApp(),
+    });
     this.#gateway = new GatewayListeners({ settings, dataPlane, timers, log, onBound: () => this.#announce() });
     this.#certificates = new CertificateFiles({ useTlsMaterial: (material) => dataPlane.useTlsMaterial(material), clock, timers, log });
     this.#crls = new CrlFiles({ useFacts: (update) => dataPlane.useFacts(update), clock, timers, log });
@@ -121,7 +129,8 @@ export class Sidecar {
       instance: {
         nodeId, subject: settings.subject, labels: settings.labels, locality: settings.locality, protocols: ['http/1.1', 'h2c'], mtls: settings.identity !== null && settings.subject.kind === 'service',
         advertised: () => this.#advertised(this.#client.applied),
-        appReady: () => this.#readiness.ready,
+        appReady: () => this.#appReady,
+        appProblem: () => this.#appProblem,
       },
       // Files before ports: a port opens when it can be served.
       reach: async (next) => (await this.#certificates.reach(next)) ?? (await this.#crls.reach(next)) ?? (await this.#reachIssuers(next)) ?? this.#gateway.reach(next),
@@ -148,7 +157,8 @@ export class Sidecar {
       listenerProblem: () => this.#gateway.problem,
       certificates: () => this.#certificateStatus,
       issuerKeys: () => this.#helpers?.keys ?? [],
-      appReady: () => this.#readiness.ready,
+      appReady: () => this.#appReady,
+      appProblem: () => this.#appProblem,
       draining: () => this.#draining !== null,
       identity: () => this.#identity?.status ?? null,
       apps: settings.apps,
@@ -284,7 +294,7 @@ export class Sidecar {
       readSeries: () => this.#dataPlane.readSeries(),
       configStatus: () => this.#client.status,
       telemetry: () => this.#sender?.status ?? null,
-      appReady: () => this.#readiness.ready,
+      appReady: () => this.#appReady,
       rssBytes: () => this.#environment.processFacts.rssBytes(),
       refusalCount: () => this.#refusals.total,
       health: () => this.#held,
@@ -311,6 +321,7 @@ export class Sidecar {
   #onApplied(applied: AppliedConfig): void {
     this.#configured.resolve();
     this.#checker.follow(applied.snapshot);
+    this.#appChecks.follow(applied.snapshot);
     this.#troubles.unreachable(unreachableTcp(this.#settings, applied.snapshot));
     // At the start ports are bound after the restore, not from within it.
     if (this.#admin) {
@@ -331,13 +342,26 @@ export class Sidecar {
     if (status.connected) this.#sender?.contact();
   }
 
-  #onAppReady(ready: boolean): void {
-    this.#environment.log.info(ready ? 'the app accepts connections' : 'the app does not accept connections');
+  /** It accepts connections, and is well where the service says how to ask. */
+  get #appReady(): boolean {
+    return this.#readiness.ready && this.#appChecks.well;
+  }
+
+  get #appProblem(): string {
+    return this.#readiness.ready ? this.#appChecks.problem : 'the app does not accept connections';
+  }
+
+  #onApp(): void {
+    const ready = this.#appReady;
+    if (ready === this.#appWas) return;
+    this.#appWas = ready;
+    if (ready) this.#environment.log.info('the app is ready');
+    else this.#environment.log.info('the app is not ready', { cause: this.#appProblem });
     this.#client.beat();
   }
 
   #healthProbe(): Promise<HealthProbe> {
-    return (this.#probe ??= this.#environment.loadHealthProbe(() => this.#identity?.current ?? null));
+    return (this.#probe ??= this.#environment.loadHealthProbe(() => this.#identity?.current ?? null, (path) => this.#certificates.text(path)));
   }
 
   #onHealth({ kind, event, service, host, pointer, policy, detail }: HealthState): void {
@@ -394,6 +418,7 @@ export class Sidecar {
 
   async #end(): Promise<void> {
     this.#readiness.stop();
+    this.#appChecks.close();
     this.#gateway.close();
     this.#certificates.close();
     this.#crls.close();

@@ -131,7 +131,7 @@ async function productionEnvironment(settings: SidecarSettings, log: SidecarEnvi
     },
     helpers: { client: new UndiciHelperClient(), keyDisk: new FileIssuerKeyDisk(settings.dataDir) },
     probeApp: tcpProbe,
-    loadHealthProbe: async (identity) => new (await import('./health/node-health-probe.ts')).NodeHealthProbe({ identity, nowMs: () => systemClock.wallMs() }),
+    loadHealthProbe: async (identity, fileText) => new (await import('./health/node-health-probe.ts')).NodeHealthProbe({ identity, fileText, nowMs: () => systemClock.wallMs() }),
     processFacts,
     ownAddress,
     log,

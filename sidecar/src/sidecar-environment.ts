@@ -36,7 +36,7 @@ export interface SidecarEnvironment {
   readonly helpers?: { readonly client: HelperClient; readonly keyDisk: IssuerKeyDisk };
   readonly probeApp: AppProbe;
   /** Asks hosts whether they are well, for `healthCheck`; loaded where a snapshot wants it. `identity`: this sidecar's own certificate. */
-  readonly loadHealthProbe: (identity: () => HeldIdentity | null) => Promise<HealthProbe>;
+  readonly loadHealthProbe: (identity: () => HeldIdentity | null, fileText: (path: string) => string | null) => Promise<HealthProbe>;
   readonly processFacts: ProcessFacts;
   /** What to advertise where the inbound side binds all addresses. */
   readonly ownAddress: () => string;

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, get, type Server } from 'node:http';
+import { createServer, get, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -14,20 +14,23 @@ class CheckedApp {
   well = true;
   checked = 0;
   called = 0;
-  /** Of the last check: what the app is told of who asks. */
+  /** Of the last check by a caller: what the app is told of who asks. */
   certificate = '';
   readonly #server: Server;
+  #held: ServerResponse[] = [];
 
   private constructor(server: Server) {
     this.#server = server;
     server.on('request', (request, response) => {
       if (request.url !== '/healthz') {
         this.called++;
-        response.end('app');
+        if (request.url === '/held') this.#held.push(response);
+        else response.end('app');
         return;
       }
       this.checked++;
-      this.certificate = String(request.headers['x-forwarded-client-cert'] ?? '');
+      // Its own sidecar asks too, and shows none.
+      this.certificate = String(request.headers['x-forwarded-client-cert'] ?? this.certificate);
       response.writeHead(this.well ? 200 : 503).end();
     });
   }
@@ -40,6 +43,15 @@ class CheckedApp {
 
   get port(): number {
     return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Requests that wait for `release`. */
+  get holding(): number {
+    return this.#held.length;
+  }
+
+  release(): void {
+    for (const response of this.#held.splice(0)) response.end('app');
   }
 
   async stop(): Promise<void> {
@@ -78,12 +90,18 @@ describe('hosts that callers ask whether they are well', () => {
     return made;
   }
 
-  function call(web: RunningSidecar, host: string): Promise<number> {
+  function call(web: RunningSidecar, host: string, path = '/'): Promise<number> {
     return new Promise((resolve, reject) => {
-      get({ host: '127.0.0.1', port: web.ports['outbound'], headers: { host } }, (answer) => {
+      get({ host: '127.0.0.1', port: web.ports['outbound'], path, headers: { host } }, (answer) => {
         answer.resume().once('end', () => resolve(answer.statusCode ?? 0));
       }).once('error', reject);
     });
+  }
+
+  /** Of the sidecars of orders that say that their app is not ready: why. */
+  async function appsOf(api: string): Promise<readonly string[]> {
+    const { items } = await (await fetch(`${api}/v1/sidecars`)).json() as { readonly items: readonly { readonly subject: string; readonly appReady: boolean; readonly appProblem?: string }[] };
+    return items.flatMap(({ subject, appReady, appProblem = '' }) => (subject === 'service/orders' && !appReady && appProblem !== '' ? [appProblem] : []));
   }
 
   async function troubles(api: string, service: string): Promise<readonly Trouble[]> {
@@ -120,14 +138,44 @@ describe('hosts that callers ask whether they are well', () => {
     await joined(controlPlane, 'orders', ['--app', `127.0.0.1:${orders.port}`, '--inbound', '0']);
     const web = await joined(controlPlane, 'web', []);
     await untilInSync(controlPlane.api, 2);
-    await until('it is asked', () => Promise.resolve(orders.checked), (checked) => checked > 0);
+    await until('a caller asks', () => Promise.resolve(orders.certificate), (certificate) => certificate !== '');
     expect(orders.certificate).toMatch(/^By=spiffe:\/\/shop\.example\/service\/orders;Hash=[0-9a-f]{64};URI=spiffe:\/\/shop\.example\/service\/web$/);
     await until('it can be called', () => call(web, 'orders'), (status) => status === 200);
-    orders.well = false;
-    const [trouble] = await until('the fleet knows', () => troubles(controlPlane.api, 'orders'), (list) => list.length > 0);
-    expect(trouble).toMatchObject({ kind: 'healthCheck', event: 'unhealthy', detail: '2 checks in a row failed: 503' });
-    // The only one: above the panic threshold it is used all the same.
-    expect(await call(web, 'orders')).toBe(200);
+  });
+
+  test('an app that is not well by its service\'s own check leaves the sets of all callers, loses nothing in flight, is told of everywhere, and comes back', async () => {
+    const [ill, well] = [await app(), await app()];
+    const controlPlane = await fixture.controlPlane();
+    await controlPlane.apply(`${twoServices}---${checks('orders')}`);
+    const flags = ['--control-plane', controlPlane.push, '--telemetry-interval', '1s'];
+    const sidecar = async (one: CheckedApp): Promise<RunningSidecar> => fixture.sidecar(['--service', 'orders', '--app', `127.0.0.1:${one.port}`, '--inbound', '0', '--outbound', '0', '--health-port', '0', ...flags]);
+    const [first, second] = [await sidecar(ill), await sidecar(well)];
+    const web = await fixture.sidecar(['--service', 'web', '--outbound', '0', ...flags]);
+    await untilInSync(controlPlane.api, 3);
+    await until('both are used', () => call(web, 'orders'), () => ill.called > 0 && well.called > 0);
+    const held = call(web, 'orders', '/held');
+    await until('one is under way', () => Promise.resolve(ill.holding + well.holding), (count) => count === 1);
+    const holder = ill.holding === 1 ? ill : well;
+    holder.well = false;
+    const [item] = await until('its sidecar says so', () => appsOf(controlPlane.api), (list) => list.length > 0);
+    expect(item).toMatch(/^\d+ checks in a row of 127\.0\.0\.1:\d+ failed \(GET \/healthz\): 503$/);
+    const told = await until('the fleet knows', () => troubles(controlPlane.api, 'orders'), (list) => list.some(({ host }) => host === `127.0.0.1:${holder.port}`));
+    expect(told.find(({ host }) => host === `127.0.0.1:${holder.port}`)).toMatchObject({ kind: 'healthCheck', event: 'unhealthy', policies: ['asked'] });
+    const statuses = new Set<number>();
+    await until('callers use the other one alone', async () => {
+      const before = holder.called;
+      for (let i = 0; i < 30; i++) statuses.add(await call(web, 'orders'));
+      return holder.called - before;
+    }, (calls) => calls === 0);
+    expect([...statuses]).toEqual([200]);
+    const before = holder.called;
+    holder.release();
+    expect(await held).toBe(200);
+    const own = await fetch(`http://127.0.0.1:${(holder === ill ? first : second).ports['health']}/healthz`);
+    expect([own.status, await own.text()]).toEqual([503, expect.stringMatching(/failed \(GET \/healthz\): 503\n$/)]);
+    holder.well = true;
+    await until('it is used again', () => call(web, 'orders'), () => holder.called > before);
+    await until('nothing is held against it', () => troubles(controlPlane.api, 'orders'), (list) => list.length === 0);
   });
 
   async function joined({ api, push, enrolment }: RunningControlPlane, service: string, flags: readonly string[]): Promise<RunningSidecar> {

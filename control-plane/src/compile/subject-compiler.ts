@@ -110,8 +110,9 @@ class SubjectCompilation {
     if (!service) return;
     const settings = hashOf(this.#settings('provider', { owner: this.#key }));
     const pathRules = this.#pathRules(service.pathRules);
+    const appChecks = hashOf(this.#appChecks());
     for (const [portName, { port, protocol, proxyProtocol }] of Object.entries(service.ports)) {
-      this.#add(EntryType.ENTRY_TYPE_INBOUND, portName, { $case: 'inbound', value: { portName, port, protocol: protocol ?? 'http', proxyProtocol: proxyProtocol ?? '', settings, pathRules } });
+      this.#add(EntryType.ENTRY_TYPE_INBOUND, portName, { $case: 'inbound', value: { portName, port, protocol: protocol ?? 'http', proxyProtocol: proxyProtocol ?? '', settings, appChecks, pathRules } });
     }
     for (const route of routesOf(this.#state, this.#key)) {
       this.#route(route, Scope.SCOPE_INBOUND, this.#settings('provider', { owner: this.#key, route: route.name }), []);
@@ -169,6 +170,14 @@ class SubjectCompilation {
       this.#route(route, Scope.SCOPE_OUTBOUND, this.#callerSettings(owner, route.name, ''), []);
       if (this.#isLong()) yield;
     }
+  }
+
+  /** What callers in general are told about checking this service holds for its own sidecar too; null where nobody is. */
+  #appChecks(): BuiltResource | null {
+    const resolved = this.#parts.resolver.resolve(this.#state, 'caller', { owner: this.#key, route: '', caller: '', callerRoute: '' });
+    const built = this.#parts.settings.buildOnly('healthCheck', resolved);
+    if (built !== null) this.#manifest.addSettings(built);
+    return built;
   }
 
   #callerSettings(owner: SubjectKey, route: string, callerRoute: string): BuiltResource | null {

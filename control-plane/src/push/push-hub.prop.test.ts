@@ -157,7 +157,7 @@ describe('hostile streams', () => {
     fc.record({ deadlineMs: number }).map((value) => ({ $case: 'leaving' as const, value })),
     fc.record({
       config: fc.option(fc.record({ version, hash: bytes, persisted: fc.boolean() }), { nil: undefined }), state: fc.constant(undefined), clockMs: number, rssBytes: number,
-      cpuShare: fc.double(), appReady: fc.boolean(), staleSinceMs: number, stallMs: fc.double(), keyAgeSeconds: fc.constant({}), warming: fc.array(text),
+      cpuShare: fc.double(), appReady: fc.boolean(), appProblem: text, staleSinceMs: number, stallMs: fc.double(), keyAgeSeconds: fc.constant({}), warming: fc.array(text),
     }).map((value) => ({ $case: 'heartbeat' as const, value })),
     fc.constant(undefined),
   );

@@ -70,6 +70,8 @@ export interface SidecarStatus {
   readonly cpuShare: number;
   readonly stallMs: number;
   readonly appReady: boolean;
+  /** Why it is not; absent where nothing was told. */
+  readonly appProblem?: string;
   readonly warming: readonly string[];
   /** Since the keys of issuers were fetched, by issuer; absent where there are none. */
   readonly keyAgeSeconds?: Readonly<Record<string, number>>;

@@ -44,6 +44,8 @@ export class SidecarSession {
   readonly certificate: string;
   readonly vitals: SidecarVitals = { clockOffsetMs: 0, rssBytes: 0, cpuShare: 0, stallMs: 0, warming: [], keyAges: new Map() };
   appReady: boolean;
+  /** Why it is not, as far as it has been told; bounded. */
+  appProblem = '';
   leaving = false;
   /** Callers that did not confirm in time that it leaves. */
   stragglers: readonly string[] = [];
@@ -167,6 +169,7 @@ export class SidecarSession {
     this.vitals.warming = boundedNames(heartbeat.warming);
     this.vitals.keyAges = new Map(Object.entries(heartbeat.keyAgeSeconds).slice(0, issuersMax).map(([issuer, seconds]) => [issuer.slice(0, 2_048), safeNumber(seconds)]));
     this.appReady = heartbeat.appReady;
+    this.appProblem = heartbeat.appProblem.slice(0, appProblemMax);
     this.staleSinceMs = safeNumber(heartbeat.staleSinceMs);
     this.#believe(heartbeat.config, heartbeat.state);
     if (this.#visible() !== before) this.#changed(this);
@@ -358,7 +361,7 @@ export class SidecarSession {
   }
 
   #visible(): string {
-    return `${this.appReady} ${this.staleSinceMs === 0} ${this.config.persisted} ${this.config.appliedHash} ${this.state.appliedHash} ${this.vitals.warming.join()}`;
+    return `${this.appReady} ${this.appProblem} ${this.staleSinceMs === 0} ${this.config.persisted} ${this.config.appliedHash} ${this.state.appliedHash} ${this.vitals.warming.join()}`;
   }
 }
 
@@ -379,3 +382,4 @@ function finite(value: number): number {
 
 /** Issuers whose keys a sidecar may tell the age of. */
 const issuersMax = 64;
+const appProblemMax = 512;

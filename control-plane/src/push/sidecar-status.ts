@@ -32,6 +32,7 @@ export function statusOfSession(session: SidecarSession, context: HubContext, la
     cpuShare: vitals.cpuShare,
     stallMs: vitals.stallMs,
     appReady: session.appReady,
+    ...(session.appProblem !== '' && { appProblem: session.appProblem }),
     warming: vitals.warming,
     ...(vitals.keyAges.size > 0 && { keyAgeSeconds: Object.fromEntries([...vitals.keyAges].sort(([a], [b]) => (a < b ? -1 : 1))) }),
     phase: phaseOf(session, context, inSync),

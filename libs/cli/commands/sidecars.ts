@@ -80,7 +80,7 @@ function oneText(one: SidecarAnswer, session: Session): string {
     ['build', `${one.build.version}, format ${one.build.format}, ${Object.keys(one.build.kinds).length} kinds (${one.build.id.slice(0, 12)})`],
     ['clock', `${one.clockOffsetMs} ms off`],
     ['load', one.rssBytes === 0 ? 'not reported yet' : `${bytesText(one.rssBytes)}, ${(one.cpuShare * 100).toFixed(1)} % CPU, longest stall ${one.stallMs} ms`],
-    ['app', one.appReady ? 'ready' : 'not ready'],
+    ['app', one.appReady ? 'ready' : `not ready${one.appProblem === undefined ? '' : `: ${one.appProblem}`}`],
   ];
   if (one.staleSince !== null) facts.push(['stale since', `${one.staleSince} (${ageText(one.staleSince, now)})`]);
   if (one.warming.length > 0) facts.push(['warming', one.warming.join(', ')]);

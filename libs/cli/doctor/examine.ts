@@ -70,10 +70,10 @@ function snapshot({ config, lastRefusal, ready, why }: SidecarAnswer): Finding {
   return ready ? ok('snapshot', `enforces ${config.version}`) : warn('snapshot', `enforces ${config.version}, and is not ready: ${why}`, '');
 }
 
-function app({ apps = {}, appReady }: SidecarAnswer): Finding {
+function app({ apps = {}, appReady, appProblem = '' }: SidecarAnswer): Finding {
   const where = Object.entries(apps).map(([name, { host, port }]) => `${name === '' ? '' : `${name} at `}${host}:${port}`).join(', ');
   if (where === '') return skip('app', 'there is no app behind this sidecar');
-  return appReady ? ok('app', `accepts connections: ${where}`) : fail('app', `does not accept connections: ${where}`, 'is it running, and does it listen where --app says?');
+  return appReady ? ok('app', `accepts connections: ${where}`) : fail('app', `${appProblem === '' ? 'does not accept connections' : `is not ready: ${appProblem}`}: ${where}`, 'is it running, and does it listen where --app says?');
 }
 
 function disk({ diskAlarm, config, state, diskEncrypted = false, identity }: SidecarAnswer): Finding {

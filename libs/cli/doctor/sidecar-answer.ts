@@ -4,6 +4,7 @@ export interface SidecarAnswer {
   readonly ready: boolean;
   readonly why: string;
   readonly appReady: boolean;
+  readonly appProblem?: string;
   readonly controlPlane: { readonly connected: boolean; readonly address: string; readonly lastEnd: string; readonly rejected: { readonly code: string; readonly message: string } | null; readonly clockOffsetMs?: number | null };
   readonly staleSince: string | null;
   readonly config: { readonly version: string; readonly persisted: boolean } | null;

@@ -1,5 +1,8 @@
-/** How an attempt counts for the host it went to. Each one but `success` is a failure; the later ones include what the earlier ones are. */
-export const outcomes = { success: 0, serverError: 1, gatewayError: 2, localFailure: 3 } as const;
+/**
+ * How an attempt counts for the host it went to. Each one but `success` is a failure; the later ones include what the earlier ones are. `staleConnection`: a
+ * connection that had served before broke before the answer.
+ */
+export const outcomes = { success: 0, serverError: 1, gatewayError: 2, localFailure: 3, staleConnection: 4 } as const;
 export type AttemptOutcome = (typeof outcomes)[keyof typeof outcomes];
 
 /**

@@ -31,6 +31,15 @@ export class HostRows {
     return Atomics.add(this.#words, slot * rowWords + row, 1) + 1;
   }
 
+  /** One more failure in a row, where that is at most `most`. */
+  failedBelow(slot: number, row: ConsecutiveRow, most: number): void {
+    const at = slot * rowWords + row;
+    for (;;) {
+      const count = Atomics.load(this.#words, at);
+      if (count >= most || Atomics.compareExchange(this.#words, at, count, count + 1) === count) return;
+    }
+  }
+
   restart(slot: number, row: ConsecutiveRow): void {
     const at = slot * rowWords + row;
     // Mostly it is 0 already, and a line that nobody writes stays in everybody's cache.

@@ -52,6 +52,14 @@ class Scene {
     for (let i = 0; i < times; i++) this.call.watch?.failed(this.call, this.host(index), reason, sent);
   }
 
+  /** One event after the other, not all of them at once. */
+  failsApart(index: number, times = 1, reason = reasons.upstreamReset, sent = true): void {
+    for (let i = 0; i < times; i++) {
+      this.context.clock.advance(25);
+      this.fails(index, 1, reason, sent);
+    }
+  }
+
   host(index: number): Host {
     return this.hosts.all[index] as Host;
   }
@@ -86,8 +94,19 @@ describe('failures in a row', () => {
     { name: 'other hosts have counts of their own', ends: (scene: Scene) => { for (let i = 0; i < 4; i++) { scene.answers(3, 500); scene.answers(4, 500); } }, out: [] },
     { name: 'connections that break', ends: (scene: Scene) => scene.fails(3, 5), out: [3] },
     { name: 'no answer in time', ends: (scene: Scene) => scene.fails(3, 5, reasons.upstreamTimeout), out: [3] },
-    { name: 'who cannot be connected is balancing\'s concern', ends: (scene: Scene) => scene.fails(3, 50, reasons.connectFailure, false), out: [] },
-    { name: 'connections that break after they have served', ends: (scene: Scene) => { scene.call.reused = true; scene.fails(3, 50); }, out: [] },
+    { name: 'connections that are refused', ends: (scene: Scene) => scene.failsApart(3, 5, reasons.connectFailure, false), out: [3] },
+    { name: 'connections that are not accepted in time', ends: (scene: Scene) => scene.failsApart(3, 5, reasons.connectTimeout, false), out: [3] },
+    { name: 'a peer that is the wrong one', ends: (scene: Scene) => scene.failsApart(3, 5, reasons.upstreamIdentity, false), out: [3] },
+    { name: 'many calls that one refused connection fails', ends: (scene: Scene) => scene.fails(3, 50, reasons.connectFailure, false), out: [] },
+    { name: 'bounds of our own', ends: (scene: Scene) => scene.failsApart(3, 50, reasons.overflow, false), out: [] },
+    { name: 'a limit of time that ended before there was a connection', ends: (scene: Scene) => scene.failsApart(3, 50, reasons.upstreamTimeout, false), out: [] },
+    { name: 'material of our own that is missing', ends: (scene: Scene) => scene.failsApart(3, 50, reasons.upstreamTlsConfiguration, false), out: [] },
+    { name: 'connections that break after they have served', ends: (scene: Scene) => { scene.call.reused = true; scene.failsApart(3, 50); }, out: [] },
+    { name: 'the same, and then a new one', ends: (scene: Scene) => { scene.call.reused = true; scene.failsApart(3, 50); scene.call.reused = false; scene.fails(3); }, out: [3] },
+    { name: 'the same, and then a 500', ends: (scene: Scene) => { scene.call.reused = true; scene.failsApart(3, 4); scene.answers(3, 500); }, out: [3] },
+    { name: 'one connection that breaks for many calls, and four failures', ends: (scene: Scene) => { scene.call.reused = true; scene.fails(3, 50); scene.answers(3, 500, 3); }, out: [] },
+    { name: 'no answer in time on a connection that has served', ends: (scene: Scene) => { scene.call.reused = true; scene.fails(3, 5, reasons.upstreamTimeout); }, out: [3] },
+    { name: 'stale connections where one failure is enough', section: { consecutive5xx: 1, consecutiveLocalFailures: 1 }, ends: (scene: Scene) => { scene.call.reused = true; scene.failsApart(3, 50); }, out: [] },
     { name: 'local failures and 5xx together', ends: (scene: Scene) => { scene.fails(3, 2); scene.answers(3, 503, 3); }, out: [3] },
     { name: 'local failures alone', section: { consecutive5xx: 0, consecutiveLocalFailures: 2 }, ends: (scene: Scene) => { scene.fails(3); scene.answers(3, 500); scene.fails(3); }, out: [] },
     { name: 'gateway errors alone', section: { consecutive5xx: 0, consecutiveGatewayErrors: 3 }, ends: (scene: Scene) => { scene.answers(3, 502); scene.answers(3, 503); scene.answers(3, 504); }, out: [3] },

@@ -33,6 +33,9 @@ export class OutlierWatch implements HostWatch {
   /** The interval that this thread has seen begin, by the slot that says so, and when it ends. */
   #lookedSlot = noSlot;
   #lookedUntil = 0;
+  /** The connection event counted last, in this thread. */
+  #lastBroken: Host | null = null;
+  #lastBrokenAt = 0;
 
   constructor(settings: OutlierDetectionSettings, context: FilterContext, memory: SharedMemory) {
     this.#settings = settings;
@@ -47,11 +50,25 @@ export class OutlierWatch implements HostWatch {
   }
 
   /**
-   * Who cannot be connected is passed over by balancing for a moment anyway, and tried again soon: ejecting it would keep an instance away that has only been
-   * restarted. A connection that has served before and breaks may have been stale, and one that many calls share breaks for all of them at once.
+   * A bound of our own says nothing of the host, nor does a limit of time that ended before it had a connection. Calls that one event fails together (they waited
+   * for a host that refuses, or shared the connection that broke) count once. A connection that has served before and breaks before the answer is mostly the
+   * race between a server that closes and a client that writes: it counts towards ejection, and never is what ejects.
    */
   failed(call: Call, host: Host, reason: Reason, sent: boolean): void {
-    if (sent && !(reason === reasons.upstreamReset && call.reused)) this.#ended(call.hosts, host, outcomes.localFailure);
+    if (!sent && !isConnectFailure(reason)) return;
+    const stale = sent && call.reused && reason === reasons.upstreamReset;
+    if ((!sent || stale) && this.#isSameEvent(host)) return;
+    this.#ended(call.hosts, host, stale ? outcomes.staleConnection : outcomes.localFailure);
+  }
+
+  #isSameEvent(host: Host): boolean {
+    const nowMs = this.#context.clock.monotonicMs();
+    const same = this.#lastBroken === host && nowMs - this.#lastBrokenAt < eventMs;
+    if (!same) {
+      this.#lastBroken = host;
+      this.#lastBrokenAt = nowMs;
+    }
+    return same;
   }
 
   #ended(hosts: HostSet | null, host: Host, outcome: AttemptOutcome): void {
@@ -61,6 +78,10 @@ export class OutlierWatch implements HostWatch {
     rows.claim(slot, this.#markOf(host));
     const nowMs = this.#context.clock.monotonicMs();
     this.#lookAround(rows, hosts, nowMs);
+    if (outcome === outcomes.staleConnection) {
+      this.#stale(rows, slot);
+      return;
+    }
     if (this.#measuresShares) rows.count(slot, outcome === outcomes.success);
     if (outcome === outcomes.success) {
       rows.restart(slot, consecutiveRows.serverErrors);
@@ -76,6 +97,14 @@ export class OutlierWatch implements HostWatch {
     else rows.restart(host.slot, consecutiveRows.gatewayErrors);
     if (outcome === outcomes.localFailure) this.#inARow(rows, hosts, host, consecutiveRows.localFailures, consecutiveLocalFailures, nowMs);
     else rows.restart(host.slot, consecutiveRows.localFailures);
+  }
+
+  /** One more in a row of each sort, but the last, which has to be another failure. */
+  #stale(rows: HostRows, slot: number): void {
+    const { consecutive5xx, consecutiveGatewayErrors, consecutiveLocalFailures } = this.#settings;
+    rows.failedBelow(slot, consecutiveRows.serverErrors, consecutive5xx - 1);
+    rows.failedBelow(slot, consecutiveRows.gatewayErrors, consecutiveGatewayErrors - 1);
+    rows.failedBelow(slot, consecutiveRows.localFailures, consecutiveLocalFailures - 1);
   }
 
   /** Exactly one thread sees the count reach the limit. */
@@ -158,3 +187,14 @@ const detectorNames: Readonly<Record<ConsecutiveRow, { readonly pointer: string;
   [consecutiveRows.gatewayErrors]: { pointer: '/consecutiveGatewayErrors', name: 'consecutive-gateway-errors' },
   [consecutiveRows.localFailures]: { pointer: '/consecutiveLocalFailures', name: 'consecutive-local-failures' },
 };
+
+/** Whether no connection could be made, whatever the reason: refused, unreachable, out of time, no TLS, the wrong peer. */
+function isConnectFailure(reason: Reason): boolean {
+  return connectFailures.has(reason);
+}
+
+const connectFailures: ReadonlySet<Reason> = new Set([
+  reasons.connectFailure, reasons.connectTimeout, reasons.upstreamIdentity, reasons.upstreamTlsName, reasons.upstreamTlsUntrusted, reasons.upstreamTlsFailed,
+]);
+/** What fails at one host within this is one event: a turn of the thread. */
+const eventMs = 25;

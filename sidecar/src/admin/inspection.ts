@@ -31,6 +31,8 @@ export interface InspectionSources {
   readonly apps: ReadonlyMap<string, { readonly host: string; readonly port: number }>;
   readonly diskEncrypted: boolean;
   readonly appReady: () => boolean;
+  /** Why it is not, in a few words. */
+  readonly appProblem: () => string;
   readonly draining: () => boolean;
   readonly startedAtMs: number;
 }
@@ -56,12 +58,12 @@ export class Inspection {
 
   /** Serving what it was told to serve, with an app that answers. The reason where not. */
   readiness(): { readonly ready: boolean; readonly why: string } {
-    const { client, appReady, draining, listenerProblem } = this.#sources;
+    const { client, appReady, appProblem, draining, listenerProblem } = this.#sources;
     if (draining()) return { ready: false, why: 'draining' };
     if (!client.applied) return { ready: false, why: 'no configuration yet' };
     const problem = listenerProblem();
     if (problem !== null) return { ready: false, why: problem };
-    return appReady() ? { ready: true, why: 'ready' } : { ready: false, why: 'the app does not accept connections' };
+    return appReady() ? { ready: true, why: 'ready' } : { ready: false, why: appProblem() };
   }
 
   status(): object {
@@ -75,6 +77,7 @@ export class Inspection {
       build: { version: build.version, id: build.id, kinds: Object.fromEntries(build.kinds) },
       ...this.readiness(),
       appReady: this.#sources.appReady(),
+      ...(!this.#sources.appReady() && { appProblem: this.#sources.appProblem() }),
       draining: this.#sources.draining(),
       controlPlane: { connected: link.connected, address: link.address, lastEnd: link.lastEnd, rejected: link.rejected, clockOffsetMs: link.clockOffsetMs },
       identity: own && identityView(own),

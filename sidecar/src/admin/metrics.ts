@@ -85,7 +85,7 @@ export const metricTable: readonly MetricRow[] = [
   { name: 'remora_state_items', type: 'gauge', help: 'Items of the state lane that are kept: roots of trust, revocations, secrets, consumers.', read: single((s) => s.configStatus().state.items) },
   { name: 'remora_state_item_bytes', type: 'gauge', help: 'Their bytes; at most 32 MiB.', read: single((s) => s.configStatus().state.itemBytes) },
   { name: 'remora_disk_alarm', type: 'gauge', help: '1 while the data directory cannot be written.', read: single((s) => Number(s.configStatus().diskAlarm !== null)) },
-  { name: 'remora_app_ready', type: 'gauge', help: '1 while the app accepts connections.', read: single((s) => Number(s.appReady())) },
+  { name: 'remora_app_ready', type: 'gauge', help: '1 while the app accepts connections, and is well where `healthCheck` says how to ask.', read: single((s) => Number(s.appReady())) },
   { name: 'remora_connections_total', type: 'counter', help: 'Connections of clients by side and protocol: `http1`, `http2`, `tcp`, `tls` (passed through), `none` where they ended before it was known.', read: (_series, s) => readConnections(s.policyEvents(), 'total') },
   { name: 'remora_connections_active', type: 'gauge', help: 'Those that are open and have told their protocol.', read: (_series, s) => readConnections(s.policyEvents(), 'active') },
   { name: 'remora_connections_refused_total', type: 'counter', help: 'Connections closed at accept: the listener drains, has `requestLimits.connections`, or the thread has no descriptors or memory left.', read: (_series, s) => readConnections(s.policyEvents(), 'refused') },

@@ -6,7 +6,7 @@ export type AppProbe = (address: { readonly host: string; readonly port: number 
 
 const everyMs = 1_000;
 
-/** Until healthCheck exists: the app is ready when each of its ports accepted a connection in the last second. */
+/** Whether each port of the app accepted a connection in the last second: without that nobody can be served. What `healthCheck` asks comes on top (`AppChecks`). */
 export class AppReadiness {
   readonly #apps: readonly { readonly host: string; readonly port: number }[];
   readonly #probe: AppProbe;

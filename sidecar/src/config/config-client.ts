@@ -38,6 +38,8 @@ export interface InstanceFacts {
   /** Whether ports take mTLS that are not `plaintext`. Hello is only said when there is a certificate, where one is needed. */
   readonly mtls?: boolean;
   appReady(): boolean;
+  /** Why it is not, in a few words; '' while it is. */
+  appProblem?(): string;
 }
 
 export interface ProcessFacts {
@@ -373,6 +375,7 @@ export class ConfigClient {
       rssBytes: BigInt(Math.round(processFacts.rssBytes())),
       cpuShare: processFacts.takeCpuShare(),
       appReady: instance.appReady(),
+      appProblem: instance.appProblem?.() ?? '',
       staleSinceMs: BigInt(Math.round(this.#link?.status.staleSinceMs ?? 0)),
       stallMs,
       keyAgeSeconds: Object.fromEntries([...(this.#options.issuerKeys?.keyAgeSeconds ?? [])].map(([issuer, seconds]) => [issuer, BigInt(seconds)])),

@@ -1,6 +1,6 @@
 import type { HealthCheckSettings } from '@remora/policy-health-check/wire';
 import { policiesOfField } from '@remora/snapshot/effective-settings';
-import type { CallDestination, DestinationPort, Snapshot } from '@remora/snapshot/snapshot';
+import type { CallDestination, DestinationPort, PortProtocol, Snapshot } from '@remora/snapshot/snapshot';
 import type { KnownHost } from '../upstream/host-slots.ts';
 import type { ProbeQuestion } from './health-probe.ts';
 
@@ -36,11 +36,20 @@ export function questionFor(host: KnownHost, { settings, ports }: ServiceChecks,
   const asked = settings.port === '' ? host : hosts.find(({ id, port }) => id === host.id && port === settings.port);
   if (asked === undefined) return null;
   const port = ports.get(asked.port);
-  const protocol = settings.protocol === '' ? usualProtocol(port) : settings.protocol;
-  return { host: asked, protocol, settings, tls: port?.tls ?? null };
+  return {
+    host: asked, settings, protocol: askedProtocol(port?.protocol, settings),
+    // A sidecar takes both.
+    http2: asked.endpoint.source !== 'lease' && speaksHttp2(port?.protocol), tls: port?.tls ?? null, proxyProtocol: port?.proxyProtocol ?? 0,
+  };
 }
 
-function usualProtocol(port: DestinationPort | undefined): ProbeQuestion['protocol'] {
-  if (port?.protocol === 'grpc') return 'grpc';
-  return port === undefined || port.protocol === 'tcp' || port.protocol === 'tls' ? 'tcp' : 'http';
+/** What is spoken in checks of a port that carries this; undefined: nobody says what it carries. */
+export function askedProtocol(carried: PortProtocol | undefined, { protocol }: Pick<HealthCheckSettings, 'protocol'>): ProbeQuestion['protocol'] {
+  if (protocol !== '') return protocol;
+  if (carried === 'grpc') return 'grpc';
+  return carried === undefined || carried === 'tcp' || carried === 'tls' ? 'tcp' : 'http';
+}
+
+export function speaksHttp2(carried: PortProtocol | undefined): boolean {
+  return carried === 'http2' || carried === 'grpc';
 }

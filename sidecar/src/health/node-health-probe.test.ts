@@ -20,15 +20,15 @@ async function portOf(server: Server | Http2Server | TcpServer): Promise<number>
   return (server.address() as AddressInfo).port;
 }
 
-const probe = new NodeHealthProbe({ identity: () => null, nowMs: () => Date.now() });
+const probe = new NodeHealthProbe({ identity: () => null, fileText: () => null, nowMs: () => Date.now() });
 
-async function ask(protocol: ProbeQuestion['protocol'], port: number, change: Partial<HealthCheckSettings['http']> = {}, timeoutMs = 5_000): Promise<string> {
+async function ask(protocol: ProbeQuestion['protocol'], port: number, change: Partial<HealthCheckSettings['http']> = {}, timeoutMs = 5_000, how: Partial<ProbeQuestion> = {}): Promise<string> {
   const settings: HealthCheckSettings = {
     intervalMs: 10_000, jitter: 0, timeoutMs, unhealthyThreshold: 1, healthyThreshold: 1, protocol: '', port: '', grpcService: 'shop.Payments',
     http: { path: '/healthz', host: '', method: 'GET', statuses: [{ from: 200, to: 299 }], bodyContains: '', headers: [{ name: 'x-check', value: '1' }], ...change },
   };
   const host = { service: 'payments', port: 'http', id: 'p1', address: `127.0.0.1:${port}`, slot: 0, since: 1, endpoint: { source: 'static', mtls: false }, at: { host: '127.0.0.1', port, protocols: [] } };
-  return (await probe.ask({ host: host as unknown as ProbeQuestion['host'], protocol, settings, tls: null })).problem;
+  return (await probe.ask({ host, protocol, http2: false, settings, tls: null, proxyProtocol: 0, ...how })).problem;
 }
 
 const answering = (listener: RequestListener): Promise<number> => portOf(createServer(listener));
@@ -67,7 +67,7 @@ describe('over HTTP', () => {
     await new Promise((resolve) => { servers.splice(0)[0]?.close(resolve); });
     expect(await ask('http', gone)).toBe('nobody listens');
     expect(await ask('http', await answering(({ socket }) => socket.destroy()))).toMatch(/socket hang up|the connection/);
-    expect(await ask('http', await portOf(createTcpServer((socket) => socket.resume().end('SSH-2.0\r\n'))))).toMatch(/Parse Error/);
+    expect(await ask('http', await portOf(createTcpServer((socket) => socket.resume().end('SSH-2.0\r\n'))))).toMatch(/^no HTTP\/1\.1: it begins with "SSH-2\.0/);
   });
 });
 
@@ -99,7 +99,7 @@ describe('over gRPC', () => {
 
   test.each([
     ['SERVING', status(1), { 'grpc-status': '0' }, ''], ['NOT_SERVING', status(2), { 'grpc-status': '0' }, 'NOT_SERVING'], ['an empty message', Buffer.alloc(5), { 'grpc-status': '0' }, 'UNKNOWN'],
-    ['a cut message', status(1).subarray(0, 6), { 'grpc-status': '0' }, 'its answer is no gRPC message'], ['NOT_FOUND', null, { 'grpc-status': '5' }, 'grpc-status 5'], ['nothing', null, {}, 'no grpc-status'],
+    ['a cut message', status(1).subarray(0, 6), { 'grpc-status': '0' }, 'its answer is no gRPC message'], ['NOT_FOUND', null, { 'grpc-status': '5' }, 'grpc-status 5'], ['nothing', null, {}, 'no grpc-status (status 200: is it gRPC?)'],
   ])('%s', async (_name, answer, trailers, problem) => {
     const { port, seen } = await health(answer, trailers);
     expect(await ask('grpc', port)).toBe(problem);
@@ -109,4 +109,53 @@ describe('over gRPC', () => {
   test('who does not speak HTTP/2', async () => {
     expect(await ask('grpc', await answering((_request, response) => response.end()))).not.toBe('');
   });
+});
+
+describe('at the wrong port', () => {
+  const greeting = (bytes: Buffer | string): Promise<number> => portOf(createTcpServer((socket) => {
+    socket.on('error', () => {}).resume();
+    socket.end(bytes);
+  }));
+
+  test.each([
+    ['a server of something else', 'SSH-2.0-OpenSSH_9.6\r\n', 'no HTTP/1.1: it begins with "SSH-2.0-OpenSSH_9.6\\x0d\\x0a"'],
+    ['one of TLS', Buffer.from([0x15, 3, 1, 0, 2, 2, 70]), 'it speaks TLS: it begins with "\\x15\\x03\\x01\\x00\\x02\\x02F"'],
+  ])('%s is told by its bytes', async (_, bytes, problem) => {
+    expect(await ask('http', await greeting(bytes))).toBe(problem);
+  });
+
+  test('HTTP/2 where HTTP/1.1 was asked, and the other way round', async () => {
+    expect(await ask('http', await portOf(createHttp2Server()))).toMatch(/^it speaks HTTP\/2: it begins with "\\x00\\x00/);
+    expect(await ask('grpc', await answering((_request, response) => response.end('fine')))).not.toBe('');
+  });
+
+  test('a gRPC server without the health service, and an HTTP/2 server that is none', async () => {
+    const server = createHttp2Server();
+    server.on('stream', (stream: ServerHttp2Stream) => { stream.respond({ ':status': 404 }, { endStream: true }); });
+    expect(await ask('grpc', await portOf(server))).toBe('no grpc-status (status 404: is it gRPC?)');
+  });
+});
+
+test('what speaks HTTP/2 alone is asked over HTTP/2', async () => {
+  const server = createHttp2Server();
+  server.on('stream', (stream: ServerHttp2Stream, headers) => { stream.respond({ ':status': headers[':path'] === '/healthz' && headers[':authority'] === 'payments' ? 204 : 500 }, { endStream: true }); });
+  expect(await ask('http', await portOf(server), {}, 5_000, { http2: true })).toBe('');
+});
+
+test.each([[1, 'PROXY UNKNOWN\r\n'], [2, '\r\n\r\n\0\r\nQUIT\n\x20\0']] as const)('the PROXY protocol of version %i goes first, for a connection of our own', async (proxyProtocol, start) => {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const port = await portOf(createTcpServer((socket) => {
+    let text = '';
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => {
+      text += chunk.toString('latin1');
+      if (!text.endsWith('\r\n\r\n') || text.length < 40) return;
+      socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+      resolve(text);
+    });
+  }));
+  expect(await ask('http', port, {}, 5_000, { proxyProtocol })).toBe('');
+  const text = await promise;
+  expect(text.slice(0, start.length)).toBe(start);
+  expect(text).toContain('GET /healthz HTTP/1.1\r\n');
 });

@@ -151,6 +151,15 @@ export class CertificateFiles {
     });
   }
 
+  /** What a file or Secret of the snapshot holds; null where it cannot be used. */
+  text(path: string): string | null {
+    for (const { texts } of this.#kept.values()) {
+      const text = texts?.get(path);
+      if (text !== undefined) return text;
+    }
+    return null;
+  }
+
   close(): void {
     for (const timer of this.#timers) timer.cancel();
     this.#timers = [];

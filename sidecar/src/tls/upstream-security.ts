@@ -8,7 +8,7 @@ import { connectTls } from '../io/connect-tls.ts';
 import type { Link } from '../io/link.ts';
 import type { LinkContext } from '../io/link-context.ts';
 import type { LinkOwner } from '../io/link-owner.ts';
-import { certificateNames } from './certificate-names.ts';
+import { checkPeerNames } from './check-peer-names.ts';
 import { SessionMemory } from './session-memory.ts';
 import { systemRoots } from './system-roots.ts';
 import type { TlsMaterialStore } from './tls-material.ts';
@@ -82,10 +82,7 @@ export class UpstreamSecurity implements UpstreamWay {
 
   #checkPeer(certificate: X509Certificate, serverName: string): string {
     if (this.settings.verify === 'none') return '';
-    const names = certificateNames(certificate);
-    if (typeof names === 'string') return names;
-    const wanted = this.settings.acceptedNames.length > 0 ? this.settings.acceptedNames : [serverName];
-    return wanted.some((name) => isNamed(certificate, names.uris, name)) ? '' : `it names none of ${wanted.join(', ')}`;
+    return checkPeerNames(certificate, this.settings.acceptedNames.length > 0 ? this.settings.acceptedNames : [serverName]);
   }
 
   #refresh(): void {
@@ -118,12 +115,4 @@ export class UpstreamSecurity implements UpstreamWay {
       return null;
     }
   }
-}
-
-/** A name with a scheme is a URI, which must be equal; an address must be listed as one; a host may be named by a wildcard. */
-function isNamed(certificate: X509Certificate, uris: readonly string[], name: string): boolean {
-  if (name.includes('://')) return uris.includes(name);
-  if (net.isIP(name) !== 0) return certificate.checkIP(name) !== undefined;
-  // The common name is not looked at: it was never meant for it (RFC 9525 section 2).
-  return certificate.checkHost(name, { subject: 'never' }) !== undefined;
 }

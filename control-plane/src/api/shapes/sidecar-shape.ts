@@ -37,6 +37,7 @@ export const sidecarShape = shape('Sidecar', z.object({
   cpuShare: z.number(),
   stallMs: z.number(),
   appReady: z.boolean(),
+  appProblem: z.string().optional().describe('Why the app is not ready; absent where nothing was told'),
   warming: z.array(z.string()),
   keyAgeSeconds: z.record(z.string(), z.number()).optional().describe('Since the keys of issuers were fetched, by issuer'),
   stragglers: z.array(z.string()).optional().describe('Callers that had not confirmed in time that this instance leaves'),

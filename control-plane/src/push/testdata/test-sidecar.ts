@@ -79,7 +79,7 @@ export class TestSidecar {
       body: {
         $case: 'heartbeat',
         value: {
-          config: this.hello().config, state: this.hello().state, clockMs: 0n, rssBytes: 1n, cpuShare: 0, appReady: this.appReady, staleSinceMs: 0n, stallMs: 0,
+          config: this.hello().config, state: this.hello().state, clockMs: 0n, rssBytes: 1n, cpuShare: 0, appReady: this.appReady, appProblem: '', staleSinceMs: 0n, stallMs: 0,
           keyAgeSeconds: {}, warming: [],
         },
       },

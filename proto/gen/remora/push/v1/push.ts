@@ -290,6 +290,8 @@ export interface SidecarHeartbeat {
   /** Seconds since each kind of key was fetched, by issuer. Unused until jwt exists. */
   keyAgeSeconds: { [key: string]: bigint };
   warming: string[];
+  /** Why the app is not ready, in a few words; empty while it is, and where nothing is known. */
+  appProblem: string;
 }
 
 export interface SidecarHeartbeat_KeyAgeSecondsEntry {
@@ -2181,6 +2183,7 @@ function createBaseSidecarHeartbeat(): SidecarHeartbeat {
     stallMs: 0,
     keyAgeSeconds: {},
     warming: [],
+    appProblem: "",
   };
 }
 
@@ -2224,6 +2227,9 @@ export const SidecarHeartbeat: MessageFns<SidecarHeartbeat> = {
     });
     for (const v of message.warming) {
       writer.uint32(82).string(v!);
+    }
+    if (message.appProblem !== "") {
+      writer.uint32(90).string(message.appProblem);
     }
     return writer;
   },
@@ -2324,6 +2330,14 @@ export const SidecarHeartbeat: MessageFns<SidecarHeartbeat> = {
             message.warming.push(reader.string());
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.appProblem = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2396,6 +2410,11 @@ export const SidecarHeartbeat: MessageFns<SidecarHeartbeat> = {
       warming: globalThis.Array.isArray(object?.warming)
         ? object.warming.map((e: any) => globalThis.String(e))
         : [],
+      appProblem: isSet(object.appProblem)
+        ? globalThis.String(object.appProblem)
+        : isSet(object.app_problem)
+        ? globalThis.String(object.app_problem)
+        : "",
     };
   },
 
@@ -2437,6 +2456,9 @@ export const SidecarHeartbeat: MessageFns<SidecarHeartbeat> = {
     if (message.warming?.length) {
       obj.warming = message.warming;
     }
+    if (message.appProblem !== "") {
+      obj.appProblem = message.appProblem;
+    }
     return obj;
   },
 
@@ -2469,6 +2491,7 @@ export const SidecarHeartbeat: MessageFns<SidecarHeartbeat> = {
       {},
     );
     message.warming = object.warming?.map((e) => e) || [];
+    message.appProblem = object.appProblem ?? "";
     return message;
   },
 };

@@ -247,6 +247,8 @@ export interface Inbound {
     | undefined;
   /** v1 | v2: the app expects a PROXY protocol header of this version at the beginning of each connection. Empty: it does not. */
   proxyProtocol: string;
+  /** Settings with the one section healthCheck, as callers without settings of their own would check: how the sidecar asks its own app. Empty: nothing is said. */
+  appChecks: Buffer;
 }
 
 export interface Listener {
@@ -1750,7 +1752,15 @@ export const PathRules: MessageFns<PathRules> = {
 };
 
 function createBaseInbound(): Inbound {
-  return { portName: "", port: 0, protocol: "", settings: Buffer.alloc(0), pathRules: undefined, proxyProtocol: "" };
+  return {
+    portName: "",
+    port: 0,
+    protocol: "",
+    settings: Buffer.alloc(0),
+    pathRules: undefined,
+    proxyProtocol: "",
+    appChecks: Buffer.alloc(0),
+  };
 }
 
 export const Inbound: MessageFns<Inbound> = {
@@ -1772,6 +1782,9 @@ export const Inbound: MessageFns<Inbound> = {
     }
     if (message.proxyProtocol !== "") {
       writer.uint32(50).string(message.proxyProtocol);
+    }
+    if (message.appChecks.length !== 0) {
+      writer.uint32(58).bytes(message.appChecks);
     }
     return writer;
   },
@@ -1837,6 +1850,14 @@ export const Inbound: MessageFns<Inbound> = {
             message.proxyProtocol = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.appChecks = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1869,6 +1890,11 @@ export const Inbound: MessageFns<Inbound> = {
         : isSet(object.proxy_protocol)
         ? globalThis.String(object.proxy_protocol)
         : "",
+      appChecks: isSet(object.appChecks)
+        ? Buffer.from(bytesFromBase64(object.appChecks))
+        : isSet(object.app_checks)
+        ? Buffer.from(bytesFromBase64(object.app_checks))
+        : Buffer.alloc(0),
     };
   },
 
@@ -1892,6 +1918,9 @@ export const Inbound: MessageFns<Inbound> = {
     if (message.proxyProtocol !== "") {
       obj.proxyProtocol = message.proxyProtocol;
     }
+    if (message.appChecks.length !== 0) {
+      obj.appChecks = base64FromBytes(message.appChecks);
+    }
     return obj;
   },
 
@@ -1908,6 +1937,7 @@ export const Inbound: MessageFns<Inbound> = {
       ? PathRules.fromPartial(object.pathRules)
       : undefined;
     message.proxyProtocol = object.proxyProtocol ?? "";
+    message.appChecks = object.appChecks ?? Buffer.alloc(0);
     return message;
   },
 };
