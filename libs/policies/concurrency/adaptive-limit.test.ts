@@ -83,6 +83,25 @@ describe('at three times what a service can do', () => {
   });
 });
 
+describe('100 services at random', () => {
+  test('what is done under twice to four times what they can do is within 20 % of what they can do, whatever the limit began with', () => {
+    const missed: string[] = [];
+    for (let seed = 1; seed <= 100; seed++) {
+      const draw = seededRandom(seed * 7919);
+      const workers = 1 + Math.floor(draw.next() * 40);
+      const ms = 5 + draw.next() * 45;
+      const serviceMs = [constant(ms), exponential(ms), mixed(ms)][seed % 3] as Service['serviceMs'];
+      const capacity = (1000 * workers) / ms;
+      const { completedPerSecond, limit } = simulate({ workers, serviceMs }, { perSecond: capacity * (2 + 2 * draw.next()), forMs: 20_000, fromMs: 8_000, seed });
+      const share = completedPerSecond / capacity;
+      const told = `seed ${seed}: ${workers} workers, ${ms.toFixed(1)} ms, ${(share * 100).toFixed(1)} % of what they can do, limit ${limit}`;
+      if (share < 0.8 || share > 1.2) missed.push(told);
+    }
+    console.log('seeds 1 to 100');
+    expect(missed).toEqual([]);
+  });
+});
+
 describe('below what it can do', () => {
   test.each([['4 workers', 4, exponential(20)], ['50 workers', 50, exponential(20)]])('%s: nearly nothing is shed at 60 %%', (_name, workers, serviceMs) => {
     const perSecond = (workers / 20) * 1000 * 0.6;

@@ -70,8 +70,9 @@ export class AdaptiveLimit {
     const unloaded = this.#words.load(unloadedAt);
     if (count === 0 || unloaded === 0) return;
     const gradient = Math.min(1, Math.max(0.5, (unloaded * (1 + this.#settings.tolerance)) / (sum / count)));
+    const reached = peak >= Math.floor(this.#found());
     this.#move(gradient, peak);
-    this.#considerProbe(gradient, tick, random);
+    this.#considerProbe(gradient, reached, tick, random);
   }
 
   /** Without requests that need it, a limit does not grow: what a service can do is not learned by not asking it. */
@@ -83,18 +84,33 @@ export class AdaptiveLimit {
     this.#words.store(limitAt, Math.round(Math.min(limitMax, Math.max(limitMin, found + (next - found) * smoothing)) * limitUnits));
   }
 
-  #considerProbe(gradient: number, tick: number, random: Random): void {
-    const shrinking = gradient < shrinkingBelow ? this.#words.add(shrinkingAt, 1) + 1 : 0;
-    if (shrinking === 0) this.#words.store(shrinkingAt, 0);
-    if (shrinking < shrinkingWindows && ((tick - this.#words.load(nextProbeAt)) | 0) < 0) return;
+  #considerProbe(gradient: number, reached: boolean, tick: number, random: Random): void {
+    // Of few requests in a window the mean is rough: one that looks well takes two back, and not all.
+    const shrinking = Math.max(0, this.#words.load(shrinkingAt) + (gradient < shrinkingBelow ? 1 : -2));
+    this.#words.store(shrinkingAt, shrinking);
+    const late = (tick - this.#words.load(nextProbeAt)) | 0;
+    if (shrinking < shrinkingWindows && (late < 0 || (!reached && late < this.#patience()))) return;
     this.#words.store(shrinkingAt, 0);
     this.#words.store(probeLeftAt, probeWindows);
+    if (shrinking >= shrinkingWindows) {
+      // What was learned is no longer so.
+      this.#words.store(learnedAt, 0);
+      this.#words.store(earlyAt, 0);
+    }
     this.#planProbe(tick, random);
   }
 
+  /** Ticks that an early probe waits where nothing reaches the limit: it would cost more than it finds. */
+  #patience(): number {
+    return this.#words.load(learnedAt) < memory ? this.#settings.probeEveryMs / tickMs : 0;
+  }
+
+  /** Soon where little has been learned: under constant load the first handful of requests is all there is, and a limit by their mean may be a tenth of what it should be. */
   #planProbe(tick: number, random: Random): void {
     const { probeEveryMs, probeJitter } = this.#settings;
-    this.#words.store(nextProbeAt, (tick + Math.ceil((probeEveryMs * (1 + probeJitter * random.next())) / tickMs)) | 0);
+    let everyMs = probeEveryMs;
+    if (this.#words.load(learnedAt) < memory) everyMs = Math.min(probeEveryMs, earlyMs * 2 ** Math.min(earlyMax, this.#words.add(earlyAt, 1)));
+    this.#words.store(nextProbeAt, (tick + Math.ceil((everyMs * (1 + probeJitter * random.next())) / tickMs)) | 0);
   }
 
   // --- latency without load ---------------------------------------------------------------------------------------
@@ -103,7 +119,7 @@ export class AdaptiveLimit {
   #learn(units: number): void {
     const learned = this.#words.load(learnedAt);
     if (learned < memory) this.#words.store(learnedAt, learned + 1);
-    const seen = Math.min(learned + 1, this.#words.load(probeLeftAt) > 0 ? probeMemory : memory);
+    const seen = learned < memory ? learned + 1 : this.#words.load(probeLeftAt) > 0 ? probeMemory : memory;
     for (;;) {
       const known = this.#words.load(unloadedAt);
       const next = known === 0 ? units : Math.max(1, Math.round(known + (units - known) / seen));
@@ -130,7 +146,7 @@ const samplesMin = 10;
 /** Windows of a probe: the first is for what was let in before. */
 const probeWindows = 4;
 const shrinkingBelow = 0.6;
-/** Shrinking for so many windows in a row: perhaps it is not load. */
+/** Shrinking in so many more windows than not: perhaps it is not load. */
 const shrinkingWindows = 20;
 const smoothing = 0.5;
 /** Times the root of the limit: what it may grow by in a window. */
@@ -139,8 +155,11 @@ const headroom = 0.8;
 const lightly = 3;
 /** Requests that latency without load is the mean of. */
 const memory = 200;
-/** While it is probed, when there are few. */
-const probeMemory = 40;
+/** While it is probed, when there are few: fewer would make it a matter of chance where some take long. */
+const probeMemory = 100;
+/** The first probe where little has been learned, and how often the wait doubles. */
+const earlyMs = 1_000;
+const earlyMax = 10;
 const unitsPerMs = 128;
 const latencyMaxMs = 60_000;
 const limitUnits = 1000;
@@ -155,3 +174,4 @@ const nextProbeAt = 6;
 const probeLeftAt = 7;
 const shrinkingAt = 8;
 const learnedAt = 9;
+const earlyAt = 10;

@@ -48,7 +48,7 @@ class Model {
 function host(slot: number): Host {
   return {
     service: 'payments', port: 'http', id: `p${slot}`, address: `10.0.0.${slot}:80`, slot, weight: 1, locality: '', labels: [], backup: false, suspect: false, draining: false,
-    since: 1000, active: 0, downUntil: 0, latencyMs: 0, latencyAt: 0,
+    since: 1000, active: 0, downUntil: 0, latencyMs: 0, latencyAt: 0, owesSince: 0,
   };
 }
 
