@@ -10,6 +10,7 @@ import type { ApiCertificate } from './operators/api-certificate.ts';
 import { openGate } from './operators/gate.ts';
 import { createOperatorMetrics } from './operators/operator-metrics.ts';
 import { startOperators } from './operators/start-operators.ts';
+import { createCanaryMetrics } from './rollout/canary-metrics.ts';
 import { createDiscoveryMetrics } from './discovery/discovery-metrics.ts';
 import { openSources } from './discovery/open-sources.ts';
 import { createProcessLog } from './process-log.ts';
@@ -69,6 +70,7 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
     const metrics = createControlPlaneMetrics({ ...controlPlane, processMetrics: true });
     createSecretMetrics(metrics.registry, controlPlane);
     createDiscoveryMetrics(metrics.registry, controlPlane.discovery, systemClock);
+    createCanaryMetrics(metrics.registry, controlPlane.canaryBook);
     const apiMetrics = createApiMetrics(metrics.registry, { store, writePath: controlPlane.writePath, listeners: () => controlPlane.events.listeners() });
     if (identity) await connectIdentity(identity, controlPlane, metrics.registry);
     const operators = settings.operators.authentication === 'tokens' ? await startOperators(settings.operators, { ...controlPlane, log }) : null;

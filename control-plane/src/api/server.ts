@@ -135,7 +135,12 @@ const missingRight: RouteRight = { role: 'admin', scoped: 'refused' };
 
 function admit(gate: ApiGate, request: FastifyRequest, rights: ReadonlyMap<string, RouteRight | undefined>): Access | Promise<Access> {
   const right = request.routeOptions.url === undefined ? unknownRight : (rights.get(routeKey(request)) ?? missingRight);
-  const claimed = (): string => readHeaderText(singleHeader(request, 'x-remora-author'), 'x-remora-author', 256);
+  const claimed = (): string => {
+    const author = readHeaderText(singleHeader(request, 'x-remora-author'), 'x-remora-author', 256);
+    // The history takes them for steps of a rollout.
+    if (author.startsWith('canary/')) throw new ApiError('bad-request', 'x-remora-author: names that begin with canary/ are those of canaries');
+    return author;
+  };
   return gate.admit(right, { rawHeaders: request.raw.rawHeaders, url: request.url, address: request.socket.remoteAddress ?? '' }, claimed);
 }
 

@@ -11,6 +11,8 @@ const namespace = 'rollout.canaries';
 export class CanaryBook {
   readonly #store: Pick<Store, 'records' | 'putRecords' | 'flushRecords'>;
   #runs: Map<string, CanaryRun>;
+  /** Made when it is asked for. */
+  #owners: ReadonlyMap<DocumentKey, CanaryRun> | null = null;
 
   constructor(store: Pick<Store, 'records' | 'putRecords' | 'flushRecords'>) {
     this.#store = store;
@@ -27,8 +29,8 @@ export class CanaryBook {
 
   /** The run that nobody else may touch this document because of. */
   ownerOf(key: DocumentKey): CanaryRun | null {
-    for (const run of this.#runs.values()) if (isLive(run) && run.routes.some((route) => route.key === key)) return run;
-    return null;
+    this.#owners ??= new Map([...this.#runs.values()].filter(isLive).flatMap((run) => run.routes.map((route): [DocumentKey, CanaryRun] => [route.key, run])));
+    return this.#owners.get(key) ?? null;
   }
 
   /** Of those that are not over. */
@@ -44,7 +46,7 @@ export class CanaryBook {
 
   /** On the disk within a second: what is lost with a crash is measured again. */
   note(run: CanaryRun): void {
-    this.#runs.set(run.name, run);
+    this.#set(run.name, run);
     this.#store.putRecords(namespace, new Map([[run.name, runRecord(run)]]));
   }
 
@@ -55,13 +57,19 @@ export class CanaryBook {
   /** As the store has them: another process may have worked on them. */
   reload(): void {
     this.#runs = this.#read();
+    this.#owners = null;
   }
 
   #put(name: string, run: CanaryRun | null): void {
     this.#store.putRecords(namespace, new Map([[name, run === null ? null : runRecord(run)]]));
     this.#store.flushRecords();
+    this.#set(name, run);
+  }
+
+  #set(name: string, run: CanaryRun | null): void {
     if (run === null) this.#runs.delete(name);
     else this.#runs.set(name, run);
+    this.#owners = null;
   }
 
   #read(): Map<string, CanaryRun> {

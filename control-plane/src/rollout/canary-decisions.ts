@@ -21,7 +21,8 @@ export function sidesOf({ candidate, stable }: Pick<StepMeasurement, 'candidate'
   return { candidate: figuresOf(candidate), stable: figuresOf(stable) };
 }
 
-function figuresOf(measured: Measured | null): SideFigures | null {
+/** null: nothing is known. */
+export function figuresOf(measured: Measured | null): SideFigures | null {
   return measured === null ? null : { requests: measured.requests, errors: measured.errors, p99Ms: quantileMs(measured.latency, 0.99) };
 }
 

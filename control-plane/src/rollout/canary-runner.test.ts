@@ -110,6 +110,13 @@ describe('what people say', () => {
     }
   });
 
+  test('a process that does not do the work takes no orders', async () => {
+    const world = await CanaryWorld.start();
+    await world.apply(canaryYaml());
+    world.controlPlane.canaries.stop();
+    expect(() => world.controlPlane.canaries.order('orders-v2', { kind: 'abort' }, 'ana')).toThrow('another control plane of this store runs the canaries');
+  });
+
   test('what is over takes no orders', async () => {
     const world = await CanaryWorld.start();
     await world.apply(canaryYaml());

@@ -31,10 +31,15 @@ function ownRouteProblems(canary: CanaryDocument, documents: Documents, serviceD
     if (again) return routeProblems(canary, name, '/routes', documents, serviceDocument);
     return [{ pointer: '/routes', code: 'contradiction', message: `without routes the canary makes a Route of its own name, and Route/${name} is there already`, expected: `routes: [${name}], or another name` }];
   }
-  const all = [...documents].find(([key, { document }]) => key.startsWith('Route/') && document['service'] === service && takesAll(document));
-  if (all === undefined) return [];
-  const other = all[0].slice('Route/'.length);
+  const other = routeOfAll(documents, service);
+  if (other === null) return [];
   return [{ pointer: '/routes', code: 'contradiction', message: `Route/${other} takes all requests of Service/${service}: one of the canary's own would get none`, expected: `routes: [${other}]` }];
+}
+
+/** Name of a Route that takes every request of a service. */
+function routeOfAll(documents: Documents, service: string): string | null {
+  for (const [key, { document }] of documents) if (key.startsWith('Route/') && document['service'] === service && takesAll(document)) return key.slice('Route/'.length);
+  return null;
 }
 
 function takesAll({ match, ports }: JsonObject): boolean {

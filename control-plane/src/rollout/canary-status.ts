@@ -1,9 +1,9 @@
-import { quantileMs } from '@remora/telemetry/histogram';
 import type { CanaryDocument } from '@remora/model/canary-schema';
+import { figuresOf } from './canary-decisions.ts';
 import { canaryPlan } from './canary-plan.ts';
 import type { CanaryDecision, CanaryRun, SideFigures } from './canary-run.ts';
 import type { CanaryRunner } from './canary-runner.ts';
-import type { GateFinding, Measured } from './gate-engine.ts';
+import type { GateFinding } from './gate-engine.ts';
 
 /** Where a canary stands, and the figures behind what is decided, as the API shows it. `null` for the run: it has not begun. */
 export function canaryStatus(name: string, document: CanaryDocument, run: CanaryRun | null, runner: Pick<CanaryRunner, 'judge'>): object {
@@ -50,10 +50,6 @@ function weightOf({ phase, step, enteredAtMs }: CanaryRun, weights: readonly num
   if (phase === 'completed') return 100;
   if (phase === 'aborted' || phase === 'failed') return null;
   return weights[enteredAtMs === null ? step - 1 : step] ?? null;
-}
-
-function figuresOf(measured: Measured | null): SideFigures | null {
-  return measured === null ? null : { requests: measured.requests, errors: measured.errors, p99Ms: quantileMs(measured.latency, 0.99) };
 }
 
 function shown(figures: SideFigures | null): object {

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { createApiMetrics } from '../api/api-metrics.ts';
 import { startApi } from '../api/testdata/api-fixture.ts';
 import { systemClock } from '@remora/core/clock';
+import { createCanaryMetrics } from '../rollout/canary-metrics.ts';
 import { createDiscoveryMetrics } from '../discovery/discovery-metrics.ts';
 import { createIdentityMetrics } from '../identity/identity-metrics.ts';
 import { createOperatorMetrics } from '../operators/operator-metrics.ts';
@@ -28,6 +29,7 @@ const labels: Readonly<Record<string, string>> = {
   remora_discovery_oldest_answer_seconds: '`source`',
   remora_discovery_answers_total: '`source`: dns, consul, kubernetes, file',
   remora_discovery_failures_total: '`source`: dns, consul, kubernetes, file',
+  remora_canaries: '`phase`: running, completing, reverting, completed, aborted, failed',
   remora_cp_api_requests_total: '`method`, `route`, `status`',
   remora_cp_api_request_seconds: '`method`',
 };
@@ -43,6 +45,7 @@ test('the page of metrics in docs is made from the registry that /metrics answer
     createOperatorMetrics(metrics.registry, { operators: null, certificate: null, audit: controlPlane.audit, store: controlPlane.store });
     createSecretMetrics(metrics.registry, controlPlane);
     createDiscoveryMetrics(metrics.registry, controlPlane.discovery, systemClock);
+    createCanaryMetrics(metrics.registry, controlPlane.canaryBook);
     const text = await metrics.text();
     const rows = [...text.matchAll(/^# HELP (\S+) (.*)\n# TYPE \S+ (\S+)$/gm)].map(([, name = '', help = '', type = '']) => ({ name, help, type }));
     const own = rows.filter(({ name }) => name.startsWith('remora_'));
