@@ -8,9 +8,9 @@ export interface OpenLoad {
   stop(): Promise<readonly Answer[]>;
 }
 
-/** Requests at their times, whether the ones before have been answered or not; beyond 400 under way they wait here, which counts. */
+/** Requests at their times, whether the ones before have been answered or not; beyond 128 under way they wait here, which counts. */
 export function startOpenLoad(port: number, path: string, perSecond: number): OpenLoad {
-  const agent = new Agent({ keepAlive: true, maxSockets: 400 });
+  const agent = new Agent({ keepAlive: true, maxSockets: 128 });
   const began = performance.now();
   const answered: (Answer | null)[] = [];
   const asked: Promise<void>[] = [];
