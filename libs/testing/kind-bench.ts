@@ -54,6 +54,8 @@ export function measureEdge<S>(authoring: AuthoringKind, runtime: RuntimeKind<S>
   const loop = (one: EdgeFilter) => (): void => {
     x.head = ownCopy(requestHead);
     x.identity = identity ?? null;
+    // As the engine does between two requests.
+    x.slots.fill(undefined);
     if (answer !== undefined && context.asked.length > 0) for (const question of context.asked.splice(0)) question.answered(answer(question.body));
     const head = ownCopy(responseHead);
     x.responseHead = head;
