@@ -109,14 +109,14 @@ describe('remora why of a 503 in the night', () => {
 
   beforeAll(async () => {
     shop = await startShop(fixture);
-  }, 60_000);
+  }, 120_000);
 
   afterAll(async () => {
     await fixture.end();
     await shop.close();
   });
 
-  test.for(rows)('$name', { timeout: 60_000 }, (row) => expectWhy(shop, row));
+  test.for(rows)('$name', { timeout: 120_000 }, (row) => expectWhy(shop, row));
 
   test('the lines of a night, as they are typed', { timeout: 120_000 }, async () => {
     const applied = async (yaml: string): Promise<number> => ((await shop.controlPlane.apply(yaml, '?wait=applied&timeout=20s'))['revision'] as { readonly revision: number }).revision;
@@ -159,11 +159,11 @@ describe('remora why of a 503 in the night', () => {
     expect(await says('explain', '--caller', 'orders', '--service', 'payments', '--field', '/outlierDetection')).toMatch(/\/outlierDetection\/consecutive5xx = 50 /);
   });
 
-  test('a sidecar that is gone: what it reported last stays readable', { timeout: 60_000 }, async () => {
+  test('a sidecar that is gone: what it reported last stays readable', { timeout: 120_000 }, async () => {
     const answer = await refusedByEdge();
     const id = String(answer.headers['x-request-id']);
     // It reports each second; a question is answered by what was reported once the sidecar is not there to answer.
-    await until('it has reported', async () => (await fetch(`${shop.controlPlane.api}/v1/telemetry/refusals?limit=100`)).text(), (text) => text.includes(id));
+    await until('it has reported', async () => (await fetch(`${shop.controlPlane.api}/v1/telemetry/refusals?limit=100`)).json() as Promise<{ readonly items: readonly { readonly nodeId: string; readonly requestId: string }[] }>, ({ items }) => items.some((one) => one.nodeId === 'edge-1' && one.requestId === id));
     shop.edge.process.kill('SIGKILL');
     await until('it is gone', async () => (await shop.remora('why', id)).out, (out) => out.includes(`refused by edge-1`) && !out.includes('did not answer'));
   });
@@ -177,7 +177,7 @@ describe('remora why of a 503 in the night', () => {
   // As before the row: nothing is held against anybody.
   afterEach(async () => {
     await shop.calmDown();
-  }, 60_000);
+  }, 120_000);
 });
 
 describe('remora why of calls to instances that are gone', () => {

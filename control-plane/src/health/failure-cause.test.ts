@@ -61,3 +61,11 @@ test('hops stand in the order in which the request went, whatever the clocks say
   expect(decidingHop(orderHops([edge, inbound]))).toBe(1);
   expect(orderHops([])).toEqual([]);
 });
+
+test('a hop that gave up long before those behind it decided', () => {
+  const edge = hop({ nodeId: 'edge-1', subject: 'gateway/edge', side: 'gateway', destination: 'orders', reason: 'upstream-timeout', at: '2026-11-22T12:00:00.200Z', chain: { ...plainChain, tries: [failed('upstream-timeout', { endpoint: 'orders-1' })] } });
+  const gone = hop({ side: 'inbound', destination: '', reason: 'downstream-reset', at: '2026-11-22T12:00:00.201Z', chain: plainChain });
+  const late = hop({ reason: 'upstream-timeout', at: '2026-11-22T12:00:15.000Z', chain: plainChain });
+  expect(decidingHop(orderHops([edge, gone, late]))).toBe(0);
+  expect(decidingHop(orderHops([edge, gone, { ...late, at: '2026-11-22T12:00:00.199Z' }]))).toBe(2);
+});

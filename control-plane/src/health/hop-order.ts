@@ -25,7 +25,10 @@ export function orderHops(refusals: readonly StoredRefusal[]): OrderedHop[] {
   return ordered;
 }
 
-/** Index of the hop that decided: the innermost refusal, else the innermost that an answer came from. Null where there are only verdicts in shadow. */
+/**
+ * Index of the hop that decided: the innermost refusal, unless a hop before it had given up long before; else the innermost that an answer came from. Null where
+ * there are only verdicts in shadow.
+ */
 export function decidingHop(hops: readonly OrderedHop[]): number | null {
   let best: number | null = null;
   hops.forEach((hop, i) => {
@@ -33,8 +36,23 @@ export function decidingHop(hops: readonly OrderedHop[]): number | null {
     const known = best === null ? null : hops[best] ?? null;
     if (known === null || compare(hop, known, hops) > 0) best = i;
   });
-  return best;
+  return best === null ? null : earlierAncestor(best, hops);
 }
+
+/** Who waited less: what is behind it ended later, and for nobody. */
+function earlierAncestor(decided: number, hops: readonly OrderedHop[]): number {
+  let found = decided;
+  const end = Date.parse(hops[decided]?.refusal.at ?? '');
+  for (let at = hops[decided]?.before ?? null, steps = 0; at !== null && steps < hops.length; steps += 1) {
+    const hop = hops[at] as OrderedHop;
+    if (weightOf(hop) === 2 && Date.parse(hop.refusal.at) < end - longBeforeMs) found = at;
+    at = hop.before;
+  }
+  return found;
+}
+
+/** More than clocks of a fleet usually differ. */
+const longBeforeMs = 1_000;
 
 function compare(a: OrderedHop, b: OrderedHop, hops: readonly OrderedHop[]): number {
   return weightOf(a) - weightOf(b) || depthOf(a, hops) - depthOf(b, hops) || (a.refusal.at < b.refusal.at ? -1 : 1);
