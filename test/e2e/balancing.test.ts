@@ -40,7 +40,7 @@ describe('four instances behind a gateway', () => {
   }
 
   test('near ones are asked first, those farther away when they are gone, without a failure', async () => {
-    await edge.apply([orders((index) => `, locality: ${index < 2 ? 'eu/a/1' : 'eu/b/1'}`), '{kind: Policy, name: near, target: {service: orders}, loadBalancing: {locality: {prefer: zone}}}'].join('\n---\n'));
+    await edge.apply([orders((index) => `, locality: ${index < 2 ? 'eu/a/1' : 'eu/b/1'}`), '{kind: Policy, name: near, target: {service: orders}, loadBalancing: {locality: {prefer: zone}}, outlierDetection: {consecutive5xx: 0, consecutiveLocalFailures: 0}}'].join('\n---\n'));
     expect(bodies(await answers(60))).toEqual(['a', 'b']);
     kill(apps[0]);
     kill(apps[1]);

@@ -5,13 +5,13 @@ import type { FilterContext } from '@remora/policy-kit/runtime-kind';
 import { createKeyHash, type KeyHash } from './host-key.ts';
 import { HostTable } from './host-table.ts';
 import type { Wanted } from './pick-host.ts';
-import { reportWords, StateReports, type ReportedState } from './state-reports.ts';
+import { reportLayout, StateReports, type ReportedState } from './state-reports.ts';
 import { hostToken, type StickySessions } from './sticky-sessions.ts';
 import { hashText } from '@remora/core/text-hash';
 import { usesHash, type LoadBalancingSettings } from './wire.ts';
 
 /** What a balancer may use. */
-export type BalancerContext = Pick<FilterContext, 'event'> & { readonly random: Random; shared?: FilterContext['shared'] };
+export type BalancerContext = Pick<FilterContext, 'event'> & { readonly random: Random; sharedRows?: FilterContext['sharedRows'] };
 
 /** Chooses by one section. Keeps a table for each set of hosts that it is asked about, for as long as the set is used. */
 export class HostBalancer implements Balancer {
@@ -30,9 +30,8 @@ export class HostBalancer implements Balancer {
     this.#random = context.random;
     this.#sticky = sticky;
     this.#keyOf = usesHash(settings.algorithm) ? createKeyHash(settings.hashBy) : null;
-    const memory = context.shared?.('loadBalancing', 'states', reportWords * 4);
-    const own = memory === undefined ? new Int32Array(reportWords) : null;
-    this.#reports = new StateReports(context, () => own ?? new Int32Array(memory?.buffer ?? new ArrayBuffer(0)));
+    const memory = context.sharedRows?.('loadBalancing/states', 'states by place', reportLayout) ?? { buffer: new SharedArrayBuffer(reportLayout.commonBytes + reportLayout.rowBytes), rows: 1, own: 0 };
+    this.#reports = new StateReports(context, () => memory);
   }
 
   choose(call: Call, set: HostSet, nowMs: number): Host | null {

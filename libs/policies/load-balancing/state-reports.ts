@@ -1,4 +1,4 @@
-import type { FilterContext } from '@remora/policy-kit/runtime-kind';
+import type { FilterContext, SharedRows } from '@remora/policy-kit/runtime-kind';
 import type { TableState } from './host-table.ts';
 
 /** What is reported of one set of hosts, and how it has been lately. */
@@ -8,17 +8,19 @@ export interface ReportedState {
 }
 
 /**
- * Tells when requests begin or cease to go to hosts that are ill (panic) or not preferred (failover): once it has been so for a second, and by one data thread
- * where they share memory.
+ * Tells when requests begin or cease to go to hosts that are ill (panic) or not preferred (failover): once it has been so for a second, once in the process. Data
+ * threads differ in what they know of hosts (who could not be connected is known by the thread that tried): it is so while any of them says so, and it has ended
+ * when none does.
  */
 export class StateReports {
   readonly #context: Pick<FilterContext, 'event'>;
-  readonly #words: () => Int32Array;
+  readonly #memory: () => SharedRows;
+  #words: Int32Array | null = null;
 
-  /** `words`: at least 64, zeroed, shared by the data threads. */
-  constructor(context: Pick<FilterContext, 'event'>, words: () => Int32Array) {
+  /** `memory`: as `reportLayout` says, zeroed. */
+  constructor(context: Pick<FilterContext, 'event'>, memory: () => SharedRows) {
     this.#context = context;
-    this.#words = words;
+    this.#memory = memory;
   }
 
   /** `place`: of the set among those of this balancer, the same in every thread. */
@@ -30,12 +32,16 @@ export class StateReports {
       return;
     }
     if (now - seen.since < settledMs) return;
-    const words = this.#words();
-    const place = about.place % words.length;
+    const memory = this.#memory();
+    const words = (this.#words ??= new Int32Array(memory.buffer));
+    const place = about.place % places;
+    Atomics.store(words, places * (1 + memory.own) + place, state);
+    let all = 0;
+    for (let row = 1; row <= memory.rows; row++) all |= Atomics.load(words, places * row + place);
     const before = Atomics.load(words, place);
-    if (before === state || Atomics.compareExchange(words, place, before, state) !== before) return;
-    this.#tell(before, state, panicBit, ['panic', 'panic-ended'], '/panicThreshold', about);
-    this.#tell(before, state, failoverBit, ['failover', 'failover-ended'], '/locality', about);
+    if (before === all || Atomics.compareExchange(words, place, before, all) !== before) return;
+    this.#tell(before, all, panicBit, ['panic', 'panic-ended'], '/panicThreshold', about);
+    this.#tell(before, all, failoverBit, ['failover', 'failover-ended'], '/locality', about);
   }
 
   #tell(before: number, state: number, bit: number, names: readonly [string, string], pointer: string, { service, figures }: { readonly service: string; readonly figures: () => string }): void {
@@ -44,7 +50,9 @@ export class StateReports {
   }
 }
 
-export const reportWords = 64;
+const places = 64;
+/** What has been told, and then what each thread says, by place. */
+export const reportLayout = { commonBytes: places * 4, rowBytes: places * 4 } as const;
 const panicBit = 1;
 const failoverBit = 2;
 const settledMs = 1_000;
