@@ -1,9 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:http2';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { RawClient } from '../processes/raw-client.ts';
+import { okAnswer, onHead, RawUpstream } from '../processes/raw-upstream.ts';
 import { RecordingApp } from '../processes/recording-app.ts';
 import { startTraffic } from '../processes/traffic.ts';
 import { until } from '../processes/until.ts';
@@ -51,6 +54,37 @@ describe('exhaustion', () => {
     for (const client of clients) client.destroy();
     await untilQuiet(edge.gateway);
     await cleanRequest(edge.port);
+  });
+
+  test('more calls than descriptors for their connections: the rest waits for those that are there, health stays honest, everybody is answered', async () => {
+    app = await RecordingApp.start();
+    const held: Socket[] = [];
+    const upstream = await RawUpstream.start(onHead((socket) => { held.push(socket); }));
+    const edge = await startEdge(fixture, {
+      upstreams: [upstream.port], wrap: (command) => ['/bin/sh', '-c', 'ulimit -n 200; exec "$@"', 'sh', ...command], documents: '{kind: Policy, name: patient, target: {service: orders}, timeout: {request: 10m}}',
+    });
+    const callers = Array.from({ length: 4 }, () => connect(`http://127.0.0.1:${edge.port}`));
+    try {
+      const statuses: number[] = [];
+      const calls = 300;
+      for (let i = 0; i < calls; i++) {
+        callers[i % callers.length]?.request({ ':path': `/${i}`, ':authority': 'a' }).on('response', (head) => { statuses.push(head[':status'] ?? 0); }).resume();
+      }
+      await until('each is held or waits', () => threadsOf(edge.gateway), (threads) => held.length + threads.reduce((sum, { pools }) => sum + pools.reduce((all, { waiting }) => all + waiting, 0), 0) === calls, 30_000);
+      expect([statuses, held.length > 50, held.length < 150]).toEqual([[], true, true]);
+      expect([await admin(edge.gateway.ports['admin'], 'live'), await admin(edge.gateway.ports['admin'], 'ready')]).toEqual([200, 200]);
+      upstream.behave = onHead((socket) => socket.write(okAnswer));
+      // Those that wait come over the connections that are there, whose behaviour was given when they were made.
+      for (let answered = 0; statuses.length < calls;) {
+        await until('the next has come', () => held.length, (count) => count > answered || statuses.length === calls, 30_000);
+        for (; answered < held.length; answered++) held[answered]?.write(okAnswer);
+        await until('it is answered', () => statuses.length, (count) => count >= answered, 30_000);
+      }
+      expect([...new Set(statuses)]).toEqual([200]);
+    } finally {
+      for (const caller of callers) caller.destroy();
+      await upstream.close();
+    }
   });
 
   const memoryDisk = mountMemoryDisk();

@@ -7,6 +7,8 @@ export interface AdmissionOptions {
   readonly timers: Timers;
   /** Connections that the thread may hold, whatever listeners say: the descriptor reserve. */
   readonly connectionsMax: number;
+  /** Connections to upstreams: both together may be twice as many as those of clients. */
+  readonly upstreamConnections: () => number;
   /** Of the limit on memory, 0 to 1. */
   readonly memoryShare: () => number;
   readonly count: (name: string) => void;
@@ -38,7 +40,8 @@ export class Admission {
       this.#options.count('overload_connections-closed');
       return false;
     }
-    return this.connections < this.#options.connectionsMax && listenerOpen < listenerMax;
+    const { connectionsMax, upstreamConnections } = this.#options;
+    return this.connections < connectionsMax && this.connections + upstreamConnections() < 2 * connectionsMax && listenerOpen < listenerMax;
   }
 
   /** Whether new work from outside is taken on. */

@@ -138,7 +138,7 @@ export class DataPlaneThread {
     };
     this.#balancer = createUsualBalancer({ random: options.random, event: (event) => this.filterHost.event({ ...event, kind: 'loadBalancing', policy: '' }) });
     this.#hostStates = options.hostStates ?? new HostStates(new ArrayBuffer(HostStates.bytes()));
-    this.#pools = new UpstreamPools(this.#thread, (event) => options.series.events.count(`upstream_${event}`, 1), { ...defaultPoolLimits, ...options.poolLimits });
+    this.#pools = new UpstreamPools(this.#thread, (event) => options.series.events.count(`upstream_${event}`, 1), { ...defaultPoolLimits, ...options.poolLimits }, { max: 2 * options.connectionsMax, clients: () => this.engine.admission.connections });
     this.#apps = new AppTargets((address) => this.#pools.at(address));
     this.#identity = new MeshIdentity(this.#thread.facts);
     const count = (name: string): void => options.series.events.count(name, 1);
@@ -151,7 +151,7 @@ export class DataPlaneThread {
       tracer: options.spans === undefined ? null : new RequestTracer({ ...options.spans, random: options.random, turn }),
       count: (name, by) => options.series.events.count(name, by),
       admission: new Admission({
-        clock: options.clock, timers: options.timers, connectionsMax: options.connectionsMax,
+        clock: options.clock, timers: options.timers, connectionsMax: options.connectionsMax, upstreamConnections: () => this.#pools.open,
         memoryShare: options.memoryShare ?? (() => 0), count: (name) => options.series.events.count(name, 1),
         onStage: (stage) => options.onOverload?.(stage),
       }),

@@ -2,6 +2,7 @@ import type { Attempt } from './attempt.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { PoolLimits } from './pool-limits.ts';
 import type { UpstreamAddress } from './upstream-address.ts';
+import { boundlessRoom, type UpstreamRoom } from './upstream-room.ts';
 import { UpstreamPool, type PoolDescription } from './upstream-pool.ts';
 
 /** Keep-alive connections, one call at a time each. The connection used last is used next, so that spare ones run into their timeout. */
@@ -9,13 +10,15 @@ export class Http1Pool extends UpstreamPool {
   readonly limits: PoolLimits;
   readonly #idle: ClientConnection[] = [];
   readonly #connect: (pool: Http1Pool) => ClientConnection;
+  readonly #room: UpstreamRoom;
   readonly #waiting: Attempt[] = [];
   readonly #all = new Set<ClientConnection>();
   /** Connections that have switched protocols. They take no room from calls: each has a client's connection, and those are bounded. */
   readonly #tunnels = new Set<ClientConnection>();
 
-  constructor(address: UpstreamAddress, limits: PoolLimits, connect: (pool: Http1Pool) => ClientConnection) {
+  constructor(address: UpstreamAddress, limits: PoolLimits, connect: (pool: Http1Pool) => ClientConnection, room: UpstreamRoom = boundlessRoom()) {
     super(address);
+    this.#room = room;
     this.limits = limits;
     this.#connect = connect;
   }
@@ -28,6 +31,8 @@ export class Http1Pool extends UpstreamPool {
       this.#open(attempt).begin(attempt);
     } else {
       const { room } = attempt.call;
+      // Nobody would ever come back for it.
+      if (this.#all.size === 0 && !this.#room.takes()) return false;
       if (this.#waiting.length >= this.limits.waitingMax || (room !== null && !room.wait(attempt.call.x))) return false;
       this.#waiting.push(attempt);
     }
@@ -35,7 +40,7 @@ export class Http1Pool extends UpstreamPool {
   }
 
   #mayOpen({ call: { room } }: Attempt): boolean {
-    return this.#all.size < this.limits.connectionsMax && (room === null || room.connect(this.#all.size === 0));
+    return this.#all.size < this.limits.connectionsMax && this.#room.takes() && (room === null || room.connect(this.#all.size === 0));
   }
 
   override forget(attempt: Attempt): void {
@@ -66,6 +71,7 @@ export class Http1Pool extends UpstreamPool {
 
   /** A connection is gone, busy or idle. */
   removed(connection: ClientConnection): void {
+    this.#room.open--;
     connection.room?.disconnected();
     connection.room = null;
     if (!this.#tunnels.delete(connection)) {
@@ -95,6 +101,7 @@ export class Http1Pool extends UpstreamPool {
     const connection = this.#connect(this);
     connection.room = call.room;
     this.#all.add(connection);
+    this.#room.open++;
     this.opened();
     return connection;
   }

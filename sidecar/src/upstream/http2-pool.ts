@@ -3,6 +3,7 @@ import type { ConnectionDescription } from './connection-description.ts';
 import type { Http2ClientConnection } from './http2-client-connection.ts';
 import type { PoolLimits } from './pool-limits.ts';
 import type { UpstreamAddress } from './upstream-address.ts';
+import type { UpstreamRoom } from './upstream-room.ts';
 import { UpstreamPool, type PoolDescription } from './upstream-pool.ts';
 
 /**
@@ -22,12 +23,14 @@ export class Http2Pool extends UpstreamPool {
   #passedTo: UpstreamPool | null = null;
   readonly #all = new Set<Http2ClientConnection>();
   readonly #withRoom: Http2ClientConnection[] = [];
+  readonly #room: UpstreamRoom;
   readonly #waiting: Attempt[] = [];
 
   constructor(address: UpstreamAddress, limits: PoolLimits, deps: Http2PoolDeps) {
     super(address);
     this.limits = limits;
     this.#connect = deps.connect;
+    this.#room = deps.room;
     this.#http1 = deps.http1;
     this.count = deps.count;
   }
@@ -49,6 +52,8 @@ export class Http2Pool extends UpstreamPool {
       return true;
     }
     const { room } = attempt.call;
+    // Nobody would ever come back for it.
+    if (this.#all.size === 0 && !this.#room.takes()) return false;
     if (this.#waiting.length >= this.limits.waitingMax || (room !== null && !room.wait(attempt.call.x))) return false;
     this.#waiting.push(attempt);
     return true;
@@ -77,12 +82,13 @@ export class Http2Pool extends UpstreamPool {
 
   /** Null: no more may be opened, or another one would take nothing either. */
   #openAnother({ call: { room } }: Attempt): Http2ClientConnection | null {
-    if (this.#all.size >= this.limits.connectionsMax) return null;
+    if (this.#all.size >= this.limits.connectionsMax || !this.#room.takes()) return null;
     if (this.assumedStreams === 0 && this.#all.size > 0) return null;
     if (room !== null && !room.connect(this.#all.size === 0)) return null;
     const connection = this.#connect(this);
     connection.room = room;
     this.#all.add(connection);
+    this.#room.open++;
     this.opened();
     if (!connection.hasRoom) return null;
     this.#list(connection);
@@ -130,7 +136,7 @@ export class Http2Pool extends UpstreamPool {
 
   /** A connection is gone. */
   removed(connection: Http2ClientConnection): void {
-    this.#all.delete(connection);
+    if (this.#all.delete(connection)) this.#room.open--;
     this.unlist(connection);
     connection.room?.disconnected();
     connection.room = null;
@@ -186,6 +192,8 @@ export interface Http2PoolDeps {
   /** The same address by HTTP/1.1. */
   readonly http1: () => UpstreamPool;
   readonly count: (event: PoolEvent) => void;
+  /** What all pools of the thread may have open. */
+  readonly room: UpstreamRoom;
 }
 
 /**

@@ -5,6 +5,7 @@ import type { PoolLimits } from './pool-limits.ts';
 import { TcpUpstream } from './tcp-upstream.ts';
 import type { ThreadContext } from '../io/thread-context.ts';
 import type { UpstreamAddress } from './upstream-address.ts';
+import type { UpstreamRoom } from './upstream-room.ts';
 import { UpstreamPool, type PoolDescription } from './upstream-pool.ts';
 
 /** TCP connections to one address, one for each call. Nobody waits for another's end: beyond the limit calls are refused. */
@@ -13,17 +14,19 @@ export class TcpPool extends UpstreamPool {
   readonly #thread: ThreadContext;
   /** Of the PROXY protocol; 0: connections begin without a header. */
   readonly #version: ProxyProtocolVersion;
+  readonly #room: UpstreamRoom;
   readonly #all = new Set<TcpUpstream>();
 
-  constructor(address: UpstreamAddress, limits: PoolLimits, thread: ThreadContext) {
+  constructor(address: UpstreamAddress, limits: PoolLimits, thread: ThreadContext, room: UpstreamRoom) {
     super(address);
+    this.#room = room;
     this.#version = address.proxyProtocol ?? 0;
     this.#limits = limits;
     this.#thread = thread;
   }
 
   override acquire(attempt: Attempt): boolean {
-    if (this.#all.size >= this.#limits.connectionsMax) return false;
+    if (this.#all.size >= this.#limits.connectionsMax || !this.#room.takes()) return false;
     const { room, x } = attempt.call;
     if (room !== null && !room.connect(this.#all.size === 0)) {
       room.refuse(x);
@@ -33,6 +36,7 @@ export class TcpPool extends UpstreamPool {
     const connection = new TcpUpstream(this, this.#thread, attempt, header);
     connection.room = room;
     this.#all.add(connection);
+    this.#room.open++;
     attempt.assigned(connection, false);
     return true;
   }
@@ -40,7 +44,7 @@ export class TcpPool extends UpstreamPool {
   override forget(): void {}
 
   removed(connection: TcpUpstream): void {
-    this.#all.delete(connection);
+    if (this.#all.delete(connection)) this.#room.open--;
     connection.room?.disconnected();
     connection.room = null;
   }

@@ -4,10 +4,11 @@ import { ClientConnection } from './client-connection.ts';
 import { Http1Pool } from './http1-pool.ts';
 import { Http2ClientConnection } from './http2-client-connection.ts';
 import { Http2Pool, type PoolEvent } from './http2-pool.ts';
-import { defaultPoolLimits, type PoolLimits } from './pool-limits.ts';
+import type { PoolLimits } from './pool-limits.ts';
 import { NegotiatingPool } from './negotiating-pool.ts';
 import { TcpPool } from './tcp-pool.ts';
 import { addressKey, type UpstreamAddress } from './upstream-address.ts';
+import { UpstreamRoom } from './upstream-room.ts';
 import type { PoolDescription, UpstreamPool } from './upstream-pool.ts';
 
 /** The pools of a thread, one for each address that endpoints name. */
@@ -15,10 +16,12 @@ export class UpstreamPools {
   readonly #thread: ThreadContext;
   readonly #limits: PoolLimits;
   readonly #count: (event: UpstreamEvent) => void;
+  readonly #room: UpstreamRoom;
   readonly #pools = new Map<string, UpstreamPool>();
 
-  /** `count` hears what happens in pools, by name. */
-  constructor(thread: ThreadContext, count: (event: UpstreamEvent) => void, limits: PoolLimits = defaultPoolLimits) {
+  /** `count` hears what happens in pools, by name; `connections`: what the thread may have, those of clients among them. */
+  constructor(thread: ThreadContext, count: (event: UpstreamEvent) => void, limits: PoolLimits, connections: { readonly max: number; readonly clients: () => number }) {
+    this.#room = new UpstreamRoom({ ...connections, closeIdle: () => this.#closeIdle() });
     this.#thread = thread;
     this.#count = count;
     this.#limits = limits;
@@ -40,7 +43,7 @@ export class UpstreamPools {
     if (address.protocol === 'negotiated') {
       return new NegotiatingPool(address, { thread: this.#thread, limits, make: (protocol) => this.#make({ ...address, protocol }) });
     }
-    if (address.protocol === 'tcp') return new TcpPool(address, limits, this.#thread);
+    if (address.protocol === 'tcp') return new TcpPool(address, limits, this.#thread, this.#room);
     if (address.proxyProtocol === undefined) return this.#makeHttp(address, limits);
     return new ClientBoundPool(address, address.proxyProtocol, { limits, make: (header, ofClient) => this.#makeHttp({ ...address, header }, ofClient) });
   }
@@ -50,15 +53,25 @@ export class UpstreamPools {
       return new Http1Pool(address, limits, (owner) => {
         this.#count('connection-http1');
         return new ClientConnection(owner, this.#thread);
-      });
+      }, this.#room);
     }
     return new Http2Pool(address, limits, {
       connect: (owner) => {
         this.#count('connection-http2');
         return new Http2ClientConnection(owner, this.#thread);
       },
-      http1: () => this.at({ ...address, protocol: 'http1' }), count: this.#count,
+      http1: () => this.at({ ...address, protocol: 'http1' }), count: this.#count, room: this.#room,
     });
+  }
+
+  /** Connections that are open, of all pools. */
+  get open(): number {
+    return this.#room.open;
+  }
+
+  #closeIdle(): boolean {
+    for (const pool of this.#pools.values()) if (pool.closeIdle()) return true;
+    return false;
   }
 
   /** Pools of other addresses than these (`addressKey`) close what is idle, and the rest when it is done. */
