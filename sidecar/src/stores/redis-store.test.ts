@@ -148,6 +148,26 @@ describeWith('redis-server', 'counts in Redis', (command) => {
     await until('the connection', async () => store.ready && (await store.take([ask]).then(() => true, () => false)));
   });
 
+  test.each([
+    ['with a log that is flushed, what was counted survives', ['--appendonly', 'yes', '--appendfsync', 'always'], 4],
+    ['without persistence counts begin anew', [], 10],
+  ] as const)('a restart of Redis: %s', async (_what, more, left) => {
+    const durable = await RedisServer.start({ command, arguments: more });
+    try {
+      const store = await open({ addresses: [`127.0.0.1:${durable.port}`] });
+      await until('the connection', () => store.ready);
+      const ask = askOf('total', { untilMs: Date.now() + 86_400_000 });
+      expect((await take(store, { ...ask, want: 6 })).granted).toBe(6);
+      await durable.restart();
+      await until('an answer', () => store.take([]).then(() => true, () => false));
+      let granted = 0;
+      while ((await take(store, ask)).granted > 0) granted += 1;
+      expect(granted).toBe(left);
+    } finally {
+      await durable.kill();
+    }
+  });
+
   test('a server that hangs fails within the deadline, and serves again when it goes on', async () => {
     const store = await open({ deadlineMs: 50 });
     await until('the connection', () => store.ready);
