@@ -11,6 +11,9 @@ steps: [{weight: 5, for: 1h}, {pause: approval}, {weight: 25, for: 1h}, {weight:
 gates: {errorRate: {maxIncrease: 1%}}
 `;
 
+/** For what comes when it comes: how long a machine takes is not what is tested. */
+const patience = { timeout: 20_000, interval: 20 };
+
 let api: ApiFixture;
 beforeEach(async () => {
   api = await startApi();
@@ -22,9 +25,9 @@ afterEach(async () => {
 
 const status = async (): Promise<ApiFixture['call'] extends (...args: never[]) => Promise<infer A> ? A : never> => api.call('GET', '/v1/canaries/orders-v2/status');
 const order = (kind: string, body?: object): ReturnType<ApiFixture['call']> => api.call('POST', `/v1/canaries/orders-v2/${kind}`, { ...(body !== undefined && { body }), headers: { 'x-remora-author': 'ana' } });
-const untilPhase = (phase: string, step: number): Promise<unknown> => vi.waitFor(async () => { expect((await status()).body).toMatchObject({ phase, step, now: { because: expect.not.stringMatching('entering') } }); });
+const untilPhase = (phase: string, step: number): Promise<unknown> => vi.waitFor(async () => { expect((await status()).body).toMatchObject({ phase, step, now: { because: expect.not.stringMatching('entering') } }); }, patience);
 
-describe('canaries', () => {
+describe('canaries', { timeout: 60_000 }, () => {
   test('begin with their document, and say where they stand', async () => {
     await api.apply(canary);
     await untilPhase('running', 1);
@@ -58,7 +61,7 @@ describe('canaries', () => {
     await order('promote', { now: true });
     await untilPhase('running', 2);
     await order('abort');
-    await vi.waitFor(async () => { expect((await status()).body).toMatchObject({ phase: 'aborted', weight: null, verdict: { end: 'aborted', by: 'ana', sentence: 'aborted by ana' } }); });
+    await vi.waitFor(async () => { expect((await status()).body).toMatchObject({ phase: 'aborted', weight: null, verdict: { end: 'aborted', by: 'ana', sentence: 'aborted by ana' } }); }, patience);
     expect((await order('pause')).body).toMatchObject({ status: 409, code: 'canary-over', detail: 'Canary/orders-v2 is aborted: there is nothing to pause' });
     const { items } = (await api.call('GET', '/v1/audit?limit=100')).body;
     const written = (items as readonly { action: string; actor: { name?: string }; what: { order?: string; documents?: unknown } }[]);
