@@ -153,6 +153,15 @@ describe('what stands in for a call, and beside it', () => {
     expect((await ask('GET', '/rates?of=today', { headers: { authorization: 'Bearer x' } })).status).toBe(504);
   });
 
+  test('a fixed answer stands in for an open breaker and for a call that ran out of time, and says why', async () => {
+    await policy('timeout: {request: 200ms}, retry: {retries: 0}, outlierDetection: {consecutive5xx: 0, consecutiveLocalFailures: 0}, circuitBreaker: {consecutiveFailures: 3, open: {base: 1m, max: 1m}}, fallback: {answer: {status: 203, body: "${reason.code}"}}');
+    for (const instance of [one, two]) instance.behave = silent;
+    const first = await ask('GET', '/');
+    expect([first.status, first.body, first.headers['x-remora-fallback']]).toEqual([203, 'upstream-timeout', 'answer']);
+    const open = await until('the breaker is open', () => ask('GET', '/'), ({ body }) => body === 'circuit-open');
+    expect([open.status, open.headers['x-remora-fallback']]).toEqual([203, 'answer']);
+  });
+
   test('copies go elsewhere, and hold nothing up where they are never answered', async () => {
     await policy('mirror: {to: {service: payments-b}, outstanding: 5}');
     for (const instance of [one, two]) instance.behave = good('mine');
