@@ -63,10 +63,10 @@ export class PendingEntries {
     });
   }
 
-  /** A state ACK of a message that was sent at `sentAtMs`: all that was wanted before then is in force. */
-  stateReached(sentAtMs: number, nowMs: number, propagation: Histogram): void {
+  /** A state ACK: all that was wanted before `wantedAtMs` is in force. */
+  stateReached(wantedAtMs: number, nowMs: number, propagation: Histogram): void {
     this.#settle(nowMs, propagation, (pending) => {
-      if (!pending.needsState || pending.openedAtMs > sentAtMs) return null;
+      if (!pending.needsState || pending.openedAtMs > wantedAtMs) return null;
       pending.needsState = false;
       return pending.needsConfig ? null : 'applied';
     });

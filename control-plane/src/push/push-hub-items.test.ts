@@ -137,11 +137,15 @@ describe('items', () => {
     expect(caller.enforced()).toEqual(['w']);
   });
 
-  test('an entry that changed items is enforced when they are there', () => {
+  test.each([
+    ['are sent after it', 0],
+    ['are on their way already', 1_000],
+  ])('an entry that changed items is enforced when they are there, where they %s', (_, beforeMs) => {
     const { fixture, secrets } = started();
     const caller = fixture.connect({ nodeId: 'web-1', subject: web });
     caller.answer = (lane) => (lane === 'state' ? 'silent' : 'ack');
     secrets.put('service/web', 'key', '1');
+    fixture.time.advance(beforeMs);
     const index = fixture.publish(mesh);
     expect(fixture.hub.enforcement(index)?.counts).toMatchObject({ total: 1, applied: 0 });
     const state = caller.states.at(-1);

@@ -258,7 +258,8 @@ export class SidecarSession {
       const before = acked.before?.sets.get(service);
       if (set && before && before.hash !== set.hash) observe(metrics.endpointPropagationMs, now - set.sinceMonotonicMs);
     }
-    this.entries.stateReached(sentAtMs, now, metrics.propagationMs);
+    // What an entry wanted may have been on its way before the entry came.
+    this.entries.stateReached(this.hasState(now) ? now : sentAtMs, now, metrics.propagationMs);
     barrier.acked(this.facts.nodeId, acked.now);
     this.#noteSync();
     this.pump();
