@@ -40,7 +40,7 @@ describe('four instances behind a gateway', () => {
   }
 
   test('near ones are asked first, those farther away when they are gone, without a failure', async () => {
-    await edge.apply([orders((index) => `, locality: ${index < 2 ? 'eu/a/1' : 'eu/b/1'}`), '{kind: Policy, name: near, target: {service: orders}, loadBalancing: {locality: {prefer: zone}}, outlierDetection: {consecutive5xx: 0, consecutiveLocalFailures: 0}}'].join('\n---\n'));
+    await edge.apply([orders((index) => `, locality: ${index < 2 ? 'eu/a/1' : 'eu/b/1'}`), '{kind: Policy, name: near, target: {service: orders}, loadBalancing: {algorithm: roundRobin, locality: {prefer: zone}}, outlierDetection: {consecutive5xx: 0, consecutiveLocalFailures: 0}}'].join('\n---\n'));
     expect(bodies(await answers(60))).toEqual(['a', 'b']);
     kill(apps[0]);
     kill(apps[1]);
@@ -48,6 +48,19 @@ describe('four instances behind a gateway', () => {
     apps[0]?.server.listen(apps[0].port, '127.0.0.1');
     await until('the near instance is asked again', () => answers(1), ([one]) => one?.body === 'a', 20_000);
   });
+
+  test('those marked as backup are asked when nobody else is left, which the fleet hears of, and no longer', async () => {
+    await edge.apply([orders((index) => (index < 2 ? '' : ', backup: true')), '{kind: Policy, name: spare, target: {service: orders}, loadBalancing: {algorithm: roundRobin}, outlierDetection: {consecutive5xx: 0, consecutiveLocalFailures: 0}}'].join('\n---\n'));
+    expect(bodies(await answers(40))).toEqual(['a', 'b']);
+    kill(apps[0]);
+    kill(apps[1]);
+    expect(bodies(await answers(40))).toEqual(['c', 'd']);
+    const told = async (): Promise<readonly { readonly event: string }[]> => (await (await fetch(`${edge.controlPlane.api}/v1/services/orders/health`)).json() as { readonly troubles: readonly { readonly event: string }[] }).troubles;
+    await until('the fleet knows of the failover', async () => { await answers(2); return told(); }, (troubles) => troubles.some(({ event }) => event === 'failover'), 60_000);
+    for (const app of apps.slice(0, 2)) app.server.listen(app.port, '127.0.0.1');
+    await until('the others are asked again', () => answers(10), (found) => bodies(found).join(' ') === 'a b', 30_000);
+    await until('nothing is told any more', async () => { await answers(2); return told(); }, (troubles) => !troubles.some(({ event }) => event === 'failover'), 60_000);
+  }, 180_000);
 
   test('a session stays with its instance while that is there, and gets another one then', async () => {
     await edge.apply('{kind: Policy, name: sticky, target: {service: orders}, loadBalancing: {sticky: {cookie: where, ttl: 1h}}}');
