@@ -2,7 +2,7 @@ import { seededRandom } from '@remora/core/random';
 import type { Call } from '@remora/policy-kit/exchange';
 import { hostHealth, HostStates } from '@remora/policy-kit/host-states';
 import type { Host, HostSet } from '@remora/policy-kit/hosts';
-import type { HealthEvent } from '@remora/policy-kit/health-event';
+import { TestFilterContext } from '@remora/testing/filter-context';
 import { expect, test } from 'vitest';
 import { HostBalancer } from './host-balancer.ts';
 import { latencyCost } from './host-cost.ts';
@@ -15,7 +15,7 @@ type TestHost = { -readonly [K in keyof Host]: Host[K] };
 class Destination {
   readonly states = new HostStates(new ArrayBuffer(HostStates.bytes()));
   readonly hosts: readonly TestHost[];
-  readonly events: string[] = [];
+  readonly context = new TestFilterContext('loadBalancing', { random: seededRandom(11) });
   readonly set: HostSet;
   now = 100_000;
   balancer: HostBalancer;
@@ -25,7 +25,11 @@ class Destination {
       service: 'app', port: 'http', address: `${host.id}:80`, slot, weight: 1, locality: '', labels: [], backup: false, suspect: false, draining: false, since: 0, active: 0, downUntil: 0, latencyMs: 0, latencyAt: 0, owesSince: 0, ...host,
     }));
     this.set = { hosts: this.hosts, all: this.hosts, states: this.states, locality };
-    this.balancer = new HostBalancer({ ...usualLoadBalancing, ...settings }, { random: seededRandom(11), event: (event: Omit<HealthEvent, 'kind'>) => this.events.push(`${event.event}: ${event.detail}`) }, null);
+    this.balancer = new HostBalancer({ ...usualLoadBalancing, ...settings }, this.context, null);
+  }
+
+  get events(): string[] {
+    return this.context.events.map(({ event, detail }) => `${event}: ${detail}`);
   }
 
   host(id: string): TestHost {
@@ -252,4 +256,40 @@ test('panic and failover are told when they have lasted for a second, once, and 
   one.ill();
   pass(3000);
   expect(one.events).toEqual(['failover: 2 of 3 hosts are usable', 'panic: 0 of 3 hosts are usable', 'failover-ended: 0 of 3 hosts are usable', 'panic-ended: 3 of 3 hosts are usable']);
+});
+
+test('what was wrong with several hosts is over when one is left, and well', () => {
+  const one = new Destination({}, named('a', 'b'));
+  one.ill('a', 'b');
+  for (let i = 0; i < 30; i++) {
+    one.now += 100;
+    one.choose();
+  }
+  expect(one.events).toEqual(['panic: 0 of 2 hosts are usable']);
+  one.ill();
+  const [only = one.host('a')] = one.hosts;
+  const left: HostSet = { ...one.set, hosts: [only], all: [only] };
+  for (let i = 0; i < 30; i++) {
+    one.now += 100;
+    expect(one.balancer.choose({ avoid: [] } as unknown as Call, left, one.now)).toBe(only);
+  }
+  expect(one.events).toEqual(['panic: 0 of 2 hosts are usable', 'panic-ended: 1 of 1 hosts are usable']);
+});
+
+test('leastRequest: a host that answers nobody holds one request more than the busiest of the others; roundRobin goes on giving it its turn', () => {
+  const held = (algorithm: 'leastRequest' | 'roundRobin'): number => {
+    const one = new Destination({ algorithm }, named('hangs', 'b', 'c'));
+    const others: TestHost[] = [];
+    for (let i = 0; i < 3_000; i++) {
+      const host = one.host(one.choose());
+      host.active++;
+      if (host.id === 'hangs') continue;
+      others.push(host);
+      // Six at a time, three each where they are even.
+      if (others.length > 6) (others.shift() as TestHost).active--;
+    }
+    return one.host('hangs').active;
+  };
+  expect(held('leastRequest')).toBeLessThanOrEqual(8);
+  expect(held('roundRobin')).toBe(1_000);
 });

@@ -1,3 +1,4 @@
+import { hashText } from '@remora/core/text-hash';
 import type { Call } from '@remora/policy-kit/exchange';
 import type { Balancer, Host, HostSet } from '@remora/policy-kit/hosts';
 import type { Random } from '@remora/core/random';
@@ -5,13 +6,12 @@ import type { FilterContext } from '@remora/policy-kit/runtime-kind';
 import { createKeyHash, type KeyHash } from './host-key.ts';
 import { HostTable } from './host-table.ts';
 import type { Wanted } from './pick-host.ts';
-import { reportLayout, StateReports, type ReportedState } from './state-reports.ts';
+import { reportLayout, StateReports, type ReportedSet, type ReportedState } from './state-reports.ts';
 import { hostToken, type StickySessions } from './sticky-sessions.ts';
-import { hashText } from '@remora/core/text-hash';
 import { usesHash, type LoadBalancingSettings } from './wire.ts';
 
 /** What a balancer may use. */
-export type BalancerContext = Pick<FilterContext, 'event'> & { readonly random: Random; sharedRows?: FilterContext['sharedRows'] };
+export type BalancerContext = Pick<FilterContext, 'event' | 'random' | 'live' | 'sharedRows'>;
 
 /** Chooses by one section. Keeps a table for each set of hosts that it is asked about, for as long as the set is used. */
 export class HostBalancer implements Balancer {
@@ -20,6 +20,9 @@ export class HostBalancer implements Balancer {
   readonly #keyOf: KeyHash | null;
   readonly #sticky: StickySessions | null;
   readonly #reports: StateReports;
+  readonly #context: BalancerContext;
+  /** Who has the same settings reports the same. */
+  readonly #likeness: string;
   readonly #tables = new WeakMap<HostSet, KnownSet>();
   #last: KnownSet | null = null;
   #lastSet: HostSet | null = null;
@@ -30,13 +33,18 @@ export class HostBalancer implements Balancer {
     this.#random = context.random;
     this.#sticky = sticky;
     this.#keyOf = usesHash(settings.algorithm) ? createKeyHash(settings.hashBy) : null;
-    const memory = context.sharedRows?.('loadBalancing/states', 'states by place', reportLayout) ?? { buffer: new SharedArrayBuffer(reportLayout.commonBytes + reportLayout.rowBytes), rows: 1, own: 0 };
-    this.#reports = new StateReports(context, () => memory);
+    this.#context = context;
+    this.#likeness = JSON.stringify(settings);
+    const memory = context.sharedRows('loadBalancing/states', 'states by place', reportLayout);
+    this.#reports = context.live.keep(`loadBalancing/reports/${this.#likeness}`, 'reports', () => new StateReports(memory));
   }
 
   choose(call: Call, set: HostSet, nowMs: number): Host | null {
     const [only] = set.hosts;
-    if (set.hosts.length <= 1 && (only === undefined || set.states.usable(only.slot, nowMs))) return only ?? null;
+    if (set.hosts.length <= 1 && (only === undefined || set.states.usable(only.slot, nowMs))) {
+      if (only !== undefined && !this.#reports.quiet) this.#lookAtOne(set, nowMs);
+      return only ?? null;
+    }
     const known = this.#known(set);
     const { table } = known;
     if (table.refresh(nowMs)) this.#reports.look(known.reported, table.state, known, nowMs);
@@ -49,13 +57,20 @@ export class HostBalancer implements Balancer {
     return table.choose(wanted, wanted.hash < 0 ? this.#random.next() : wanted.hash / 0x1_0000_0000);
   }
 
+  /** Of the hosts that something was wrong with, one is left and well: that is over. */
+  #lookAtOne(set: HostSet, nowMs: number): void {
+    const known = this.#known(set);
+    if (known.table.refresh(nowMs)) this.#reports.look(known.reported, known.table.state, known, nowMs);
+  }
+
   #known(set: HostSet): KnownSet {
     if (this.#lastSet === set && this.#last !== null) return this.#last;
     let known = this.#tables.get(set);
     if (known === undefined) {
       const table = new HostTable(set, this.#settings, this.#random);
       const service = set.hosts[0]?.service ?? '';
-      known = { table, reported: { state: 0, since: 0 }, service, place: hashText(`${service}\0${set.hosts[0]?.port ?? ''}\0${commonLabels(set)}`), figures: () => table.figures, tokens: null };
+      const key = hashText(`${service}\0${set.hosts[0]?.port ?? ''}\0${commonLabels(set)}\0${this.#likeness}`);
+      known = { table, reported: { state: 0, since: 0, told: 0 }, service, key, figures: () => table.figures, context: this.#context, tokens: null };
       this.#tables.set(set, known);
     }
     this.#lastSet = set;
@@ -74,12 +89,9 @@ export class HostBalancer implements Balancer {
   }
 }
 
-interface KnownSet {
+interface KnownSet extends ReportedSet {
   readonly table: HostTable;
   readonly reported: ReportedState;
-  readonly service: string;
-  readonly place: number;
-  readonly figures: () => string;
   /** By token of sticky sessions; made when the first client comes with one. */
   tokens: Map<string, Host> | null;
 }

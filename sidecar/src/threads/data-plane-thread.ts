@@ -30,7 +30,7 @@ import { DestinationDetours } from '../pipeline/destination-detours.ts';
 import { Engine } from '../pipeline/engine.ts';
 import type { RefusalSink } from '../pipeline/refusal-sink.ts';
 import type { ExchangeRun } from '../pipeline/exchange-run.ts';
-import { sharedPrefix } from '../pipeline/filter-context.ts';
+import { PlaceFilterContext, sharedPrefix, SlotCounter } from '../pipeline/filter-context.ts';
 import { WheelFilterTimers } from '../pipeline/filter-timers.ts';
 import type { Generation } from '../generation/generation.ts';
 import { buildGeneration } from '../generation/generation-builder.ts';
@@ -136,7 +136,6 @@ export class DataPlaneThread {
       hops: new HopNotes(),
       windows: new WindowBudget(windowGrowthMax, (event) => options.series.events.count(`http2_window-${event}`, 1)),
     };
-    this.#balancer = createUsualBalancer({ random: options.random, event: (event) => this.filterHost.event({ ...event, kind: 'loadBalancing', policy: '' }) });
     this.#hostStates = options.hostStates ?? new HostStates(new ArrayBuffer(HostStates.bytes()));
     this.#pools = new UpstreamPools(this.#thread, (event) => options.series.events.count(`upstream_${event}`, 1), { ...defaultPoolLimits, ...options.poolLimits }, { max: 2 * options.connectionsMax, clients: () => this.engine.admission.connections });
     this.#apps = new AppTargets((address) => this.#pools.at(address));
@@ -186,6 +185,16 @@ export class DataPlaneThread {
       connector: (call, response) => this.#connect(call, response),
       recordShadow: (x: Exchange, answer: Answer) => this.engine.recordRefusal(x as ExchangeRun, answer, true),
     });
+    this.#balancer = this.#usualBalancer();
+  }
+
+  /** Chooses where no policy says otherwise, in every generation: what it shares with those of other threads stays for as long as the thread. */
+  #usualBalancer(): Balancer {
+    const keys = new Set<string>();
+    const place = { kind: 'loadBalancing', side: 'outbound', scope: '', shadow: false, index: 0, live: this.#live.collector(keys), onOwned: () => {} } as const;
+    const balancer = createUsualBalancer(new PlaceFilterContext(this.filterHost, place, new SlotCounter()));
+    this.#live.retain(keys);
+    return balancer;
   }
 
   get series(): SeriesRows {

@@ -4,6 +4,7 @@ import { Session, type NodeWorker } from 'node:inspector';
 import type { AddressInfo } from 'node:net';
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
+import { hostHealth, type HostHealth } from '@remora/policy-kit/host-states';
 import { rateLimitAuthoring } from '@remora/policy-rate-limit/compile';
 import { transformAuthoring } from '@remora/policy-transform/compile';
 import { EndpointSet } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
@@ -113,9 +114,10 @@ describe('data threads', () => {
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(50);
     expect(answers.filter(({ status }) => status === 429)).toHaveLength(70);
     await apply(plane, candidate(2, { rateLimit: limit(60) }));
-    expect(await plane.describe()).toMatchObject({ sharedMemories: 3 });
+    // Two of limits, one of balancers, and the old limits'.
+    expect(await plane.describe()).toMatchObject({ sharedMemories: 4 });
     await apply(plane, candidate(3, { transform: { response: { headers: { set: { 'x-mark': 'none' } } } } }));
-    expect(await plane.describe()).toMatchObject({ sharedMemories: 0 });
+    expect(await plane.describe()).toMatchObject({ sharedMemories: 1 });
   });
 
   test('one that dies is replaced, counted, and counts on where the others are', async () => {
@@ -156,6 +158,31 @@ describe('data threads', () => {
     expect(await statuses()).toEqual(new Set([200]));
     expect(plane.hosts.states.takenOutUntil(host?.slot ?? -1)).toBe(0);
   });
+
+  test('tell one panic and one end of it between them, where no policy says who chooses', async () => {
+    const app = await startApp();
+    const { plane, port } = await startPlane(app);
+    const events: string[] = [];
+    plane.onHealth(({ events: told }) => events.push(...told.map(({ event, service }) => `${service} ${event}`)));
+    const endpoints = ['orders-0', 'orders-1'].map((id) => ({ id, weight: 1, ports: [{ name: 'http', host: '127.0.0.1', port: app }] }));
+    await plane.applyEndpoints({ full: false, removed: [], sets: [EndpointSet.encode(EndpointSet.fromPartial({ service: 'orders', endpoints })).finish()] });
+    await apply(plane, candidate(1, {}));
+    const set = (health: HostHealth): void => {
+      for (const { slot } of plane.hosts.of('orders')) plane.hosts.states.setHealth(slot, health);
+    };
+    // For as long as it takes until the event is told, and then for twice as long as each thread waits before it tells.
+    const askUntil = async (event: string): Promise<void> => {
+      for (let until = Infinity; performance.now() < until;) {
+        await Promise.all(Array.from({ length: 8 }, () => ask(port)));
+        if (until === Infinity && events.includes(event)) until = performance.now() + 2_000;
+      }
+    };
+    set(hostHealth.unhealthy);
+    await askUntil('orders panic');
+    set(hostHealth.healthy);
+    await askUntil('orders panic-ended');
+    expect(events).toEqual(['orders panic', 'orders panic-ended']);
+  }, 60_000);
 
   test('deaths between prepare and swap leave nobody with something old', async () => {
     const threads = new Threads();

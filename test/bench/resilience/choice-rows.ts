@@ -14,7 +14,7 @@ export function choiceRows(): Promise<readonly BenchRow[]> {
 
 function choiceRow(count: number): BenchRow {
   const set = hostSet(count);
-  const balancer = createUsualBalancer({ random: systemRandom, event: () => {} });
+  const balancer = createUsualBalancer(new TestFilterContext('loadBalancing', { random: systemRandom }));
   const call = { avoid: [] } as unknown as Call;
   const times: number[] = [];
   for (let round = 0; round < 7; round++) {
