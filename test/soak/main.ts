@@ -5,7 +5,7 @@
  */
 import { parseArgs } from 'node:util';
 import { soak } from './soak.ts';
-import type { Trend } from './verdict.ts';
+import { trendText } from './verdict.ts';
 
 const { values } = parseArgs({
   options: {
@@ -18,13 +18,8 @@ if (!(minutes > 0 && editsPerSecond > 0 && pauseMs >= 0)) throw new Error('--min
 const verdict = await soak({ minutes, editsPerSecond, pauseMs, bundled: values.bundled, say: (line) => process.stderr.write(`${line}\n`) });
 if (values.json) process.stdout.write(`${JSON.stringify(verdict, null, 2)}\n`);
 else {
-  process.stdout.write(`${verdict.trends.map(line).join('\n')}\n`);
+  process.stdout.write(`${verdict.trends.map(trendText).join('\n')}\n`);
   process.stdout.write(`${verdict.edits} edits, ${verdict.answered} answered, ${verdict.failed} failed${verdict.failed > 0 ? ` (${Object.entries(verdict.reasons).map(([reason, count]) => `${reason} ${count}`).join(', ')})` : ''}, ${verdict.refused} refused, ${verdict.broken} broken off\n`);
   process.stdout.write(verdict.ok ? 'nothing grows\n' : 'NOT STEADY\n');
 }
 process.exitCode = verdict.ok ? 0 : 1;
-
-function line({ what, first, last, perHour, ok, allowed }: Trend): string {
-  const figures = `${first.toFixed(2).padStart(9)} → ${last.toFixed(2).padStart(9)}  ${perHour.toFixed(2).padStart(9)} per hour  (${allowed.toFixed(2)} allowed)`;
-  return `${ok ? ' ok ' : 'GREW'} ${what.padEnd(44)} ${figures}`;
-}

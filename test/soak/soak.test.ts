@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { soak } from './soak.ts';
-import { trendOf } from './verdict.ts';
+import { trendOf, trendText } from './verdict.ts';
 
 const noise = { absolute: 1, share: 0 };
 const points = (value: (i: number) => number): { atMs: number; value: number }[] => Array.from({ length: 50 }, (_, i) => ({ atMs: i * 1_000, value: value(i) }));
@@ -21,7 +21,8 @@ test('the slope is per hour, and single peaks do not bend it', () => {
 test('a minute of churn leaves nothing behind', { timeout: 300_000 }, async () => {
   const said: string[] = [];
   const { trends, reasons, answered, ok } = await soak({ minutes: 1, editsPerSecond: 2, pauseMs: 20, bundled: true, say: (line) => said.push(line) });
-  expect(trends.filter((trend) => !trend.ok), said.join('\n')).toEqual([]);
+  const grew = trends.filter((trend) => !trend.ok).map(trendText);
+  expect(grew, [...grew, ...said].join('\n')).toEqual([]);
   expect(ok, JSON.stringify(reasons)).toBe(true);
   expect(answered).toBeGreaterThan(500);
 });

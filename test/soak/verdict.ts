@@ -34,6 +34,12 @@ export function trendOf(what: string, points: readonly Point[], { absolute, shar
   return { what, first, last, perHour: slope(points) * 3_600_000, ok: points.length > 0 && last - first <= allowed, allowed };
 }
 
+/** One line for people. */
+export function trendText({ what, first, last, perHour, ok, allowed }: Trend): string {
+  const figures = `${first.toFixed(2).padStart(9)} → ${last.toFixed(2).padStart(9)}  ${perHour.toFixed(2).padStart(9)} per hour  (${allowed.toFixed(2)} allowed)`;
+  return `${ok ? ' ok ' : 'GREW'} ${what.padEnd(44)} ${figures}`;
+}
+
 function slope(points: readonly Point[]): number {
   const slopes: number[] = [];
   for (const [i, one] of points.entries()) {

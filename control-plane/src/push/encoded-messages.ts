@@ -88,7 +88,8 @@ const hashBytes = 32;
 function encodeUpdate({ begin, commit, hashes, resources }: WholeUpdate): Uint8Array {
   let length = begin.length + commit.length;
   for (const hash of hashes) length += chunkSize(resources.get(hash) ?? noBytes);
-  const encoded = Buffer.allocUnsafe(1 + varintSize(length) + length);
+  // It is kept: a part of Node's shared pool would hold all 64 KiB of it.
+  const encoded = Buffer.allocUnsafeSlow(1 + varintSize(length) + length);
   encoded[0] = updateTag;
   let at = putVarint(encoded, 1, length);
   encoded.set(begin, at);
