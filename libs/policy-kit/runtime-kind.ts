@@ -137,7 +137,15 @@ export interface LogFile {
  * exchange: where that ends first, `run` is not called, and what was counted is given back in `complete`.
  */
 export interface FilterTimers {
-  after(delayMs: number, run: (x: Exchange, token: number) => void, x: Exchange, token: number): void;
+  /** `run`: a function that is made once, or whatever the request has made anyway; not a closure of its own. */
+  after(delayMs: number, run: TimerRun | Due, x: Exchange, token: number): void;
+}
+
+export type TimerRun = (x: Exchange, token: number) => void;
+
+/** What waits for a time by itself. */
+export interface Due {
+  due(x: Exchange, token: number): void;
 }
 
 /** Live state by owner key, refcounted over the snapshots that use it. */

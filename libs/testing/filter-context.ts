@@ -7,7 +7,7 @@ import { FactBooks, type FactBook } from '@remora/policy-kit/facts';
 import type { HealthEvent } from '@remora/policy-kit/health-event';
 import { HopNotes } from '@remora/policy-kit/hop-notes';
 import type { Questions } from '@remora/policy-kit/questions';
-import { isLapsing, type Deferred, type FilterContext, type FilterTimers, type LiveState, type LogFile, type RowLayout, type SharedMemory, type SharedRows } from '@remora/policy-kit/runtime-kind';
+import { isLapsing, type Deferred, type Due, type FilterContext, type FilterTimers, type LiveState, type LogFile, type RowLayout, type SharedMemory, type SharedRows, type TimerRun } from '@remora/policy-kit/runtime-kind';
 import { ManualClock } from './manual-clock.ts';
 
 /** A FilterContext in memory: time, timers, randomness and live state belong to the test, counts and lines are kept. */
@@ -143,7 +143,7 @@ interface PendingTimer {
   readonly dueAt: number;
   readonly x: Exchange;
   readonly token: number;
-  readonly run: (x: Exchange, token: number) => void;
+  readonly run: TimerRun | Due;
 }
 
 /** Timers that fire when the test advances the clock through them, in the order of their due times. */
@@ -159,7 +159,7 @@ export class ManualFilterTimers implements FilterTimers {
     return this.#pending.size;
   }
 
-  after(delayMs: number, run: (x: Exchange, token: number) => void, x: Exchange, token: number): void {
+  after(delayMs: number, run: TimerRun | Due, x: Exchange, token: number): void {
     this.#pending.add({ dueAt: this.#clock.monotonicMs() + delayMs, x, token, run });
   }
 
@@ -174,7 +174,8 @@ export class ManualFilterTimers implements FilterTimers {
       for (const timer of due) {
         if (!this.#pending.delete(timer)) continue;
         this.#clock.advance(Math.max(0, timer.dueAt - this.#clock.monotonicMs()));
-        timer.run(timer.x, timer.token);
+        if (typeof timer.run === 'function') timer.run(timer.x, timer.token);
+        else timer.run.due(timer.x, timer.token);
       }
     }
     this.#clock.advance(end - this.#clock.monotonicMs());

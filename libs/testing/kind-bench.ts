@@ -8,7 +8,7 @@ import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import type { Detours } from '@remora/policy-kit/detours';
 import type { EdgeFilter, Exchange, Layer, Sink } from '@remora/policy-kit/exchange';
 import type { RequestIdentity } from '@remora/policy-kit/request-identity';
-import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
+import type { Due, RuntimeKind, TimerRun } from '@remora/policy-kit/runtime-kind';
 import { effectiveSection } from './effective-section.ts';
 import { makeExchange, type ExchangeStep } from './exchange-driver.ts';
 import { ManualFilterTimers, TestFilterContext } from './filter-context.ts';
@@ -131,7 +131,7 @@ class BenchContext extends TestFilterContext {
 class PassingTimers extends ManualFilterTimers {
   #last: object = {};
 
-  override after(delayMs: number, run: (x: Exchange, token: number) => void, x: Exchange, token: number): void {
+  override after(delayMs: number, run: TimerRun | Due, x: Exchange, token: number): void {
     this.#last = { delayMs, run, x, token, before: null, after: this.#last === null };
   }
 }

@@ -33,7 +33,7 @@ function makeHedgingLayer(settings: HedgingSettings, context: FilterContext): La
       const hedged = new HedgedCall(plan, call, response, nowMs);
       const delayMs = delay.at(nowMs);
       if (call.head.bodyLength === 0 || delayMs === null) return hedged.begin(delayMs);
-      const body = new HedgedBody(call.body, new ReplayBuffer(replayBytes, slabs), (reason) => hedged.gone(reason));
+      const body = new HedgedBody(call.body, new ReplayBuffer(replayBytes, slabs), hedged);
       hedged.body = body;
       call.body = body;
       body.sink = hedged.begin(delayMs);

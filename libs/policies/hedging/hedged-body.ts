@@ -10,14 +10,14 @@ export class HedgedBody implements Sink, Source {
   sink: Sink | null = null;
   readonly buffer: ReplayBuffer;
   readonly #source: Source;
-  readonly #gone: (reason: Reason) => void;
+  readonly #owner: { gone(reason: Reason): void };
   #kept = true;
 
-  /** `gone`: the client broke off. */
-  constructor(source: Source, buffer: ReplayBuffer, gone: (reason: Reason) => void) {
+  /** `owner` is told when the client breaks off. */
+  constructor(source: Source, buffer: ReplayBuffer, owner: { gone(reason: Reason): void }) {
     this.#source = source;
     this.buffer = buffer;
-    this.#gone = gone;
+    this.#owner = owner;
   }
 
   /** All of it is here. */
@@ -48,7 +48,7 @@ export class HedgedBody implements Sink, Source {
 
   reset(reason: Reason): void {
     this.letGo();
-    this.#gone(reason);
+    this.#owner.gone(reason);
     this.sink?.reset(reason);
   }
 

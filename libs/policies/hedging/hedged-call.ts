@@ -2,7 +2,7 @@ import { reasons, type Reason } from '@remora/errors/reason';
 import type { Head } from '@remora/http/head';
 import { headerId } from '@remora/http/header-ids';
 import type { Call, CallLimit, Dispatch, Sink, Source } from '@remora/policy-kit/exchange';
-import type { FilterContext } from '@remora/policy-kit/runtime-kind';
+import type { Due, FilterContext } from '@remora/policy-kit/runtime-kind';
 import type { HedgeDelay } from './hedge-delay.ts';
 import { KeptBody, type HedgedBody } from './hedged-body.ts';
 
@@ -18,7 +18,7 @@ export interface HedgePlan {
  * One call with a second try, made when the first takes long. The first good head wins, the other try is cancelled; a failure waits for the other try as
  * long as there is one. Source of the response body.
  */
-export class HedgedCall implements Source {
+export class HedgedCall implements Source, Due {
   readonly #plan: HedgePlan;
   readonly #call: Call;
   readonly #response: Sink;
@@ -45,7 +45,7 @@ export class HedgedCall implements Source {
     const { context, next } = this.#plan;
     const { x } = this.#call;
     this.#response.bind(this);
-    if (delayMs !== null) context.timers.after(delayMs, () => this.#hedge(), x, x.token);
+    if (delayMs !== null) context.timers.after(delayMs, this, x, x.token);
     return next(this.#call, this.#first);
   }
 
@@ -132,7 +132,8 @@ export class HedgedCall implements Source {
     this.body?.letGo();
   }
 
-  #hedge(): void {
+  /** The first try takes long. */
+  due(): void {
     const { context, counters, next } = this.#plan;
     const call = this.#call;
     if (this.#over || this.#winner !== null || this.#first.over) return;

@@ -5,6 +5,7 @@ import { InstanceShare, instancesFactKind } from '@remora/policy-kit/instance-sh
 import type { FilterContext, RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { StoreLine } from '@remora/policy-kit/store/store-line';
 import type { StoreAnswer, StoreAsk } from '@remora/policy-kit/store/store-questions';
+import { CountList } from './count-list.ts';
 import { ask, denied, type QuotaCount } from './quota-count.ts';
 import { QuotaCounts } from './quota-counts.ts';
 import { quotaExceeded, quotaStoreUnavailable } from './reasons.ts';
@@ -19,10 +20,9 @@ export const quotaRuntime: RuntimeKind<QuotaSettings> = {
 
 interface Pending {
   readonly token: number;
-  readonly counts: readonly QuotaCount[];
   /** Of these the request has taken one. */
-  readonly took: QuotaCount[];
-  readonly asking: readonly QuotaCount[];
+  readonly took: CountList;
+  readonly asking: CountList;
 }
 
 class QuotaFilter implements EdgeFilter {
@@ -38,6 +38,9 @@ class QuotaFilter implements EdgeFilter {
   readonly #without: () => void;
   readonly #throttled: () => void;
   readonly #onDeadline: (x: Exchange, token: number) => void;
+  /** Of the request that is looked at now. */
+  readonly #took = new CountList();
+  readonly #asking = new CountList();
 
   constructor(settings: QuotaSettings, context: FilterContext) {
     this.#settings = settings;
@@ -58,20 +61,22 @@ class QuotaFilter implements EdgeFilter {
     if (counts.length === 0) return null;
     x.slots[this.#standings] = counts;
     const nowMs = this.#context.clock.monotonicMs();
-    const took: QuotaCount[] = [];
-    const asking: QuotaCount[] = [];
+    const took = this.#took;
+    const asking = this.#asking;
+    took.clear();
+    asking.clear();
     for (const count of counts) {
       const taking = count.take(nowMs);
       if (taking === denied) {
         const verdict = this.#used(count, took, nowMs);
         if (verdict !== null) return verdict;
-      } else if (taking === ask) asking.push(count);
+      } else if (taking === ask) asking.add(count);
       else {
-        took.push(count);
+        took.add(count);
         this.#askAhead(count, nowMs);
       }
     }
-    return asking.length === 0 ? null : this.#ask(x, { token: x.token, counts, took, asking }, nowMs);
+    return asking.length === 0 ? null : this.#ask(x, nowMs);
   }
 
   response(x: Exchange, head: Head): null {
@@ -88,10 +93,11 @@ class QuotaFilter implements EdgeFilter {
     return this.#counts.of(x).map(pointerOf);
   }
 
-  #ask(x: Exchange, pending: Pending, nowMs: number): Verdict {
-    if (!this.#line.mayAsk()) return this.#conclude(pending, null);
-    const asks = pending.asking.map((count) => count.askNow(nowMs));
-    if (!this.#line.ask(asks, (answers) => this.#answered(x, pending, answers))) return this.#conclude(pending, null);
+  #ask(x: Exchange, nowMs: number): Verdict {
+    if (!this.#line.mayAsk()) return this.#conclude(this.#took, this.#asking, null);
+    const pending: Pending = { token: x.token, took: this.#took.copy(), asking: this.#asking.copy() };
+    const asks = pending.asking.asks((count) => count.askNow(nowMs));
+    if (!this.#line.ask(asks, (answers) => this.#answered(x, pending, answers))) return this.#conclude(pending.took, pending.asking, null);
     this.#asked();
     // In shadow nobody waits: what the answer says holds for the next request.
     if (this.#context.shadow) return null;
@@ -104,7 +110,7 @@ class QuotaFilter implements EdgeFilter {
     const { deadlineMs } = this.#line;
     const ahead = deadlineMs === 0 ? null : count.askAhead(nowMs, deadlineMs * 2);
     if (ahead === null || !this.#line.mayAsk()) return;
-    this.#line.ask([ahead], (answers) => this.#keep([count], answers));
+    this.#line.ask([ahead], (answers) => this.#keep(new CountList([count]), answers));
   }
 
   #answered(x: Exchange, pending: Pending, answers: readonly (StoreAnswer | null)[] | null): void {
@@ -121,28 +127,28 @@ class QuotaFilter implements EdgeFilter {
 
   #goOn(x: Exchange, pending: Pending, answers: readonly (StoreAnswer | null)[] | null): void {
     x.slots[this.#slot] = undefined;
-    const verdict = this.#conclude(pending, answers);
+    const verdict = this.#conclude(pending.took, pending.asking, answers);
     if (verdict === null) x.proceed(pending.token);
     else if (typeof verdict !== 'symbol') x.answer(pending.token, verdict);
   }
 
-  #conclude({ took, asking }: Pending, answers: readonly (StoreAnswer | null)[] | null): Verdict {
+  #conclude(took: CountList, asking: CountList, answers: readonly (StoreAnswer | null)[] | null): Verdict {
     const nowMs = this.#context.clock.monotonicMs();
     let refusal: Verdict = null;
-    for (const [nth, count] of asking.entries()) {
+    for (let nth = 0; nth < asking.length; nth++) {
+      const count = asking.at(nth);
       const answer = answers?.[nth] ?? null;
       if (answer !== null && count.settle(answer, nowMs, refusal === null)) {
-        if (refusal === null) took.push(count);
+        if (refusal === null) took.add(count);
       } else if (refusal === null) {
         refusal = answer === null ? this.#withoutStore(count, took, nowMs) : this.#used(count, took, nowMs);
       }
     }
-    const back = asking.flatMap((count) => count.rest(nowMs) ?? []);
-    if (back.length > 0) this.#line.giveBack(back);
+    this.#tellRest(asking, nowMs);
     return refusal;
   }
 
-  #withoutStore(count: QuotaCount, took: readonly QuotaCount[], nowMs: number): Verdict {
+  #withoutStore(count: QuotaCount, took: CountList, nowMs: number): Verdict {
     const { onStoreFailure } = this.#settings;
     this.#without();
     if (onStoreFailure === 'closed') {
@@ -153,7 +159,7 @@ class QuotaFilter implements EdgeFilter {
   }
 
   /** Nothing is left: the throttle of the quota may still let it pass. */
-  #used(count: QuotaCount, took: readonly QuotaCount[], nowMs: number): Verdict {
+  #used(count: QuotaCount, took: CountList, nowMs: number): Verdict {
     if (count.throttle(nowMs, this.#instances.count)) {
       this.#throttled();
       return null;
@@ -165,28 +171,42 @@ class QuotaFilter implements EdgeFilter {
     return this.#context.refuse(quotaExceeded, pointerOf(count), detail, [makeField('retry-after', String(afterSeconds))]);
   }
 
-  #giveBack(took: readonly QuotaCount[]): void {
-    const back = took.flatMap((count) => count.giveBack() ?? []);
-    if (back.length > 0) this.#line.giveBack(back);
+  #giveBack(took: CountList): void {
+    this.#tell(took.asks((count) => count.giveBack()));
+  }
+
+  #tellRest(asking: CountList, nowMs: number): void {
+    let back: StoreAsk[] | null = null;
+    for (let nth = 0; nth < asking.length; nth++) {
+      const rest = asking.at(nth).rest(nowMs);
+      if (rest !== null) (back ??= []).push(rest);
+    }
+    if (back !== null) this.#line.giveBack(back);
+  }
+
+  #tell(asks: readonly StoreAsk[]): void {
+    if (asks.length > 0) this.#line.giveBack(asks);
   }
 
   /** An answer that no request waits for. */
-  #keep(asking: readonly QuotaCount[], answers: readonly (StoreAnswer | null)[] | null): void {
+  #keep(asking: CountList, answers: readonly (StoreAnswer | null)[] | null): void {
     const nowMs = this.#context.clock.monotonicMs();
     const back: StoreAsk[] = [];
-    for (const [nth, count] of asking.entries()) {
+    for (let nth = 0; nth < asking.length; nth++) {
+      const count = asking.at(nth);
       const answer = answers?.[nth] ?? null;
       if (answer === null) continue;
       count.settle(answer, nowMs, this.#context.shadow);
       const unused = this.#context.shadow ? null : count.unused(answer, nowMs);
       if (unused !== null) back.push(unused);
     }
-    if (back.length > 0) this.#line.giveBack(back);
+    this.#tell(back);
   }
 
   /** Of the quota that has least left. */
   #write(head: Head, counts: readonly QuotaCount[]): void {
-    const tightest = counts.reduce((a, b) => (b.remaining < a.remaining ? b : a));
+    let tightest = counts[0] as QuotaCount;
+    for (const count of counts) if (count.remaining < tightest.remaining) tightest = count;
     head.set(limitId, String(tightest.quota.requests));
     head.set(remainingId, String(tightest.remaining));
     head.set(resetId, String(Math.max(0, Math.ceil((tightest.period.endMs - this.#context.clock.wallMs()) / 1_000))));

@@ -175,6 +175,29 @@ describe('a quota', () => {
     expect([ask(sidecar, store).verdict, ask(sidecar, store).verdict]).toEqual([expected, expected]);
   });
 
+  test('a request that waits for the store keeps its counts while others are looked at', () => {
+    const clock = new ManualClock(Date.UTC(2026, 10, 30));
+    const store = new MemoryCounts(clock);
+    const { context, filter } = sidecarOf(clock, store, [{ ...monthly, requests: 2 }, { ...monthly, name: 'daily', per: 'day', requests: 1 }]);
+    const waiting = ['acme', 'other', 'acme'].map((consumer) => {
+      const x: Exchange = makeExchange({ request: { method: 'GET', authority: 'orders', target: '/' } }, context);
+      x.identity = new RequestIdentity();
+      x.identity.finds('apiKey', { consumer: { name: consumer, groups: [], plan: 'gold' }, subject: '', issuer: '', claims: null, scopes: [] });
+      const seen = { consumer, verdict: 'wait' };
+      x.proceed = () => { seen.verdict = 'pass'; };
+      x.answer = (_, { pointer }) => { seen.verdict = pointer; };
+      expect(typeof filter.request?.(x)).toBe('symbol');
+      return seen;
+    });
+    for (const { body, answered } of context.asked.splice(0)) answered(store.answer(body));
+    expect(waiting.map(({ consumer, verdict }) => `${consumer} ${verdict}`)).toEqual(['acme pass', 'other pass', 'acme /plans/gold/quotas/daily']);
+    // What the third took of its month went back.
+    for (const { body, answered } of context.asked.splice(0)) answered(store.answer(body));
+    const { label } = quotaPeriod({ per: 'month', timeZone: 'UTC', startsOn: 1 }, clock.wallMs());
+    const acme = quotaCountName({ consumer: 'acme', plan: 'gold', quota: 'monthly', period: label });
+    expect(store.take({ counting: 'total', ...acme, requests: 2, perMs: 0, burst: 0, cost: 1, want: 0, untilMs: 0 }).remaining).toBe(1);
+  });
+
   test('who is no consumer, or has no quota, is not counted', () => {
     const clock = new ManualClock(Date.UTC(2026, 10, 3));
     const store = new MemoryCounts(clock);

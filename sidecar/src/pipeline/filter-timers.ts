@@ -1,5 +1,5 @@
 import type { Exchange } from '@remora/policy-kit/exchange';
-import type { FilterTimers } from '@remora/policy-kit/runtime-kind';
+import type { Due, FilterTimers, TimerRun } from '@remora/policy-kit/runtime-kind';
 import type { ExchangeRun } from './exchange-run.ts';
 import { WheelNode, type TimerWheels } from '../io/timer-wheel.ts';
 
@@ -11,7 +11,7 @@ export class WheelFilterTimers implements FilterTimers {
     this.#wheels = wheels;
   }
 
-  after(delayMs: number, run: (x: Exchange, token: number) => void, x: Exchange, token: number): void {
+  after(delayMs: number, run: TimerRun | Due, x: Exchange, token: number): void {
     const owner = x as ExchangeRun;
     if (owner.ended) return;
     const timer = new ExchangeTimer(this.#wheels, run, owner, token);
@@ -24,11 +24,11 @@ export class WheelFilterTimers implements FilterTimers {
 export class ExchangeTimer extends WheelNode {
   nextOfExchange: ExchangeTimer | null = null;
   readonly #wheels: TimerWheels;
-  readonly #run: (x: Exchange, token: number) => void;
+  readonly #run: TimerRun | Due;
   readonly #x: ExchangeRun;
   readonly #token: number;
 
-  constructor(wheels: TimerWheels, run: (x: Exchange, token: number) => void, x: ExchangeRun, token: number) {
+  constructor(wheels: TimerWheels, run: TimerRun | Due, x: ExchangeRun, token: number) {
     super();
     this.#wheels = wheels;
     this.#run = run;
@@ -41,6 +41,9 @@ export class ExchangeTimer extends WheelNode {
   }
 
   fire(): void {
-    if (!this.#x.ended) this.#run(this.#x, this.#token);
+    if (this.#x.ended) return;
+    const run = this.#run;
+    if (typeof run === 'function') run(this.#x, this.#token);
+    else run.due(this.#x, this.#token);
   }
 }
