@@ -158,6 +158,11 @@ class JwtFilter implements EdgeFilter {
       return this.#settle(x, seen, key ?? null);
     }
     const running = tokens.underway.get(text);
+    const [only] = candidates;
+    if (running === undefined && candidates.length === 1 && only !== undefined) {
+      const valid = tokens.atOnce.spend(() => only.verifyNow(read.algorithm, read.signedBytes, read.signature));
+      if (valid !== null) return this.#settle(x, seen, valid ? only : null);
+    }
     if (running === undefined ? tokens.underway.size >= underwayMax : tokens.waiting >= waitingMax) {
       this.#context.count('jwt_overload');
       return this.#fail(x, this.#refusals.of(jwtOverload, trust.pointer, `${tokens.underway.size} signatures are being verified`));

@@ -9,6 +9,7 @@ import { hmacToken, TestIssuer } from '@remora/testing/test-issuer';
 import { describe, expect, test } from 'vitest';
 import { jwtAuthoring } from './compile.ts';
 import { jwtRuntime } from './filter.ts';
+import { underwayMax } from './thread-tokens.ts';
 import { buildJwt, consumerFacts, type BuiltJwt } from './testdata/build-jwt.ts';
 
 testKindCases(import.meta.dirname, jwtAuthoring, jwtRuntime);
@@ -26,8 +27,9 @@ async function ask(built: BuiltJwt, token: string | null, step: Partial<Exchange
 }
 
 describe('a token of an issuer whose keys stand in the policy', () => {
-  test.each(['ES256', 'RS256', 'PS256', 'EdDSA'])('%s is found, and found again without verifying it', async (algorithm) => {
-    const built = buildJwt({ issuers: { shop: inline } });
+  const ways = ['at once', 'elsewhere'] as const;
+  test.each(['ES256', 'RS256', 'PS256', 'EdDSA'].flatMap((algorithm) => ways.map((verify) => [algorithm, verify] as const)))('%s, verified %s, is found, and found again without verifying it', async (algorithm, verify) => {
+    const built = buildJwt({ issuers: { shop: inline } }, { verify });
     const token = issuer.token({ scope: 'read write', realm_access: { roles: ['a', 'b'] } }, { key: issuer.key(algorithm), nowMs: built.nowMs });
     for (const counts of [[1, undefined], [1, 1]]) {
       const identity = await ask(built, token);
@@ -41,8 +43,17 @@ describe('a token of an issuer whose keys stand in the policy', () => {
     expect(await ask(buildJwt({ issuers: { shop: inline } }), null)).toMatchObject({ failure: null, proved: 0, challenges: ['Bearer'] });
   });
 
+  test('beyond the share of the thread, more new tokens at once than may be under way are refused, and nobody else', async () => {
+    const built = buildJwt({ issuers: { shop: inline } }, { verify: 'elsewhere' });
+    const known = issuer.token({}, { nowMs: built.nowMs });
+    await ask(built, known);
+    const all = await Promise.all([...Array.from({ length: underwayMax + 3 }, (_, i) => issuer.token({ jti: String(i) }, { nowMs: built.nowMs })), known].map((token) => ask(built, token)));
+    expect(all.map(({ subject, failure }) => failure?.reason.code ?? subject)).toEqual([...Array<string>(underwayMax).fill('anna'), 'jwt-overload', 'jwt-overload', 'jwt-overload', 'anna']);
+    expect(built.context.counts.get('jwt_overload')).toBe(3);
+  });
+
   test('requests with the same new token wait for one verification', async () => {
-    const built = buildJwt({ issuers: { shop: inline } });
+    const built = buildJwt({ issuers: { shop: inline } }, { verify: 'elsewhere' });
     const token = issuer.token({}, { nowMs: built.nowMs });
     const all = await Promise.all(Array.from({ length: 20 }, () => ask(built, token)));
     expect(all.map(({ subject }) => subject)).toEqual(all.map(() => 'anna'));

@@ -6,6 +6,7 @@ import { effectiveSection, sectionViolations } from '@remora/testing/effective-s
 import { TestFilterContext, type TestContextOptions } from '@remora/testing/filter-context';
 import { jwtAuthoring } from '../compile.ts';
 import { jwtRuntime } from '../filter.ts';
+import { ThreadTokens } from '../thread-tokens.ts';
 
 export interface BuiltJwt {
   readonly filter: EdgeFilter;
@@ -14,12 +15,18 @@ export interface BuiltJwt {
   readonly nowMs: number;
 }
 
+export interface BuildOptions extends TestContextOptions {
+  /** Where signatures of public keys are verified; left out: as the thread has time. */
+  readonly verify?: 'at once' | 'elsewhere';
+}
+
 /** A filter of the section, as a data thread would build it. */
-export function buildJwt(section: JsonObject, options: TestContextOptions = {}): BuiltJwt {
+export function buildJwt(section: JsonObject, { verify, ...options }: BuildOptions = {}): BuiltJwt {
   const violations = sectionViolations(jwtAuthoring, section);
   if (violations.length > 0) throw new Error(JSON.stringify(violations));
   const facts = options.factBooks ?? new FactBooks();
   const context = new TestFilterContext('jwt', { ...options, factBooks: facts });
+  if (verify !== undefined) ThreadTokens.over(context.facts('jwks'), verify === 'at once' ? Number.POSITIVE_INFINITY : 0);
   const filter = jwtRuntime.edge?.(jwtRuntime.decode(jwtAuthoring.compile(effectiveSection(jwtAuthoring, section)).body), context);
   if (!filter) throw new Error('the section builds a filter');
   return { filter, context, facts, nowMs: context.clock.wallMs() };
