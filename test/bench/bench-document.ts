@@ -14,6 +14,7 @@ export interface BenchTable {
 
 export interface BenchRow {
   readonly what: string;
+  /** NaN: what would have been measured did not happen. */
   readonly value: number;
   readonly unit: string;
   /** As the issue states it, e.g. `p99 ≤ 250 ms`; '' where the figure is only listed. */

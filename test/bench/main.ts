@@ -40,7 +40,12 @@ function parseArguments(words: readonly string[]): { name: string; json: boolean
 function formatRow(row: BenchRow): string {
   const verdict = row.ok === null ? '' : row.ok ? 'met' : 'MISSED';
   const peers = Object.entries(row.peers ?? {}).map(([name, value]) => `${name} ${value}`).join(', ');
-  return `  ${row.what.padEnd(64)} ${String(row.value).padStart(10)} ${row.unit.padEnd(8)} ${row.bar.padEnd(24)} ${verdict}${peers ? `  [${peers}]` : ''}${row.note ? `  ${row.note}` : ''}`;
+  return `  ${row.what.padEnd(64)} ${valueText(row).padStart(10)} ${row.unit.padEnd(8)} ${row.bar.padEnd(24)} ${verdict}${peers ? `  [${peers}]` : ''}${row.note ? `  ${row.note}` : ''}`;
+}
+
+/** What did not happen has no value. */
+function valueText({ value }: Pick<BenchRow, 'value'>): string {
+  return Number.isNaN(value) ? '—' : String(value);
 }
 
 /** As `docs/benchmarks.md` has them. */
@@ -49,7 +54,7 @@ function markdownRows(rows: readonly BenchRow[]): string {
     head: ['what', 'measured', 'bar', ''],
     cells: rows.map(({ what, value, unit, bar, ok, peers, note }) => {
       const others = Object.entries(peers ?? {}).map(([name, theirs]) => `; ${name} ${theirs}`).join('');
-      return [what, `${value}${unit === '' ? '' : ` ${unit}`}${others}${note === undefined ? '' : ` (${note})`}`, bar, ok === null ? '' : ok ? 'met' : '**missed**'];
+      return [what, `${valueText({ value })}${unit === '' ? '' : ` ${unit}`}${others}${note === undefined ? '' : ` (${note})`}`, bar, ok === null ? '' : ok ? 'met' : '**missed**'];
     }),
   });
 }

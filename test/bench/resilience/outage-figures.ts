@@ -39,8 +39,9 @@ export function outageFigures(answers: readonly Answer[], name: string, times: O
 function p99BackMs(answers: readonly Answer[], { loadedAt, illAt, healedAt }: OutageTimes): number | null {
   const before = p99(answers, loadedAt, illAt);
   const level = Math.max(before * 1.5, before + slackMs);
-  for (let from = healedAt - windowMs; from > illAt - stepMs; from -= stepMs) {
-    if (p99(answers, from, from + windowMs) > level) return from > healedAt - windowMs - stepMs ? null : from + stepMs - illAt;
+  const lastFrom = healedAt - undisturbedMs - windowMs;
+  for (let from = lastFrom; from > illAt - stepMs; from -= stepMs) {
+    if (p99(answers, from, from + windowMs) > level) return from > lastFrom - stepMs ? null : from + stepMs - illAt;
   }
   return 0;
 }
@@ -53,6 +54,8 @@ export function p99(answers: readonly Answer[], from: number, to: number): numbe
 /** What two quiet half seconds may differ by. */
 const slackMs = 5;
 const windowMs = 500;
+/** What is asked for last is still under way when the instance heals, and waits for what this process does then: it tells of that, not of the outage. */
+const undisturbedMs = 200;
 const stepMs = 100;
 /** At its even share an instance has answered so many after a tenth of a second. */
 const returnedAfter = 5;
