@@ -7,6 +7,7 @@ import { fleetLimitRows } from './resilience/fleet-limit-rows.ts';
 import { layerRows } from './resilience/layer-rows.ts';
 import { outageRows } from './resilience/outage-rows.ts';
 import { overloadRows } from './resilience/overload-rows.ts';
+import { storeWayRows } from './resilience/store-way-rows.ts';
 
 interface Group {
   readonly why: string;
@@ -18,6 +19,7 @@ const groups: Readonly<Record<string, Group>> = {
   choice: { why: 'what a choice of a host costs, and how many keys move when a host of a ring goes', run: choiceRows },
   balancing: { why: 'one host of ten is ten times slower', run: balancingRows },
   'fleet-limits': { why: 'limits over four gateways that count in one Redis (needs redis-server, h2load)', run: fleetLimitRows },
+  'store-ways': { why: 'a round trip to Redis over the control thread, and over a connection of each data thread (needs redis-server)', run: storeWayRows },
   amplification: { why: 'three hops that retry, a total outage of the last', run: amplificationRows },
   overload: { why: 'three times what an app can do, with concurrency', run: overloadRows },
   outage: { why: 'one host of ten answers 503, hangs, is gone, is a black hole; Envoy beside it (80 s)', run: outageRows },

@@ -8,7 +8,8 @@ import { packResources, type PackedEntry, type ResourcePack } from '../generatio
 import { seriesBytes, type SeriesName } from '../records/series-rows.ts';
 import type { SeriesSource } from '../records/series-sums.ts';
 import type { MemoryGrant, MemoryWish } from '../generation/shared-memories.ts';
-import type { FromWorker, ToWorker, WorkerAnswers, WorkerRequest, WorkerStart } from './worker-messages.ts';
+import { ownBytes } from './own-bytes.ts';
+import { toldId, type FromWorker, type ToWorker, type WorkerAnswers, type WorkerRequest, type WorkerStart } from './worker-messages.ts';
 
 export interface DataThreadEvents {
   onRefusals(report: RefusalReport): void;
@@ -101,7 +102,7 @@ export class DataThread {
   async #answer(question: number, topic: string, asked: Uint8Array): Promise<void> {
     // What fails is no answer: the filter refuses, and whoever failed has said why.
     const body = await this.#events.onQuestion(topic, asked).catch(() => null);
-    this.tell({ op: 'answer', question, body });
+    this.tell({ op: 'answer', question, body: body === null ? null : ownBytes(body) });
   }
 
   #take(id: number): Waiting | undefined {
@@ -133,7 +134,7 @@ export class DataThread {
 
   /** Without waiting; a dead thread needs no word. */
   tell(request: WorkerRequest): void {
-    if (!this.#ended) this.#send({ id: this.#nextId++, request });
+    if (!this.#ended) this.#send({ id: toldId, request });
   }
 
   #send(message: ToWorker): void {

@@ -16,7 +16,8 @@ import { SharedMemories } from '../generation/shared-memories.ts';
 import { memoryShare } from '../io/memory-share.ts';
 import { threadClock } from '../io/thread-clock.ts';
 import { StallMeter } from './stall-meter.ts';
-import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
+import { toldId, type FromWorker, type ToWorker, type WorkerStart } from './worker-messages.ts';
+import { ownBytes } from './own-bytes.ts';
 import { ThreadQuestions } from './thread-questions.ts';
 import { WorkerRequests } from './worker-requests.ts';
 
@@ -41,7 +42,7 @@ function runDataWorker(start: WorkerStart): void {
   });
   const vitals = new Float64Array(start.vitalsMemory);
   const memories = start.sharesMemory ? new SharedMemories((wishes) => post({ kind: 'memory', wishes })) : null;
-  const questions = new ThreadQuestions((question, topic, body) => post({ kind: 'question', question, topic, body }));
+  const questions = new ThreadQuestions((question, topic, body) => post({ kind: 'question', question, topic, body: ownBytes(body) }));
   const thread = new DataPlaneThread({
     questions,
     nodeId: start.nodeId,
@@ -72,7 +73,7 @@ function runDataWorker(start: WorkerStart): void {
     const patience = request.op === 'prepare' ? setTimeout(() => stalls.watch(), usualPrepareMs) : undefined;
     requests.answer(request).finally(() => clearTimeout(patience)).then(
       (value) => {
-        post({ kind: 'answer', id, value });
+        if (id !== toldId) post({ kind: 'answer', id, value });
         if (request.op === 'close') port.close();
       },
       (error: unknown) => post({ kind: 'failed', id, message: error instanceof Error ? error.message : String(error) }),

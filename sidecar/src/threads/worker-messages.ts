@@ -98,6 +98,9 @@ export interface WorkerAnswers {
   readonly flush: null;
 }
 
+/** Of a request that nobody waits for the answer of: there is none. */
+export const toldId = -1;
+
 export interface ToWorker {
   readonly id: number;
   readonly request: WorkerRequest;
