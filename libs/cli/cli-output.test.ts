@@ -35,6 +35,17 @@ const waitingCanary = {
   candidate: { labels: { version: 'v2' }, requests: null, errors: null, errorShare: null, p99Ms: null }, stable: { labels: { version: 'v1' }, requests: null, errors: null, errorShare: null, p99Ms: null },
 };
 
+const ended = {
+  nodeId: 'orders-1', at: '2026-11-22T11:59:30.250Z', side: 'inbound', method: 'GET', authority: 'orders', path: '/v1/orders/42', route: 'all', destination: '', upstream: '', status: 200, grpcStatus: -1, reason: '',
+  attempts: 1, durationMs: 12.4, requestId: '7f3c2b1e', caller: 'spiffe://test/service/web',
+};
+const event = (name: string, data: object): string => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+const tapEvents = [
+  event('left-out', { sidecars: 6 }), event('request', ended), event('request', { ...ended, side: 'outbound', destination: 'payments', upstream: '10.0.0.9:8080', attempts: 3, status: 503, reason: 'upstream-reset', durationMs: 1_003.6 }),
+  event('request', { ...ended, grpcStatus: 14, caller: '10.0.0.7' }), event('request', { ...ended, status: 0, reason: 'downstream-reset' }), event('skipped', { nodeId: 'orders-1', skipped: 30 }), event('silent', { nodeId: 'orders-2', detail: 'no answer within 2000 ms' }),
+  event('end', { seen: 4, sidecars: 2 }),
+].join('');
+
 const cases: readonly Case[] = [
   {
     name: 'endpoints', args: ['endpoints', 'payments'],
@@ -202,6 +213,10 @@ const cases: readonly Case[] = [
   { name: 'sidecars-filter', args: ['sidecars', '--service', 'orders', '--phase', 'refused'], script: { 'GET /v1/sidecars': { body: { items: [], next: null, total: 0, counts: {} } } } },
   { name: 'inspect-at', args: ['inspect', 'orders-1', '--at', '#4'], script: { 'GET /v1/sidecars/orders-1/snapshot': { body: { nodeId: 'orders-1', subject: 'service/orders', revision: 4, hash: 'abc', entries: [] } } } },
   { name: 'inspect-history', args: ['inspect', 'orders-1', 'history'], script: { 'GET /v1/sidecars/orders-1/history': { body: { nodeId: 'orders-1', items: [] } } } },
+  { name: 'tap', args: ['tap', 'orders', '--status', '5xx', '--path', '/v1', '--side', 'inbound', '--method', 'GET', '--for', '1m'], script: { 'GET /v1/tap': { type: 'text/event-stream', body: tapEvents } } },
+  { name: 'tap-gateway-json', args: ['tap', 'gateway/edge', '-o', 'json'], script: { 'GET /v1/tap': { type: 'text/event-stream', body: tapEvents } } },
+  { name: 'tap-nobody', args: ['tap', 'nobody'], script: { 'GET /v1/tap': { status: 404, body: { title: 'There is no such thing', status: 404, code: 'not-found', detail: 'there is no Service nobody' } } } },
+  { name: 'tap-no-name', args: ['tap', 'a/b/c'] },
   { name: 'events', args: ['events', '--count', '2'], script: { 'GET /v1/events': { type: 'text/event-stream', body: ': connected\n\nid: 1-1\nevent: sidecar-refused\ndata: {"at":"2026-11-22T11:59:30.000Z","nodeId":"payments-2","subject":"service/payments","version":{"epoch":1,"index":7},"detail":"unknown-kind"}\n\nevent: gap\ndata: {"detail":"too slow"}\n\n' } } },
 ];
 

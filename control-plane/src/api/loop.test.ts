@@ -65,14 +65,19 @@ describe('the loop', () => {
     return sidecar;
   }
 
-  /** A sidecar's Queries stream that answers `why` with these refusals. */
-  function answerWhy(sidecar: TestSidecar, refusals: readonly object[]): void {
+  /** A sidecar's Queries stream. */
+  function answerQueries(sidecar: TestSidecar, reply: (query: Query) => { readonly json: string; readonly error: string }): void {
     const handler = api.controlPlane.hub.acceptQueries({
       peer: { address: 'memory', certificates: [] },
       end: () => {},
-      send: ({ id }: Query) => setImmediate(() => handler.message({ id, nodeId: '', incarnation: 0n, json: JSON.stringify({ nodeId: sidecar.nodeId, refusals }), error: '' })),
+      send: (query: Query) => setImmediate(() => handler.message({ id: query.id, nodeId: '', incarnation: 0n, ...reply(query) })),
     });
     handler.message({ id: 0n, nodeId: sidecar.nodeId, incarnation: sidecar.incarnation, json: '', error: '' });
+  }
+
+  /** One that answers `why` with these refusals. */
+  function answerWhy(sidecar: TestSidecar, refusals: readonly object[]): void {
+    answerQueries(sidecar, () => ({ json: JSON.stringify({ nodeId: sidecar.nodeId, refusals }), error: '' }));
   }
 
   const edge: Subject = { kind: 'gateway', name: 'edge' };
@@ -165,6 +170,35 @@ describe('the loop', () => {
     expect((await api.call('GET', '/v1/sidecars/edge-1/snapshot?version=7.1')).body).toMatchObject({ code: 'not-found' });
     expect((await api.call('GET', '/v1/sidecars/edge-1/snapshot?at=99')).body).toMatchObject({ code: 'not-found' });
     expect((await api.call('GET', '/v1/sidecars/edge-1/history')).body.items).toMatchObject([{ revision, message: 'limits', hash, current: true }, { revision: 1, hash: before.hash, current: false }]);
+  });
+
+  test('a snapshot shows what decides among the entries of a Route', async () => {
+    await connect('edge-1', edge);
+    await api.apply('kind: Route\nname: shop\ngateway: edge\nmatch: {path: {prefix: /shop}}\nto: [{service: orders, weight: 90}, {service: payments, weight: 10}]\nsticky: {header: X-User-Id}\n', '?wait=applied');
+    const { entries } = (await api.call('GET', '/v1/sidecars/edge-1/snapshot')).body as { readonly entries: readonly { readonly type: string; readonly name: string; readonly resource: { readonly route?: object } }[] };
+    expect(entries.find(({ name }) => name.endsWith('/shop'))?.resource.route).toMatchObject({ forward: { stickyHeader: 'x-user-id', targets: [{ service: 'orders', weight: 90 }, { service: 'payments', weight: 10 }] } });
+  });
+
+  test('a tap tells what sidecars say has ended, who is silent, and that more than 64 are not looked at', async () => {
+    const tapped = { atMs: 0, side: 'gateway', method: 'GET', authority: 'shop', path: '/', route: 'shop', destination: '', upstream: '', status: 200, grpcStatus: -1, reason: '', attempts: 1, durationMs: 1, requestId: 'r-1', caller: '' };
+    const asked: string[] = [];
+    await Promise.all(Array.from({ length: 66 }, async (_, i) => {
+      const nodeId = `edge-${String(i).padStart(2, '0')}`;
+      answerQueries(await connect(nodeId, edge), ({ question }) => {
+        const text = question?.$case === 'inspect' ? question.value.request : '';
+        asked.push(text);
+        return nodeId === 'edge-01' ? { json: '', error: 'too busy' } : { json: JSON.stringify({ requests: nodeId === 'edge-00' ? [tapped] : [], skipped: nodeId === 'edge-02' ? 3 : 0 }), error: '' };
+      });
+    }));
+    const { text } = await api.call('GET', '/v1/tap?gateway=edge&status=2xx&for=1ms');
+    const events = text.split('\n\n').filter(Boolean).map((one) => one.replace('\ndata: ', ' '));
+    expect(events[0]).toBe('event: left-out {"sidecars":2}');
+    expect(events).toContain('event: silent {"nodeId":"edge-01","detail":"too busy"}');
+    expect(events.find((one) => one.startsWith('event: request'))).toContain('"nodeId":"edge-00"');
+    expect(events.find((one) => one.startsWith('event: skipped'))).toBe('event: skipped {"nodeId":"edge-02","skipped":3}');
+    expect(events.at(-1)).toMatch(/^event: end \{"seen":\d+,"sidecars":66\}$/);
+    expect(new Set(asked).size).toBe(1);
+    expect(JSON.parse(asked[0] ?? '')).toMatchObject({ filter: { status: '2xx' } });
   });
 
   test('an edit that means the same is nothing to send', async () => {

@@ -44,10 +44,11 @@ function tapPath(name: string, { side, method, path, status, for: time }: TapOpt
 }
 
 function eventText(event: ServerSentEvent, session: Session): string {
-  if (session.format !== 'table') return `${event.data}\n`;
   const { style } = session;
   const facts = JSON.parse(event.data) as TapEvent;
+  if (session.format !== 'table') return `${JSON.stringify({ event: event.event, ...facts })}\n`;
   if (event.event === 'end') return style.faint(`${facts.seen} requests seen at ${facts.sidecars} sidecars\n`);
+  if (event.event === 'left-out') return `${style.warn(`${facts.sidecars} more sidecars are not looked at`)}\n`;
   if (event.event === 'silent') return `${style.warn(`${facts.nodeId}: ${facts.detail}`)}\n`;
   if (event.event === 'skipped') return `${style.warn(`${facts.nodeId}: ${facts.skipped} more ended than are shown`)}\n`;
   return requestLine(facts, session);

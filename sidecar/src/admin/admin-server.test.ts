@@ -40,7 +40,7 @@ describe('answers', () => {
 
   test('the snapshot without contents of settings, its resources in pages', async () => {
     expect((await fixture.get('/snapshot')).body).toMatchObject({
-      subject: 'gateway/edge', version: '1.1', counts: { routes: 3 }, listeners: [{ name: 'plain', kinds: [] }], routes: [{ id: 'gateway/edge/r0', kinds: ['note'] }, {}, {}],
+      subject: 'gateway/edge', version: '1.1', counts: { routes: 3 }, listeners: [{ name: 'plain', kinds: [] }], routes: [{ id: 'gateway/edge/r0', kinds: ['note'], action: 'forward', to: [{ service: 'orders', weight: 1 }] }, {}, {}],
     });
     const first = (await fixture.get('/snapshot/resources?limit=4')).body as { total: number; resources: object[]; next: string };
     const rest = (await fixture.get(`/snapshot/resources?limit=4&after=${first.next}`)).body as { resources: object[]; next: string | null };

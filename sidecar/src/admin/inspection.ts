@@ -2,6 +2,7 @@ import { subjectKey } from '@remora/core/subject';
 import { formatVersion } from '@remora/core/version';
 import { decodeEndpointSet } from '@remora/snapshot/decode-endpoints';
 import type { EffectiveSettings } from '@remora/snapshot/effective-settings';
+import type { RouteAction } from '@remora/snapshot/route-definition';
 import type { ConfigClient } from '../config/config-client.ts';
 import type { BoundListener, DataPlane, RequestQuestion } from '../threads/data-plane.ts';
 import type { HealthRecord, HealthState } from '../health/health-record.ts';
@@ -118,7 +119,7 @@ export class Inspection {
       inbounds: first(snapshot.inbounds.values()).map(({ settings, ...rest }) => ({ ...rest, kinds: kindsOf(settings) })),
       listeners: first(snapshot.listeners.values()).map(({ settings, ...rest }) => ({ ...rest, kinds: kindsOf(settings) })),
       destinations: first(snapshot.destinations.values()).map(({ settings, ...rest }) => ({ ...rest, kinds: kindsOf(settings) })),
-      routes: first(snapshot.routes).map(({ id, priority, match, action, settings }) => ({ id, priority, match, action: action.kind, kinds: kindsOf(settings) })),
+      routes: first(snapshot.routes).map(({ id, priority, match, action, settings }) => ({ id, priority, match, ...actionView(action), kinds: kindsOf(settings) })),
     };
   }
 
@@ -186,6 +187,13 @@ function first<T>(values: Iterable<T>): T[] {
     list.push(value);
   }
   return list;
+}
+
+/** Where a route sends, and what decides among several: chance, or a header. */
+function actionView(action: RouteAction): object {
+  if (action.kind !== 'forward') return { action: action.kind };
+  const { targets, stickyHeader } = action;
+  return { action: action.kind, to: targets, ...(stickyHeader !== '' && { sticky: { header: stickyHeader } }) };
 }
 
 function kindsOf(settings: EffectiveSettings): readonly string[] {

@@ -13,7 +13,7 @@ import { readTapAnswer } from '../tap-answer.ts';
 const lookEveryMs = 500;
 const lookMs = 2_000;
 const listenersMax = 16;
-/** Sidecars that one tap looks at; those beyond are named as left out. */
+/** Sidecars that one tap looks at; how many are beyond is told as it begins. */
 const sidecarsMax = 64;
 const queuedBytesMax = 256 * 1024;
 const standardMs = 30_000;
@@ -23,7 +23,7 @@ export function tapRoutes(ports: ApiPorts): ApiRoute[] {
   return [
     apiRoute({
       method: 'GET', path: '/v1/tap', operationId: 'tap', tag: 'Telemetry', right: { role: 'viewer', scoped: 'checked' }, summary: 'Requests of a service or gateway as they end, as server-sent events',
-      description: 'An event `request` for each that matches, `skipped` where there were more than could be told, `silent` for sidecars that did not answer, `end` at the end. Never a header, a body or a query string. Sidecars keep nothing for it while nobody looks.',
+      description: 'An event `request` for each that matches, `skipped` where there were more than could be told, `silent` for sidecars that did not answer, `left-out` where there are more than 64, `end` at the end. Never a header, a body or a query string. Sidecars keep nothing for it while nobody looks.',
       query: z.object({
         service: z.string().max(253).optional(), gateway: z.string().max(253).optional(),
         side: z.enum(['inbound', 'outbound', 'gateway']).optional(),
@@ -78,9 +78,12 @@ async function follow(ports: ApiPorts, { subject, filter, forMs, write, goesOn }
   const endsAt = ports.clock.monotonicMs() + forMs;
   const silent = new Set<string>();
   let seen = 0;
+  const connected = (): string[] => ports.hub.sidecars().filter((one) => one.connected && one.subject === subject).map(({ nodeId }) => nodeId);
+  const beyond = connected().length - sidecarsMax;
+  if (beyond > 0) write('left-out', { sidecars: beyond });
   for (;;) {
     const last = ports.clock.monotonicMs() >= endsAt;
-    const nodes = ports.hub.sidecars().filter((one) => one.connected && one.subject === subject).slice(0, sidecarsMax).map(({ nodeId }) => nodeId);
+    const nodes = connected().slice(0, sidecarsMax);
     const looks = await Promise.allSettled(nodes.map((nodeId) => ports.hub.ask(nodeId, { what: 'tap', request }, lookMs)));
     looks.forEach((look, i) => {
       const nodeId = nodes[i] ?? '';
@@ -97,5 +100,5 @@ async function follow(ports: ApiPorts, { subject, filter, forMs, write, goesOn }
     if (last || !goesOn()) break;
     await new Promise<void>((resolve) => void ports.timers.after(Math.max(1, Math.min(lookEveryMs, endsAt - ports.clock.monotonicMs())), resolve));
   }
-  write('end', { seen, sidecars: ports.hub.sidecars().filter((one) => one.connected && one.subject === subject).length });
+  write('end', { seen, sidecars: connected().length });
 }
