@@ -31,6 +31,11 @@ export function stateOfEvent(event: string): { readonly state: string; readonly 
   return { state: '', ends: endingEvents.has(event) };
 }
 
+/** The event that ends the state of this name, whatever began it. */
+export function endOfState(state: string): string {
+  return state === '' ? 'ended' : state + endedSuffix;
+}
+
 const endedSuffix = '-ended';
 /** States of one kind that hold beside each other. */
 const besides: ReadonlySet<string> = new Set(['panic', 'failover']);

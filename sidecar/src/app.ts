@@ -322,6 +322,7 @@ export class Sidecar {
     this.#configured.resolve();
     this.#checker.follow(applied.snapshot);
     this.#appChecks.follow(applied.snapshot);
+    this.#held.keepServices(new Set([this.#settings.subject.name, ...[...applied.snapshot.destinations.values()].map(({ service }) => service)]));
     this.#troubles.unreachable(unreachableTcp(this.#settings, applied.snapshot));
     // At the start ports are bound after the restore, not from within it.
     if (this.#admin) {

@@ -122,6 +122,17 @@ describe('events', () => {
   });
 });
 
+test('shedding is over with the last snapshot that limits, told once by all threads', () => {
+  const live = new MemoryLiveState();
+  const [scene, route] = [new Scene({ mode: 'fixed', limit: 1 }, { live }), new Scene({ mode: 'fixed', limit: 1 }, { live, scope: 'inbound/orders/slow' })];
+  scene.begin();
+  scene.begin();
+  route.begin();
+  live.lapse();
+  live.lapse();
+  expect([...scene.events, ...route.events].sort()).toEqual(['ended orders: requests are limited no more, or differently', 'shedding orders: 1 under way, the limit is 1']);
+});
+
 describe('an adaptive limit', () => {
   /** `times` rounds in which as many run as may, each `ms` long. */
   function run(scene: Scene, times: number, ms: number, status = 200): number {

@@ -6,7 +6,7 @@ import type { EdgeFilter, Exchange, Verdict } from '@remora/policy-kit/exchange'
 import type { FilterContext, RuntimeKind, SharedRows } from '@remora/policy-kit/runtime-kind';
 import { AdaptiveLimit } from './adaptive-limit.ts';
 import { concurrencyLimited } from './reasons.ts';
-import { Shedding } from './shedding.ts';
+import { Shedding, SheddingEnd } from './shedding.ts';
 import { UnderWay } from './under-way.ts';
 import { concurrencyWire, type ConcurrencySettings } from './wire.ts';
 
@@ -46,6 +46,7 @@ class Gate {
   readonly #atSlot: number;
   readonly #foundSlot: number;
   readonly #shed: () => void;
+  readonly #end: SheddingEnd;
   #parts: Parts | null = null;
 
   constructor(settings: ConcurrencySettings, context: FilterContext) {
@@ -60,6 +61,7 @@ class Gate {
     const { priorities: _shares, ...shape } = settings;
     const key = `concurrency/${context.shadow ? 'shadow' : 'enforce'}/${scope}/${JSON.stringify(shape)}`;
     this.#memory = context.sharedRows(key, JSON.stringify(shape), { commonBytes, rowBytes: UnderWay.rowBytes });
+    this.#end = context.live.keep(`${key}/end`, '', () => new SheddingEnd());
   }
 
   admit(x: Exchange): Verdict {
@@ -117,7 +119,11 @@ class Gate {
 
   #makeParts(): Parts {
     const words = new SharedWords(this.#memory.buffer);
-    return { limit: new AdaptiveLimit(this.#settings, words), underWay: new UnderWay(this.#memory, commonBytes), shedding: new Shedding(words, sheddingAt) };
+    const shedding = new Shedding(words, sheddingAt);
+    this.#end.lapsed = () => {
+      if (shedding.end()) this.#tell('ended', 'requests are limited no more, or differently');
+    };
+    return { limit: new AdaptiveLimit(this.#settings, words), underWay: new UnderWay(this.#memory, commonBytes), shedding };
   }
 }
 

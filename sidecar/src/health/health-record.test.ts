@@ -73,3 +73,17 @@ test('what is held against one service, newest first, changes with each event an
   record.add(event('closed', '', { kind: 'circuitBreaker' }));
   expect(kinds()).toEqual([]);
 });
+
+test('what would hold for ever against a service that is no destination any more is over; what ends by itself, and what is held against others, goes on', () => {
+  const record = new HealthRecord(clock);
+  record.add(event('panic', '', { kind: 'loadBalancing', service: 'gone' }));
+  record.add(event('unhealthy', '10.0.0.7:80', { kind: 'healthCheck', service: 'gone' }));
+  record.add(event('ejected', '10.0.0.7:80', { service: 'gone', untilMs: clock.monotonicMs() + 30_000 }));
+  record.add(event('panic', '', { kind: 'loadBalancing' }));
+  record.add(event('shedding', '', { kind: 'concurrency', service: 'web:admin' }));
+  record.keepServices(new Set(['payments', 'web']));
+  expect(record.current().map(({ service, event: what }) => `${service} ${what}`)).toEqual(['gone ejected', 'payments panic', 'web:admin shedding']);
+  expect(record.newest(2).map(({ kind, event: what, service }) => `${service} ${kind} ${what}`).sort()).toEqual(['gone healthCheck ended', 'gone loadBalancing panic-ended']);
+  record.keepServices(new Set(['payments', 'web']));
+  expect(record.newest(500)).toHaveLength(7);
+});

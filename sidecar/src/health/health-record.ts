@@ -1,5 +1,5 @@
 import type { Clock } from '@remora/core/clock';
-import { stateOfEvent } from '@remora/policy-kit/health-event';
+import { endOfState, stateOfEvent } from '@remora/policy-kit/health-event';
 import type { HealthReport, ReportedHealth } from '../records/health-batch.ts';
 
 /** Something that this sidecar holds against a destination or one of its hosts, or against its own app. Times are Unix milliseconds. */
@@ -60,6 +60,18 @@ export class HealthRecord {
     if (!effect.ends) this.#hold(key, { state, sinceMs: monotonicMs, untilMs: endless ? Number.POSITIVE_INFINITY : untilMs });
   }
 
+  /**
+   * A snapshot is enforced that has these services: what is held against others, and does not end by itself, is over, for nobody is left who would say so. States
+   * with an end have theirs.
+   */
+  keepServices(services: ReadonlySet<string>): void {
+    for (const [key, { state, untilMs }] of this.#states) {
+      if (untilMs !== Number.POSITIVE_INFINITY || services.has(nameOf(state.service))) continue;
+      const name = key.split('\0')[1] ?? '';
+      this.add({ ...state, event: endOfState(name), detail: 'nobody here calls it any more', untilMs: 0 });
+    }
+  }
+
   /** Since when something of this kind is held against a host, in monotonic milliseconds; null: nothing is. */
   heldSince(kind: string, service: string, host: string): number | null {
     const held = this.#states.get(keyOf(kind, '', service, host));
@@ -113,6 +125,12 @@ interface HeldState {
   readonly sinceMs: number;
   /** Infinity: it does not end by itself. */
   readonly untilMs: number;
+}
+
+/** `orders` of `orders:admin`. */
+function nameOf(service: string): string {
+  const colon = service.indexOf(':');
+  return colon < 0 ? service : service.slice(0, colon);
 }
 
 /** `state`: its name, as `stateOfEvent` has it. */
