@@ -2,6 +2,7 @@ import type { JsonObject } from '@remora/core/canonical-json';
 import type { Clock, Timer, Timers } from '@remora/core/clock';
 import type { Random } from '@remora/core/random';
 import { formatVersion } from '@remora/core/version';
+import type { Violation } from '@remora/core/violation';
 import { claimedIdentity } from '@remora/identity/node-identity';
 import type { NodeIdentity } from '@remora/identity/node-identity';
 import { createModel } from '@remora/model/model';
@@ -186,7 +187,11 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
     async start() {
       await writePath.start();
       const state = writePath.state();
-      if (state.kind === 'broken') log.error('the documents in the store cannot be compiled by this build; nothing is pushed until corrected ones are applied', { violations: state.violations.slice(0, 20).map((one) => `${one.document ?? ''}${one.pointer}: ${one.message}`) });
+      if (state.kind === 'broken') log.error('the documents in the store cannot be compiled by this build; nothing is pushed until corrected ones are applied', { violations: state.violations.slice(0, 20).map(violationText) });
+      if (state.kind === 'ready' && state.planned.contradictions.size > 0) {
+        const standing = [...state.planned.contradictions.values()].slice(0, 20).map(({ violation }) => violationText(violation));
+        log.warn('stored documents contradict each other, which an older build took: they are enforced as before; correct them, for they are refused once they are written again', { contradictions: state.planned.contradictions.size, first: standing });
+      }
       secretRefresher.start();
       background.take();
     },
@@ -229,6 +234,10 @@ async function trimAudit({ audit }: Pick<Store, 'audit'>, beforeMs: number, log:
     await new Promise<void>((resolve) => void setImmediate(resolve));
   }
   if (entries > 0) log.info('dropped entries of the audit log past retention', { entries, through: audit.anchor().seq });
+}
+
+function violationText({ document = '', pointer, message }: Violation): string {
+  return `${document}${pointer}: ${message}`;
 }
 
 export function errorText(error: unknown): string {

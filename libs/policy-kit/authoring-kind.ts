@@ -50,7 +50,10 @@ export interface AuthoringKind {
   readonly defaults: JsonObject;
   /** Defaults of each entry of a named map, by pointer pattern: `/limits/*` → {burst: 1}. */
   readonly entryDefaults?: Readonly<Record<string, JsonObject>>;
-  /** One sentence of why an effective section contradicts itself; pointers into the section. */
+  /**
+   * One sentence of why an effective section contradicts itself; pointers into the section. Code `contradiction` says that nobody can mean it and that `compile` takes it
+   * all the same: what an older build took is then enforced as before and told, instead of holding everything up.
+   */
   check?(effective: JsonObject): Violation[];
   /**
    * Why a section as one policy writes it contradicts itself, where the merged one may not: what is inherited and overridden is no mistake, what one author

@@ -21,6 +21,10 @@ export function createApiMetrics(registry: Registry, ports: { readonly store: St
   gauge('remora_cp_writes_waiting', 'Writes that wait or run', () => ports.writePath.depth());
   gauge('remora_cp_event_listeners', 'Listeners to /v1/events', ports.listeners);
   gauge('remora_cp_ready', '1 where the state is loaded and published', () => (ports.writePath.state().kind === 'ready' ? 1 : 0));
+  gauge('remora_cp_contradictions', 'Contradictions among stored documents that an older build took: enforced as before, `/readyz` lists them', () => {
+    const state = ports.writePath.state();
+    return state.kind === 'ready' ? state.planned.contradictions.size : 0;
+  });
   const stalls = monitorEventLoopDelay({ resolution: 10 });
   stalls.enable();
   gauge('remora_cp_longest_stall_seconds', 'Longest stall of the event loop since the last scrape', () => {

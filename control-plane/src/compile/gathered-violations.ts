@@ -1,5 +1,8 @@
+import type { SubjectKey } from '@remora/core/subject';
 import type { Violation } from '@remora/core/violation';
 import { documentLimits } from '@remora/model/document-limits';
+import type { DocumentKey } from '../store/store.ts';
+import { violationKey, type ContradictionTolerance } from './standing-contradictions.ts';
 
 /** Places named in a message; more are counted. */
 const placesShown = 3;
@@ -10,14 +13,27 @@ const placesShown = 3;
  */
 export class GatheredViolations {
   readonly #found = new Map<string, { readonly violation: Violation; readonly places: Set<string> }>();
+  readonly #tolerance: ContradictionTolerance;
   #more = 0;
+
+  /** What `tolerance` takes is none. */
+  constructor(tolerance: ContradictionTolerance) {
+    this.#tolerance = tolerance;
+  }
 
   get any(): boolean {
     return this.#found.size > 0;
   }
 
-  add(violation: Violation, place?: string): void {
-    const key = JSON.stringify([violation.document, violation.pointer, violation.code, violation.message]);
+  /** Whether it stands, and is tolerated. */
+  takes(violation: Violation, owner: DocumentKey): boolean {
+    return this.#tolerance.takes(violation, owner);
+  }
+
+  /** `owner`: the sidecars or the document that have it. Without one it is never tolerated. */
+  add(violation: Violation, owner?: SubjectKey | DocumentKey, place?: string): void {
+    if (this.#tolerance.takes(violation, owner)) return;
+    const key = violationKey(violation);
     let found = this.#found.get(key);
     if (!found) {
       if (this.#found.size >= documentLimits.violations) {

@@ -22,6 +22,7 @@ import { GatheredViolations } from './gathered-violations.ts';
 import type { GuardFinding, Planned, Planner, PlanResult } from './planner.ts';
 import { ResourceStore, resourceBytesMax } from './resource-store.ts';
 import { SettingsCompiler } from './settings-compiler.ts';
+import { ContradictionTolerance, type StandingContradictions } from './standing-contradictions.ts';
 import { checkDocuments, checkSubjects } from './state-check.ts';
 import { staticEndpointsOf } from './static-endpoints.ts';
 import { SubjectCompiler } from './subject-compiler.ts';
@@ -44,6 +45,16 @@ interface Step {
   readonly state: DocumentState;
   readonly affected: ReadonlySet<SubjectKey> | 'all';
   readonly subjects: readonly Subject[];
+}
+
+/** What a step comes to. */
+interface Finished {
+  readonly previous: Planned | null;
+  readonly documents: ReadonlyMap<DocumentKey, StoredDocument>;
+  readonly keys: readonly DocumentKey[];
+  readonly step: Step;
+  readonly compiled: Compiled;
+  readonly contradictions: StandingContradictions;
 }
 
 /** Resources up to which a subject is decoded in one step. */
@@ -73,18 +84,21 @@ export class IncrementalPlanner implements Planner {
   }
 
   *planInSteps(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, changes: Iterable<DocumentKey>): Steps<PlanResult> {
-    const keys = previous === null ? [...documents.keys()] : [...new Set(changes)];
-    const gathered = new GatheredViolations();
-    const { state, affected, subjects } = yield* this.#check(previous, documents, keys, new Set(), gathered);
+    const changed = new Set(changes);
+    const keys = previous === null ? [...documents.keys()] : [...changed];
+    const tolerance = toleranceOf(previous, changed);
+    const gathered = new GatheredViolations(tolerance);
+    const step = yield* this.#check(previous, documents, keys, new Set(), gathered);
     if (gathered.any) return { ok: false, violations: gathered.list() };
-    const compiled = yield* this.#compile(previous, state, affected, subjects, gathered);
+    const compiled = yield* this.#compile(previous, step, tolerance, gathered);
     if (gathered.any) return { ok: false, violations: gathered.list() };
-    return { ok: true, planned: this.#finish(previous, documents, keys, state, compiled) };
+    return { ok: true, planned: this.#finish({ previous, documents, keys, step, compiled, contradictions: tolerance.standing(lookedAt(step, keys)) }) };
   }
 
   *checkInSteps(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, changes: Iterable<DocumentKey>, unreadable: ReadonlySet<DocumentKey>): Steps<readonly Violation[]> {
-    const gathered = new GatheredViolations();
-    yield* this.#check(previous, documents, previous === null ? [...documents.keys()] : [...new Set(changes)], unreadable, gathered);
+    const changed = new Set(changes);
+    const gathered = new GatheredViolations(toleranceOf(previous, changed));
+    yield* this.#check(previous, documents, previous === null ? [...documents.keys()] : [...changed], unreadable, gathered);
     return gathered.list();
   }
 
@@ -96,7 +110,7 @@ export class IncrementalPlanner implements Planner {
     const state = yield* changeState(before, read);
     const affected = keys.length === 0 ? new Set<SubjectKey>() : yield* affectedSubjects(before, state, keys);
     const subjects = existing(state, affected);
-    yield* checkDocuments({ before, state, keys, excused, kinds: this.#parts.kinds }, gathered);
+    yield* checkDocuments({ before, state, keys: [...new Set([...keys, ...policiesThatStand(previous)])], excused, kinds: this.#parts.kinds }, gathered);
     yield* checkSubjects(state, subjects, this.#resolver, gathered);
     return { state, affected, subjects };
   }
@@ -120,14 +134,19 @@ export class IncrementalPlanner implements Planner {
         read.set(key, result.valid.document as unknown as MeshModelDocument);
         continue;
       }
+      const refused = result.violations.filter((violation) => !gathered.takes({ document: key, ...violation }, key));
+      if (refused.length === 0) {
+        read.set(key, stored.document as unknown as MeshModelDocument);
+        continue;
+      }
       excused.add(key);
       if (key.startsWith('Policy/')) read.set(key, undefined);
-      for (const violation of result.violations) gathered.add({ document: key, ...violation });
+      for (const violation of refused) gathered.add({ document: key, ...violation });
     }
     return read;
   }
 
-  *#compile(previous: Planned | null, state: DocumentState, affected: ReadonlySet<SubjectKey> | 'all', subjects: readonly Subject[], gathered: GatheredViolations): Steps<Compiled> {
+  *#compile(previous: Planned | null, { state, affected, subjects }: Step, tolerance: ContradictionTolerance, gathered: GatheredViolations): Steps<Compiled> {
     const before = previous?.compilation.subjects;
     const gone = before === undefined ? [] : [...(affected === 'all' ? before.keys() : affected)].filter((key) => before.has(key) && !exists(state, key));
     if (subjects.length === 0 && gone.length === 0) return previous === null ? nothingChanged : { subjects: previous.compilation.subjects, summaries: previous.summaries, changed: new Set() };
@@ -141,7 +160,8 @@ export class IncrementalPlanner implements Planner {
     for (const subject of subjects) {
       yield;
       const key = subjectKey(subject);
-      const made = yield* this.#compiler.compile(state, subject);
+      const made = yield* this.#compileOne(state, subject, tolerance, gathered);
+      if (made === null) continue;
       const known = before?.get(key);
       if (known?.hash === made.hash) continue;
       const summary = yield* this.#decode(made, gathered);
@@ -152,6 +172,19 @@ export class IncrementalPlanner implements Planner {
     }
     if (subjects.length * 2 > all.size) this.#age();
     return { subjects: all, summaries, changed };
+  }
+
+  /** Kinds can compile what their checks accept; of a contradiction that stands, one might not: then it is refused like any other mistake. */
+  *#compileOne(state: DocumentState, subject: Subject, tolerance: ContradictionTolerance, gathered: GatheredViolations): Steps<CompiledSubject | null> {
+    try {
+      return yield* this.#compiler.compile(state, subject);
+    } catch (error) {
+      const key = subjectKey(subject);
+      const standing = tolerance.at(key);
+      if (standing.length === 0) throw error;
+      for (const violation of standing) gathered.add({ ...violation, message: `${violation.message} (and cannot be compiled: ${(error as Error).message})` });
+      return null;
+    }
   }
 
   /** After a step over most of the fleet: what neither it nor the one before it needed is forgotten. */
@@ -165,7 +198,7 @@ export class IncrementalPlanner implements Planner {
   *#decode(made: CompiledSubject, gathered: GatheredViolations): Steps<SnapshotSummary | null> {
     const { subject, hash, manifest, resources } = made;
     for (const bytes of resources.values()) {
-      if (bytes.length > resourceBytesMax) gathered.add({ pointer: '', code: 'too-large', message: `what is compiled from the policies of one place has ${bytes.length} bytes, at most ${resourceBytesMax} are possible` }, subjectKey(subject));
+      if (bytes.length > resourceBytesMax) gathered.add({ pointer: '', code: 'too-large', message: `what is compiled from the policies of one place has ${bytes.length} bytes, at most ${resourceBytesMax} are possible` }, undefined, subjectKey(subject));
     }
     const candidate = { subject, version: { epoch: 0, index: 0 }, hash, manifest, resources };
     const options = { cache: this.#decoded, hashesVerified: true };
@@ -180,7 +213,7 @@ export class IncrementalPlanner implements Planner {
     return null;
   }
 
-  #finish(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, keys: readonly DocumentKey[], state: DocumentState, compiled: Compiled): Planned {
+  #finish({ previous, documents, keys, step: { state }, compiled, contradictions }: Finished): Planned {
     return Object.freeze({
       documents,
       compilation: { subjects: compiled.subjects },
@@ -188,10 +221,29 @@ export class IncrementalPlanner implements Planner {
       resolver: createResolver(state, this.#parts.kinds, this.#resolver),
       staticEndpoints: staticEndpoints(previous, state, keys),
       guards: previous === null ? [] : guardFindings(previous, compiled),
+      contradictions,
       state,
       summaries: compiled.summaries,
     });
   }
+}
+
+function toleranceOf(previous: Planned | null, written: ReadonlySet<DocumentKey>): ContradictionTolerance {
+  return new ContradictionTolerance({ before: previous?.contradictions ?? null, written });
+}
+
+/** They depend on other documents too: looked at in every step. */
+function policiesThatStand(previous: Planned | null): DocumentKey[] {
+  return [...previous?.contradictions.values() ?? []].flatMap(({ owners }) => [...owners].filter((owner) => owner.startsWith('Policy/')) as DocumentKey[]);
+}
+
+function lookedAt({ state, affected }: Step, keys: readonly DocumentKey[]): (owner: SubjectKey | DocumentKey) => boolean {
+  const written: ReadonlySet<string> = new Set(keys);
+  return (owner) => {
+    if (owner.startsWith('Policy/')) return true;
+    if (owner.startsWith('service/') || owner.startsWith('gateway/')) return affected === 'all' || affected.has(owner as SubjectKey) || !exists(state, owner as SubjectKey);
+    return written.has(owner);
+  };
 }
 
 function exists(state: DocumentState, key: SubjectKey): boolean {

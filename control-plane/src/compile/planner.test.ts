@@ -18,7 +18,8 @@ function casesOf(group: string): string[] {
 }
 
 function planFile(group: string, name: string) {
-  return newPlanner().plan(null, documentsOf(readFileSync(path.join(folder, group, name), 'utf8')), []);
+  const documents = documentsOf(readFileSync(path.join(folder, group, name), 'utf8'));
+  return newPlanner().plan(null, documents, documents.keys());
 }
 
 /** What a subject enforces, readable: entries by name, settings as the sections' JSON. */
@@ -119,7 +120,7 @@ describe('what an edit touches', () => {
     steps.apply(base);
     const planned = steps.apply(text);
     expect([...planned.changed].sort()).toEqual(touched);
-    const cold = newPlanner().plan(null, steps.documents, []);
+    const cold = newPlanner().plan(null, steps.documents, steps.documents.keys());
     expect(cold.ok && [...cold.planned.compilation.subjects].map(([key, { hash }]) => `${key} ${hash}`).sort()).toEqual([...planned.compilation.subjects].map(([key, { hash }]) => `${key} ${hash}`).sort());
   });
 
@@ -173,7 +174,7 @@ describe('refusals of a step', () => {
 
   test('documents that this build does not understand are violations, not crashes', () => {
     const stored = { key: 'Policy/old', document: { kind: 'Policy', name: 'old', target: {}, caching: {} }, writtenAt: 1, owner: '' } as const;
-    const result = newPlanner().plan(null, new Map([[stored.key, stored]]), []);
+    const result = newPlanner().plan(null, new Map([[stored.key, stored]]), [stored.key]);
     expect(result.ok ? [] : result.violations).toMatchObject([{ document: 'Policy/old', pointer: '/caching', code: 'unknown-field' }]);
   });
 

@@ -13,6 +13,7 @@ import type { Resolver } from '../resolve/resolver.ts';
 import type { DocumentKey, StoredDocument } from '../store/store.ts';
 import type { Compilation } from './compilation.ts';
 import { IncrementalPlanner } from './incremental-planner.ts';
+import type { StandingContradictions } from './standing-contradictions.ts';
 
 /**
  * From documents to what every sidecar enforces: validation across documents, merging, bounds, compilation, and decoding
@@ -20,8 +21,8 @@ import { IncrementalPlanner } from './incremental-planner.ts';
  */
 export interface Planner {
   /**
-   * `documents` is the whole state, `changes` the keys in which it differs from that of `previous` (ignored without one).
-   * Only what the changes can touch is computed again. Refused documents leave `previous` as it is.
+   * `documents` is the whole state, `changes` the keys in which it differs from that of `previous`. Only what the changes can touch is computed again. Refused
+   * documents leave `previous` as it is. Without a `previous` everything is looked at, and contradictions that others than `changes` have are no reason to refuse.
    */
   plan(previous: Planned | null, documents: ReadonlyMap<DocumentKey, StoredDocument>, changes: Iterable<DocumentKey>): PlanResult;
   /** The same, to be interrupted between documents and between subjects. Plans may take turns. */
@@ -49,6 +50,8 @@ export interface Planned {
   readonly staticEndpoints: ReadonlyMap<string, EndpointSet>;
   /** Guards that stepping from `previous` to this would trip; empty without `previous`. Refuse unless forced. */
   readonly guards: readonly GuardFinding[];
+  /** What documents of earlier builds have against each other, enforced all the same. */
+  readonly contradictions: StandingContradictions;
   /** The documents, indexed. */
   readonly state: DocumentState;
   /** What guards look at, by subject. */

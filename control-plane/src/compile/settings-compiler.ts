@@ -18,7 +18,7 @@ export class SettingsCompiler {
     this.#resources = resources;
   }
 
-  /** null: nothing is set there. Only for settings without violations. */
+  /** null: nothing is set there. Only for settings without violations, or with contradictions that stand. */
   build(resolved: ResolvedSettings): BuiltResource | null {
     const known = this.#settings.get(resolved);
     if (known !== undefined) return known === 'none' ? null : known;

@@ -37,10 +37,10 @@ export function* checkDocuments({ before, state, keys, excused, kinds }: Checked
   }
   for (const key of everything ? allKeys(state) : keys) {
     yield;
-    for (const violation of references.problemsOf(key)) gathered.add(violation);
+    for (const violation of references.problemsOf(key)) gathered.add(violation, key);
     for (const violation of tcpProblems(state, key, kinds)) gathered.add(violation);
   }
-  for (const violation of detourProblems(state, everything ? [...allKeys(state)] : keys, excused)) gathered.add(violation);
+  for (const violation of detourProblems(state, everything ? [...allKeys(state)] : keys, excused)) gathered.add(violation, violation.document as DocumentKey);
   const changed = new Set<string>();
   for (const key of keys) {
     if (!key.startsWith('Route/')) continue;
@@ -116,7 +116,7 @@ export function* checkSubjects(state: DocumentState, subjects: readonly Subject[
     yield;
     for (const { side, spot } of spotsOf(state, subject)) {
       const { violations } = resolver.resolve(state, side, spot);
-      for (const violation of violations) gathered.add(violation, placeText(spot, subjectKey(subject)));
+      for (const violation of violations) gathered.add(violation, subjectKey(subject), placeText(spot, subjectKey(subject)));
     }
   }
 }

@@ -1,3 +1,4 @@
+import type { Violation } from '@remora/core/violation';
 import { z } from 'zod';
 import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
@@ -5,8 +6,15 @@ import type { ApiPorts } from '../api-ports.ts';
 import { ApiError } from '../problem.ts';
 import { shape } from '../shapes/shape.ts';
 import { versionShape } from '../shapes/version-shape.ts';
+import { violationShape } from '../shapes/violation-shape.ts';
+import type { Planned } from '../../compile/planner.ts';
 
-const readyShape = shape('Ready', z.object({ status: z.literal('ready'), version: z.string(), head: versionShape, sidecars: z.int() }));
+const readyShape = shape('Ready', z.object({
+  status: z.literal('ready'), version: z.string(), head: versionShape, sidecars: z.int(),
+  contradictions: z.array(violationShape).describe('What stored documents contradict each other in: taken by an older build, enforced as before, refused once they are written again. At most 1,000; empty for who does not see all documents'),
+}));
+
+const contradictionsMax = 1_000;
 
 export function healthRoutes(ports: ApiPorts & { readonly metricsText: () => Promise<string> }): ApiRoute[] {
   return [
@@ -22,7 +30,7 @@ export function healthRoutes(ports: ApiPorts & { readonly metricsText: () => Pro
         const state = ports.writePath.state();
         switch (state.kind) {
           case 'ready':
-            return { status: 200, body: { status: 'ready', version: ports.version, head: ports.store.head(), sidecars: ports.hub.sidecars().filter(({ connected }) => connected).length } };
+            return { status: 200, body: { status: 'ready', version: ports.version, head: ports.store.head(), sidecars: ports.hub.sidecars().filter(({ connected }) => connected).length, contradictions: access.seesAll ? contradictionsOf(state.planned) : [] } };
           case 'starting':
             throw new ApiError('not-ready', 'the control plane is starting');
           case 'broken':
@@ -36,4 +44,8 @@ export function healthRoutes(ports: ApiPorts & { readonly metricsText: () => Pro
       handle: async () => ({ status: 200, body: await ports.metricsText(), contentType: 'text/plain; version=0.0.4; charset=utf-8' }),
     }),
   ];
+}
+
+function contradictionsOf({ contradictions }: Planned): Violation[] {
+  return [...contradictions.values()].slice(0, contradictionsMax).map(({ violation }) => violation);
 }
