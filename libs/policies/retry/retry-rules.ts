@@ -16,7 +16,8 @@ export interface Circumstances {
 
 /**
  * Whether a failed attempt is worth another one. A connection that was never made carried nothing: that is safe for every
- * method. A stale kept-alive connection that breaks before the answer is the same for idempotent methods.
+ * method. A stale kept-alive connection that breaks before the answer is the same for idempotent methods. `reset` covers every end without an answer, as in Envoy: an
+ * answer that is no HTTP ends with its connection, and says no more of what was done than silence does.
  */
 export function retriesReset(reason: Reason, settings: RetrySettings, { idempotent, reused, innerHop }: Circumstances): boolean {
   // The first refusal of a call was made good before anybody asked: see RetryCall.
@@ -24,7 +25,7 @@ export function retriesReset(reason: Reason, settings: RetrySettings, { idempote
   if (reason.retry === 'always') return true;
   if (!idempotent) return false;
   if (reason.retry === 'if-reused' && reused) return true;
-  return settings.onReset && !innerHop && (reason.retry === 'if-reused' || reason === reasons.upstreamTimeout);
+  return settings.onReset && !innerHop && (reason.retry === 'if-reused' || reason === reasons.upstreamTimeout || reason === reasons.upstreamProtocol);
 }
 
 /**

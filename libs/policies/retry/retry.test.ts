@@ -58,7 +58,10 @@ describe('what is tried again', () => {
     { name: 'a refused stream that retryOn does not name, once', reason: reasons.refusedStream, settings: { onRefusedStream: false }, attempts: 2 },
     { name: 'a refused stream without any budget', reason: reasons.refusedStream, method: 'POST', settings: { onRefusedStream: false, budgetRatio: 0, budgetMinPerSecond: 0 }, attempts: 2 },
     { name: 'no instance at all', reason: reasons.noHealthyUpstream, attempts: 1 },
-    { name: 'an answer that is not HTTP', reason: reasons.upstreamProtocol, attempts: 1 },
+    { name: 'an answer that is not HTTP', reason: reasons.upstreamProtocol, attempts: 3 },
+    { name: 'an answer that is not HTTP, to a method that is not idempotent', reason: reasons.upstreamProtocol, method: 'POST', attempts: 1 },
+    { name: 'an answer that is not HTTP, where retryOn does not name resets', reason: reasons.upstreamProtocol, settings: { onReset: false }, call: { reused: true }, attempts: 1 },
+    { name: 'an answer that is not HTTP, to what another hop tries again already', reason: reasons.upstreamProtocol, headers: { 'x-remora-attempt': '2' }, attempts: 1 },
     { name: 'too many waiting', reason: reasons.overflow, attempts: 1 },
   ])('$name: $attempts attempts', ({ reason, attempts, ...scene }) => {
     const driver = drive(scene);
