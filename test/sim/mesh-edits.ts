@@ -12,16 +12,26 @@ export const initialDocuments = `
 kind: Service
 name: web
 ports: {http: {port: 80, protocol: http}}
-dependsOn: [orders]
+dependsOn: [orders, ledger, stock]
 ---
 kind: Service
 name: orders
 ports: {http: {port: 80, protocol: http}}
-dependsOn: [payments]
+dependsOn: [payments, ledger]
 ---
 kind: Service
 name: payments
 ports: {http: {port: 80, protocol: http}}
+---
+kind: Service
+name: ledger
+ports: {http: {port: 80, protocol: http}}
+discovery: {source: consul}
+---
+kind: Service
+name: stock
+ports: {http: {port: 80, protocol: http}}
+discovery: {source: dns, dns: {name: stock.example}}
 ---
 kind: Gateway
 name: edge

@@ -10,7 +10,20 @@ import { Resource } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
 import type { SimItems } from './sim-items.ts';
 import type { SimOrders } from './sim-orders.ts';
 import type { SimNetwork } from './sim-network.ts';
+import { isFound, type SimSources } from './sim-sources.ts';
+import type { SourceInvariants } from './source-invariants.ts';
+import { seenSet } from './seen-set.ts';
 import type { VirtualWorld } from './virtual-world.ts';
+
+interface SimControlPlaneParts {
+  readonly world: VirtualWorld;
+  readonly network: SimNetwork;
+  readonly items: SimItems;
+  readonly orders: SimOrders;
+  readonly sources: SimSources;
+  readonly sourceInvariants: SourceInvariants;
+  readonly onCommitted: OnCommitted;
+}
 
 type OnCommitted = (version: Version, manifests: ReadonlyMap<SubjectKey, string>) => void;
 
@@ -23,6 +36,8 @@ export class SimControlPlane {
   readonly #network: SimNetwork;
   readonly #items: SimItems;
   readonly #orders: SimOrders;
+  readonly #sources: SimSources;
+  readonly #sourceInvariants: SourceInvariants;
   readonly #onCommitted: OnCommitted;
   readonly #store: Store;
   #running: ControlPlane | null = null;
@@ -30,11 +45,13 @@ export class SimControlPlane {
   crashOnNextCommit = false;
   lastRefusal = '';
 
-  constructor({ world, network, items, orders, onCommitted }: { readonly world: VirtualWorld; readonly network: SimNetwork; readonly items: SimItems; readonly orders: SimOrders; readonly onCommitted: OnCommitted }) {
+  constructor({ world, network, items, orders, sources, sourceInvariants, onCommitted }: SimControlPlaneParts) {
     this.#world = world;
     this.#network = network;
     this.#items = items;
     this.#orders = orders;
+    this.#sources = sources;
+    this.#sourceInvariants = sourceInvariants;
     this.#onCommitted = onCommitted;
     this.#store = createMemoryStore({ clock: world });
   }
@@ -56,10 +73,11 @@ export class SimControlPlane {
         });
       },
       log: { error: (message, facts) => this.#complain(message, facts), warn: () => {}, info: () => {}, debug: () => {} },
-      items: this.#items.sourcesFor(alive),
+      items: this.#items.sourcesFor(alive), discoverySources: this.#sources.sourcesFor(alive),
       retention: { minAgeMs: 30 * 86_400_000, minEntries: 1_000 },
     });
     this.#running = running;
+    this.#watchEndpoints(running.instances, alive);
     await running.start();
     const { hub } = running;
     if (alive()) this.#network.listen({ accept: (stream) => hub.acceptSync(stream) });
@@ -67,6 +85,7 @@ export class SimControlPlane {
 
   crash(): void {
     this.#orders.crashed();
+    this.#sourceInvariants.crashed(this.#world.monotonicMs());
     this.#running = null;
     this.#network.listen(null);
   }
@@ -123,6 +142,17 @@ export class SimControlPlane {
   /** Hashes of the items that sidecars of a subject should hold, by `kind/name`. */
   wantedItems(subject: SubjectKey): ReadonlyMap<string, string> | null {
     return this.#running && this.#items.wanted(this.#running, subject);
+  }
+
+  /** Notes what the registry says as soon as it says it: the hub reads it when it likes. */
+  #watchEndpoints(instances: ControlPlane['instances'], alive: () => boolean): void {
+    const setFound = instances.setFound.bind(instances);
+    instances.setFound = (service, found) => {
+      if (!alive()) return;
+      setFound(service, found);
+      const set = isFound(service) ? instances.endpoints(service) : null;
+      this.#sourceInvariants.told(service, set && seenSet(set), this.#world.monotonicMs());
+    };
   }
 
   #storeOf(alive: () => boolean): Store {

@@ -1,7 +1,7 @@
 import type { Version } from '@remora/core/version';
 import type { Subject } from '@remora/core/subject';
 import { ConfigClient } from '@remora/sidecar/config/config-client';
-import { RecordingDataPlane } from '@remora/sidecar/threads/recording-data-plane';
+import { SimDataPlane } from './sim-data-plane.ts';
 import { runtimeKinds } from '@remora/sidecar/kinds';
 import { contentHash } from '@remora/core/hash';
 import { buildIdentity } from '@remora/snapshot/build';
@@ -11,6 +11,8 @@ import { hostOrdersKind } from '@remora/policy-kit/host-orders';
 import { SimObedience } from './sim-obedience.ts';
 import { SkewedClock } from './sim-orders.ts';
 import { SimDisk } from './sim-disk.ts';
+import { decodedSet } from './seen-set.ts';
+import type { SeenSet } from './source-invariants.ts';
 import type { SimNetwork } from './sim-network.ts';
 import type { VirtualWorld } from './virtual-world.ts';
 
@@ -31,6 +33,8 @@ export interface SimSidecarOptions {
   readonly network: SimNetwork;
   readonly onEnforced: (enforced: Enforced) => void;
   readonly onItems: (held: HeldItems) => void;
+  /** Endpoints are given to its data threads. `version`: of the state lane, before them. */
+  readonly onEndpoints: (node: { readonly node: string; readonly incarnation: number; readonly version: Version }, update: { readonly full: boolean; readonly sets: readonly Uint8Array[] }) => void;
   /** After a start: what the disk had, and what is held now, by `kind/name`. */
   readonly onRestored: (node: string, stored: ReadonlyMap<string, Uint8Array>, held: ReadonlyMap<string, Uint8Array>) => void;
 }
@@ -43,7 +47,7 @@ export class SimSidecar {
   /** A kind this build does not know: it refuses snapshots that use it. */
   readonly without: string | null;
   #incarnation = 0;
-  #running: { readonly client: ConfigClient; readonly dataPlane: RecordingDataPlane; readonly obedience: SimObedience } | null = null;
+  #running: { readonly client: ConfigClient; readonly dataPlane: SimDataPlane; readonly obedience: SimObedience } | null = null;
   readonly #world: VirtualWorld;
   readonly #network: SimNetwork;
   readonly #options: SimSidecarOptions;
@@ -73,6 +77,12 @@ export class SimSidecar {
     return new Map([...factsOf(this.#running?.dataPlane)].map(([key, body]) => [key, contentHash(body)]));
   }
 
+  /** The instances of a service that its data threads were told of; null: none ever. */
+  endpoints(service: string): SeenSet | null {
+    const bytes = this.#running?.client.endpointSets.get(service);
+    return bytes ? decodedSet(bytes).seen : null;
+  }
+
   /** null: it does not run. */
   get obedience(): SimObedience | null {
     return this.#running?.obedience ?? null;
@@ -80,7 +90,7 @@ export class SimSidecar {
 
   async start(): Promise<void> {
     const incarnation = ++this.#incarnation;
-    const dataPlane = new RecordingDataPlane();
+    const dataPlane = new SimDataPlane();
     const alive = (): boolean => this.#running?.dataPlane === dataPlane;
     dataPlane.onPrepare = async () => {
       await this.#pause(5);
@@ -105,6 +115,9 @@ export class SimSidecar {
       },
     });
     this.#running = { client, dataPlane, obedience };
+    dataPlane.onEndpoints = (update) => {
+      if (alive()) this.#options.onEndpoints({ node: this.node, incarnation, version: client.status.state.version }, update);
+    };
     client.onItem(hostOrdersKind, (orders) => obedience.keeper.use(orders));
     for (const kind of itemKinds) {
       client.onItem(kind, (items) => {
@@ -129,7 +142,7 @@ export class SimSidecar {
   }
 }
 
-function factsOf(dataPlane: RecordingDataPlane | undefined): ReadonlyMap<string, Uint8Array> {
+function factsOf(dataPlane: SimDataPlane | undefined): ReadonlyMap<string, Uint8Array> {
   const updates = (dataPlane?.facts.all() ?? []).flatMap(({ kind, facts }) => [...facts].map(([name, body]) => [`${kind}/${name}`, body ?? Buffer.alloc(0)] as const));
   return new Map(updates.filter(([key]) => ofKnownKind(key)));
 }

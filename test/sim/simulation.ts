@@ -7,6 +7,9 @@ import { SimControlPlane } from './sim-control-plane.ts';
 import { SimOrders } from './sim-orders.ts';
 import { SimItems } from './sim-items.ts';
 import { SimNetwork } from './sim-network.ts';
+import { foundServiceNames, isFound, SimSources } from './sim-sources.ts';
+import { decodedSet } from './seen-set.ts';
+import { SourceInvariants } from './source-invariants.ts';
 import { SimSidecar } from './sim-sidecar.ts';
 import { VirtualWorld } from './virtual-world.ts';
 
@@ -22,6 +25,10 @@ export interface SimulationReport {
   readonly itemRemovals: number;
   /** Orders about hosts and breakers that were acknowledged. */
   readonly orders: number;
+  /** Answers of sources that were not the truth, sets in which instances were doubted, and instances that callers lost. */
+  readonly lies: number;
+  readonly doubted: number;
+  readonly departures: number;
   readonly crashes: number;
   /** Virtual ms from the end of all faults until every sidecar enforced and held what is wanted. */
   readonly convergedAfterMs: number;
@@ -50,6 +57,8 @@ export class Simulation {
   readonly #sidecars: readonly SimSidecar[];
   readonly #items: SimItems;
   readonly #orders: SimOrders;
+  readonly #sources: SimSources;
+  readonly #sourceInvariants = new SourceInvariants();
   readonly #invariants = new Invariants();
   readonly #itemInvariants = new ItemInvariants();
   #accepted = 0;
@@ -63,8 +72,9 @@ export class Simulation {
     this.#network = new SimNetwork(this.#world);
     this.#items = new SimItems(this.#world);
     this.#orders = new SimOrders(this.#world);
+    this.#sources = new SimSources(this.#world);
     this.#controlPlane = new SimControlPlane({
-      world: this.#world, network: this.#network, items: this.#items, orders: this.#orders,
+      world: this.#world, network: this.#network, items: this.#items, orders: this.#orders, sources: this.#sources, sourceInvariants: this.#sourceInvariants,
       onCommitted: (version, subjects) => {
         for (const [subject, hash] of subjects) this.#invariants.committed(subject, hash, version);
       },
@@ -73,6 +83,10 @@ export class Simulation {
       ...each, world: this.#world, network: this.#network,
       onEnforced: (enforced) => this.#invariants.enforced(subjectKey(each.subject), enforced),
       onItems: (held) => this.#itemInvariants.held(held),
+      onEndpoints: (node, { full, sets }) => {
+        // What a disk had, the node had before.
+        for (const { service, seen } of sets.map(decodedSet)) if (!full && isFound(service)) this.#sourceInvariants.has(node, service, seen);
+      },
       onRestored: (node, stored, held) => this.#itemInvariants.restored(node, stored, held),
     }));
   }
@@ -85,13 +99,14 @@ export class Simulation {
     for (const sidecar of this.#sidecars) sidecar.disk.failRate = this.#world.chance(0.3) ? 0.1 : 0;
     this.#scheduleEdits();
     this.#scheduleItems();
+    this.#scheduleMoods();
     this.#scheduleFaults();
     await this.#world.run(faultyMs);
     await this.#heal();
     const convergedAfterMs = await this.#converge();
     return {
-      seed: this.#seed, violations: [...this.#invariants.violations, ...this.#itemInvariants.violations], accepted: this.#accepted, refused: this.#refused,
-      enforcements: this.#invariants.enforcements, itemChanges: this.#itemInvariants.changes, itemRemovals: this.#itemInvariants.removals, orders: this.#orders.count, crashes: this.#crashes, convergedAfterMs,
+      seed: this.#seed, violations: [...this.#invariants.violations, ...this.#itemInvariants.violations, ...this.#sourceInvariants.violations], accepted: this.#accepted, refused: this.#refused,
+      enforcements: this.#invariants.enforcements, itemChanges: this.#itemInvariants.changes, itemRemovals: this.#itemInvariants.removals, orders: this.#orders.count, lies: this.#sources.lies, doubted: this.#sourceInvariants.doubted, departures: this.#sourceInvariants.departures, crashes: this.#crashes, convergedAfterMs,
     };
   }
 
@@ -110,6 +125,14 @@ export class Simulation {
       this.#controlPlane.changeItems();
       if (this.#world.chance(0.5)) this.#controlPlane.giveOrder();
       this.#scheduleItems();
+    });
+  }
+
+  #scheduleMoods(): void {
+    this.#world.after(this.#world.upTo(8_000), () => {
+      if (!this.#faults) return;
+      this.#sources.changeMood();
+      this.#scheduleMoods();
     });
   }
 
@@ -171,6 +194,7 @@ export class Simulation {
   async #heal(): Promise<void> {
     this.#faults = false;
     this.#network.lossRate = 0;
+    this.#sources.heal();
     this.#controlPlane.crashOnNextCommit = false;
     for (const sidecar of this.#sidecars) {
       sidecar.disk.failRate = 0;
@@ -193,12 +217,18 @@ export class Simulation {
   }
 
   #behind(): string[] {
-    return this.#sidecars.flatMap((sidecar) => [...this.#behindInItems(sidecar), ...this.#behindInConfig(sidecar), ...this.#behindInOrders(sidecar)]);
+    return this.#sidecars.flatMap((sidecar) => [...this.#behindInItems(sidecar), ...this.#behindInConfig(sidecar), ...this.#behindInOrders(sidecar), ...this.#behindInEndpoints(sidecar)]);
   }
 
   #behindInItems(sidecar: SimSidecar): string[] {
     const wanted = this.#controlPlane.wantedItems(subjectKey(sidecar.subject));
     return wanted === null ? [`${sidecar.node}: nobody says what it should hold`] : this.#itemInvariants.converged(sidecar.node, wanted, sidecar.holding);
+  }
+
+  #behindInEndpoints(sidecar: SimSidecar): string[] {
+    const called = this.#controlPlane.destinations(subjectKey(sidecar.subject));
+    return foundServiceNames.filter((service) => called.includes(service))
+      .flatMap((service) => this.#sourceInvariants.converged(sidecar.node, service, this.#sources.truth(service), sidecar.endpoints(service)));
   }
 
   #behindInOrders({ node, subject, obedience }: SimSidecar): string[] {

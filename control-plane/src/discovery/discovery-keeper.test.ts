@@ -206,6 +206,22 @@ describe('after a restart', () => {
     expect([...second.store.records('discovered').keys()].map((key) => key.split('/')[0])).toEqual(['payments']);
   });
 
+  test('what was doubted is doubted, and what had gone counts: a source that loses an instance with each restart does not get around the guard', () => {
+    let now = world();
+    now.follow(service('payments', byConsul));
+    now.consul.to('payments').answered(found('10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4'), []);
+    const said = [found('10.0.0.2', '10.0.0.3', '10.0.0.4'), found('10.0.0.3', '10.0.0.4'), found('10.0.0.4'), found()];
+    const seen = said.map((answer) => {
+      now.keeper.close();
+      now.registry.close();
+      now = world(now);
+      now.follow(service('payments', byConsul));
+      now.consul.to('payments').answered(answer, []);
+      return now.sees('payments');
+    });
+    expect(seen).toEqual(['10.0.0.2 10.0.0.3 10.0.0.4', '10.0.0.3 10.0.0.4', '10.0.0.3? 10.0.0.4', '10.0.0.3? 10.0.0.4?']);
+  });
+
   test('what an earlier process kept for another question is not used', () => {
     const first = world();
     first.follow(service('payments', byConsul));

@@ -84,15 +84,26 @@ export class SourceFeed {
 
   /** What an earlier process kept, as `record` wrote it; one of another shape is passed over. */
   restore(record: JsonObject): void {
-    const { instances, answeredAtMs } = record;
+    const { instances, answeredAtMs, suspects, gone } = record;
     if (!Array.isArray(instances) || typeof answeredAtMs !== 'number') return;
     const { instances: usable } = usableInstances(instances.filter(isInstance), []);
-    this.#hold.restore(usable, this.#deps.clock.monotonicMs() - Math.max(0, this.#deps.clock.wallMs() - answeredAtMs));
+    const nowMs = this.#deps.clock.monotonicMs();
+    const doubted = new Set(Array.isArray(suspects) ? suspects.filter((id) => typeof id === 'string') : []);
+    this.#hold.restore(
+      { instances: usable, suspects: doubted, gone: typeof gone === 'number' && gone > 0 ? Math.floor(gone) : 0 },
+      { sinceMs: nowMs - Math.max(0, this.#deps.clock.wallMs() - answeredAtMs), nowMs },
+    );
     this.#answeredAtMs = answeredAtMs;
   }
 
   record(): JsonObject {
-    return { answeredAtMs: this.#answeredAtMs, instances: this.#hold.instances.map(({ instance }) => ({ ...instance, ports: instance.ports.map((port) => ({ ...port })), labels: { ...instance.labels } })) };
+    const held = this.#hold.instances;
+    return {
+      answeredAtMs: this.#answeredAtMs,
+      instances: held.map(({ instance }) => ({ ...instance, ports: instance.ports.map((port) => ({ ...port })), labels: { ...instance.labels } })),
+      suspects: held.flatMap(({ instance, suspectUntilMs }) => (suspectUntilMs === null ? [] : [instance.id])),
+      gone: this.#hold.goneLately,
+    };
   }
 
   sweep(): void {

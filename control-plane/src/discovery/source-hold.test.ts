@@ -52,10 +52,26 @@ describe('what a source says is held', () => {
 
   test('what an earlier process knew is held against a first answer that is half empty', () => {
     const hold = new SourceHold();
-    hold.restore(answer('a b c'), 0);
+    hold.restore({ instances: answer('a b c'), suspects: new Set(), gone: 0 }, { sinceMs: 0, nowMs: 0 });
     expect(hold.answer(answer('a'), 1)).toBe(true);
     expect(shown(hold)).toBe('a b? c?');
     expect(hold.suspects).toBe(2);
+  });
+
+  test('a source that loses instances while processes die does not get around the guard', () => {
+    const first = new SourceHold();
+    first.answer(answer('a b c d e'), 0);
+    first.answer(answer('b c d e'), 1 * s);
+    first.answer(answer('c d'), 2 * s);
+    expect([shown(first), first.goneLately]).toEqual(['b? c d e?', 1]);
+    const second = new SourceHold();
+    second.restore({ instances: answer('b c d e'), suspects: new Set(['b', 'e']), gone: first.goneLately }, { sinceMs: 0, nowMs: 3 * s });
+    second.answer(answer('d'), 4 * s);
+    expect(shown(second)).toBe('b? c? d e?');
+    second.sweep(602 * s);
+    expect(shown(second)).toBe('b? c? d e?');
+    second.sweep(605 * s);
+    expect(shown(second)).toBe('d');
   });
 
   test('only what callers would see counts as a change', () => {

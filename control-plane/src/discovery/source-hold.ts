@@ -27,6 +27,15 @@ export interface HeldInstance {
   readonly suspectUntilMs: number | null;
 }
 
+/** What is kept over a restart. */
+export interface RestoredHold {
+  readonly instances: readonly FoundInstance[];
+  /** Ids of those that are suspect. */
+  readonly suspects: ReadonlySet<string>;
+  /** See `goneLately`. */
+  readonly gone: number;
+}
+
 interface Departures {
   readonly at: number[];
   goneSince: number;
@@ -61,9 +70,18 @@ export class SourceHold {
     return count;
   }
 
-  /** What an earlier process knew. Only before the first answer. */
-  restore(instances: readonly FoundInstance[], sinceMs: number): void {
-    for (const instance of instances) this.#held.set(instance.id, { instance, sinceMs, namedMs: sinceMs, suspectUntilMs: null });
+  /** How many went so lately that they count towards "at once". */
+  get goneLately(): number {
+    return this.#gone.length;
+  }
+
+  /**
+   * What an earlier process knew. Only before the first answer. Doubts begin anew, and what had gone lately counts as gone now: nobody knows for how long there was no
+   * process, clocks may have been set meanwhile, and sources that lose instances while processes die must not get around the guard.
+   */
+  restore({ instances, suspects, gone }: RestoredHold, { sinceMs, nowMs }: { readonly sinceMs: number; readonly nowMs: number }): void {
+    for (const instance of instances) this.#held.set(instance.id, { instance, sinceMs, namedMs: sinceMs, suspectUntilMs: suspects.has(instance.id) ? nowMs + this.#limits.suspectForMs : null });
+    this.#gone = Array.from({ length: Math.min(gone, rememberedMax) }, () => nowMs);
   }
 
   /** Takes an answer, sorted by id; says whether anything that callers see is different now. */
