@@ -8,6 +8,9 @@ import { buildIdentity } from '@remora/snapshot/build';
 import type { HeldItems } from './item-invariants.ts';
 import { itemKinds } from './sim-items.ts';
 import { hostOrdersKind } from '@remora/policy-kit/host-orders';
+import type { CallInvariants } from './call-invariants.ts';
+import { SimCalls } from './sim-calls.ts';
+import type { SimHosts } from './sim-hosts.ts';
 import { SimObedience } from './sim-obedience.ts';
 import { SkewedClock } from './sim-orders.ts';
 import { SimDisk } from './sim-disk.ts';
@@ -31,6 +34,8 @@ export interface SimSidecarOptions {
   readonly aheadMs: number;
   readonly world: VirtualWorld;
   readonly network: SimNetwork;
+  readonly health: SimHosts;
+  readonly callInvariants: CallInvariants;
   readonly onEnforced: (enforced: Enforced) => void;
   readonly onItems: (held: HeldItems) => void;
   /** Endpoints are given to its data threads. `version`: of the state lane, before them. */
@@ -47,7 +52,7 @@ export class SimSidecar {
   /** A kind this build does not know: it refuses snapshots that use it. */
   readonly without: string | null;
   #incarnation = 0;
-  #running: { readonly client: ConfigClient; readonly dataPlane: SimDataPlane; readonly obedience: SimObedience } | null = null;
+  #running: { readonly client: ConfigClient; readonly dataPlane: SimDataPlane; readonly obedience: SimObedience; readonly calls: SimCalls } | null = null;
   readonly #world: VirtualWorld;
   readonly #network: SimNetwork;
   readonly #options: SimSidecarOptions;
@@ -88,6 +93,11 @@ export class SimSidecar {
     return this.#running?.obedience ?? null;
   }
 
+  /** null: it does not run. */
+  get calls(): SimCalls | null {
+    return this.#running?.calls ?? null;
+  }
+
   async start(): Promise<void> {
     const incarnation = ++this.#incarnation;
     const dataPlane = new SimDataPlane();
@@ -100,6 +110,7 @@ export class SimSidecar {
     const kinds = new Map([...runtimeKinds].filter(([name]) => name !== this.without));
     const clock = new SkewedClock(this.#world, this.#options.aheadMs);
     const obedience = new SimObedience(clock, dataPlane.facts);
+    const calls = new SimCalls({ world: this.#world, clock, node: this.node, health: this.#options.health, invariants: this.#options.callInvariants, alive });
     const client = new ConfigClient({
       instance: {
         nodeId: this.node, incarnation: BigInt(incarnation), subject: this.subject, labels: {}, locality: '', protocols: ['http/1.1'],
@@ -114,9 +125,11 @@ export class SimSidecar {
         if (alive()) this.#options.onEnforced({ node: this.node, hash: candidate.hash, version, incarnation });
       },
     });
-    this.#running = { client, dataPlane, obedience };
+    this.#running = { client, dataPlane, obedience, calls };
     dataPlane.onEndpoints = (update) => {
-      if (alive()) this.#options.onEndpoints({ node: this.node, incarnation, version: client.status.state.version }, update);
+      if (!alive()) return;
+      calls.endpoints(update);
+      this.#options.onEndpoints({ node: this.node, incarnation, version: client.status.state.version }, update);
     };
     client.onItem(hostOrdersKind, (orders) => obedience.keeper.use(orders));
     for (const kind of itemKinds) {

@@ -1,10 +1,12 @@
 import { formatVersion } from '@remora/core/version';
 import { subjectKey, type Subject } from '@remora/core/subject';
+import { CallInvariants } from './call-invariants.ts';
 import { Invariants } from './invariants.ts';
 import { ItemInvariants } from './item-invariants.ts';
 import { initialDocuments, makeEdit } from './mesh-edits.ts';
 import { SimControlPlane } from './sim-control-plane.ts';
 import { SimOrders } from './sim-orders.ts';
+import { SimHosts } from './sim-hosts.ts';
 import { SimItems } from './sim-items.ts';
 import { SimNetwork } from './sim-network.ts';
 import { foundServiceNames, isFound, SimSources } from './sim-sources.ts';
@@ -29,6 +31,11 @@ export interface SimulationReport {
   readonly lies: number;
   readonly doubted: number;
   readonly departures: number;
+  /** Calls of `ledger`, hosts that they ejected, calls that breakers refused, and second attempts. */
+  readonly calls: number;
+  readonly ejections: number;
+  readonly breakerRefusals: number;
+  readonly retries: number;
   readonly crashes: number;
   /** Virtual ms from the end of all faults until every sidecar enforced and held what is wanted. */
   readonly convergedAfterMs: number;
@@ -57,6 +64,8 @@ export class Simulation {
   readonly #sidecars: readonly SimSidecar[];
   readonly #items: SimItems;
   readonly #orders: SimOrders;
+  readonly #health: SimHosts;
+  readonly #callInvariants = new CallInvariants();
   readonly #sources: SimSources;
   readonly #sourceInvariants = new SourceInvariants();
   readonly #invariants = new Invariants();
@@ -72,6 +81,7 @@ export class Simulation {
     this.#network = new SimNetwork(this.#world);
     this.#items = new SimItems(this.#world);
     this.#orders = new SimOrders(this.#world);
+    this.#health = new SimHosts(this.#world);
     this.#sources = new SimSources(this.#world);
     this.#controlPlane = new SimControlPlane({
       world: this.#world, network: this.#network, items: this.#items, orders: this.#orders, sources: this.#sources, sourceInvariants: this.#sourceInvariants,
@@ -80,7 +90,7 @@ export class Simulation {
       },
     });
     this.#sidecars = fleet.map((each) => new SimSidecar({
-      ...each, world: this.#world, network: this.#network,
+      ...each, world: this.#world, network: this.#network, health: this.#health, callInvariants: this.#callInvariants,
       onEnforced: (enforced) => this.#invariants.enforced(subjectKey(each.subject), enforced),
       onItems: (held) => this.#itemInvariants.held(held),
       onEndpoints: (node, { full, sets }) => {
@@ -105,8 +115,9 @@ export class Simulation {
     await this.#heal();
     const convergedAfterMs = await this.#converge();
     return {
-      seed: this.#seed, violations: [...this.#invariants.violations, ...this.#itemInvariants.violations, ...this.#sourceInvariants.violations], accepted: this.#accepted, refused: this.#refused,
-      enforcements: this.#invariants.enforcements, itemChanges: this.#itemInvariants.changes, itemRemovals: this.#itemInvariants.removals, orders: this.#orders.count, lies: this.#sources.lies, doubted: this.#sourceInvariants.doubted, departures: this.#sourceInvariants.departures, crashes: this.#crashes, convergedAfterMs,
+      seed: this.#seed, violations: [...this.#invariants.violations, ...this.#itemInvariants.violations, ...this.#sourceInvariants.violations, ...this.#callInvariants.violations], accepted: this.#accepted, refused: this.#refused,
+      enforcements: this.#invariants.enforcements, itemChanges: this.#itemInvariants.changes, itemRemovals: this.#itemInvariants.removals, orders: this.#orders.count, lies: this.#sources.lies, doubted: this.#sourceInvariants.doubted, departures: this.#sourceInvariants.departures,
+      calls: this.#callInvariants.calls, ejections: this.#callInvariants.ejections, breakerRefusals: this.#callInvariants.refusals, retries: this.#callInvariants.retries, crashes: this.#crashes, convergedAfterMs,
     };
   }
 
@@ -132,6 +143,7 @@ export class Simulation {
     this.#world.after(this.#world.upTo(8_000), () => {
       if (!this.#faults) return;
       this.#sources.changeMood();
+      this.#health.change(this.#sources.truth('ledger'));
       this.#scheduleMoods();
     });
   }
@@ -195,6 +207,7 @@ export class Simulation {
     this.#faults = false;
     this.#network.lossRate = 0;
     this.#sources.heal();
+    this.#health.heal();
     this.#controlPlane.crashOnNextCommit = false;
     for (const sidecar of this.#sidecars) {
       sidecar.disk.failRate = 0;
@@ -217,7 +230,7 @@ export class Simulation {
   }
 
   #behind(): string[] {
-    return this.#sidecars.flatMap((sidecar) => [...this.#behindInItems(sidecar), ...this.#behindInConfig(sidecar), ...this.#behindInOrders(sidecar), ...this.#behindInEndpoints(sidecar)]);
+    return this.#sidecars.flatMap((sidecar) => [...this.#behindInItems(sidecar), ...this.#behindInConfig(sidecar), ...this.#behindInOrders(sidecar), ...this.#behindInEndpoints(sidecar), ...(sidecar.calls?.problems() ?? [])]);
   }
 
   #behindInItems(sidecar: SimSidecar): string[] {

@@ -1,0 +1,54 @@
+import { describe, expect, test } from 'vitest';
+import { CallInvariants } from './call-invariants.ts';
+
+/** A check that cannot fail proves nothing: each invariant is shown to notice. */
+describe('invariants of calls', () => {
+  const begun = (): CallInvariants => {
+    const invariants = new CallInvariants();
+    invariants.started('web-1');
+    return invariants;
+  };
+  const admit = (invariants: CallInvariants, ticket: number | null, nowMs: number): void => invariants.admitted('web-1', { ticket, halfOpen: true, probesMax: 2, nowMs });
+
+  test('more hosts ejected than the cap; one always may be, and a set that shrinks ejects nobody', () => {
+    const invariants = begun();
+    invariants.ejected('web-1', { hosts: 6, before: 2, after: 3 });
+    invariants.ejected('web-1', { hosts: 1, before: 0, after: 1 });
+    invariants.ejected('web-1', { hosts: 3, before: 3, after: 3 });
+    expect(invariants.violations).toEqual([]);
+    invariants.ejected('web-1', { hosts: 6, before: 2, after: 4 });
+    expect(invariants.violations).toEqual(['web-1 has 4 of 6 hosts ejected, and may have 3']);
+  });
+
+  test('a host that is ejected for longer than anybody may be', () => {
+    const invariants = begun();
+    invariants.ejectedFor('web-1', 'a', 8_000, 8_500);
+    invariants.ejectedFor('web-1', 'a', 3_600_000, 8_500);
+    expect(invariants.violations).toEqual(['web-1 has a ejected for 3600000 ms more, and may for 8500']);
+  });
+
+  test('a breaker that nobody gets through any more, and one with too many probes', () => {
+    const invariants = begun();
+    for (let nowMs = 0; nowMs <= 15_000; nowMs += 1_000) admit(invariants, null, nowMs);
+    expect(invariants.violations).toEqual([]);
+    admit(invariants, null, 16_000);
+    expect(invariants.violations).toEqual(['the breaker of web-1 lets nobody try for 16000 ms']);
+    const other = begun();
+    admit(other, 7, 0);
+    admit(other, 7, 0);
+    other.ended('web-1', 7);
+    admit(other, 7, 0);
+    expect(other.violations).toEqual([]);
+    admit(other, 7, 0);
+    expect(other.violations).toEqual(['the breaker of web-1 has 3 probes under way, and may have 2']);
+  });
+
+  test('more retries than the budget', () => {
+    const invariants = begun();
+    for (let n = 0; n < 100; n++) invariants.sent('web-1', n);
+    for (let n = 0; n < 41; n++) invariants.retried('web-1', 100);
+    expect(invariants.violations).toEqual([]);
+    invariants.retried('web-1', 100);
+    expect(invariants.violations).toEqual(['web-1 retried 42 of 100 calls in 10 s, and may 41']);
+  });
+});
