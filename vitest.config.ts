@@ -14,7 +14,7 @@ export default defineConfig({
     globalSetup: [path.join(import.meta.dirname, 'libs/testing/run-folder.ts')],
     // A busy machine is slow, not wrong.
     setupFiles: [path.join(import.meta.dirname, 'libs/testing/patience.ts')],
-    expect: { poll: { timeout: 15_000, interval: 20 } },
+    expect: { poll: { timeout: 30_000, interval: 20 } },
     passWithNoTests: false,
   },
 });

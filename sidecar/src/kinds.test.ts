@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import http from 'node:http';
-import net, { type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { freePort } from '@remora/testing/free-port';
 import type { JsonObject } from '@remora/core/canonical-json';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { faultAuthoring } from '@remora/policy-fault/compile';
@@ -96,22 +97,11 @@ function echo(request: http.IncomingMessage, response: http.ServerResponse): voi
   request.on('end', () => response.end(JSON.stringify({ target: request.url, headers: request.headers, body: Buffer.concat(chunks).toString() })));
 }
 
-/** A port that refuses connections. */
-async function closedPort(): Promise<number> {
-  const server = net.createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 const quick = { backoff: { base: '1ms', max: '2ms' }, budget: { ratio: 1, minPerSecond: 1000 } };
 
 describe('retry', () => {
   test('hides an instance that refuses connections, for every method, bodies included', async () => {
-    const edge = await gateway(await closedPort(), await instance());
+    const edge = await gateway(await freePort(), await instance());
     await edge.apply({}, { retry: quick });
     const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => edge.send('/', { method: 'POST', body: `body ${i}` })));
     expect(answers.map((answer) => answer.status)).toEqual(answers.map(() => 200));

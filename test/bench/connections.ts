@@ -1,8 +1,9 @@
 import net from 'node:net';
+import { freePort } from '@remora/testing/free-port';
 import { scratchFolder } from '@remora/testing/scratch-folder';
 import type { Bench, BenchRow } from './bench-document.ts';
 import { residentMiB, stop, untilListening } from '../processes/child.ts';
-import { freePort, startBackend } from '../processes/peers.ts';
+import { startBackend } from '../processes/peers.ts';
 import { startControlPlane, startSidecar } from '../processes/remora.ts';
 import { describeMachine } from './machine.ts';
 

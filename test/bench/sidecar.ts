@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { freePort } from '@remora/testing/free-port';
 import { request } from 'undici';
 import type { Bench, BenchRow } from './bench-document.ts';
 import { residentMiB, stop } from '../processes/child.ts';
 import { describeMachine } from './machine.ts';
-import { freePort } from '../processes/peers.ts';
 import { startControlPlane, startSidecar } from '../processes/remora.ts';
 
 const bundle = path.resolve(import.meta.dirname, '../../dist/remora-sidecar.mjs');

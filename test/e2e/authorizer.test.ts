@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import path from 'node:path';
+import { freePort } from '@remora/testing/free-port';
 import { describeWith } from '@remora/testing/requirement';
 import { scratchFolder } from '@remora/testing/scratch-folder';
 import { afterEach, expect, test } from 'vitest';
@@ -23,15 +23,6 @@ allow := {"allowed": true} if input.headers["X-Role"] == ["clerk"]
 
 allow := {"allowed": true} if input.headers["X-Probe"] == ["ready"]
 `;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 describeWith('opa', 'externalAuth by Open Policy Agent, over HTTP', (command) => {
   const fixture = new Fixture();

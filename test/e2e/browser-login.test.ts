@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { freePort } from '@remora/testing/free-port';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ObligingIssuer } from '../processes/obliging-issuer.ts';
-import { freePort } from '../processes/peers.ts';
 import { ScriptedBrowser } from '../processes/scripted-browser.ts';
 import { ask, type Answer } from '../processes/traffic.ts';
 import { until } from '../processes/until.ts';

@@ -104,7 +104,7 @@ describe('a canary of orders, called through the sidecar of web', { timeout: 120
 
   test('whose candidate is well completes, and everything goes to it', async () => {
     startCalls();
-    await controlPlane.apply(canary('{weight: 20, for: 1s}, {weight: 60, for: 1s}, {weight: 100}'), '?wait=applied&timeout=10s');
+    await controlPlane.apply(canary('{weight: 20, for: 1s}, {weight: 60, for: 1s}, {weight: 100}'), '?wait=applied&timeout=60s');
     await untilStatus('the end', ({ phase }) => phase === 'completed');
     expect(await targets()).toEqual([{ labels: { version: 'v2' }, weight: 100 }]);
     expect(await stepsWritten()).toEqual(['step 1 of 3', 'step 2 of 3', 'completed, step 3 of 3']);
@@ -131,7 +131,7 @@ describe('a canary of orders, called through the sidecar of web', { timeout: 120
 
   test('holds its weights while the control plane is gone, and goes on when it is back', async () => {
     startCalls();
-    await controlPlane.apply(canary('{weight: 50, for: 1h}, {weight: 80, for: 1s}, {weight: 100}'), '?wait=applied&timeout=10s');
+    await controlPlane.apply(canary('{weight: 50, for: 1h}, {weight: 80, for: 1s}, {weight: 100}'), '?wait=applied&timeout=60s');
     await until('both sides answer', () => new Set(traffic?.answers.slice(-50).map(({ body }) => body)), (sides) => sides.size === 2, patienceMs);
     await stop(controlPlane.process);
     const before = traffic?.answers.length ?? 0;
@@ -149,7 +149,7 @@ describe('a canary of orders, called through the sidecar of web', { timeout: 120
   });
 
   test('is the only one that writes its Route: an apply is refused by its name, until it is aborted', async () => {
-    await controlPlane.apply(canary('{weight: 10, for: 1h}, {weight: 100}'), '?wait=applied&timeout=10s');
+    await controlPlane.apply(canary('{weight: 10, for: 1h}, {weight: 100}'), '?wait=applied&timeout=60s');
     await untilStatus('the first step', ({ weight }) => weight === 10);
     const mine = '{kind: Route, name: orders-v2, service: orders, to: [{labels: {version: v2}}]}';
     await expect(controlPlane.apply(mine)).rejects.toThrow('Route/orders-v2 belongs to Canary/orders-v2, which is at step 1');
@@ -160,7 +160,7 @@ describe('a canary of orders, called through the sidecar of web', { timeout: 120
   });
 
   test('with sticky: a user who came to the candidate stays there while its weight grows', async () => {
-    await controlPlane.apply(canary('{weight: 20, for: 1s}, {weight: 40, for: 1s}, {weight: 70, for: 1s}, {weight: 100}', ', sticky: {header: X-User-Id}'), '?wait=applied&timeout=10s');
+    await controlPlane.apply(canary('{weight: 20, for: 1s}, {weight: 40, for: 1s}, {weight: 70, for: 1s}, {weight: 100}', ', sticky: {header: X-User-Id}'), '?wait=applied&timeout=60s');
     const users = Array.from({ length: 60 }, (_, nth) => `user-${nth}`);
     const sides = new Map<string, string[]>(users.map((user) => [user, []]));
     let ended = false;

@@ -80,7 +80,7 @@ describe('an app that is as busy as it may be', () => {
   });
 
   test('in shadow everything reaches it', async () => {
-    await controlPlane.apply(limited(', enforcement: shadow'), '?wait=applied&timeout=20s');
+    await controlPlane.apply(limited(', enforcement: shadow'), '?wait=applied&timeout=60s');
     const all = Array.from({ length: 12 }, () => send());
     await until('all are under way', () => app.held.length, (count) => count === 12);
     app.release();

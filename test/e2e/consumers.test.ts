@@ -3,9 +3,9 @@ import { readFileSync, readdirSync } from 'node:fs';
 import https from 'node:https';
 import path from 'node:path';
 import type tls from 'node:tls';
+import { freePort } from '@remora/testing/free-port';
 import { TestAuthority } from '@remora/testing/test-authority';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { freePort } from '../processes/peers.ts';
 import type { RunningControlPlane } from '../processes/remora.ts';
 import { ask, type Answer } from '../processes/traffic.ts';
 import { until } from '../processes/until.ts';
@@ -51,7 +51,7 @@ test('a gateway with keys: 401 without one, 200 with one, 429 by its Plan, 401 w
 ---
 {kind: Route, name: all, gateway: edge, to: [{service: orders}]}
 ---
-{kind: Plan, name: small, limits: {few: {requests: 2, per: 1h, algorithm: fixedWindow}}}
+{kind: Plan, name: small, limits: {few: {requests: 2, per: 30d, algorithm: fixedWindow}}}
 ---
 {kind: Consumer, name: app, plan: small}
 ---

@@ -57,7 +57,7 @@ describe('control plane faults', () => {
 
   test('a sidecar that restarts while the control plane is down serves from its disk', async () => {
     const { controlPlane, app, port, orders } = await startMesh();
-    await controlPlane.apply(markPolicy(7), '?wait=applied&timeout=10s');
+    await controlPlane.apply(markPolicy(7), '?wait=applied&timeout=60s');
     await stop(controlPlane.process);
     await stop(orders.process);
     const again = await fixture.sidecar(
@@ -72,7 +72,7 @@ describe('control plane faults', () => {
   test('pushes under load: every answer belongs to one version, and versions never go back', async () => {
     const { controlPlane, port } = await startMesh();
     const pushes = Number(process.env['REMORA_PUSHES'] ?? 200);
-    await controlPlane.apply(markPolicy(0), '?wait=applied&timeout=10s');
+    await controlPlane.apply(markPolicy(0), '?wait=applied&timeout=60s');
     const traffic = startTraffic({ port, path: '/', host: 'orders', concurrency: 8 });
     for (let mark = 1; mark <= pushes; mark++) await controlPlane.apply(markPolicy(mark));
     await until('the last mark', () => traffic.answers.at(-1)?.headers['x-mark'], (mark) => mark === String(pushes));
@@ -87,11 +87,11 @@ describe('control plane faults', () => {
 
   test('a refused write leaves what was there, and the old content is accepted again', async () => {
     const { controlPlane, port } = await startMesh();
-    await controlPlane.apply(markPolicy(1), '?wait=applied&timeout=10s');
+    await controlPlane.apply(markPolicy(1), '?wait=applied&timeout=60s');
     await expect(controlPlane.apply('kind: Policy\nname: mark\ntarget: {service: orders}\ntimeout: {requst: 5s}\n')).rejects.toThrow(/422|400/);
     expect((await ask({ port, path: '/', host: 'orders' })).headers['x-mark']).toBe('1');
-    await controlPlane.apply(markPolicy(2), '?wait=applied&timeout=10s');
-    await controlPlane.apply(markPolicy(1), '?wait=applied&timeout=10s');
+    await controlPlane.apply(markPolicy(2), '?wait=applied&timeout=60s');
+    await controlPlane.apply(markPolicy(1), '?wait=applied&timeout=60s');
     expect((await ask({ port, path: '/', host: 'orders' })).headers['x-mark']).toBe('1');
   });
 });

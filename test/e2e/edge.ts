@@ -46,7 +46,7 @@ export async function startEdge(fixture: Fixture, options: EdgeOptions): Promise
   return {
     controlPlane, gateway, port,
     async apply(yaml) {
-      const answer = JSON.stringify(await controlPlane.apply(yaml, '?wait=applied&timeout=10s'));
+      const answer = JSON.stringify(await controlPlane.apply(yaml, '?wait=applied&timeout=60s'));
       if (answer.includes('"timedOut":true') || answer.includes('"refused":[{')) throw new Error(`not enforced: ${answer.slice(0, 1000)}`);
     },
   };
@@ -77,7 +77,7 @@ export async function threadsOf(gateway: RunningSidecar): Promise<readonly Threa
 }
 
 /** Nothing is under way any more: no client connections, no active calls, nobody waiting. Idle connections to upstreams may stay. */
-export async function untilQuiet(gateway: RunningSidecar, deadlineMs = 15_000): Promise<void> {
+export async function untilQuiet(gateway: RunningSidecar, deadlineMs = 30_000): Promise<void> {
   await until('the gateway is quiet', () => threadsOf(gateway), (threads) => threads.length > 0 && threads.every(({ connections, pools }) =>
     connections === 0 && pools.every(({ active, open, idle, waiting }) => active === 0 && waiting === 0 && open === idle)), deadlineMs);
 }

@@ -98,7 +98,7 @@ describe('exhaustion', () => {
     const folder = path.join(memoryDisk ?? '', 'data');
     app = await RecordingApp.start();
     const edge = await startEdge(fixture, { upstreams: [app.port], folder });
-    const mark = (value: number) => edge.controlPlane.apply(`{kind: Policy, name: mark, target: {gateway: edge}, transform: {response: {headers: {set: {x-mark: "${value}"}}}}}`, '?wait=applied&timeout=10s');
+    const mark = (value: number) => edge.controlPlane.apply(`{kind: Policy, name: mark, target: {gateway: edge}, transform: {response: {headers: {set: {x-mark: "${value}"}}}}}`, '?wait=applied&timeout=60s');
     await mark(1);
     await until('the first is on disk', () => statusOf(edge.gateway), ({ config }) => (config as { persisted: boolean }).persisted);
     const traffic = startTraffic({ port: edge.port, path: '/', concurrency: 4, pauseMs: 2 });

@@ -88,7 +88,7 @@ export async function sidecarsOf(api: string): Promise<readonly SidecarItem[]> {
   return response?.ok ? ((await response.json()) as { readonly items: readonly SidecarItem[] }).items : [];
 }
 
-export async function untilInSync(api: string, count: number, deadlineMs = 20_000): Promise<void> {
+export async function untilInSync(api: string, count: number, deadlineMs = 40_000): Promise<void> {
   await until(`${count} sidecars in sync`, () => sidecarsOf(api), (items) => items.filter((item) => item.phase === 'in-sync' && item.connected).length === count, deadlineMs);
 }
 

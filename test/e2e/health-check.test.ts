@@ -66,7 +66,7 @@ const checks = (service: string): string => `
 kind: Policy
 name: asked
 target: {service: ${service}}
-healthCheck: {interval: 200ms, timeout: 200ms, unhealthyThreshold: 2, healthyThreshold: 2, http: {path: /healthz}}
+healthCheck: {interval: 1s, timeout: 1s, unhealthyThreshold: 2, healthyThreshold: 2, http: {path: /healthz}}
 `;
 
 describe('hosts that callers ask whether they are well', () => {

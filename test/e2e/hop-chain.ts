@@ -61,7 +61,7 @@ export async function startHopChain(fixture: Fixture, handsOn: readonly string[]
       return answers;
     },
     async apply(yaml) {
-      const answer = JSON.stringify(await controlPlane.apply(yaml, '?wait=applied&timeout=20s'));
+      const answer = JSON.stringify(await controlPlane.apply(yaml, '?wait=applied&timeout=60s'));
       if (answer.includes('"timedOut":true') || answer.includes('"refused":[{')) throw new Error(`not enforced: ${answer.slice(0, 1000)}`);
     },
     async close() {

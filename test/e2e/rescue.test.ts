@@ -1,6 +1,6 @@
+import { freePort } from '@remora/testing/free-port';
 import { afterEach, describe, expect, test } from 'vitest';
 import { stop } from '../processes/child.ts';
-import { freePort } from '../processes/peers.ts';
 import { ask } from '../processes/traffic.ts';
 import { until } from '../processes/until.ts';
 import { Fixture, sidecarsOf, statusOf, twoServices, untilInSync } from './fixture.ts';
@@ -21,7 +21,7 @@ describe('rescue', () => {
     await fixture.sidecar([...common, '--node-id', 'old']);
     await untilInSync(controlPlane.api, 1);
     const ends = new Date(Date.now() + 3_600_000).toISOString();
-    await controlPlane.apply(`{kind: Policy, name: chaos, target: {service: orders}, fault: {faults: {all: {until: "${ends}", abort: {status: 418}}}}}`, '?wait=applied&timeout=10s');
+    await controlPlane.apply(`{kind: Policy, name: chaos, target: {service: orders}, fault: {faults: {all: {until: "${ends}", abort: {status: 418}}}}}`, '?wait=applied&timeout=60s');
     const fresh = await fixture.sidecar([...common, '--node-id', 'fresh']);
     const port = fresh.ports['inbound'] ?? fresh.ports['inbound/http'] ?? 0;
     await until('it serves what its build took', () => ask({ port, path: '/' }), ({ status }) => status === 200);

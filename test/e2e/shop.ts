@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { Agent, createServer, request, type IncomingHttpHeaders, type Server } from 'node:http';
 import { createServer as createTcpServer, type Server as TcpServer, type Socket } from 'node:net';
 import path from 'node:path';
-import { freePort } from '../processes/peers.ts';
+import { freePort } from '@remora/testing/free-port';
 import type { RunningControlPlane, RunningSidecar } from '../processes/remora.ts';
 import { until } from '../processes/until.ts';
 import { untilInSync, type Fixture } from './fixture.ts';
@@ -98,7 +98,7 @@ export async function startShop(fixture: Fixture): Promise<Shop> {
     ask: () => askAt(port, '/api/orders', 'api.shop.example'),
     remora: (...args) => runRemora(controlPlane.api, args),
     async apply(yaml) {
-      await controlPlane.apply(yaml, '?wait=applied&timeout=20s');
+      await controlPlane.apply(yaml, '?wait=applied&timeout=60s');
     },
     async calmDown() {
       for (const instance of instances) instance.behaviour = 'good';

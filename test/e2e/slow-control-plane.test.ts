@@ -39,7 +39,7 @@ describe('slow control plane', () => {
 
   test('latency, black hole, a byte a second, flapping and resets: no request fails or waits, contact returns', async () => {
     const { controlPlane, proxy, orders, web, app, port } = await startMesh();
-    await controlPlane.apply(markPolicy(0), '?wait=applied&timeout=10s');
+    await controlPlane.apply(markPolicy(0), '?wait=applied&timeout=60s');
     const traffic = startTraffic({ port, path: '/', host: 'orders', concurrency: 4, pauseMs: 2 });
     // The same app without anything before it: no fault of the control plane can touch these, the load of the machine does.
     const pace = startTraffic({ port: app.port, path: '/', concurrency: 4, pauseMs: 2 });
@@ -80,6 +80,7 @@ describe('slow control plane', () => {
     await untilInSync(controlPlane.api, 5);
     const inbound = ({ ports }: RunningSidecar): number => ports['inbound'] ?? ports['inbound/http'] ?? 0;
     stuck.process.kill('SIGSTOP');
+    const stoppedAt = performance.now();
     try {
       const before = residentMiB(controlPlane.process.pid ?? 0);
       for (let mark = 1; mark <= 60; mark++) {
@@ -87,8 +88,10 @@ describe('slow control plane', () => {
         await controlPlane.apply(`${markPolicy(mark)}---\n${ballast(mark)}`);
         if (mark % 10 !== 0) continue;
         await until('the others enforce it', async () => (await Promise.all(others.map((other) => ask({ port: inbound(other), path: '/' })))).map(({ headers }) => headers['x-mark']), (marks) => marks.every((value) => value === String(mark)), patienceMs);
-        // All of them, before the stuck one was cut off for its silence: nobody waited for that.
-        if (mark === 10) expect((await sidecarsOf(controlPlane.api)).filter(({ connected }) => connected)).toHaveLength(5);
+        if (mark !== 10) continue;
+        const connected = (await sidecarsOf(controlPlane.api)).filter((one) => one.connected).length;
+        // All of them, before the stuck one is cut off for a silence of 15 s: nobody waited for that. A machine that takes longer cannot tell.
+        if (performance.now() - stoppedAt < 12_000) expect(connected).toBe(5);
       }
       expect(residentMiB(controlPlane.process.pid ?? 0) - before).toBeLessThan(96);
       const phases = new Map((await sidecarsOf(controlPlane.api)).map(({ nodeId, phase }) => [nodeId, phase]));

@@ -86,7 +86,7 @@ describe('what stands in for a call, and beside it', () => {
       instance.behave = good('');
       instance.forget();
     }
-    await controlPlane.apply('{kind: Policy, name: p, target: {service: payments}, timeout: {idle: 61s}}', '?wait=applied&timeout=20s');
+    await controlPlane.apply('{kind: Policy, name: p, target: {service: payments}, timeout: {idle: 61s}}', '?wait=applied&timeout=60s');
   });
 
   afterAll(async () => {
@@ -115,7 +115,7 @@ describe('what stands in for a call, and beside it', () => {
   }
 
   async function policy(sections: string): Promise<void> {
-    const answer = JSON.stringify(await controlPlane.apply(`{kind: Policy, name: p, target: {service: payments}, ${sections}}`, '?wait=applied&timeout=20s'));
+    const answer = JSON.stringify(await controlPlane.apply(`{kind: Policy, name: p, target: {service: payments}, ${sections}}`, '?wait=applied&timeout=60s'));
     if (answer.includes('"timedOut":true') || answer.includes('"refused":[{')) throw new Error(`not enforced: ${answer.slice(0, 1000)}`);
   }
 
@@ -142,9 +142,9 @@ describe('what stands in for a call, and beside it', () => {
   });
 
   test('the last good answer is told with its age while the destination is silent', async () => {
-    await policy('timeout: {request: 200ms}, retry: {retries: 0}, fallback: {stale: {maxAge: 1h}}');
+    await policy('timeout: {request: 500ms}, retry: {retries: 0}, fallback: {stale: {maxAge: 1h}}');
     for (const instance of [one, two]) instance.behave = good('rates of today');
-    expect((await ask('GET', '/rates?of=today')).body).toBe('rates of today');
+    await until('a good answer came in time', () => ask('GET', '/rates?of=today'), ({ body, headers }) => body === 'rates of today' && headers['x-remora-fallback'] === undefined);
     for (const instance of [one, two]) instance.behave = silent;
     const stale = await ask('GET', '/rates?of=today');
     expect([stale.status, stale.body, stale.headers['x-remora-fallback']]).toEqual([200, 'rates of today', 'stale']);
@@ -181,9 +181,11 @@ describe('what stands in for a call, and beside it', () => {
     const answers: Got[] = [];
     for (let i = 0; i < 30; i++) answers.push(await ask(i % 2 === 0 ? 'GET' : 'PUT', '/read', { body: i % 2 === 0 ? '' : 'put' }));
     expect(answers.every(({ status, body }) => status === 200 && body === 'quick')).toBe(true);
-    const silentSeen = two.seen.length;
     await until('cancelled tries are gone', () => Promise.resolve(two.broken), (broken) => broken === two.seen.length);
-    if (silentSeen > 0) expect([await counted('hedging/hedged'), await counted('hedging/won')]).toEqual([silentSeen, silentSeen]);
+    // Where the silent one was asked there were two tries; a second one at the other instance is what was answered. A try that was cancelled may have been on its way to either.
+    const [hedged, won] = [await counted('hedging/hedged'), await counted('hedging/won')];
+    expect(hedged).toBeGreaterThanOrEqual(Math.max(two.seen.length, won));
+    expect(won).toBe(one.seen.filter(({ headers }) => headers['x-remora-attempt'] === '2').length);
     expect(one.seen.filter(({ headers }) => headers['x-remora-attempt'] === '2').map(({ body, method }) => [method, body]).every(([method, body]) => body === (method === 'PUT' ? 'put' : ''))).toBe(true);
   });
 });

@@ -82,7 +82,7 @@ ${policies}`);
   });
 
   test('what a policy in shadow would have refused, apart from what was refused', async () => {
-    await start('{kind: Policy, name: trial, target: {gateway: edge}, rateLimit: {enforcement: shadow, limits: {all: {requests: 1, per: 1h}}}}');
+    await start('{kind: Policy, name: trial, target: {gateway: edge}, rateLimit: {enforcement: shadow, limits: {all: {requests: 1, per: 30d}}}}');
     for (let nth = 0; nth < 5; nth++) expect((await get('/')).status).toBe(200);
     const shadowLine = /^remora_refusals_total\{.*reason="rate-limited".*policy="trial",shadow="true"\} (\d+)$/m;
     const fleetLine = /^remora_fleet_refusals_total\{reason="rate-limited",kind="rateLimit",policy="trial",shadow="true"\} [1-9]/m;

@@ -3,9 +3,9 @@ import https from 'node:https';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import tls from 'node:tls';
+import { freePort } from '@remora/testing/free-port';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { TestAuthority } from '@remora/testing/test-authority';
-import { freePort } from '../processes/peers.ts';
 import { until } from '../processes/until.ts';
 import { Fixture } from './fixture.ts';
 

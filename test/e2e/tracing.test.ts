@@ -95,7 +95,7 @@ describe('spans of a request', () => {
 ---
 {kind: Route, name: shop, gateway: edge, match: {path: {prefix: /}}, to: [{service: web}]}
 ---
-{kind: Policy, name: closed, target: {gateway: edge}, rateLimit: {limits: {few: {requests: 1, per: 1h, match: {paths: [/closed]}}}}}
+{kind: Policy, name: closed, target: {gateway: edge}, rateLimit: {limits: {few: {requests: 1, per: 30d, match: {paths: [/closed]}}}}}
 `);
     const common = ['--control-plane', controlPlane.push, ...otlp];
     const edge = await fixture.sidecar(['--gateway', 'edge', ...common]);

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import net from 'node:net';
+import { freePort } from '@remora/testing/free-port';
 import { afterEach, describe, expect, test } from 'vitest';
 import { WireEnd, WireUpstream } from '@remora/testing/wire-end';
-import { freePort } from '../processes/peers.ts';
 import { until } from '../processes/until.ts';
 import { Fixture, untilInSync } from './fixture.ts';
 
@@ -63,7 +63,7 @@ describe('tunnels', () => {
       end.send('select 1\n');
       await end.untilText('SELECT 1\n');
     }
-    await controlPlane.apply('{kind: Policy, name: few, target: {service: db}, rateLimit: {limits: {all: {requests: 1, per: 1h}}}}', '?wait=applied&timeout=10s');
+    await controlPlane.apply('{kind: Policy, name: few, target: {service: db}, rateLimit: {limits: {all: {requests: 1, per: 30d}}}}', '?wait=applied&timeout=60s');
     for (const end of [inside, outside]) {
       end.send('select 2\n');
       await end.untilText('SELECT 2\n');
@@ -100,14 +100,14 @@ describe('tunnels', () => {
     await untilInSync(controlPlane.api, 1);
     const outbound = await until('the outbound port', async () => (await listenersOf(caller.ports['admin'] ?? 0))['outbound'] ?? 0, (port) => port > 0);
     expect(await connectStatus(outbound, 'db:5432')).toBe(403);
-    await controlPlane.apply('{kind: Mesh, name: mesh, connect: declared}', '?wait=applied&timeout=10s');
+    await controlPlane.apply('{kind: Mesh, name: mesh, connect: declared}', '?wait=applied&timeout=60s');
     const tunnel = await until('a tunnel', () => connected(outbound, 'db:5432'), (end) => end.text.startsWith('HTTP/1.1 200 '));
     await tunnel.untilText('ready\n');
     for (const [authority, status] of [[`127.0.0.1:${db.port}`, 502], ['localhost:5432', 502], ['db:80', 403], ['db:5433', 403]] as const) {
       expect([authority, await connectStatus(outbound, authority)]).toEqual([authority, status]);
     }
     expect(db.connections).toHaveLength(1);
-    await controlPlane.apply('{kind: Mesh, name: mesh, connect: refuse}', '?wait=applied&timeout=10s');
+    await controlPlane.apply('{kind: Mesh, name: mesh, connect: refuse}', '?wait=applied&timeout=60s');
     expect(await connectStatus(outbound, 'db:5432')).toBe(403);
     tunnel.send('select 1\n');
     await tunnel.untilText('SELECT 1\n');
@@ -149,7 +149,7 @@ describe('tunnels', () => {
     end.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n');
     await end.untilText('\r\n\r\n');
     expect(end.text).toMatch(/^HTTP\/1\.1 101 /);
-    await controlPlane.apply('{kind: Policy, name: timeouts, target: {service: chat}, timeout: {request: 3s}}', '?wait=applied&timeout=10s');
+    await controlPlane.apply('{kind: Policy, name: timeouts, target: {service: chat}, timeout: {request: 3s}}', '?wait=applied&timeout=60s');
     (await chat.connection(1)).send(Buffer.from([0x81, 2, 0x68, 0x69]));
     await end.until(() => end.text.endsWith('hi'));
     end.received = Buffer.alloc(0);

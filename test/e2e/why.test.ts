@@ -119,7 +119,7 @@ describe('remora why of a 503 in the night', () => {
   test.for(rows)('$name', { timeout: 120_000 }, (row) => expectWhy(shop, row));
 
   test('the lines of a night, as they are typed', { timeout: 120_000 }, async () => {
-    const applied = async (yaml: string): Promise<number> => ((await shop.controlPlane.apply(yaml, '?wait=applied&timeout=20s'))['revision'] as { readonly revision: number }).revision;
+    const applied = async (yaml: string): Promise<number> => ((await shop.controlPlane.apply(yaml, '?wait=applied&timeout=60s'))['revision'] as { readonly revision: number }).revision;
     const calm = await applied('{kind: Policy, name: row, target: {service: payments}, outlierDetection: {consecutive5xx: 50}}');
     const harsh = await applied(`kind: Policy\nname: row\ntarget: {service: payments}\noutlierDetection: {consecutive5xx: 3, maxEjected: 100%, baseEjection: 1h, maxEjection: 1h}\n${noPanic}\n`);
     for (const instance of shop.instances) instance.behaviour = 'failing';

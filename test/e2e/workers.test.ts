@@ -1,6 +1,6 @@
 import { Agent, get } from 'node:http';
+import { freePort } from '@remora/testing/free-port';
 import { afterEach, describe, expect, test } from 'vitest';
-import { freePort } from '../processes/peers.ts';
 import { RecordingApp } from '../processes/recording-app.ts';
 import { ask } from '../processes/traffic.ts';
 import { until } from '../processes/until.ts';
@@ -29,7 +29,7 @@ describe('several workers', () => {
     const app = await startApp();
     const edge = await startEdge(fixture, {
       upstreams: [app.port], flags: ['--workers', '2'],
-      documents: '{kind: Policy, name: limit, target: {gateway: edge}, rateLimit: {limits: {all: {requests: 50, per: 1h, algorithm: fixedWindow}}}}',
+      documents: '{kind: Policy, name: limit, target: {gateway: edge}, rateLimit: {limits: {all: {requests: 50, per: 30d, algorithm: fixedWindow}}}}',
     });
     const statuses = (await Promise.all(Array.from({ length: 80 }, () => alone(edge.port)))).map(({ status }) => status);
     expect(statuses.filter((status) => status === 200)).toHaveLength(50);
@@ -71,12 +71,12 @@ describe('several workers', () => {
     const edge = await startEdge(fixture, { upstreams: [app.port], flags: ['--workers', '2'], nodeFlags: [`--inspect=127.0.0.1:${inspector}`] });
     app.handle = () => {};
     // Calls that are under way in both threads when one dies.
-    const hanging = Array.from({ length: 16 }, () => {
+    const hanging = Array.from({ length: 40 }, () => {
       const outgoing = get({ port: edge.port, host: '127.0.0.1', agent: false });
       outgoing.on('error', () => {});
       return outgoing;
     });
-    await until('the calls have come', () => app.complete.length, (count) => count === 16);
+    await until('the calls have come', () => app.complete.length, (count) => count === 40);
     await crashOneThread(inspector);
     app.handle = null;
     const threads = await until('there are two again', () => threadsOf(edge.gateway), (found) => found.length === 2 && found.every(({ listeners, snapshot }) => listeners.length === 1 && snapshot !== null));
@@ -87,7 +87,7 @@ describe('several workers', () => {
     expect(await metrics()).toMatch(/^remora_data_thread_deaths_total 1$/m);
     // The survivor's calls are half-closed until the app answers or the limit comes; those of the dead one are gone at once.
     const active = [...(await metrics()).matchAll(/^remora_active_requests\{.*\} (\d+)$/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
-    expect(active).toBeLessThan(16);
+    expect(active).toBeLessThan(40);
   });
 });
 

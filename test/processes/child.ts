@@ -72,7 +72,7 @@ function childrenOf(pid: number): number[] {
 }
 
 /** Resolves when the port accepts; rejects after the deadline. */
-export async function untilListening(port: number, deadlineMs = 15_000): Promise<void> {
+export async function untilListening(port: number, deadlineMs = 30_000): Promise<void> {
   const end = performance.now() + deadlineMs;
   for (;;) {
     const open = await new Promise<boolean>((resolve) => {

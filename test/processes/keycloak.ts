@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createServer } from 'node:net';
+import { freePort } from '@remora/testing/free-port';
 
 /** A Keycloak of a test's own: in memory, on free ports of loopback, with one realm that has clients for machines, for introspection and for browsers. */
 export class Keycloak {
@@ -130,11 +130,3 @@ export const clientSecret = 'secret-of-a-test';
 const realm = 'shop';
 const startPatienceMs = 240_000;
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => { server.once('listening', resolve); });
-  const address = server.address();
-  await new Promise((resolve) => { server.close(resolve); });
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}

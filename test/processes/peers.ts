@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import type { ChildProcess } from 'node:child_process';
+import { freePort } from '@remora/testing/free-port';
 import { programPath } from '@remora/testing/requirement';
 import { startPinned, untilListening } from './child.ts';
 
@@ -11,15 +11,6 @@ export interface RunningProxy {
   readonly url: string;
   readonly process: ChildProcess;
   readonly stop: () => Promise<void>;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve); });
-  const address = server.address();
-  await new Promise((resolve) => { server.close(resolve); });
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 function fill(file: string, values: Readonly<Record<string, string | number>>, target: string): void {

@@ -80,7 +80,7 @@ export class RawClient {
   }
 
   /** Resolves when the condition holds or the other side has closed; rejects after the deadline. */
-  async until(what: string, condition: (client: this) => boolean, deadlineMs = 10_000): Promise<void> {
+  async until(what: string, condition: (client: this) => boolean, deadlineMs = 30_000): Promise<void> {
     const end = performance.now() + deadlineMs;
     while (!condition(this) && this.#ended === null) {
       const left = end - performance.now();
@@ -90,7 +90,7 @@ export class RawClient {
   }
 
   /** Resolves when the other side has closed; rejects after the deadline. */
-  async untilClosed(deadlineMs = 10_000): Promise<'end' | 'reset'> {
+  async untilClosed(deadlineMs = 30_000): Promise<'end' | 'reset'> {
     await this.until('the connection is closed', () => false, deadlineMs);
     return this.#ended ?? 'end';
   }

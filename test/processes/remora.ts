@@ -39,7 +39,7 @@ async function untilEvent(start: (onLine: (line: string) => void) => ChildProces
     if (line['event'] === event) settle(line);
   });
   child.once('exit', (code) => fail(new Error(`ended with ${code} before it said "${event}"`)));
-  const timer = setTimeout(() => fail(new Error(`did not say "${event}" in 30 s`)), 30_000);
+  const timer = setTimeout(() => fail(new Error(`did not say "${event}" in 60 s`)), 60_000);
   try {
     return { child, line: await seen };
   } finally {

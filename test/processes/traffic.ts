@@ -38,7 +38,7 @@ export function ask(options: { readonly port: number; readonly path: string; rea
   return new Promise((resolve) => {
     const finish = (part: Partial<Answer>): void => resolve({ status: 0, headers: {}, body: '', error: '', lane: options.lane ?? 0, startedAt: started, elapsedMs: performance.now() - started, ...part });
     const outgoing = request({
-      host: '127.0.0.1', port: options.port, path: options.path, method: options.method ?? 'GET', timeout: 20_000,
+      host: '127.0.0.1', port: options.port, path: options.path, method: options.method ?? 'GET', timeout: 40_000,
       headers: { host: options.host ?? 'localhost', ...options.headers }, ...(options.agent ? { agent: options.agent } : {}),
     }, (incoming) => {
       let body = '';
@@ -46,7 +46,7 @@ export function ask(options: { readonly port: number; readonly path: string; rea
       incoming.on('end', () => finish({ status: incoming.statusCode ?? 0, headers: incoming.headers, body }));
       incoming.on('error', (error) => finish({ error: `response: ${error.message}` }));
     });
-    outgoing.on('timeout', () => outgoing.destroy(new Error('no answer in 20 s')));
+    outgoing.on('timeout', () => outgoing.destroy(new Error('no answer in 40 s')));
     outgoing.on('error', (error) => finish({ error: error.message }));
     outgoing.end();
   });

@@ -1,5 +1,5 @@
 /** Waits for a condition by asking again every few milliseconds; rejects with what was seen last. */
-export async function until<T>(what: string, read: () => Promise<T> | T, accept: (value: T) => boolean, deadlineMs = 15_000): Promise<T> {
+export async function until<T>(what: string, read: () => Promise<T> | T, accept: (value: T) => boolean, deadlineMs = 30_000): Promise<T> {
   const end = performance.now() + deadlineMs;
   for (;;) {
     const value = await read();

@@ -2,9 +2,9 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { freePort } from '@remora/testing/free-port';
 import { seededRandom } from '@remora/core/random';
 import type { JsonObject } from '@remora/core/canonical-json';
 import { effectiveSection } from '@remora/testing/effective-section';
@@ -143,15 +143,6 @@ http {
   server { listen 127.0.0.1:${port}; ${limited('nodelay', ' nodelay')} ${limited('delay', '')} location / { root ${folder}; } }
 }
 `;
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 function fetchStatus(port: number, target: string): Promise<number> {

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { freePort } from '@remora/testing/free-port';
 import { programPath } from '@remora/testing/requirement';
 import { startPinned, untilListening } from '../../processes/child.ts';
-import { freePort } from '../../processes/peers.ts';
 import type { Contestant, Stage } from '../proxy/scenario.ts';
 
 /** PEM files of one side. */

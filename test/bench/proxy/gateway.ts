@@ -1,5 +1,5 @@
+import { freePort } from '@remora/testing/free-port';
 import { startControlPlane, startSidecar } from '../../processes/remora.ts';
-import { freePort } from '../../processes/peers.ts';
 import type { Contestant, Stage } from './scenario.ts';
 
 export interface GatewayOptions {

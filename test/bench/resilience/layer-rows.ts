@@ -1,10 +1,11 @@
 import { rmSync } from 'node:fs';
+import { freePort } from '@remora/testing/free-port';
 import { programPath } from '@remora/testing/requirement';
 import { scratchFolder } from '@remora/testing/scratch-folder';
 import type { BenchRow } from '../bench-document.ts';
 import { cpuMs, stop } from '../../processes/child.ts';
 import { wrk } from '../../processes/load.ts';
-import { freePort, startBackend } from '../../processes/peers.ts';
+import { startBackend } from '../../processes/peers.ts';
 import { startControlPlane, startSidecar, type RunningSidecar } from '../../processes/remora.ts';
 import { ask } from '../../processes/traffic.ts';
 import { until } from '../../processes/until.ts';

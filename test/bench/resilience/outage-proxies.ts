@@ -1,9 +1,9 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { freePort } from '@remora/testing/free-port';
 import { scratchFolder } from '@remora/testing/scratch-folder';
 import { programPath } from '@remora/testing/requirement';
 import { startPinned, stop, untilListening } from '../../processes/child.ts';
-import { freePort } from '../../processes/peers.ts';
 import { startControlPlane, startSidecar } from '../../processes/remora.ts';
 import { ask } from '../../processes/traffic.ts';
 import { until } from '../../processes/until.ts';

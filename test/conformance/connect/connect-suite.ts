@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { freePort } from '../../processes/peers.ts';
+import { freePort } from '@remora/testing/free-port';
 import { runProgram } from '../program.ts';
 import { withProxies } from '../proxy-under-test.ts';
 import type { CaseNote, Suite, SuiteResult, Wanted } from '../suite.ts';

@@ -4,9 +4,9 @@ import { createServer, METHODS, type IncomingMessage, type Server } from 'node:h
 import { connect, type AddressInfo } from 'node:net';
 import type { ChildProcess } from 'node:child_process';
 import path from 'node:path';
+import { freePort } from '@remora/testing/free-port';
 import { scratchFolder } from '@remora/testing/scratch-folder';
 import { startPinned, stop, untilListening } from '../../processes/child.ts';
-import { freePort } from '../../processes/peers.ts';
 import { pairUp, type Account, type ReadRequest, type Witness } from './account.ts';
 
 /** Another reverse proxy. It sets `x-witness-port` to the port of its client. */

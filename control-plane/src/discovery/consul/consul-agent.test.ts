@@ -1,21 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { freePort } from '@remora/testing/free-port';
 import { systemClock, systemTimers } from '@remora/core/clock';
 import { seededRandom } from '@remora/core/random';
 import { describeWith } from '@remora/testing/requirement';
 import { expect, test, vi } from 'vitest';
 import { describeSource, paymentsTarget, Recorder, type Placed } from '../testdata/source-contract.ts';
 import { createConsulSource } from './consul-source.ts';
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
 
 /** A real agent that keeps everything in memory, and forgets it when it is started again. */
 class Agent {
