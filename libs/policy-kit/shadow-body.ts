@@ -1,10 +1,10 @@
 import type { Reason } from '@remora/errors/reason';
 import type { Head } from '@remora/http/head';
-import type { HeldBody, Sink, Source } from './exchange.ts';
+import type { HeldBody, Sink } from './exchange.ts';
+import { PassingSink } from './passing-sink.ts';
 
 /** Looks at the beginning of a request body while it passes, for a filter in shadow: copies `bytesMax` of it and holds nothing back. `seen` is called once, unless the body breaks off before. */
-export class ShadowBodySink implements Sink {
-  readonly #next: Sink;
+export class ShadowBodySink extends PassingSink {
   readonly #bytesMax: number;
   readonly #seen: (body: HeldBody) => void;
   #copy: Buffer = Buffer.alloc(0);
@@ -12,36 +12,24 @@ export class ShadowBodySink implements Sink {
   #over = false;
 
   constructor(next: Sink, bytesMax: number, seen: (body: HeldBody) => void) {
-    this.#next = next;
+    super(next);
     this.#bytesMax = bytesMax;
     this.#seen = seen;
   }
 
-  bind(from: Source): void {
-    this.#next.bind(from);
-  }
-
-  info(head: Head): void {
-    this.#next.info(head);
-  }
-
-  head(head: Head, end: boolean): void {
-    this.#next.head(head, end);
-  }
-
-  data(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
+  override data(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
     if (!this.#over) this.#look(bytes, at, to, end);
-    return this.#next.data(bytes, at, to, end);
+    return super.data(bytes, at, to, end);
   }
 
-  trailers(head: Head): void {
+  override trailers(head: Head): void {
     if (!this.#over) this.#tell(true, head);
-    this.#next.trailers(head);
+    super.trailers(head);
   }
 
-  reset(reason: Reason): void {
+  override reset(reason: Reason): void {
     this.#over = true;
-    this.#next.reset(reason);
+    super.reset(reason);
   }
 
   #look(bytes: Uint8Array, at: number, to: number, end: boolean): void {

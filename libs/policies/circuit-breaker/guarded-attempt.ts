@@ -1,6 +1,7 @@
 import { reasons, type Reason } from '@remora/errors/reason';
 import type { Head } from '@remora/http/head';
 import type { Sink, Source } from '@remora/policy-kit/exchange';
+import { PassingSink } from '@remora/policy-kit/passing-sink';
 import { endsInTrailers, failsByGrpc, failsByReason, failsByStatus, isGrpc } from './attempt-end.ts';
 import { noTicket } from './breaker-machine.ts';
 import type { DestinationBreaker } from './destination-breaker.ts';
@@ -114,37 +115,16 @@ export class GuardedAttempt implements Sink, Source {
 }
 
 /** The request body of such an attempt: where it breaks off, nothing more comes of the attempt. */
-export class GuardedBody implements Sink {
+export class GuardedBody extends PassingSink {
   readonly #attempt: GuardedAttempt;
-  readonly #next: Sink;
 
   constructor(attempt: GuardedAttempt, next: Sink) {
+    super(next);
     this.#attempt = attempt;
-    this.#next = next;
   }
 
-  bind(from: Source): void {
-    this.#next.bind(from);
-  }
-
-  info(head: Head): void {
-    this.#next.info(head);
-  }
-
-  head(head: Head, end: boolean): void {
-    this.#next.head(head, end);
-  }
-
-  data(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
-    return this.#next.data(bytes, at, to, end);
-  }
-
-  trailers(head: Head): void {
-    this.#next.trailers(head);
-  }
-
-  reset(reason: Reason): void {
+  override reset(reason: Reason): void {
     this.#attempt.cancelled();
-    this.#next.reset(reason);
+    super.reset(reason);
   }
 }

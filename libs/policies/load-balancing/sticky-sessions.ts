@@ -1,9 +1,9 @@
 import { headerId } from '@remora/http/header-ids';
 import type { Head } from '@remora/http/head';
 import { cookieValueAt } from '@remora/policy-kit/cookie-values';
-import type { Call, Sink, Source } from '@remora/policy-kit/exchange';
+import type { Call, Sink } from '@remora/policy-kit/exchange';
 import type { Host } from '@remora/policy-kit/hosts';
-import type { Reason } from '@remora/errors/reason';
+import { PassingSink } from '@remora/policy-kit/passing-sink';
 import { hashText } from '@remora/core/text-hash';
 import type { StickySettings } from './wire.ts';
 
@@ -48,40 +48,19 @@ export function hostToken({ service, port, id }: Pick<Host, 'service' | 'port' |
   return hashText(name, 3).toString(16).padStart(8, '0') + hashText(name, 4).toString(16).padStart(8, '0');
 }
 
-class StickyResponse implements Sink {
+class StickyResponse extends PassingSink {
   readonly #sessions: StickySessions;
   readonly #call: Call;
-  readonly #response: Sink;
 
   constructor(sessions: StickySessions, call: Call, response: Sink) {
+    super(response);
     this.#sessions = sessions;
     this.#call = call;
-    this.#response = response;
   }
 
-  bind(from: Source): void {
-    this.#response.bind(from);
-  }
-
-  info(head: Head): void {
-    this.#response.info(head);
-  }
-
-  head(head: Head, end: boolean): void {
+  override head(head: Head, end: boolean): void {
     this.#sessions.tell(this.#call, head);
-    this.#response.head(head, end);
-  }
-
-  data(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
-    return this.#response.data(bytes, at, to, end);
-  }
-
-  trailers(head: Head): void {
-    this.#response.trailers(head);
-  }
-
-  reset(reason: Reason): void {
-    this.#response.reset(reason);
+    super.head(head, end);
   }
 }
 

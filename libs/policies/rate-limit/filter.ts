@@ -4,7 +4,7 @@ import { needsIdentity } from './identity-keys.ts';
 import { countOverflows, createSlots, pass, refuse, remember, stopWaiting, type PolicyLimit, type Slots } from './conclusions.ts';
 import { FleetDecisions } from './fleet-decisions.ts';
 import { createFleetLimit } from './create-fleet-limit.ts';
-import { Limit, type CountingLimit } from './limit.ts';
+import { createLimit, type CountingLimit } from './limit.ts';
 import { PlanLimits } from './plan-limits.ts';
 import { createWriter, type Standing } from './rate-headers.ts';
 import { rateLimitWire, type LimitSettings, type RateLimitSettings } from './wire.ts';
@@ -18,7 +18,7 @@ export const rateLimitRuntime: RuntimeKind<RateLimitSettings> = {
 };
 
 function createFilter(settings: RateLimitSettings, context: FilterContext): EdgeFilter {
-  const create = (limit: LimitSettings): PolicyLimit => (limit.sharedBy === 'fleet' ? createFleetLimit(limit, context) : new Limit(limit, context));
+  const create = (limit: LimitSettings): PolicyLimit => (limit.sharedBy === 'fleet' ? createFleetLimit(limit, context) : createLimit(limit, context));
   const early = settings.limits.filter(({ key, match }) => !needsIdentity(key, match)).map(create);
   const late = settings.limits.filter(({ key, match }) => needsIdentity(key, match)).map(create);
   const plans = settings.plans ? new PlanLimits(context) : null;

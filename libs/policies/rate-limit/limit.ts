@@ -25,10 +25,22 @@ export interface CountingLimit {
   takeOverflows(): number;
 }
 
-/** One named limit of a section, ready to decide. Its counts are kept over snapshots while its settings are the same. */
+/** What a limit is made of that counts in tables of this sidecar. */
+export interface LimitParts {
+  readonly settings: Pick<LimitSettings, 'name' | 'requests' | 'perMs' | 'algorithm'>;
+  readonly pointer: string;
+  readonly share: LocalShare;
+  /** null: to every request. */
+  readonly applies: ExchangeTest | null;
+  readonly readKey: KeyReader;
+  readonly counts: Counts;
+  readonly waiting: Waiting;
+}
+
+/** A limit that counts in tables of this sidecar, ready to decide: of a section, or of a Plan. */
 export class Limit implements CountingLimit {
   readonly fleet = false;
-  readonly settings: LimitSettings;
+  readonly settings: LimitParts['settings'];
   readonly pointer: string;
   readonly decision: Decision = emptyDecision();
   readonly waiting: Waiting;
@@ -38,16 +50,14 @@ export class Limit implements CountingLimit {
   readonly #counts: Counts;
   #hash: KeyHash | null = null;
 
-  constructor(settings: LimitSettings, context: FilterContext) {
+  constructor({ settings, pointer, share, applies, readKey, counts, waiting }: LimitParts) {
     this.settings = settings;
-    this.pointer = `/limits/${settings.name}`;
-    this.#share = new LocalShare(settings, settings.sharedBy === 'service' ? new InstanceShare(context.facts(instancesFactKind)) : null);
-    this.#applies = buildEntryMatch(settings.match, context);
-    this.#readKey = createKeyReader(settings.key, settings.keyRule, `${this.pointer}/key`);
-    const owner = ownerOf(settings, context);
-    const memory = context.shared?.(...owner, CellTable.bytesFor(settings.maxKeys)) ?? null;
-    this.#counts = context.live.keep(...owner, () => new Counts(settings, context, memory));
-    this.waiting = this.#counts.waiting;
+    this.pointer = pointer;
+    this.waiting = waiting;
+    this.#share = share;
+    this.#applies = applies;
+    this.#readKey = readKey;
+    this.#counts = counts;
   }
 
   get algorithm(): Algorithm {
@@ -80,6 +90,20 @@ export class Limit implements CountingLimit {
     table.overflows = 0;
     return count;
   }
+}
+
+/** One named limit of a section. Its counts are kept over snapshots while its settings are the same. */
+export function createLimit(settings: LimitSettings, context: FilterContext): Limit {
+  const pointer = `/limits/${settings.name}`;
+  const owner = ownerOf(settings, context);
+  const memory = context.shared?.(...owner, CellTable.bytesFor(settings.maxKeys)) ?? null;
+  const counts = context.live.keep(...owner, () => new Counts(settings, context, memory));
+  return new Limit({
+    settings, pointer, counts, waiting: counts.waiting,
+    share: new LocalShare(settings, settings.sharedBy === 'service' ? new InstanceShare(context.facts(instancesFactKind)) : null),
+    applies: buildEntryMatch(settings.match, context),
+    readKey: createKeyReader(settings.key, settings.keyRule, `${pointer}/key`),
+  });
 }
 
 /** What a limit is at one instance: the whole, or its part where several instances share it by their number. */

@@ -4,13 +4,11 @@ import type { Exchange } from '@remora/policy-kit/exchange';
 import type { ConsumerFacts } from '@remora/policy-kit/request-identity';
 import type { FilterContext } from '@remora/policy-kit/runtime-kind';
 import { InstanceShare, instancesFactKind } from '@remora/policy-kit/instance-share';
-import { emptyDecision, type Algorithm, type Decision } from './algorithm.ts';
 import { CellTable } from './cell-table.ts';
 import { FleetCounts, fleetStride } from './fleet-counts.ts';
 import { FleetLimit } from './fleet-limit.ts';
-import { KeyHash } from './key-hash.ts';
-import type { KeySink } from './key-reader.ts';
-import { Counts, LocalShare, type CountingLimit, type Waiting } from './limit.ts';
+import type { KeyReader, KeySink } from './key-reader.ts';
+import { Counts, Limit, LocalShare, type CountingLimit } from './limit.ts';
 
 /** Consumers counted at once, times the limits of their plans; beyond, the stalest is forgotten. */
 const keysMax = 8_192;
@@ -52,11 +50,19 @@ export class PlanLimits {
   }
 
   #create(plan: string, limit: PlanLimitFacts): CountingLimit {
-    if (limit.sharedBy !== 'fleet') return new PlanLimit(plan, limit, this.#counts, limit.sharedBy === 'service' ? this.#instances : null);
-    const { name, algorithm, requests, perMs, burst } = limit;
+    const { name, algorithm, requests, perMs, burst, sharedBy } = limit;
+    const terms = { algorithm, requests, perMs, burst, cost: 1 };
+    const pointer = `/plans/${plan}/limits/${name}`;
+    if (sharedBy !== 'fleet') {
+      return new Limit({
+        settings: { name: `${plan}/${name}`, requests, perMs, algorithm }, pointer, applies: null, counts: this.#counts, waiting: { count: 0 },
+        share: new LocalShare(terms, sharedBy === 'service' ? this.#instances : null),
+        readKey: readConsumerOf(`${plan}/${name}/${algorithm}/${requests}/${perMs}/${burst}`),
+      });
+    }
     return new FleetLimit({
-      settings: { name: `${plan}/${name}`, algorithm, requests, perMs, burst, cost: 1, onStoreFailure: 'degrade' },
-      pointer: `/plans/${plan}/limits/${name}`,
+      settings: { ...terms, name: `${plan}/${name}`, onStoreFailure: 'degrade' },
+      pointer,
       storeName: `${this.#place}/${plan}/${name}`,
       storeIdentity: JSON.stringify([this.#place, 'plan', plan, name, algorithm, perMs]),
       applies: null,
@@ -71,56 +77,12 @@ function readConsumer(x: Exchange, key: KeySink): void {
   key.add(2, nameOf(x.identity?.consumer ?? null));
 }
 
-class PlanLimit implements CountingLimit {
-  readonly fleet = false;
-  readonly settings: CountingLimit['settings'];
-  readonly pointer: string;
-  readonly decision: Decision = emptyDecision();
-  readonly waiting: Waiting = { count: 0 };
-  readonly #counts: Counts;
-  readonly #share: LocalShare;
-  /** Everything that it is. */
-  readonly #shape: string;
-  #hash: KeyHash | null = null;
-
-  constructor(plan: string, limit: PlanLimitFacts, counts: Counts, instances: InstanceShare | null) {
-    const { name, algorithm, requests, perMs, burst } = limit;
-    this.settings = { name: `${plan}/${name}`, requests, perMs };
-    this.pointer = `/plans/${plan}/limits/${name}`;
-    this.#share = new LocalShare({ algorithm, requests, perMs, burst, cost: 1 }, instances);
-    this.#counts = counts;
-    this.#shape = `${plan}/${name}/${algorithm}/${requests}/${perMs}/${burst}`;
-  }
-
-  get algorithm(): Algorithm {
-    return this.#share.algorithm;
-  }
-
-  appliesTo(): boolean {
-    return true;
-  }
-
-  decide(x: Exchange, nowMs: number, commit: boolean): Decision {
-    const { table } = this.#counts;
-    this.#hash ??= new KeyHash(...this.#counts.seed());
-    const hash = this.#hash;
-    hash.start();
-    hash.add(1, this.#shape);
-    readConsumer(x, hash);
-    hash.finish();
-    const { algorithm } = this.#share;
-    const at = table.acquire(hash.high, hash.low, algorithm, nowMs);
-    algorithm.decide(table.cells, at, nowMs, commit, this.decision);
-    table.release(hash.high);
-    return this.decision;
-  }
-
-  takeOverflows(): number {
-    const { table } = this.#counts;
-    const count = table.overflows;
-    table.overflows = 0;
-    return count;
-  }
+/** `shape`: everything that the limit is, beside others in the same table. */
+function readConsumerOf(shape: string): KeyReader {
+  return (x, key) => {
+    key.add(1, shape);
+    readConsumer(x, key);
+  };
 }
 
 function nameOf(consumer: ConsumerFacts | null): string {

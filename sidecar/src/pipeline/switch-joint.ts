@@ -1,47 +1,30 @@
-import type { Reason } from '@remora/errors/reason';
 import type { Head } from '@remora/http/head';
 import type { Sink, Source } from '@remora/policy-kit/exchange';
+import { PassingSink } from '@remora/policy-kit/passing-sink';
 
 /**
  * Stands before the filters of a response body where the request asks to switch protocols: an ordinary answer passes them, a switch and the
  * bytes of its tunnel go past them.
  */
-export class SwitchJoint implements Sink {
+export class SwitchJoint extends PassingSink {
   readonly #tunnel: Sink;
-  #next: Sink;
   #from: Source | null = null;
 
   constructor(filters: Sink, tunnel: Sink) {
-    this.#next = filters;
+    super(filters);
     this.#tunnel = tunnel;
   }
 
-  bind(from: Source): void {
+  override bind(from: Source): void {
     this.#from = from;
-    this.#next.bind(from);
+    super.bind(from);
   }
 
-  info(head: Head): void {
-    this.#next.info(head);
-  }
-
-  head(head: Head, end: boolean): void {
+  override head(head: Head, end: boolean): void {
     if (head.protocol !== '') {
-      this.#next = this.#tunnel;
+      this.next = this.#tunnel;
       if (this.#from !== null) this.#tunnel.bind(this.#from);
     }
-    this.#next.head(head, end);
-  }
-
-  data(bytes: Uint8Array, at: number, to: number, end: boolean): boolean {
-    return this.#next.data(bytes, at, to, end);
-  }
-
-  trailers(head: Head): void {
-    this.#next.trailers(head);
-  }
-
-  reset(reason: Reason): void {
-    this.#next.reset(reason);
+    super.head(head, end);
   }
 }
