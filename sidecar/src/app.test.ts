@@ -73,7 +73,7 @@ describe('a service', () => {
     expect((await fixture.get('/ready')).status).toBe(503);
     fixture.appReady = true;
     const ready = (): boolean => fixture.controlPlane.last.received.some(({ body }) => body?.$case === 'heartbeat' && body.value.appReady);
-    await vi.waitFor(() => expect(ready()).toBe(true), { timeout: 3_000 });
+    await vi.waitFor(() => expect(ready()).toBe(true), { timeout: 30_000 });
   });
 });
 
@@ -117,7 +117,7 @@ describe('a Gateway', () => {
     running.push(await fixture.start());
     expect((await fixture.get('/ready')).body).toEqual({ ready: false, why: 'the port is in use' });
     fixture.dataPlane.listen = listen;
-    await vi.waitFor(() => expect(fixture.sidecar.listeners).toMatchObject([{ port: 8080 }]), { timeout: 8_000 });
+    await vi.waitFor(() => expect(fixture.sidecar.listeners).toMatchObject([{ port: 8080 }]), { timeout: 30_000 });
   }, 10_000);
 });
 

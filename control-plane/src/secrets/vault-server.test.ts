@@ -25,7 +25,7 @@ class Vault {
     await vault.call('POST', 'sys/mounts/secret', { type: 'kv', options: { version: '2' } });
     await vault.call('PUT', 'sys/policies/acl/reader', { policy: 'path "secret/data/edge/*" { capabilities = ["read"] }' });
     // A store of version 2 prepares itself for a moment after it was mounted.
-    await vi.waitFor(() => vault.put('edge/ready', { is: 'yes' }), { timeout: 15_000, interval: 20 });
+    await vi.waitFor(() => vault.put('edge/ready', { is: 'yes' }), { timeout: 30_000, interval: 20 });
     return vault;
   }
 

@@ -207,12 +207,12 @@ describe('the database file', () => {
     const other = new DatabaseSync(path);
     other.exec('BEGIN IMMEDIATE');
     store.putRecords('sidecars', new Map([['n1', { at: 1 }]]));
-    await expect.poll(() => alarms.length, { timeout: 5_000 }).toBeGreaterThan(0);
+    await expect.poll(() => alarms.length, { timeout: 30_000 }).toBeGreaterThan(0);
     other.exec('ROLLBACK');
     other.close();
     expect(store.records('sidecars').get('n1')).toEqual({ at: 1 });
     const reader = new DatabaseSync(path, { readOnly: true });
-    await expect.poll(() => reader.prepare('SELECT count(*) AS count FROM records').get()?.['count'], { timeout: 5_000 }).toBe(1);
+    await expect.poll(() => reader.prepare('SELECT count(*) AS count FROM records').get()?.['count'], { timeout: 30_000 }).toBe(1);
     reader.close();
   });
 

@@ -44,7 +44,7 @@ describeWith('nginx', 'nginx limit_req and rateLimit', (nginx) => {
     for (const name of ['body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']) mkdirSync(path.join(folder, name));
     writeFileSync(path.join(folder, 'index.txt'), 'ok');
     child = spawn(nginx, ['-c', path.join(folder, 'nginx.conf'), '-e', path.join(folder, 'error.log')], { stdio: 'ignore' });
-    await vi.waitFor(() => fetchStatus(port, '/index.txt'), { timeout: 5000 });
+    await vi.waitFor(() => fetchStatus(port, '/index.txt'), { timeout: 30_000 });
   });
 
   afterAll(async () => {
@@ -102,7 +102,7 @@ async function drawTrace({ port, folder, location, seed }: { port: number; folde
   }
   await Promise.all(pending);
   const lines = (): Arrival[] => readArrivals(path.join(folder, 'access.log'), `${location}${seed}`);
-  await expect.poll(() => lines().length, { timeout: 5000 }).toBe(45);
+  await expect.poll(() => lines().length, { timeout: 30_000 }).toBe(45);
   return lines();
 }
 

@@ -108,7 +108,7 @@ describe('over gRPC on loopback', () => {
     expect(client.status.link.staleSinceMs).toBeGreaterThan(0);
     expect(dataPlane.current?.version.index).toBe(1);
     script = await new GrpcScript().start(address);
-    await vi.waitFor(() => expect(script.last.received.length).toBeGreaterThan(0), { timeout: 5_000 });
+    await vi.waitFor(() => expect(script.last.received.length).toBeGreaterThan(0), { timeout: 30_000 });
     expect(script.last.hello.config?.version).toEqual({ epoch: 1n, index: 1n });
     script.last.unchanged(snapshot(1));
     await vi.waitFor(() => expect(client.status.link.connected).toBe(true));
@@ -117,7 +117,7 @@ describe('over gRPC on loopback', () => {
   test('a stream that hangs is given up', async () => {
     client.connect(connector);
     await vi.waitFor(() => expect(script.streams).toHaveLength(1));
-    await vi.waitFor(() => expect(script.streams.length).toBeGreaterThan(1), { timeout: 5_000 });
+    await vi.waitFor(() => expect(script.streams.length).toBeGreaterThan(1), { timeout: 30_000 });
   });
 
   test('telemetry goes on a connection of its own, which also answers questions', async () => {

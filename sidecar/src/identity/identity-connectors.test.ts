@@ -82,7 +82,7 @@ describe('connections by certificate', () => {
     const first = connect(address);
     first.stream.send(hello('orders-1'));
     await keeper.start();
-    await vi.waitFor(() => expect(seen).toHaveLength(1), { timeout: 15_000 });
+    await vi.waitFor(() => expect(seen).toHaveLength(1), { timeout: 30_000 });
     const [serial] = [keeper.current?.chain[0]?.serialNumber];
     expect(seen).toEqual([{ serial, nodeId: 'orders-1' }]);
     expect(first.ends).toEqual([]);
@@ -92,7 +92,7 @@ describe('connections by certificate', () => {
     expect(first.ends).toEqual(['the certificate was renewed']);
     const second = connect(address);
     second.stream.send(hello('orders-1'));
-    await vi.waitFor(() => expect(seen).toHaveLength(2), { timeout: 15_000 });
+    await vi.waitFor(() => expect(seen).toHaveLength(2), { timeout: 30_000 });
     expect(seen[1]?.serial).toBe(keeper.current?.chain[0]?.serialNumber);
     expect(seen[1]?.serial).not.toBe(serial);
   });
@@ -102,7 +102,7 @@ describe('connections by certificate', () => {
     await keeper.start();
     const { stream, ends } = connect(address);
     stream.send(hello('orders-1'));
-    await vi.waitFor(() => expect(ends).toHaveLength(1), { timeout: 15_000 });
+    await vi.waitFor(() => expect(ends).toHaveLength(1), { timeout: 30_000 });
     expect(ends[0]).toContain('who answers is spiffe://shop.example/service/payments');
     expect(seen).toEqual([]);
   });
@@ -115,7 +115,7 @@ describe('connections by certificate', () => {
     await keeper.start();
     const other = connect(address);
     other.stream.send(hello('orders-2'));
-    await vi.waitFor(() => expect(seen).toHaveLength(1), { timeout: 15_000 });
+    await vi.waitFor(() => expect(seen).toHaveLength(1), { timeout: 30_000 });
     expect(seen[0]?.nodeId).toBe('orders-2');
     expect(ends).toEqual([]);
   });

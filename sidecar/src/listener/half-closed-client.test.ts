@@ -57,7 +57,7 @@ describe('a client that ends its side behind a whole request', () => {
     await vi.waitFor(() => {
       if (call.state === 'open') call.send('4\r\nmore\r\n');
       expect(call.state).not.toBe('open');
-    }, { timeout: 20_000 });
+    }, { timeout: 30_000 });
     await vi.waitFor(() => expect(plane.readSeries()).toMatchObject([{ requests: 1, active: 0 }]));
   });
 

@@ -68,6 +68,6 @@ describe('a limit that the data path enforces names its field and who set it', (
     const end = await WireEnd.connect(gateway.port);
     closers.push(() => end.close());
     end.send(request);
-    await expect.poll(() => { gateway.plane.readSeries(); return gateway.refusals; }, { timeout: 5000 }).toMatchObject([expected]);
+    await expect.poll(() => { gateway.plane.readSeries(); return gateway.refusals; }, { timeout: 30_000 }).toMatchObject([expected]);
   });
 });

@@ -46,7 +46,7 @@ function get(path: string, through: http.Agent | false = false): Promise<Reply> 
 }
 
 async function untilStage(stage: number): Promise<void> {
-  await vi.waitFor(() => expect(rig.plane.overloadStage()).toBe(stage), { timeout: 8000, interval: 20 });
+  await vi.waitFor(() => expect(rig.plane.overloadStage()).toBe(stage), { timeout: 30_000, interval: 20 });
 }
 
 describe('an overloaded data thread', () => {

@@ -57,11 +57,11 @@ class Side {
   async has(length: number): Promise<void> {
     await vi.waitFor(() => {
       if (this.received.length < length) throw new Error(`${this.received.length} of ${length} bytes, ${this.state}`);
-    }, { timeout: 5000, interval: 2 });
+    }, { timeout: 30_000, interval: 2 });
   }
 
   async until(...states: Side['state'][]): Promise<void> {
-    await vi.waitFor(() => expect(states).toContain(this.state), { timeout: 5000, interval: 2 });
+    await vi.waitFor(() => expect(states).toContain(this.state), { timeout: 30_000, interval: 2 });
   }
 }
 

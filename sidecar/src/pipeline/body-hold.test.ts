@@ -348,7 +348,7 @@ it('memory for all of them is bounded: what does not fit is refused, and what wa
   });
   const statuses: number[] = [];
   for (const { head } of exchanges) head.then(({ status }) => statuses.push(status), () => statuses.push(0));
-  await vi.waitFor(() => expect(statuses.length).toBeGreaterThanOrEqual(2), { timeout: 20_000 });
+  await vi.waitFor(() => expect(statuses.length).toBeGreaterThanOrEqual(2), { timeout: 30_000 });
   expect(new Set(statuses.slice(0, 2))).toEqual(new Set([503]));
   expect(rig.plane.readPolicyEvents().get('bodies_hold-refused')).toBeGreaterThan(0);
   expect(server.requests).toBe(0);

@@ -94,7 +94,7 @@ async function service(appPort: number, options: Options & { readonly ports?: re
 }
 
 /** For busy machines. */
-const patience = { timeout: 10_000 };
+const patience = { timeout: 30_000 };
 
 type Handler = (request: http.IncomingMessage, response: http.ServerResponse) => void;
 

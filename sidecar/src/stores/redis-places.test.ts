@@ -16,7 +16,7 @@ const plain: RedisSettings = {
   mode: 'single', addresses: [], master: '', tls: null, username: '', passwordSecret: '', sentinelUsername: '', sentinelPasswordSecret: '', database: 0, keyPrefix: 't:', deadlineMs: 1_000,
   allowPrivateAddresses: true,
 };
-const ask: StoreAsk = { counting: 'fixed', name: 'inbound/orders/x', identity: 'x', requests: 10, perMs: 86_400_000, burst: 0, cost: 1, want: 1, untilMs: 0 };
+const ask: StoreAsk = { counting: 'fixed', name: 'inbound/orders/x', identity: 'x', requests: 10, perMs: 30 * 86_400_000, burst: 0, cost: 1, want: 1, untilMs: 0 };
 
 async function until<T>(what: string, look: () => Promise<T>, holds: (seen: T) => boolean): Promise<T> {
   const before = Date.now() + 30_000;

@@ -96,7 +96,7 @@ interface Described {
 }
 
 async function untilThreads(plane: WorkerDataPlane, deaths: number): Promise<Described> {
-  for (const end = performance.now() + 20_000; ;) {
+  for (const end = performance.now() + 30_000; ;) {
     const described = await plane.describe() as Described;
     if (described.threads.length === 2 && described.deaths >= deaths) return described;
     if (performance.now() > end) throw new Error(`the threads did not come back: ${JSON.stringify(described)}`);

@@ -157,7 +157,7 @@ describe('mTLS between two sidecars', () => {
     await web.revoke('shop.example', own);
     expect(await call(client)).toMatchObject({ status: 503, reason: 'upstream-identity' });
     await orders.identify(authority);
-    await vi.waitFor(async () => expect((await call(client)).status).toBe(200), { timeout: 15_000, interval: 50 });
+    await vi.waitFor(async () => expect((await call(client)).status).toBe(200), { timeout: 30_000, interval: 50 });
     expect(web.counts()).toMatchObject({ upstreamTls_revoked: 1 });
   });
 

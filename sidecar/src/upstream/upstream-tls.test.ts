@@ -153,7 +153,7 @@ describe('TLS to an upstream', () => {
       await expect.poll(async () => {
         await visit(rig.port, {}, closing);
         return seen.at(-1)?.reused;
-      }, { timeout: 5000 }).toBe(true);
+      }, { timeout: 30_000 }).toBe(true);
     };
     await callUntilResumed();
     await rig.use({ certificates: [edge], upstreamPort: port, upstreamTls: { serverName: 'b.test', caFiles: ['/ca.pem'] } });
@@ -169,7 +169,7 @@ describe('TLS to an upstream', () => {
     await expect.poll(async () => {
       await visit(rig.port, {}, closing);
       return seen.at(-1)?.reused;
-    }, { timeout: 15_000 }).toBe(true);
+    }, { timeout: 30_000 }).toBe(true);
     const calls = seen.length;
     await rig.use({ certificates: [edge], upstreamPort: port, upstreamHost: 'localhost', upstreamTls });
     expect((await visit(rig.port, {}, closing)).text).toContain('from upstream');
