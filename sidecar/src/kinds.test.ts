@@ -142,7 +142,7 @@ describe('retry', () => {
       calls += 1;
       if (calls > 1) echo(request, response);
     }));
-    await edge.apply({}, { retry: { ...quick, retryOn: ['reset'] }, timeout: { request: '5s', perTry: '50ms' } });
+    await edge.apply({}, { retry: { ...quick, retryOn: ['reset'] }, timeout: { request: '20s', perTry: '600ms' } });
     expect((await edge.send()).status).toBe(200);
     expect(calls).toBe(2);
   });

@@ -132,8 +132,8 @@ describe('over gRPC on loopback', () => {
     expect(script.batches[0]).toMatchObject({ nodeId: 'edge-1', incarnation: 7n, sequence: 1n, events: [{ type: 'started', attributes: { a: 'b' } }] });
     expect(script.batches[1]?.events).toEqual([]);
     expect(script.replies[0]).toMatchObject({ id: 0n, nodeId: 'edge-1', incarnation: 7n });
-    script.queries?.write({ id: 3n, timeoutMs: 100, question: { $case: 'why', value: { requestId: 'x' } } });
-    script.queries?.write({ id: 4n, timeoutMs: 100, question: { $case: 'inspect', value: { what: 'x', request: '' } } });
+    script.queries?.write({ id: 3n, timeoutMs: 10_000, question: { $case: 'why', value: { requestId: 'x' } } });
+    script.queries?.write({ id: 4n, timeoutMs: 10_000, question: { $case: 'inspect', value: { what: 'x', request: '' } } });
     await vi.waitFor(() => expect(script.replies.slice(1)).toMatchObject([{ id: 3n, json: '{"a":1}' }, { id: 4n, error: 'not that' }]));
     sender.stop();
   });

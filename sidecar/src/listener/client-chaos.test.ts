@@ -38,7 +38,7 @@ describe('a client that', () => {
   });
 
   it('says nothing is closed without a word', async () => {
-    const { gateway } = await setUp({ limits: { headerTimeout: '100ms', idleTimeout: '100ms' } });
+    const { gateway } = await setUp({ limits: { headerTimeout: '600ms', idleTimeout: '600ms' } });
     const end = await connect(gateway.port);
     await end.untilClosed();
     expect(end.text).toBe('');
@@ -52,7 +52,7 @@ describe('a client that', () => {
   });
 
   it('stops within its body is told so after the body timeout, and the upstream call is broken off', async () => {
-    const { gateway, up } = await setUp({ limits: { bodyTimeout: '100ms' } }, () => {});
+    const { gateway, up } = await setUp({ limits: { bodyTimeout: '400ms' } }, () => {});
     const end = await connect(gateway.port);
     end.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc');
     await end.untilClosed();
@@ -63,7 +63,7 @@ describe('a client that', () => {
   });
 
   it('does not read its answer for long loses the connection; the upstream is let go', async () => {
-    const { gateway, up } = await setUp({ limits: { idleTimeout: '150ms' } }, async (one) => {
+    const { gateway, up } = await setUp({ limits: { idleTimeout: '500ms' } }, async (one) => {
       await one.message('request', 1);
       one.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');
       const chunk = `10000\r\n${'x'.repeat(65_536)}\r\n`;

@@ -223,7 +223,7 @@ describe.each(['http1', 'http2'] as const)('CONNECT over %s', (protocol) => {
 
   it.each([['tunnelIdle', 'stream-idle'], ['maxStream', 'max-stream-duration']])('ends by timeout.%s, as any tunnel', async (field, reason) => {
     const up = await ends.upstream(greets);
-    const { plane, port, refusals } = await start(up, { timeouts: { [field]: '150ms' } });
+    const { plane, port, refusals } = await start(up, { timeouts: { [field]: '600ms' } });
     const client = await ask(protocol, port, 'db:5432', '');
     await vi.waitFor(() => expect(client.state).toBe('broken'));
     await (await up.connection(1)).until(() => up.connections[0]?.state === 'reset');

@@ -95,7 +95,7 @@ describe('a client over HTTP/2 that', () => {
   });
 
   it('takes no answer for long is reset, and the connection goes on', async () => {
-    const rig = await gateway({ limits: { idleTimeout: '300ms' } });
+    const rig = await gateway({ limits: { idleTimeout: '1s' } });
     const end = await client(rig, settings([4, 0]), headers(1, { block: requestTo('/large') }));
     await end.until(() => framesOf(end).some(({ type, streamId }) => type === 3 && streamId === 1));
     end.send(headers(3, { block: requestTo('/slow') }));

@@ -203,7 +203,7 @@ describe('a connection', () => {
   });
 
   it('ends after being idle for long enough', async () => {
-    const { rig: gateway } = await rig(answering(ok('')), { limits: { idleTimeout: '100ms' } });
+    const { rig: gateway } = await rig(answering(ok('')), { limits: { idleTimeout: '600ms' } });
     const session = await connect(gateway.port);
     expect((await ask(session, { ':path': '/' })).code).toBe(0);
     await once(session, 'close');

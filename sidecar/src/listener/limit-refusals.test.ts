@@ -20,29 +20,29 @@ const refusal = (reason: string, kind: string, pointer: string, policy: string):
 
 describe('a limit that the data path enforces names its field and who set it', () => {
   it.each<Case>([
-    { what: 'no answer', rig: { timeouts: { request: '60ms' } }, request: get, expected: refusal('upstream-timeout', 'timeout', '/request', 'sets-request') },
+    { what: 'no answer', rig: { timeouts: { request: '300ms' } }, request: get, expected: refusal('upstream-timeout', 'timeout', '/request', 'sets-request') },
     {
-      what: 'no answer to one try', rig: { timeouts: { request: '5s', perTry: '60ms' }, retries: { retries: 0 } }, request: get,
+      what: 'no answer to one try', rig: { timeouts: { request: '5s', perTry: '300ms' }, retries: { retries: 0 } }, request: get,
       expected: refusal('upstream-timeout', 'timeout', '/perTry', 'sets-perTry'),
     },
     {
-      what: 'silence within the answer', rig: { timeouts: { idle: '60ms' } }, request: get, answer: 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf',
+      what: 'silence within the answer', rig: { timeouts: { idle: '300ms' } }, request: get, answer: 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf',
       expected: refusal('stream-idle', 'timeout', '/idle', 'sets-idle'),
     },
     {
-      what: 'an answer that lasts', rig: { timeouts: { maxStream: '60ms' } }, request: get, answer: 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf',
+      what: 'an answer that lasts', rig: { timeouts: { maxStream: '300ms' } }, request: get, answer: 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf',
       expected: refusal('max-stream-duration', 'timeout', '/maxStream', 'sets-maxStream'),
     },
     {
       what: 'the deadline of a trusted caller', rig: { timeouts: { request: '5s' }, trustedProxies: ['127.0.0.0/8'] },
-      request: 'GET / HTTP/1.1\r\nHost: a\r\nX-Remora-Deadline: 60\r\n\r\n', expected: refusal('upstream-timeout', '', '', ''),
+      request: 'GET / HTTP/1.1\r\nHost: a\r\nX-Remora-Deadline: 300\r\n\r\n', expected: refusal('upstream-timeout', '', '', ''),
     },
     {
-      what: 'a head that drips', rig: { limits: { headerTimeout: '60ms' } }, request: 'GET / HTTP/1.1\r\n',
+      what: 'a head that drips', rig: { limits: { headerTimeout: '300ms' } }, request: 'GET / HTTP/1.1\r\n',
       expected: refusal('request-timeout', 'requestLimits', '/headerTimeout', 'sets-headerTimeout'),
     },
     {
-      what: 'a body that stops', rig: { limits: { bodyTimeout: '60ms' } }, request: 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf',
+      what: 'a body that stops', rig: { limits: { bodyTimeout: '300ms' } }, request: 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf',
       expected: refusal('request-timeout', 'requestLimits', '/bodyTimeout', 'sets-bodyTimeout'),
     },
     {

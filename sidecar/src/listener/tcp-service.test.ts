@@ -207,7 +207,7 @@ describe('an outbound port for one destination', () => {
   it('ends a connection after a silence in both directions', async () => {
     const up = await ends.upstream(() => {});
     const { plane, refusals } = await start('service', (builder) => builder.destination({
-      service: 'db', ports: [{ name: 'sql', port: 5432, protocol: 'tcp' }], settings: builder.settings(section(timeoutAuthoring, { tunnelIdle: '200ms' })),
+      service: 'db', ports: [{ name: 'sql', port: 5432, protocol: 'tcp' }], settings: builder.settings(section(timeoutAuthoring, { tunnelIdle: '600ms' })),
     }));
     await endpoints(plane, 'db', 'sql', up);
     const client = await ends.client(await listen(plane, { name: 'outbound/db', side: 'outbound', destination: 'db' }));

@@ -446,7 +446,7 @@ describe('what never becomes a handshake', () => {
   });
 
   it('handshakes above the bound are refused; when some end there is room again', async () => {
-    const rig = await start({ tls: { handshakesMax: 3, handshakeTimeoutMs: 400 } });
+    const rig = await start({ tls: { handshakesMax: 3, handshakeTimeoutMs: 2_000 } });
     const hello = await helloBytes();
     const stuck = Array.from({ length: 3 }, () => raw(rig.port, hello, false));
     await expect.poll(() => handshakes(rig)).toBe(3);

@@ -242,7 +242,7 @@ describe.each(combinations)('a WebSocket from %s to %s', (from, to) => {
 
   it('is ended with a Close frame on both sides', async () => {
     const app = await startApp(to);
-    const gateway = await rig(app, to, { timeouts: { tunnelIdle: '300ms' } });
+    const gateway = await rig(app, to, { timeouts: { tunnelIdle: '1s' } });
     const { side } = await connect(from, gateway.port);
     await vi.waitFor(() => expect(app.sides).toHaveLength(1));
     side.send(frame(1, Buffer.from('hi'), { mask: true }));

@@ -267,8 +267,8 @@ async function stalls(socket: { readonly writableLength: number }): Promise<bool
 
 describe('limits', () => {
   it.each([
-    ['silence', { tunnelIdle: '300ms' }, 'stream-idle', '/tunnelIdle', 1001],
-    ['a whole life', { maxStream: '300ms' }, 'max-stream-duration', '/maxStream', 1001],
+    ['silence', { tunnelIdle: '1s' }, 'stream-idle', '/tunnelIdle', 1001],
+    ['a whole life', { maxStream: '1s' }, 'max-stream-duration', '/maxStream', 1001],
   ])('of %s end a WebSocket with a Close frame on both sides', async (_what, timeouts, reason, pointer, code) => {
     const { rig, up } = await ends.rig(switches, { timeouts });
     const { end, app } = await ends.open(rig, up);
@@ -297,7 +297,7 @@ describe('limits', () => {
   });
 
   it('that meet a frame under way let it end first; who does not say goodbye is cut', async () => {
-    const { rig, up } = await ends.rig(switches, { timeouts: { maxStream: '400ms' } });
+    const { rig, up } = await ends.rig(switches, { timeouts: { maxStream: '1500ms' } });
     const { end, app } = await ends.open(rig, up);
     const whole = frame(2, Buffer.alloc(3000, 5));
     app.send(whole.subarray(0, 1000));

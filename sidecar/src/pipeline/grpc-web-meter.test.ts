@@ -61,7 +61,7 @@ async function start(type: string, said: Uint8Array): Promise<GatewayRig> {
     end.send(`HTTP/1.1 200 OK\r\nContent-Type: ${type}\r\nTransfer-Encoding: chunked\r\n\r\n${said.length.toString(16)}\r\n`);
     end.send(said);
     end.send('\r\n');
-  }, { timeouts: { idle: '200ms' } });
+  }, { timeouts: { idle: '600ms' } });
   return rig;
 }
 

@@ -98,7 +98,7 @@ describeWith('redis-server', 'counts in Redis', (command) => {
 
     test.each(['bucket', 'queue', 'fixed', 'sliding', 'total'] as const)('%s: keys are forgotten by themselves', async (counting) => {
       const store = await openReady();
-      const ask = askOf(counting, { perMs: 100 });
+      const ask = askOf(counting, { perMs: 10_000 });
       await take(store, ask);
       const left = Number((await server.command('PTTL', `t:${storeKey(ask)}`)).slice(1));
       expect(left).toBeGreaterThan(0);

@@ -245,7 +245,7 @@ describe.each(combinations)('%s to %s', (down, up) => {
     const aborted = Promise.withResolvers<void>();
     const { client, rig } = await setUp((_request, response) => {
       (response as Http2ServerResponse).once('close', () => aborted.resolve());
-    }, { timeouts: { request: '80ms' } });
+    }, { timeouts: { request: '600ms' } });
     const answer = await client.fetch();
     expect([answer.status, answer.headers['x-remora-reason']]).toEqual([504, 'upstream-timeout']);
     await aborted.promise;

@@ -5,6 +5,7 @@ import net, { type AddressInfo } from 'node:net';
 import type { Layer } from '@remora/policy-kit/exchange';
 import type { RuntimeKind } from '@remora/policy-kit/runtime-kind';
 import { timeoutAuthoring } from '@remora/policy-timeout/compile';
+import { freePort } from '@remora/testing/free-port';
 import { afterEach, expect, test, vi } from 'vitest';
 import { runtimeKinds } from '../kinds.ts';
 import { GatewayRig } from '../testdata/gateway-rig.ts';
@@ -96,14 +97,7 @@ test('failures say whether the host was given the request', async () => {
   const one = await start(resetting);
   expect((await fetch(one.url)).status).toBe(502);
   expect(one.heard).toEqual(['failed upstream-reset true one']);
-  const closed = net.createServer();
-  closed.listen(0, '127.0.0.1');
-  await once(closed, 'listening');
-  const { port } = closed.address() as AddressInfo;
-  await new Promise((resolve) => {
-    closed.close(resolve);
-  });
-  const other = await start(port);
+  const other = await start(await freePort());
   expect((await fetch(other.url)).status).toBe(503);
   expect(other.heard).toEqual(['failed connect-failure false one']);
 });
@@ -111,7 +105,7 @@ test('failures say whether the host was given the request', async () => {
 test('a host that does not answer in time has failed; one whose client leaves has not', async () => {
   let requests = 0;
   const silent = await listening(http.createServer(() => requests++));
-  const impatient = await start(silent, { request: '200ms' });
+  const impatient = await start(silent, { request: '600ms' });
   expect((await fetch(impatient.url)).status).toBe(504);
   expect(impatient.heard).toEqual(['failed upstream-timeout true one']);
   const { rig, heard } = await start(silent);

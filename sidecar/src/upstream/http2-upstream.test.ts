@@ -234,7 +234,7 @@ describe('streams', () => {
   });
 
   it('whose peer gives no window hold their client back, and end after a while', async () => {
-    const { client, server } = await setUp(() => {}, { greeting: settings(initialWindow(0)), timeouts: { request: '300ms' } });
+    const { client, server } = await setUp(() => {}, { greeting: settings(initialWindow(0)), timeouts: { request: '1s' } });
     const answer = await client.fetch({ method: 'POST', body: 'x'.repeat(200_000) });
     expect([answer.status, answer.headers['x-remora-reason']]).toEqual([504, 'upstream-timeout']);
     // What was on its way before the SETTINGS came, at most.
@@ -248,7 +248,7 @@ describe('a connection', () => {
     const sockets: net.Socket[] = [];
     const { client, rig } = await setUp((end) => answerAll(end), {
       retries: { retries: 0 },
-      timeouts: { connect: '600ms' },
+      timeouts: { connect: '1500ms' },
       dial: (options) => {
         // The first one is a packet that was lost.
         sockets.push(sockets.length === 0 ? new net.Socket() : net.connect(options));
@@ -316,7 +316,7 @@ describe('a connection', () => {
   });
 
   it('that has gone silent is noticed by PING while a call waits', async () => {
-    const { client, server } = await setUp((end, nth) => (nth === 1 ? undefined : answerAll(end)), { poolLimits: { keepAliveMs: 50, keepAliveTimeoutMs: 100 } });
+    const { client, server } = await setUp((end, nth) => (nth === 1 ? undefined : answerAll(end)), { poolLimits: { keepAliveMs: 200, keepAliveTimeoutMs: 800 } });
     const answer = await client.fetch();
     expect([answer.status, answer.headers['x-remora-reason']]).toEqual([502, 'upstream-reset']);
     expect(server.ends[0]?.frames.filter(({ type, flags }) => type === T.ping && flags === 0)).toHaveLength(1);
@@ -324,7 +324,7 @@ describe('a connection', () => {
   });
 
   it.each([true, false])('that is idle is asked by PING only where that is wanted: %s', async (keepAliveIdle) => {
-    const { client, server } = await setUp((end) => answerAll(end), { poolLimits: { keepAliveMs: 20, keepAliveIdle, idleTimeoutMs: 150 } });
+    const { client, server } = await setUp((end) => answerAll(end), { poolLimits: { keepAliveMs: 300, keepAliveIdle, idleTimeoutMs: 1_000 } });
     await client.fetch();
     await server.ends[0]?.untilClosed();
     expect(server.ends[0]?.frames.some(({ type }) => type === T.ping)).toBe(keepAliveIdle);
