@@ -107,5 +107,7 @@ const intermediatesMax = 8;
 export const peerNameFailure = 'ERR_TLS_CERT_ALTNAME_INVALID';
 /** `failure` of a link where the peer does not speak what it must. */
 export const protocolFailure = 'ERR_TLS_NO_COMMON_PROTOCOL';
+/** `failure` of a link whose peer was connected, and left or reset the connection within the handshake: many refuse certificates so. */
+export const handshakeCutFailure = 'HANDSHAKE_CUT';
 /** `failure` of a link where certificates or authorities of our own are missing. */
 export const noContextFailure = 'ERR_TLS_NO_CONTEXT';

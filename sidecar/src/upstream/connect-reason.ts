@@ -1,5 +1,5 @@
 import { reasons, type Reason } from '@remora/errors/reason';
-import { noContextFailure, peerNameFailure, protocolFailure } from '../io/tls-socket.ts';
+import { handshakeCutFailure, noContextFailure, peerNameFailure, protocolFailure } from '../io/tls-socket.ts';
 
 /**
  * Why a connection to an upstream could not be made, from the code of the system or of OpenSSL that its link broke with. `proves`: the upstream was to prove
@@ -7,6 +7,8 @@ import { noContextFailure, peerNameFailure, protocolFailure } from '../io/tls-so
  */
 export function connectReason(failure: string, proves: boolean): Reason {
   if (failure === '') return reasons.connectFailure;
+  // Whoever is to prove who it is may also have been killed within the handshake.
+  if (failure === handshakeCutFailure) return proves ? reasons.connectFailure : reasons.upstreamTlsFailed;
   const reason = tlsReason(failure);
   return proves && reason !== reasons.connectFailure ? reasons.upstreamIdentity : reason;
 }

@@ -176,6 +176,11 @@ describe('TLS to an upstream', () => {
     expect(seen.slice(calls)).toMatchObject([{ serverName: 'app.test', reused: false }]);
   });
 
+  it.each([['leaves', (socket: net.Socket) => socket.end()], ['resets', (socket: net.Socket) => socket.resetAndDestroy()]] as const)('who %s within the handshake was there all the same', async (_how, cut) => {
+    const cutting = net.createServer((socket) => void socket.on('error', () => {}).once('data', () => cut(socket)));
+    expect(await ask(await rigFor(await listening(cutting), { serverName: 'app.test', caFiles: ['/ca.pem'] }))).toBe('503 upstream-tls-failed');
+  });
+
   it('what speaks no TLS, and what says nothing, are told apart from what is not there', async () => {
     const plain = net.createServer((socket) => {
       socket.on('error', () => {});
