@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { scratchFolder } from '@remora/testing/scratch-folder';
@@ -88,6 +89,43 @@ describe('discovery', () => {
     expect(listed.items.map(({ source, state }) => `${source} ${state}`)).toEqual(['dns ready']);
     expect(await answering(web, 'orders')).toBe('orders');
   });
+
+  test('addresses in DNS change while they are called; nothing of what DNS does wrong changes who is called', async () => {
+    const server = await new DnsServerDouble().listen();
+    ends.push(() => server.close());
+    const addresses = (...list: readonly string[]): void => server.put('orders.test', { records: list.map((address) => ({ type: 'A', name: 'orders.test', ttlS: 1, address })) });
+    const first = await fixture.app('first');
+    const second = createServer((_, response) => void response.end('second'));
+    await new Promise<void>((resolve) => { second.listen(first.port, '127.0.0.2', resolve); });
+    ends.push(async () => {
+      second.closeAllConnections();
+      await new Promise((resolve) => { second.close(resolve); });
+    });
+    addresses('127.0.0.1');
+    const controlPlane = await fixture.controlPlane({ flags: ['--dns-servers', `127.0.0.1:${server.port}`] });
+    await controlPlane.apply(twoServices.replace('name: orders\n', `name: orders\ndiscovery: {source: dns, dns: {name: orders.test, port: ${first.port}, minTtl: 1s}}\n`));
+    const web = await fixture.sidecar(['--service', 'web', ...beside(first, controlPlane)]);
+    await until('it is found', () => answering(web, 'orders'), (names) => names === 'first');
+    const traffic = startTraffic({ port: web.ports['outbound'] ?? 0, path: '/', host: 'orders', concurrency: 4 });
+    addresses('127.0.0.1', '127.0.0.2');
+    await until('both answer', () => answering(web, 'orders'), (names) => names === 'first second', 30_000);
+    addresses('127.0.0.2');
+    await until('the first is gone', () => endpointsOf(controlPlane, 'orders'), ({ items }) => items.filter(({ state }) => state === 'ready').length === 1, 30_000);
+    await until('the second answers alone', () => answering(web, 'orders'), (names) => names === 'second', 30_000);
+    const faults: readonly (readonly [string, () => void])[] = [
+      ['no such name', () => server.put('orders.test', { code: 3, records: [] })], ['no addresses', () => addresses()], ['a server failure', () => { server.failing = 2; }],
+    ];
+    for (const [what, begin] of faults) {
+      begin();
+      const asked = server.questions.length;
+      await until(`it was asked again: ${what}`, () => endpointsOf(controlPlane, 'orders'), ({ sources }) => sources[0]?.state === 'failing' && server.questions.length > asked + 1, 60_000);
+      expect(await answering(web, 'orders')).toBe('second');
+    }
+    server.failing = 0;
+    addresses('127.0.0.1', '127.0.0.2');
+    await until('both answer again', () => answering(web, 'orders'), (names) => names === 'first second', 60_000);
+    expect((await traffic.stop()).filter(({ status }) => status !== 200)).toEqual([]);
+  }, 240_000);
 
   test('an instance is killed with -9: within 15 s no caller has it any more', async () => {
     const controlPlane = await fixture.controlPlane();

@@ -154,7 +154,8 @@ function askAt(port: number, target: string, host: string): Promise<ShopAnswer> 
   });
 }
 
-function runRemora(api: string, args: readonly string[]): ReturnType<Shop['remora']> {
+/** The program as a person types it. */
+export function runRemora(api: string, args: readonly string[]): ReturnType<Shop['remora']> {
   const program = path.join(import.meta.dirname, '../../libs/cli/main.ts');
   return new Promise((resolve) => {
     execFile(process.execPath, [program, ...args, '--server', api], { env: { ...process.env, NO_COLOR: '1', TZ: 'UTC' }, timeout: 60_000 }, (error, out, err) => {
