@@ -7,6 +7,7 @@ import type { Store } from '@remora/control-plane/store/store';
 import { WriteError } from '@remora/control-plane/write/write-error';
 import { loadDocuments } from '@remora/model/load-documents';
 import { Resource } from '@remora/proto/gen/remora/snapshot/v1/snapshot';
+import type { SimCanaries } from './sim-canaries.ts';
 import type { SimItems } from './sim-items.ts';
 import type { SimOrders } from './sim-orders.ts';
 import type { SimNetwork } from './sim-network.ts';
@@ -20,6 +21,7 @@ interface SimControlPlaneParts {
   readonly network: SimNetwork;
   readonly items: SimItems;
   readonly orders: SimOrders;
+  readonly canaries: SimCanaries;
   readonly sources: SimSources;
   readonly sourceInvariants: SourceInvariants;
   readonly onCommitted: OnCommitted;
@@ -36,6 +38,7 @@ export class SimControlPlane {
   readonly #network: SimNetwork;
   readonly #items: SimItems;
   readonly #orders: SimOrders;
+  readonly #canaries: SimCanaries;
   readonly #sources: SimSources;
   readonly #sourceInvariants: SourceInvariants;
   readonly #onCommitted: OnCommitted;
@@ -45,11 +48,12 @@ export class SimControlPlane {
   crashOnNextCommit = false;
   lastRefusal = '';
 
-  constructor({ world, network, items, orders, sources, sourceInvariants, onCommitted }: SimControlPlaneParts) {
+  constructor({ world, network, items, orders, canaries, sources, sourceInvariants, onCommitted }: SimControlPlaneParts) {
     this.#world = world;
     this.#network = network;
     this.#items = items;
     this.#orders = orders;
+    this.#canaries = canaries;
     this.#sources = sources;
     this.#sourceInvariants = sourceInvariants;
     this.#onCommitted = onCommitted;
@@ -78,6 +82,7 @@ export class SimControlPlane {
     });
     this.#running = running;
     this.#watchEndpoints(running.instances, alive);
+    this.#canaries.reportTo(running, alive);
     await running.start();
     const { hub } = running;
     if (alive()) this.#network.listen({ accept: (stream) => hub.acceptSync(stream) });
@@ -85,6 +90,7 @@ export class SimControlPlane {
 
   crash(): void {
     this.#orders.crashed();
+    this.#canaries.crashed();
     this.#sourceInvariants.crashed(this.#world.monotonicMs());
     this.#running = null;
     this.#network.listen(null);
@@ -133,6 +139,17 @@ export class SimControlPlane {
     if (this.#running) this.#orders.give(this.#running);
   }
 
+  /** Somebody does something about a canary. It may be refused: a canary's Route is its own. */
+  async disturbCanary(): Promise<void> {
+    const yaml = this.#running && this.#canaries.edit(this.#running);
+    if (yaml !== null) await this.apply(yaml);
+  }
+
+  /** In the end: what a canary has not brought to its end. */
+  canaryProblems(): string[] {
+    return this.#running ? this.#canaries.problems(this.#running) : [];
+  }
+
   /** The services that a subject calls. */
   destinations(subject: SubjectKey): readonly string[] {
     const state = this.#running?.writePath.state();
@@ -165,6 +182,7 @@ export class SimControlPlane {
             if (!alive()) return never;
             const result = await target.append(input);
             if (result.kind === 'appended') this.#onCommitted(result.entry.version, (input.compiled?.manifests ?? new Map()) as ReadonlyMap<SubjectKey, string>);
+            if (result.kind === 'appended') this.#canaries.committed(result.entry);
             if (result.kind === 'appended' && this.crashOnNextCommit) {
               this.crashOnNextCommit = false;
               this.crash();

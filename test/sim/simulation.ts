@@ -1,9 +1,11 @@
 import { formatVersion } from '@remora/core/version';
 import { subjectKey, type Subject } from '@remora/core/subject';
 import { CallInvariants } from './call-invariants.ts';
+import { CanaryInvariants } from './canary-invariants.ts';
 import { Invariants } from './invariants.ts';
 import { ItemInvariants } from './item-invariants.ts';
 import { initialDocuments, makeEdit } from './mesh-edits.ts';
+import { canaryMinRequests, canarySteps, SimCanaries } from './sim-canaries.ts';
 import { SimControlPlane } from './sim-control-plane.ts';
 import { SimOrders } from './sim-orders.ts';
 import { SimHosts } from './sim-hosts.ts';
@@ -36,6 +38,9 @@ export interface SimulationReport {
   readonly ejections: number;
   readonly breakerRefusals: number;
   readonly retries: number;
+  /** Revisions by canaries, and those that ended one. */
+  readonly canaryMoves: number;
+  readonly canaryEnds: number;
   readonly crashes: number;
   /** Virtual ms from the end of all faults until every sidecar enforced and held what is wanted. */
   readonly convergedAfterMs: number;
@@ -65,6 +70,8 @@ export class Simulation {
   readonly #items: SimItems;
   readonly #orders: SimOrders;
   readonly #health: SimHosts;
+  readonly #canaryInvariants = new CanaryInvariants(canarySteps, canaryMinRequests);
+  readonly #canaries: SimCanaries;
   readonly #callInvariants = new CallInvariants();
   readonly #sources: SimSources;
   readonly #sourceInvariants = new SourceInvariants();
@@ -81,10 +88,11 @@ export class Simulation {
     this.#network = new SimNetwork(this.#world);
     this.#items = new SimItems(this.#world);
     this.#orders = new SimOrders(this.#world);
+    this.#canaries = new SimCanaries(this.#world, this.#canaryInvariants);
     this.#health = new SimHosts(this.#world);
     this.#sources = new SimSources(this.#world);
     this.#controlPlane = new SimControlPlane({
-      world: this.#world, network: this.#network, items: this.#items, orders: this.#orders, sources: this.#sources, sourceInvariants: this.#sourceInvariants,
+      world: this.#world, network: this.#network, items: this.#items, orders: this.#orders, canaries: this.#canaries, sources: this.#sources, sourceInvariants: this.#sourceInvariants,
       onCommitted: (version, subjects) => {
         for (const [subject, hash] of subjects) this.#invariants.committed(subject, hash, version);
       },
@@ -110,14 +118,17 @@ export class Simulation {
     this.#scheduleEdits();
     this.#scheduleItems();
     this.#scheduleMoods();
+    // Each of their steps compiles a revision: one run of four is enough.
+    if (this.#seed % 4 === 0) this.#scheduleCanaries();
     this.#scheduleFaults();
     await this.#world.run(faultyMs);
     await this.#heal();
     const convergedAfterMs = await this.#converge();
     return {
-      seed: this.#seed, violations: [...this.#invariants.violations, ...this.#itemInvariants.violations, ...this.#sourceInvariants.violations, ...this.#callInvariants.violations], accepted: this.#accepted, refused: this.#refused,
+      seed: this.#seed, violations: [...this.#invariants.violations, ...this.#itemInvariants.violations, ...this.#sourceInvariants.violations, ...this.#callInvariants.violations, ...this.#canaryInvariants.violations], accepted: this.#accepted, refused: this.#refused,
       enforcements: this.#invariants.enforcements, itemChanges: this.#itemInvariants.changes, itemRemovals: this.#itemInvariants.removals, orders: this.#orders.count, lies: this.#sources.lies, doubted: this.#sourceInvariants.doubted, departures: this.#sourceInvariants.departures,
-      calls: this.#callInvariants.calls, ejections: this.#callInvariants.ejections, breakerRefusals: this.#callInvariants.refusals, retries: this.#callInvariants.retries, crashes: this.#crashes, convergedAfterMs,
+      calls: this.#callInvariants.calls, ejections: this.#callInvariants.ejections, breakerRefusals: this.#callInvariants.refusals, retries: this.#callInvariants.retries,
+      canaryMoves: this.#canaryInvariants.moves, canaryEnds: this.#canaryInvariants.ends, crashes: this.#crashes, convergedAfterMs,
     };
   }
 
@@ -136,6 +147,14 @@ export class Simulation {
       this.#controlPlane.changeItems();
       if (this.#world.chance(0.5)) this.#controlPlane.giveOrder();
       this.#scheduleItems();
+    });
+  }
+
+  #scheduleCanaries(): void {
+    this.#world.after(1_000 + this.#world.upTo(6_000), () => {
+      if (!this.#faults) return;
+      void this.#controlPlane.disturbCanary();
+      this.#scheduleCanaries();
     });
   }
 
@@ -208,6 +227,7 @@ export class Simulation {
     this.#network.lossRate = 0;
     this.#sources.heal();
     this.#health.heal();
+    this.#canaries.heal();
     this.#controlPlane.crashOnNextCommit = false;
     for (const sidecar of this.#sidecars) {
       sidecar.disk.failRate = 0;
@@ -230,7 +250,7 @@ export class Simulation {
   }
 
   #behind(): string[] {
-    return this.#sidecars.flatMap((sidecar) => [...this.#behindInItems(sidecar), ...this.#behindInConfig(sidecar), ...this.#behindInOrders(sidecar), ...this.#behindInEndpoints(sidecar), ...(sidecar.calls?.problems() ?? [])]);
+    return [...this.#controlPlane.canaryProblems(), ...this.#sidecars.flatMap((sidecar) => [...this.#behindInItems(sidecar), ...this.#behindInConfig(sidecar), ...this.#behindInOrders(sidecar), ...this.#behindInEndpoints(sidecar), ...(sidecar.calls?.problems() ?? [])])];
   }
 
   #behindInItems(sidecar: SimSidecar): string[] {

@@ -72,6 +72,17 @@ describe('what people say', () => {
     expect(world.run()?.decisions.some(({ by }) => by === 'ana')).toBe(true);
   });
 
+  test.each([3_600_000, -3_600_000])('a clock that is set by %i ms neither ends a step nor prolongs it', async (byMs) => {
+    const world = await CanaryWorld.start();
+    await world.apply(canaryYaml());
+    await world.pass(5, () => world.healthy());
+    world.clock.stepWall(byMs);
+    await world.pass(4, () => world.healthy());
+    expect(world.weights()).toBe('v1=95 v2=5');
+    await world.pass(1, () => world.healthy());
+    expect(world.weights()).toBe('v1=75 v2=25');
+  });
+
   test('a paused canary stays where it is, and goes on when it is resumed', async () => {
     const world = await CanaryWorld.start();
     await world.apply(canaryYaml());

@@ -64,7 +64,7 @@ export class CanaryRunner implements BackgroundWork {
   readonly #writes: CanaryWrites;
   /** As the documents are; null: not known yet. */
   #documents: ReadonlyMap<string, CanaryDocument> | null = null;
-  readonly #steps = new Map<string, { readonly meter: StepMeter; notedAtMs: number }>();
+  readonly #steps = new Map<string, StepInForce>();
   /** Not before this time, monotonic. */
   readonly #again = new Map<string, number>();
   #timer: Timer | null = null;
@@ -126,14 +126,14 @@ export class CanaryRunner implements BackgroundWork {
 
   /** What the gates say of the step now; null where there is no step to judge. Changes nothing. */
   judge(run: CanaryRun): { readonly decision: GateDecision; readonly measured: StepMeasurement } | null {
-    const meter = this.#steps.get(run.name)?.meter;
-    if (run.phase !== 'running' || run.enteredAtMs === null || meter === undefined) return null;
+    const inForce = this.#steps.get(run.name);
+    if (run.phase !== 'running' || run.enteredAtMs === null || inForce === undefined) return null;
     const nowMs = this.#deps.clock.wallMs();
-    const found = meter.measure();
+    const found = inForce.meter.measure();
     // Reports are dated by a clock that never steps, runs by one that outlives the process.
     const measured = { ...found, reportedAtMs: nowMs - (this.#deps.clock.monotonicMs() - found.reportedAtMs) };
     const { step, paused, order } = run;
-    return { measured, decision: decide(canaryPlan(run.document).plan, { step, sinceMs: run.enteredAtMs, paused, order }, measured, nowMs) };
+    return { measured, decision: decide(canaryPlan(run.document).plan, { step, sinceMs: nowMs - (this.#deps.clock.monotonicMs() - inForce.sinceMs), paused, order }, measured, nowMs) };
   }
 
   #ordered(run: CanaryRun, order: CanaryOrder, by: string): CanaryRun {
@@ -271,7 +271,7 @@ export class CanaryRunner implements BackgroundWork {
         return true;
       case 'hold':
         if (next.decisions !== run.decisions) book.save(next);
-        else if (nowMs - step.notedAtMs >= noteEveryMs) {
+        else if (Math.abs(nowMs - step.notedAtMs) >= noteEveryMs) {
           step.notedAtMs = nowMs;
           book.note(next);
         }
@@ -292,13 +292,15 @@ export class CanaryRunner implements BackgroundWork {
   }
 
   /** The meter of the step that is in force: begun with it, or after a restart with what was written down. */
-  #stepOf(run: CanaryRun): { notedAtMs: number } {
+  #stepOf(run: CanaryRun): StepInForce {
     const known = this.#steps.get(run.name);
     if (known !== undefined) return known;
     const { service } = run.document;
     const meter = new StepMeter((side) => this.#deps.targets.read(service, run.document[side].labels));
     meter.begin(run.carried);
-    const made = { meter, notedAtMs: this.#deps.clock.wallMs() };
+    const { clock } = this.#deps;
+    const nowMs = clock.wallMs();
+    const made = { meter, notedAtMs: nowMs, sinceMs: clock.monotonicMs() - Math.max(0, nowMs - (run.enteredAtMs ?? nowMs)) };
     this.#steps.set(run.name, made);
     return made;
   }
@@ -308,6 +310,15 @@ export class CanaryRunner implements BackgroundWork {
     this.#steps.delete(name);
     this.#again.delete(name);
   }
+}
+
+/** A step as this process knows it. */
+interface StepInForce {
+  readonly meter: StepMeter;
+  /** Unix ms. */
+  notedAtMs: number;
+  /** Monotonic: a clock that is set neither ends a step nor prolongs it. Of a step that another process entered, as far as the wall clock tells. */
+  readonly sinceMs: number;
 }
 
 const noFigures = { candidate: null, stable: null } as const;
