@@ -1,6 +1,6 @@
 /** How much of a set may be ejected; one host always may. */
 export const cap = { share: 0.5 } as const;
-export const budgetTerms = { ratio: 0.2, minPerSecond: 1 } as const;
+export const budgetTerms = { ratio: 0.1, minPerSecond: 0.2 } as const;
 
 /** The budget looks at whole eighths of a second, and keeps ten seconds of its reserve. */
 const budgetWindowMs = 10_000;

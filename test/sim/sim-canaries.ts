@@ -80,7 +80,7 @@ export class SimCanaries {
   committed({ author, changes }: Pick<LogEntry, 'author' | 'changes'>): void {
     const change = changes.find(({ key }) => key === `Route/${canaryRoute}`);
     if (!change) return;
-    this.#invariants.wrote(readWrite(author, change.after as JsonObject | null), this.#world.monotonicMs());
+    this.#invariants.wrote(readWrite(author, change.after), this.#world.monotonicMs());
   }
 
   /** In the end: no canary is under way that could go on, and the Route is as its end says. */

@@ -8,7 +8,7 @@ const seeds = Number(process.env['REMORA_SIM_SEEDS'] ?? 200);
 /** Of each seed on average. */
 const enough: readonly (readonly [keyof SimulationReport, number])[] = [
   ['enforcements', 20], ['crashes', 2], ['itemChanges', 40], ['itemRemovals', 3], ['orders', 20], ['lies', 20], ['doubted', 5], ['departures', 5],
-  ['calls', 1_000], ['ejections', 10], ['breakerRefusals', 50], ['retries', 50],
+  ['calls', 1_000], ['ejections', 10], ['breakerRefusals', 50], ['retries', 20],
   ['canaryMoves', 2], ['canaryEnds', 0.4],
 ];
 
