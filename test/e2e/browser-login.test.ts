@@ -12,7 +12,7 @@ let issuer: ObligingIssuer;
 let port = 0;
 beforeEach(async () => {
   fixture = new Fixture();
-  issuer = await ObligingIssuer.start({ firstTokensSeconds: 4 });
+  issuer = await ObligingIssuer.start({ firstTokensSeconds: 12 });
   const app = await fixture.app('orders');
   port = await freePort();
   const controlPlane = await fixture.controlPlane({ bundled: false, env: { REMORA_CP_ENCRYPTION_KEY: randomBytes(32).toString('base64') } });
@@ -68,7 +68,7 @@ test('logins in several tabs at once all end; the session is good in every data 
   expect(tabs.map(({ status, url }) => `${status} ${new URL(url).pathname}`)).toEqual(['200 /a', '200 /b', '200 /c']);
   const cookie = `__Host-remora=${browser.cookie('__Host-remora') ?? ''}`;
   const before = issuer.refreshed;
-  // The tokens of a login hold for four seconds here: the first requests after three of them ask for newer ones, all with the same cookie.
+  // The tokens of a login hold for twelve seconds here: the first requests towards the end of them ask for newer ones, all with the same cookie.
   await until('a refresh', () => get('/', cookie), (answer) => answer.status === 200 && answer.headers['set-cookie'] !== undefined);
   const later = await Promise.all(Array.from({ length: 12 }, () => get('/', cookie)));
   expect(later.map(outcome)).toEqual(later.map(() => '200'));

@@ -102,7 +102,7 @@ export async function startShop(fixture: Fixture): Promise<Shop> {
     },
     async calmDown() {
       for (const instance of instances) instance.behaviour = 'good';
-      await fetch(`${controlPlane.api}/v1/policies/row?wait=applied&timeout=20s`, { method: 'DELETE' });
+      await fetch(`${controlPlane.api}/v1/policies/row?wait=applied&timeout=60s`, { method: 'DELETE' });
       for (const port of shop.ports) {
         await fetch(`${controlPlane.api}/v1/services/payments/uneject`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ host: `127.0.0.1:${port}` }) });
       }

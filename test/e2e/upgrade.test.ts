@@ -50,9 +50,9 @@ describe('a control plane is upgraded', () => {
     // Sidecars get what the older build would have sent them, and go on getting what is written.
     const snapshot = await (await fetch(`http://127.0.0.1:${web.ports['admin']}/snapshot`)).text();
     expect(snapshot).toContain('hedging');
-    await upgraded.apply('{kind: Policy, name: mark, target: {service: web}, transform: {response: {headers: {set: {x-mark: "1"}}}}}', '?wait=applied&timeout=20s');
+    await upgraded.apply('{kind: Policy, name: mark, target: {service: web}, transform: {response: {headers: {set: {x-mark: "1"}}}}}', '?wait=applied&timeout=60s');
     await expect(upgraded.apply('{kind: Policy, name: hedge, target: {}, hedging: {delay: 13s}}')).rejects.toThrow('/hedging/delay');
-    await upgraded.apply('{kind: Policy, name: hedge, target: {}, hedging: {delay: 10s}}', '?wait=applied&timeout=20s');
+    await upgraded.apply('{kind: Policy, name: hedge, target: {}, hedging: {delay: 10s}}', '?wait=applied&timeout=60s');
     expect([(await ready()).contradictions, await contradictions()]).toEqual([[], '0']);
     await untilInSync(upgraded.api, 1);
     expect((await traffic.stop()).filter(({ status }) => status !== 200)).toEqual([]);

@@ -111,7 +111,7 @@ describe('an upstream that speaks TLS itself', () => {
     expect(answer.elapsedMs).toBeGreaterThan(connectMs - 50);
     const pools = (await threadsOf(edge.gateway)).flatMap(({ pools: all }) => all.filter(({ address }) => address.endsWith(`:${port}`)));
     expect(pools.every(({ open, active, waiting }) => open + active + waiting === 0)).toBe(true);
-    await fetch(`${edge.controlPlane.api}/v1/policies/once?wait=applied&timeout=10s`, { method: 'DELETE' });
+    await fetch(`${edge.controlPlane.api}/v1/policies/once?wait=applied&timeout=60s`, { method: 'DELETE' });
   });
 
   test.for([

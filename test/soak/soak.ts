@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
-import { createServer as createNetServer, type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { rmSync } from 'node:fs';
+import { freePort } from '@remora/testing/free-port';
 import { stop } from '../processes/child.ts';
 import { ask } from '../processes/traffic.ts';
 import { startControlPlane, startSidecar, type RunningControlPlane, type RunningSidecar } from '../processes/remora.ts';
@@ -212,15 +213,6 @@ class Mesh {
     this.#app.close();
     for (const { folder } of [this.controlPlane, ...this.#sidecars]) rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** Free a moment ago; whoever takes it in between makes the run fail loudly. */
-async function freePort(): Promise<number> {
-  const server = createNetServer();
-  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve); });
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => { server.close(resolve); });
-  return port;
 }
 
 function pause(ms: number): Promise<void> {

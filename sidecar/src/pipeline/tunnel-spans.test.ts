@@ -82,7 +82,7 @@ describe('a tunnel', () => {
     const [first, second] = await spansOf(plane, 2);
     expect([first?.kind, second?.kind]).toEqual(['client', 'server']);
     expect(second).toMatchObject({ method: 'GET', status: 101, bytesIn: 5, bytesOut: 6 });
-    expect(Math.abs((first?.startMs ?? 0) + (first?.durationMs ?? 0) - (second?.startMs ?? 0) - (second?.durationMs ?? 0))).toBeLessThan(2);
+    expect(Math.abs((first?.startMs ?? 0) + (first?.durationMs ?? 0) - (second?.startMs ?? 0) - (second?.durationMs ?? 0))).toBeLessThan(50);
   });
 
   it('that cannot be made says why, in both spans', async () => {
