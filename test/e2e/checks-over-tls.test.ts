@@ -1,9 +1,10 @@
 import { writeFileSync } from 'node:fs';
-import { createSecureServer, type Http2SecureServer, type ServerHttp2Stream } from 'node:http2';
+import { createSecureServer, type ServerHttp2Stream } from 'node:http2';
 import https from 'node:https';
 import net from 'node:net';
 import path from 'node:path';
 import type tls from 'node:tls';
+import { freePort } from '@remora/testing/free-port';
 import { scratchFolder } from '@remora/testing/scratch-folder';
 import { TestAuthority } from '@remora/testing/test-authority';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -20,7 +21,6 @@ interface Trouble { readonly kind: string; readonly event: string; readonly host
 /** Callers ask hosts outside of the mesh as they call them: by TLS of the Service's port, by a real gateway. */
 describe('health checks of hosts that speak TLS', () => {
   const fixture = new Fixture();
-  const closers: (() => void)[] = [];
   let edge: Edge;
 
   beforeAll(async () => {
@@ -29,21 +29,8 @@ describe('health checks of hosts that speak TLS', () => {
     edge = await startEdge(fixture, { upstreams: [9], flags: ['--telemetry-interval', '1s'] });
   });
 
-  afterAll(async () => {
-    await fixture.end();
-    for (const close of closers) close();
-  });
+  afterAll(() => fixture.end());
 
-  async function listening(server: net.Server | https.Server | Http2SecureServer): Promise<number> {
-    const sockets = new Set<net.Socket>();
-    server.on('connection', (socket: net.Socket) => void sockets.add(socket.on('error', () => {})));
-    await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve); });
-    closers.push(() => {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-    });
-    return (server.address() as net.AddressInfo).port;
-  }
 
   async function troubles(): Promise<readonly Trouble[]> {
     return (await (await fetch(`${edge.controlPlane.api}/v1/services/orders/health`)).json() as { readonly troubles: readonly Trouble[] }).troubles;
@@ -59,7 +46,7 @@ describe('health checks of hosts that speak TLS', () => {
   test('over HTTPS, with the client certificate of the Service, which the host demands', async () => {
     const seen = new Set<string>();
     let well = true;
-    const port = await listening(https.createServer({ ...certificate, ca: authority.cert, requestCert: true }, ({ url, headers, socket }, response) => {
+    const port = await fixture.listen(https.createServer({ ...certificate, ca: authority.cert, requestCert: true }, ({ url, headers, socket }, response) => {
       seen.add(`${url} ${headers.host} ${(socket as tls.TLSSocket).getPeerX509Certificate()?.subject}`);
       response.writeHead(well ? 200 : 503).end();
     }).on('tlsClientError', () => {}));
@@ -79,7 +66,7 @@ describe('health checks of hosts that speak TLS', () => {
   }, 180_000);
 
   test('a certificate for somebody else is no good answer', async () => {
-    const port = await listening(https.createServer(authority.issue({ dns: ['other.test'] }), (_request, response) => void response.end()).on('tlsClientError', () => {}));
+    const port = await fixture.listen(https.createServer(authority.issue({ dns: ['other.test'] }), (_request, response) => void response.end()).on('tlsClientError', () => {}));
     await edge.apply([service(`http: {port: 443, ${secured}}}`, `{address: 127.0.0.1, port: ${port}}`), check('')].join('\n---\n'));
     expect(await unhealthy(/certificate|name/i)).toHaveLength(1);
   }, 120_000);
@@ -96,7 +83,7 @@ describe('health checks of hosts that speak TLS', () => {
         stream.end(Buffer.from([0, 0, 0, 0, 2, 8, status]));
       });
     });
-    const port = await listening(server.on('sessionError', () => {}).on('tlsClientError', () => {}));
+    const port = await fixture.listen(server.on('sessionError', () => {}).on('tlsClientError', () => {}));
     await edge.apply([service(`http: {port: 443, protocol: grpc, ${secured}}}`, `{address: 127.0.0.1, port: ${port}}`), check('')].join('\n---\n'));
     await until('it is asked', () => asked.length, (count) => count > 1);
     expect(new Set(asked)).toEqual(new Set(['/grpc.health.v1.Health/Check']));
@@ -108,19 +95,17 @@ describe('health checks of hosts that speak TLS', () => {
   }, 180_000);
 
   test('a check of a port that is the wrong one says what it met there', async () => {
-    const plain = await listening(net.createServer((socket) => void socket.once('data', () => socket.end('SSH-2.0-OpenSSH_9.6\r\n'))));
-    const tlsOnly = await listening(https.createServer(certificate, (_request, response) => void response.end()).on('tlsClientError', () => {}));
+    const plain = await fixture.listen(net.createServer((socket) => void socket.once('data', () => socket.end('SSH-2.0-OpenSSH_9.6\r\n'))));
+    const tlsOnly = await fixture.listen(https.createServer(certificate, (_request, response) => void response.end()).on('tlsClientError', () => {}));
     const ports = (admin: number): string => `http: {port: 443, ${secured}}}, admin: {port: ${admin}}`;
     const at = (admin: number): string => `{address: 127.0.0.1, ports: {http: ${tlsOnly}, admin: ${admin}}}`;
     await edge.apply([service(ports(81), at(plain)), check(', port: admin')].join('\n---\n'));
     await unhealthy(/SSH-2\.0/);
     // As OpenSSL and most others answer who does not speak TLS (RFC 8446 section 6).
-    const alerting = await listening(net.createServer((socket) => void socket.once('data', () => socket.end(Buffer.from('15030300020246', 'hex')))));
+    const alerting = await fixture.listen(net.createServer((socket) => void socket.once('data', () => socket.end(Buffer.from('15030300020246', 'hex')))));
     await edge.apply(service(ports(81), at(alerting)));
     await unhealthy(/TLS/);
-    const gone = await listening(net.createServer());
-    closers.pop()?.();
-    await edge.apply(service(ports(81), at(gone)));
+    await edge.apply(service(ports(81), at(await freePort())));
     await unhealthy(/nobody listens/);
     await edge.apply(check(', port: http'));
     expect(await calm()).toEqual([]);

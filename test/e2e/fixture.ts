@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:http';
+import type net from 'node:net';
 import { rmSync } from 'node:fs';
 import { stop } from '../processes/child.ts';
 import { startControlPlane, startSidecar, type ControlPlaneOptions, type RunningControlPlane, type RunningSidecar, type SidecarOptions } from '../processes/remora.ts';
@@ -16,6 +17,7 @@ export class Fixture {
   readonly #controlPlanes: RunningControlPlane[] = [];
   readonly #sidecars: RunningSidecar[] = [];
   readonly #apps: App[] = [];
+  readonly #servers: { readonly server: net.Server; readonly sockets: ReadonlySet<net.Socket> }[] = [];
 
   async controlPlane(options: ControlPlaneOptions = {}): Promise<RunningControlPlane> {
     const started = await startControlPlane({ bundled: true, ...options });
@@ -43,8 +45,25 @@ export class Fixture {
     return app;
   }
 
+  /** The port of a server of any protocol, whose connections end with the fixture. */
+  async listen(server: net.Server): Promise<number> {
+    const sockets = new Set<net.Socket>();
+    this.#servers.push({ server, sockets });
+    server.on('connection', (socket: net.Socket) => {
+      sockets.add(socket);
+      // Whoever breaks off is part of the test.
+      socket.on('error', () => {}).on('close', () => sockets.delete(socket));
+    });
+    await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+    return (server.address() as net.AddressInfo).port;
+  }
+
   async end(): Promise<void> {
     for (const { process } of [...this.#sidecars, ...this.#controlPlanes]) await stop(process);
+    for (const { server, sockets } of this.#servers) {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    }
     for (const { server } of this.#apps) {
       server.closeAllConnections();
       await new Promise((resolve) => { server.close(resolve); });
