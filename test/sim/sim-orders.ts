@@ -47,7 +47,7 @@ export class SimOrders {
     const by = { author: 'simulator', reason: '' };
     const host = world.chance(0.5) ? world.pick(orderedHosts) : '';
     const what = host === '' ? world.pick(['open', 'closed'] as const) : world.pick(['out', 'out', 'back'] as const);
-    if (what === 'out' || what === 'back') hostOrders.take({ service, host, what, ...by }, forMs);
+    if (what === 'out' || what === 'back') hostOrders.take({ service, what, ...by }, [host], forMs);
     else breakerOrders.take({ service, what, ...by }, forMs);
     this.#given.set(`${service} ${host}`, { service, host, what, endMs: world.monotonicMs() + forMs, sure: true });
     this.count += 1;

@@ -40,14 +40,18 @@ export class HostOrderBook {
     return this.#orders.onChange(listener);
   }
 
-  /** Durable when it returns; replaces what was said of the host before. Throws TooManyOrders. */
-  take(order: Omit<HostOrder, 'atMs' | 'untilMs'>, forMs: number): HostOrder {
-    const key = `${order.service} ${order.host}`;
-    if (this.#orders.get(key) === null && this.list(order.service).length >= hostOrdersMax) throw new TooManyOrders(`${order.service} has ${hostOrdersMax} hosts that somebody took out or back already`);
+  /** The same about each host, or about none: durable when it returns; replaces what was said of a host before. Throws TooManyOrders. */
+  take(order: Omit<HostOrder, 'host' | 'atMs' | 'untilMs'>, hosts: readonly string[], forMs: number): readonly HostOrder[] {
+    const { service } = order;
+    const held = this.list(service).length;
+    const more = new Set(hosts.filter((host) => this.#orders.get(keyOf(service, host)) === null)).size;
+    if (held + more > hostOrdersMax) throw new TooManyOrders(`${service} may have ${hostOrdersMax} hosts that somebody took out or back; it has ${held}, and this would be ${more} more`);
     const atMs = this.#deps.clock.wallMs();
-    const made: HostOrder = Object.freeze({ ...order, atMs, untilMs: atMs + forMs });
-    this.#orders.put(key, made, { ...made });
-    return made;
+    return hosts.map((host) => {
+      const made: HostOrder = Object.freeze({ ...order, host, atMs, untilMs: atMs + forMs });
+      this.#orders.put(keyOf(service, host), made, { ...made });
+      return made;
+    });
   }
 
   /** As the callers of a service get it; null: nothing holds. */
@@ -63,6 +67,10 @@ export class HostOrderBook {
   close(): void {
     this.#orders.close();
   }
+}
+
+function keyOf(service: string, host: string): string {
+  return `${service} ${host}`;
 }
 
 function readOrder(record: JsonObject): HostOrder | null {

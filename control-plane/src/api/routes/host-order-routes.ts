@@ -58,7 +58,7 @@ function order(ports: ApiPorts, { params, access, author }: ApiCall<{ readonly n
   const hosts = findHosts(listed, asked.host);
   if (hosts.length === 0) throw new ApiError('not-found', `${service} has no host ${JSON.stringify(asked.host)}; ${knownText(knownHosts(listed))}`);
   try {
-    const items = hosts.map((address) => ports.hostOrders.take({ service, host: address, what: asked.what, author, reason: asked.reason }, forMs));
+    const items = ports.hostOrders.take({ service, what: asked.what, author, reason: asked.reason }, hosts, forMs);
     return { status: 200, audit: { service, hosts: hosts.join(' '), what: asked.what, reason: asked.reason }, body: { items: items.map(orderAnswer) } };
   } catch (error) {
     if (error instanceof TooManyOrders) throw new ApiError('too-many-orders', error.message);
