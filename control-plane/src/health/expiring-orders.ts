@@ -106,7 +106,8 @@ export class ExpiringOrders<T extends ExpiringOrder> {
 
   #arm(): void {
     this.#timer?.cancel();
-    const next = Math.min(...[...this.#orders.values()].map(({ untilMs }) => untilMs));
+    let next = Number.POSITIVE_INFINITY;
+    for (const { untilMs } of this.#orders.values()) next = Math.min(next, untilMs);
     this.#timer = Number.isFinite(next) ? this.#deps.timers.after(Math.min(lookForStepsMs, Math.max(1, next - this.#deps.clock.wallMs())), () => this.#sweep()) : null;
   }
 }
