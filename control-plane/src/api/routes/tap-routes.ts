@@ -8,6 +8,7 @@ import { durationParameter } from '../parameters.ts';
 import { ApiError } from '../problem.ts';
 import { findDocument } from '../find-document.ts';
 import { readTapAnswer } from '../tap-answer.ts';
+import { TapStream } from '../tap-stream.ts';
 
 /** How often sidecars are asked what has ended, and how long each may take. */
 const lookEveryMs = 500;
@@ -15,7 +16,6 @@ const lookMs = 2_000;
 const listenersMax = 16;
 /** Sidecars that one tap looks at; how many are beyond is told as it begins. */
 const sidecarsMax = 64;
-const queuedBytesMax = 256 * 1024;
 const standardMs = 30_000;
 
 export function tapRoutes(ports: ApiPorts): ApiRoute[] {
@@ -44,10 +44,8 @@ export function tapRoutes(ports: ApiPorts): ApiRoute[] {
         socket.flushHeaders();
         const ended = new AbortController();
         socket.once('close', () => ended.abort());
-        const write = (event: string, data: object): void => {
-          if (socket.writableLength <= queuedBytesMax) socket.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
-        };
-        void follow(ports, { subject, filter, forMs, write, goesOn: () => !ended.signal.aborted && stillGood() }).finally(() => {
+        const stream = new TapStream({ queued: () => socket.writableLength, write: (text) => void socket.write(text) });
+        void follow(ports, { subject, filter, forMs, stream, goesOn: () => !ended.signal.aborted && stillGood() }).finally(() => {
           open -= 1;
           socket.end();
         });
@@ -69,36 +67,27 @@ interface Following {
   readonly subject: string;
   readonly filter: object;
   readonly forMs: number;
-  readonly write: (event: string, data: object) => void;
+  readonly stream: TapStream;
   readonly goesOn: () => boolean;
 }
 
-async function follow(ports: ApiPorts, { subject, filter, forMs, write, goesOn }: Following): Promise<void> {
+async function follow(ports: ApiPorts, { subject, filter, forMs, stream, goesOn }: Following): Promise<void> {
   const request = JSON.stringify({ id: randomUUID(), filter });
   const endsAt = ports.clock.monotonicMs() + forMs;
-  const silent = new Set<string>();
-  let seen = 0;
   const connected = (): string[] => ports.hub.sidecars().filter((one) => one.connected && one.subject === subject).map(({ nodeId }) => nodeId);
   const beyond = connected().length - sidecarsMax;
-  if (beyond > 0) write('left-out', { sidecars: beyond });
+  if (beyond > 0) stream.leftOut(beyond);
   for (;;) {
     const last = ports.clock.monotonicMs() >= endsAt;
     const nodes = connected().slice(0, sidecarsMax);
     const looks = await Promise.allSettled(nodes.map((nodeId) => ports.hub.ask(nodeId, { what: 'tap', request }, lookMs)));
     looks.forEach((look, i) => {
       const nodeId = nodes[i] ?? '';
-      if (look.status === 'fulfilled') {
-        const { requests, skipped } = readTapAnswer(look.value);
-        for (const one of requests) write('request', { nodeId, ...one });
-        seen += requests.length;
-        if (skipped > 0) write('skipped', { nodeId, skipped });
-      } else if (!silent.has(nodeId)) {
-        silent.add(nodeId);
-        write('silent', { nodeId, detail: look.reason instanceof Error ? look.reason.message : String(look.reason) });
-      }
+      if (look.status === 'fulfilled') stream.answered(nodeId, readTapAnswer(look.value));
+      else stream.silent(nodeId, look.reason instanceof Error ? look.reason.message : String(look.reason));
     });
     if (last || !goesOn()) break;
     await new Promise<void>((resolve) => void ports.timers.after(Math.max(1, Math.min(lookEveryMs, endsAt - ports.clock.monotonicMs())), resolve));
   }
-  write('end', { seen, sidecars: connected().length });
+  stream.end(connected().length);
 }
