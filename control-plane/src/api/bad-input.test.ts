@@ -56,6 +56,8 @@ const cases: readonly BadInput[] = [
   { name: 'no-such-kind-of-field', url: '/v1/explain?service=a&field=/tiemout' },
   { name: 'bad-at', url: '/v1/explain?service=a&at=14:02' },
   { name: 'bad-name-to-delete', method: 'POST', url: '/v1/delete', body: '{"documents":["orders"],"doc":1}', type: 'application/json' },
+  { name: 'bad-time-of-an-ejection', method: 'POST', url: '/v1/services/a/eject', body: '{"host":"10.0.0.7:80","for":"2d"}', type: 'application/json' },
+  { name: 'bad-time-of-a-breaker', method: 'POST', url: '/v1/services/a/breaker', body: '{"action":"open","for":"soon"}', type: 'application/json' },
   { name: 'no-such-sidecar', url: '/v1/sidecars/nobody' },
 ];
 

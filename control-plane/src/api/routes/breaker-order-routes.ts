@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { formatDuration, parseDurationMs } from '@remora/core/units';
 import type { KeptBreakerOrder } from '../../health/breaker-order-book.ts';
 import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
@@ -7,11 +6,9 @@ import type { ApiPorts } from '../api-ports.ts';
 import { findDocument } from '../find-document.ts';
 import { readJsonBody } from '../json-body.ts';
 import { nameParameter } from '../parameters.ts';
-import { ApiError } from '../problem.ts';
+import { orderDuration } from '../order-duration.ts';
 import { requireSubject } from '../require-subject.ts';
 import { breakerOrderShape } from '../shapes/health-shape.ts';
-
-const forMaxMs = 86_400_000;
 
 const breakerBody = z.strictObject({
   action: z.enum(['open', 'close'], { error: 'expected open or close' }),
@@ -29,8 +26,7 @@ export function breakerOrderRoutes(ports: ApiPorts): ApiRoute[] {
     answers: { 200: { description: 'What holds from now on', schema: breakerOrderShape } }, problems: ['not-found'],
     handle({ params: { name: service }, body: given, access, author }) {
       const { action, reason, for: forText } = readJsonBody(breakerBody, given);
-      const forMs = parseDurationMs(forText ?? (action === 'open' ? '10m' : '1m'));
-      if (forMs === null || forMs < 1_000 || forMs > forMaxMs) throw new ApiError('bad-parameter', `for: expected a duration from 1s to ${formatDuration(forMaxMs)}, such as 10m`);
+      const forMs = orderDuration(forText ?? (action === 'open' ? '10m' : '1m'));
       findDocument(ports, access, 'Service', service);
       requireSubject(access, `service/${service}`, 'editor');
       const order = ports.breakerOrders.take({ service, what: action === 'open' ? 'open' : 'closed', author, reason }, forMs);

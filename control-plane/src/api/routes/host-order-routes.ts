@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { formatDuration, parseDurationMs } from '@remora/core/units';
 import { findHosts, knownHosts } from '../../health/find-hosts.ts';
 import { takenBackMs, TooManyOrders, type HostOrder } from '../../health/host-order-book.ts';
 import { apiRoute } from '../api-route.ts';
@@ -8,6 +7,7 @@ import type { ApiPorts } from '../api-ports.ts';
 import { findDocument } from '../find-document.ts';
 import { readJsonBody } from '../json-body.ts';
 import { nameParameter } from '../parameters.ts';
+import { orderDuration } from '../order-duration.ts';
 import { ApiError } from '../problem.ts';
 import { requireSubject } from '../require-subject.ts';
 import { hostOrderListShape } from '../shapes/health-shape.ts';
@@ -16,7 +16,6 @@ const host = z.string().min(1).max(300).describe('`10.0.0.7:8080`, the id of an 
 const reason = z.string().max(200).default('');
 const ejectBody = z.strictObject({ host, for: z.string().max(32).default('10m').describe('How long, at most 24h'), reason });
 const unejectBody = z.strictObject({ host, reason });
-const forMaxMs = 86_400_000;
 
 /** People take hosts out of what callers use, and back. */
 export function hostOrderRoutes(ports: ApiPorts): ApiRoute[] {
@@ -32,9 +31,7 @@ function ejectRoute(ports: ApiPorts): ApiRoute {
     answers: { 200: { description: 'What holds from now on', schema: hostOrderListShape } }, problems: ['not-found', 'too-many-orders'],
     handle(call) {
       const body = readJsonBody(ejectBody, call.body);
-      const forMs = parseDurationMs(body.for);
-      if (forMs === null || forMs < 1_000 || forMs > forMaxMs) throw new ApiError('bad-parameter', `for: expected a duration from 1s to ${formatDuration(forMaxMs)}, such as 10m`);
-      return order(ports, call, { ...body, what: 'out' }, forMs);
+      return order(ports, call, { ...body, what: 'out' }, orderDuration(body.for));
     },
   });
 }
