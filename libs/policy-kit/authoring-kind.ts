@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from '@remora/core/canonical-json';
+import type { JsonObject } from '@remora/core/canonical-json';
 import type { Violation } from '@remora/core/violation';
 import type { z } from 'zod';
 
@@ -100,8 +100,6 @@ export interface PlanSharing {
   readonly quotas: boolean;
 }
 
-export const noSharing: Sharing = Object.freeze({ store: false, instances: false });
-
 /** What stands beside a section at its place. */
 export interface BesideSection {
   /** Those of `impliedBy` that are in effect, sorted; those in shadow only where the section itself is in shadow. */
@@ -118,10 +116,4 @@ export interface CompiledSection {
   /** Lowest format that can read the bytes. */
   readonly minFormat: number;
   readonly body: Uint8Array;
-}
-
-/** A value with the policy that set it, as resolve hands it around. */
-export interface Sourced {
-  readonly value: Json;
-  readonly policy: string;
 }
