@@ -58,6 +58,7 @@ const cases: readonly BadInput[] = [
   { name: 'bad-name-to-delete', method: 'POST', url: '/v1/delete', body: '{"documents":["orders"],"doc":1}', type: 'application/json' },
   { name: 'bad-time-of-an-ejection', method: 'POST', url: '/v1/services/a/eject', body: '{"host":"10.0.0.7:80","for":"2d"}', type: 'application/json' },
   { name: 'bad-time-of-a-breaker', method: 'POST', url: '/v1/services/a/breaker', body: '{"action":"open","for":"soon"}', type: 'application/json' },
+  { name: 'control-characters-in-a-reason', method: 'POST', url: '/v1/services/a/eject', body: '{"host":"10.0.0.7:80","reason":"a\\u001b[31m"}', type: 'application/json' },
   { name: 'no-such-sidecar', url: '/v1/sidecars/nobody' },
 ];
 

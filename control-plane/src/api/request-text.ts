@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { ApiError } from './problem.ts';
 
 /** Text that a client sends in a header and that we keep: percent-encoded UTF-8, because headers are ASCII. */
@@ -15,9 +16,16 @@ export function readHeaderText(raw: string | undefined, header: string, charsMax
 /** No control characters: this text is shown in terminals and logs. */
 export function checkText(text: string, where: string, charsMax: number): string {
   if (text.length > charsMax) throw new ApiError('bad-request', `${where}: longer than ${charsMax} characters`);
-  // Controls, line separators, and marks that turn the direction of writing around.
-  if (/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u.test(text.replaceAll(/[\n\t]/g, ' '))) {
-    throw new ApiError('bad-request', `${where}: contains control characters`);
-  }
+  if (hasControls(text)) throw new ApiError('bad-request', `${where}: contains control characters`);
   return text.trim();
+}
+
+/** A field of a body that says why, for people: bounded, and as fit for terminals as `checkText` has it. */
+export function reasonText(charsMax: number): z.ZodString {
+  return z.string().max(charsMax).refine((text) => !hasControls(text), { error: 'contains control characters' });
+}
+
+/** Controls, line separators, and marks that turn the direction of writing around. */
+function hasControls(text: string): boolean {
+  return /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u.test(text.replaceAll(/[\n\t]/g, ' '));
 }

@@ -7,13 +7,14 @@ import { findDocument } from '../find-document.ts';
 import { readJsonBody } from '../json-body.ts';
 import { nameParameter } from '../parameters.ts';
 import { orderDuration } from '../order-duration.ts';
+import { reasonText } from '../request-text.ts';
 import { requireSubject } from '../require-subject.ts';
 import { breakerOrderShape } from '../shapes/health-shape.ts';
 
 const breakerBody = z.strictObject({
   action: z.enum(['open', 'close'], { error: 'expected open or close' }),
   for: z.string().max(32).optional().describe('How long, at most 24h; 10m for open, 1m for close'),
-  reason: z.string().max(200).default(''),
+  reason: reasonText(200).default(''),
 });
 
 /** People open and close the breakers of a service's callers. */

@@ -9,11 +9,12 @@ import { readJsonBody } from '../json-body.ts';
 import { nameParameter } from '../parameters.ts';
 import { orderDuration } from '../order-duration.ts';
 import { ApiError } from '../problem.ts';
+import { reasonText } from '../request-text.ts';
 import { requireSubject } from '../require-subject.ts';
 import { hostOrderListShape } from '../shapes/health-shape.ts';
 
 const host = z.string().min(1).max(300).describe('`10.0.0.7:8080`, the id of an instance, or an address alone for all ports there');
-const reason = z.string().max(200).default('');
+const reason = reasonText(200).default('');
 const ejectBody = z.strictObject({ host, for: z.string().max(32).default('10m').describe('How long, at most 24h'), reason });
 const unejectBody = z.strictObject({ host, reason });
 

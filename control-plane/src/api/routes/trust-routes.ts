@@ -11,6 +11,7 @@ import { readJsonBody } from '../json-body.ts';
 import { pageOf } from '../page-of.ts';
 import { limitParameter, nameParameter } from '../parameters.ts';
 import { ApiError } from '../problem.ts';
+import { reasonText } from '../request-text.ts';
 import { revocationListShape, revocationShape, rotationShape } from '../shapes/identity-shape.ts';
 
 const windowMinMs = 1_000;
@@ -31,7 +32,7 @@ const revocationBody = z.strictObject({
   nodeId: z.string().max(64).optional(),
   service: z.string().max(253).optional(),
   gateway: z.string().max(253).optional(),
-  reason: z.string().min(1, { error: 'expected a reason, for whoever asks later' }).max(500),
+  reason: reasonText(500).min(1, { error: 'expected a reason, for whoever asks later' }),
 });
 
 /** Roll of the authority, and revocation. Without identity each answers `identity-off`. */
