@@ -41,4 +41,24 @@ describe('invariants of canaries', () => {
     expect(begun().ended('failed', { candidate: 25, stable: 75 })).toEqual(['a canary is failed, and 25 % go to its candidate']);
     expect(begun().ended('completed', { candidate: 100, stable: 0 })).toEqual([]);
   });
+
+  /** Symptom: four seeds of 200 failed by an edit of the Route after its canary had completed. The edit is nobody's fault; a canary that left too little to its candidate is its own. */
+  test('an edit after the end of a canary is no fault of it, and hides none', () => {
+    const endedAt = (candidate: number): CanaryInvariants => {
+      const invariants = begun();
+      move(invariants, 5, 0);
+      well(invariants, 1_000);
+      move(invariants, 25, 5_000);
+      invariants.promoted();
+      if (candidate === 100) move(invariants, 100, 6_000);
+      return invariants;
+    };
+    const edited = endedAt(100);
+    move(edited, 0, 7_000, { byCanary: false });
+    expect([edited.violations, edited.ended('completed', { candidate: 0, stable: 100 })]).toEqual([[], []]);
+    const short = endedAt(25);
+    move(short, 0, 7_000, { byCanary: false });
+    expect(short.ended('completed', { candidate: 0, stable: 100 })).toEqual(['a canary is completed, and 25 % go to its candidate']);
+    expect(endedAt(100).ended('completed', { candidate: 0, stable: 100 })).toEqual(['a canary is completed, and 0 % go to its candidate']);
+  });
 });

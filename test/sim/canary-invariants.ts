@@ -23,6 +23,10 @@ export class CanaryInvariants {
   /** Index of the step in force; 0: there is none. */
   #at = 0;
   #wroteAt = Number.NEGATIVE_INFINITY;
+  /** What a canary wrote last; null: none has. */
+  #left: Omit<CanaryWrite, 'byCanary'> | null = null;
+  /** The same where somebody else has changed the Route since; else null. */
+  #beforeEdit: Omit<CanaryWrite, 'byCanary'> | null = null;
   /** Since the last revision: somebody said to go on whatever is missing; requests of the candidate; when they began to fail. */
   #promoted = false;
   #requests = 0;
@@ -56,14 +60,17 @@ export class CanaryInvariants {
     if (!byCanary && this.#at > 0) this.violations.push('somebody else changed the Route of a canary that runs');
     if (byCanary) this.#moved(step, { candidate, stable }, nowMs);
     this.#at = byCanary && step > 0 && candidate < 100 ? step : 0;
+    if (byCanary) this.#left = { candidate, stable };
+    this.#beforeEdit = byCanary ? null : this.#left;
     this.#wroteAt = nowMs;
     this.#promoted = false;
     this.#requests = 0;
     this.#failingAt = null;
   }
 
-  /** In the end. */
-  ended(phase: 'completed' | 'aborted' | 'failed', { candidate, stable }: Omit<CanaryWrite, 'byCanary'>): string[] {
+  /** In the end, with the weights that the Route has. Once a canary has ended its Route is everybody's: after an edit of somebody else, what it wrote last counts. */
+  ended(phase: 'completed' | 'aborted' | 'failed', route: Omit<CanaryWrite, 'byCanary'>): string[] {
+    const { candidate, stable } = phase === 'completed' ? (this.#beforeEdit ?? route) : route;
     const wanted = phase === 'completed' ? 100 : 0;
     return candidate === wanted && stable === 100 - wanted ? [] : [`a canary is ${phase}, and ${candidate} % go to its candidate`];
   }
