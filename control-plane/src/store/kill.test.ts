@@ -61,9 +61,10 @@ test(`killed ${kills} times while it writes: every acknowledged write is there, 
   const random = seededRandom(seed);
   const acknowledged: Acknowledged[] = [];
   const starts: number[] = [];
+  let last: Running | null = null;
   try {
     for (let round = 0; round < kills; round++) {
-      const running = await start(folder);
+      const running = (last = await start(folder));
       starts.push(running.startMs);
       const writers = [0, 1, 2].map((writer) => writeUntilKilled(running, writer, round, acknowledged));
       // At a random moment of the log, not of the clock: the more writes, the more places to die at.
@@ -73,7 +74,7 @@ test(`killed ${kills} times while it writes: every acknowledged write is there, 
       await once(running.child, 'exit');
       await Promise.all(writers);
     }
-    const running = await start(folder);
+    const running = (last = await start(folder));
     const revisions = new Map<number, { readonly documents: readonly { readonly document: string }[] }>();
     for (let before = ''; ;) {
       const page = (await (await fetch(`${running.api}/v1/revisions?limit=1000${before}`)).json()) as { items: { revision: number; documents: { document: string }[] }[]; next: string | null };
@@ -87,15 +88,17 @@ test(`killed ${kills} times while it writes: every acknowledged write is there, 
     expect(new Set(acknowledged.map(({ revision }) => revision)).size).toBe(acknowledged.length);
     for (const { revision, name } of acknowledged) expect(revisions.get(revision)?.documents.map(({ document }) => document), `revision ${revision}`).toContain(`Service/${name}`);
     for (const writer of [0, 1, 2]) {
-      const last = acknowledged.filter(({ name }) => name === `s${writer}`).at(-1);
+      const newest = acknowledged.filter(({ name }) => name === `s${writer}`).at(-1);
       const now = (await (await fetch(`${running.api}/v1/services/s${writer}`)).json()) as { labels: { value: string } };
       // The write under way at a kill may have been made without its answer.
-      expect(Number(now.labels.value.slice(1))).toBeGreaterThanOrEqual(last?.value ?? 0);
+      expect(Number(now.labels.value.slice(1))).toBeGreaterThanOrEqual(newest?.value ?? 0);
     }
-    expect(Math.max(...starts)).toBeLessThan(10_000);
+    // A second on a machine of its own; on a busy one it is slow, and not stuck.
+    expect(Math.max(...starts)).toBeLessThan(60_000);
     running.child.kill('SIGTERM');
     expect(await once(running.child, 'exit')).toEqual([0, null]);
   } finally {
+    last?.child.kill('SIGKILL');
     rmSync(folder, { recursive: true, force: true });
   }
-}, 30_000 + kills * 5_000);
+}, 120_000 + kills * 15_000);
