@@ -284,7 +284,7 @@ export class FleetDecisions {
       if (answer === null) continue;
       one.limit.settle(one, answer, nowMs, this.#context.shadow);
       one.limit.settled(one);
-      const unused = this.#context.shadow ? null : one.limit.unused(one, answer.granted);
+      const unused = this.#context.shadow ? null : one.limit.unused(one, answer, nowMs);
       if (unused !== null) back.push(unused);
     }
     if (back.length > 0) this.#line.giveBack(back);

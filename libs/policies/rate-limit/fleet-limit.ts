@@ -156,9 +156,10 @@ export class FleetLimit implements CountingLimit {
     return this.#rules.max > 0 ? null : { ...this.#makeAsk(x, 0, nowMs).wire, want: -this.settings.cost };
   }
 
-  /** What was granted to a request that is gone: the whole of it, where nobody else could use it. Null: it is in the lease. */
-  unused({ wire }: FleetAsk, granted: number): StoreAsk | null {
-    return this.#rules.max > 0 || granted === 0 ? null : { ...wire, want: -granted };
+  /** What was granted to a request that is gone: the whole of it, where nobody else could use it. Null: it is in the lease, or it is too late: what it was taken from has begun anew. */
+  unused({ wire, askedMs }: FleetAsk, answer: StoreAnswer, nowMs: number): StoreAsk | null {
+    const late = nowMs - askedMs >= this.#returnableMs(answer);
+    return this.#rules.max > 0 || answer.granted === 0 || late ? null : { ...wire, want: -answer.granted };
   }
 
   /** Not asked: those who decide over limits of the fleet do it by `take` and `settle`. */
@@ -172,6 +173,18 @@ export class FleetLimit implements CountingLimit {
     const count = table.overflows;
     table.overflows = 0;
     return count;
+  }
+
+  /** Given back later, it would be one more in the next window; of a bucket, as much has flowed in meanwhile, and may have been used. */
+  #returnableMs({ resetMs }: StoreAnswer): number {
+    const { requests, perMs } = this.settings;
+    switch (this.#counting) {
+      case 'fixed': return resetMs;
+      case 'sliding': return resetMs - perMs;
+      case 'bucket':
+      case 'queue': return perMs / requests;
+      case 'total': return Number.POSITIVE_INFINITY;
+    }
   }
 
   #countHere(cells: Float64Array, at: number, nowMs: number): void {

@@ -161,6 +161,22 @@ describe('a limit of the fleet', () => {
     }), { numRuns: 6 });
   }, 60_000);
 
+  test.each(['fixedWindow', 'slidingWindow'])('%s: what an answer brought that came a window too late is not given back into the next', (algorithm) => {
+    const fleet = new Fleet(2, { algorithm, requests: 4, per: '1s', onStoreFailure: 'closed' });
+    const [slow, quick] = fleet.members as [Member, Member];
+    slow.delayMs = 600;
+    fleet.advance(500);
+    slow.request();
+    slow.request();
+    fleet.advance(algorithm === 'fixedWindow' ? 550 : 1_600);
+    const before = fleet.admitted.length;
+    for (let n = 0; n < 20; n++) {
+      quick.request();
+      fleet.advance(10);
+    }
+    expect(fleet.admitted.length - before).toBe(4);
+  });
+
   test('a store that goes away: each lets in its part, and nobody waits for long; when it is back it counts on', () => {
     const fleet = new Fleet(4, { algorithm: 'tokenBucket', requests: 400, per: '1s', burst: 40 });
     const run = (ms: number): number => {
