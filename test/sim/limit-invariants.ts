@@ -35,13 +35,14 @@ export class LimitInvariants {
     this.#admissions.push({ askedMs, passedMs });
   }
 
-  /** After the run: not too much, over any span. */
-  noneBeyond(): void {
+  /** After the run: not too much, over any span. `lost`: of a total, what was surely counted and not used. */
+  noneBeyond(lost = 0): void {
     switch (this.#terms.counting) {
       case 'window': return this.#windows();
       case 'bucket': return this.#spans();
       case 'total': {
-        if (this.admitted > this.#terms.requests) this.violations.push(`${this.admitted} passed in all, and ${this.#terms.requests} may`);
+        const most = this.#terms.requests - lost;
+        if (this.admitted > most) this.violations.push(`${this.admitted} passed in all, and ${most} may`);
       }
     }
   }

@@ -83,7 +83,7 @@ export class SimLimits {
     if (counting !== 'total') this.#run(perMs - this.#clock.wallMs() % perMs, false);
     const wellFrom = this.#clock.wallMs();
     this.#run(Math.max(perMs, 2_000), false);
-    this.#invariants.noneBeyond();
+    this.#invariants.noneBeyond(this.#store.lost);
     if (counting === 'total') this.#invariants.noneLost(this.#store.lost + this.#crashes * block * 2);
     else this.#invariants.allAgain(wellFrom, idle);
     return { violations: this.#invariants.violations, admitted: this.#invariants.admitted, refused: this.#refused, crashes: this.#crashes, lost: this.#store.lost };
