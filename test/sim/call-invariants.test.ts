@@ -43,6 +43,19 @@ describe('invariants of calls', () => {
     expect(other.violations).toEqual(['the breaker of web-1 has 3 probes under way, and may have 2']);
   });
 
+  test('a host that is asked though it is gone, out, or was asked just before', () => {
+    const chosen = { host: 'a', known: true, usable: true, usableHosts: 3, hosts: 4, others: true, again: false, doubted: false };
+    const out = { ...chosen, usable: false };
+    const fine = begun();
+    for (const choice of [chosen, { ...out, usableHosts: 1 }, { ...out, doubted: true }, { ...chosen, again: true, others: false }]) fine.chosen('web-1', choice);
+    expect(fine).toMatchObject({ violations: [], strayed: 2 });
+    const ill = begun();
+    for (const choice of [{ ...chosen, host: null }, { ...chosen, known: false }, out, { ...chosen, again: true }]) ill.chosen('web-1', choice);
+    expect(ill.violations).toEqual([
+      'web-1 asks nobody of 4 hosts', 'web-1 asks a, which is not there any more', 'web-1 asks a, which is out, with 3 of 4 usable', 'web-1 asks a again, though there are others',
+    ]);
+  });
+
   test('more retries than the budget', () => {
     const invariants = begun();
     for (let n = 0; n < 100; n++) invariants.sent('web-1', n);

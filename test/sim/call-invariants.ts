@@ -2,6 +2,20 @@
 export const cap = { share: 0.5 } as const;
 export const budgetTerms = { ratio: 0.1, minPerSecond: 0.2 } as const;
 
+export interface Choice {
+  readonly host: string | null;
+  readonly known: boolean;
+  readonly usable: boolean;
+  readonly usableHosts: number;
+  readonly hosts: number;
+  readonly others: boolean;
+  readonly again: boolean;
+  readonly doubted: boolean;
+}
+
+/** With fewer usable hosts than this everybody is asked. */
+const panicShare = 0.5;
+
 /** The budget looks at whole eighths of a second, and keeps ten seconds of its reserve. */
 const budgetWindowMs = 10_000;
 const budgetSlackMs = 1_125;
@@ -22,6 +36,8 @@ export class CallInvariants {
   ejections = 0;
   refusals = 0;
   retries = 0;
+  /** Attempts at hosts that were out, for want of others. */
+  strayed = 0;
   readonly #nodes = new Map<string, Traffic>();
 
   /** A run begins, which knows nothing. */
@@ -39,6 +55,19 @@ export class CallInvariants {
 
   ejectedFor(node: string, host: string, leftMs: number, longestMs: number): void {
     if (leftMs > longestMs) this.violations.push(`${node} has ${host} ejected for ${Math.round(leftMs)} ms more, and may for ${longestMs}`);
+  }
+
+  /** A balancer was asked for a host. `known`: it is one of the set; `others`: usable ones were not avoided; `doubted`: the set has hosts that are used last. */
+  chosen(node: string, { host, known, usable, usableHosts, hosts, others, again, doubted }: Choice): void {
+    if (host === null) {
+      this.violations.push(`${node} asks nobody of ${hosts} hosts`);
+      return;
+    }
+    if (!known) this.violations.push(`${node} asks ${host}, which is not there any more`);
+    if (again && others) this.violations.push(`${node} asks ${host} again, though there are others`);
+    if (!usable) this.strayed += 1;
+    // Where half of them are out and more, it may be the caller that is ill: all are asked then.
+    if (!usable && !doubted && usableHosts / hosts >= panicShare) this.violations.push(`${node} asks ${host}, which is out, with ${usableHosts} of ${hosts} usable`);
   }
 
   /** A breaker was asked; null: it refused. */

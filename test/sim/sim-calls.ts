@@ -2,7 +2,7 @@ import type { Clock } from '@remora/core/clock';
 import { reasons } from '@remora/errors/reason';
 import { SharedWords } from '@remora/policy-kit/atomic-words';
 import type { Call, Sink } from '@remora/policy-kit/exchange';
-import type { Host, HostSet, HostWatch } from '@remora/policy-kit/hosts';
+import type { HostSet, HostWatch } from '@remora/policy-kit/hosts';
 import { BreakerMachine, noTicket } from '@remora/policy-circuit-breaker/breaker-machine';
 import { breakerStates } from '@remora/policy-circuit-breaker/breaker-word';
 import type { MachineSettings } from '@remora/policy-circuit-breaker/wire';
@@ -10,11 +10,13 @@ import { outlierDetectionRuntime } from '@remora/policy-outlier-detection/filter
 import type { OutlierDetectionSettings } from '@remora/policy-outlier-detection/wire';
 import { RetryBudget } from '@remora/policy-retry/retry-budget';
 import type { EndpointUpdate } from '@remora/sidecar/threads/data-plane';
+import type { ClusterHost } from '@remora/sidecar/upstream/cluster-host';
 import { HostSlots } from '@remora/sidecar/upstream/host-slots';
 import { MemoryLiveState, TestFilterContext } from '@remora/testing/filter-context';
 import { ManualClock } from '@remora/testing/manual-clock';
 import { budgetTerms, cap, type CallInvariants } from './call-invariants.ts';
-import type { SimHosts } from './sim-hosts.ts';
+import { algorithms, SimChoices } from './sim-choices.ts';
+import type { AttemptEnd, SimHosts } from './sim-hosts.ts';
 import type { VirtualWorld } from './virtual-world.ts';
 
 /** Whom everybody calls here. */
@@ -36,11 +38,17 @@ export const machineSettings: MachineSettings = {
 interface OpenCall {
   readonly thread: number;
   readonly ticket: number;
-  readonly failed: boolean;
+  readonly attempt: Attempt | null;
+}
+
+interface Attempt {
+  readonly host: ClusterHost;
+  readonly end: AttemptEnd;
+  readonly latencyMs: number;
 }
 
 /**
- * What one run of a sidecar makes of hosts that fail: its real watch over outliers, breaker and retry budget, in the memory that two data threads share, at the
+ * What one run of a sidecar makes of hosts that fail: its real balancers, watch over outliers, breaker and retry budget, in the memory that two data threads share, at the
  * hosts that its state lane brings. Some calls end late, some never.
  */
 export class SimCalls {
@@ -53,7 +61,7 @@ export class SimCalls {
   readonly #watches: readonly HostWatch[];
   readonly #machines: readonly BreakerMachine[];
   readonly #budget = new RetryBudget({ buffer: new SharedArrayBuffer(RetryBudget.bytes) });
-  #set: HostSet | null = null;
+  readonly #choices: readonly SimChoices[];
   #open: OpenCall[] = [];
 
   constructor(parts: { readonly world: VirtualWorld; readonly clock: Clock; readonly node: string; readonly health: SimHosts; readonly invariants: CallInvariants; readonly alive: () => boolean }) {
@@ -66,6 +74,8 @@ export class SimCalls {
     const live = new MemoryLiveState();
     const contexts = Array.from({ length: threads }, () => new TestFilterContext('outlierDetection', { side: 'outbound', live, clock: new GivenClock(parts.clock), random: parts.world.random, scope: `outbound/web/to/${calledService}/` }));
     this.#watches = contexts.map(watchOf);
+    const algorithm = parts.world.pick(algorithms);
+    this.#choices = contexts.map((context) => new SimChoices(parts.node, algorithm, context, parts.invariants));
     const common = BreakerMachine.commonWords(machineSettings);
     const words = new SharedWords(new SharedArrayBuffer((common + threads * BreakerMachine.rowWords) * 4));
     this.#machines = contexts.map((_, own) => new BreakerMachine(machineSettings, { words, rows: { at: common, words: BreakerMachine.rowWords, threads, own } }));
@@ -82,9 +92,10 @@ export class SimCalls {
     this.#slots.grant(update);
     this.#slots.release(this.#slots.takeLeaving());
     const { states } = this.#slots;
-    const all = this.#slots.of(calledService).map(({ id, port, address, slot, since, endpoint }): Host => ({ ...untried, service: calledService, id, port, address, slot, since, suspect: endpoint.suspect }));
-    this.#set = { hosts: all, all, states, locality: '' };
-    for (const { id, slot } of all) if (!before.has(id) && states.ejectedUntil(slot) > this.#clock.monotonicMs()) this.#invariants.violations.push(`${this.#node} has ${id} ejected as soon as it comes`);
+    const nowMs = this.#clock.monotonicMs();
+    const all = this.#slots.of(calledService);
+    for (const choices of this.#choices) choices.update(all, states, nowMs);
+    for (const { id, slot } of all) if (!before.has(id) && states.ejectedUntil(slot) > nowMs) this.#invariants.violations.push(`${this.#node} has ${id} ejected as soon as it comes`);
   }
 
   /** In the end: whoever is well is used, and nothing stands between. */
@@ -95,6 +106,11 @@ export class SimCalls {
     return [...out.map(({ id }) => `${this.#node} has ${id} ejected still`), ...(closed ? [] : [`the breaker of ${this.#node} is not closed`])];
   }
 
+  /** What every thread has. */
+  get #set(): HostSet | null {
+    return this.#choices[0]?.set ?? null;
+  }
+
   #burst(): void {
     const set = this.#set;
     if (!set || set.all.length === 0) return;
@@ -102,13 +118,13 @@ export class SimCalls {
     const open = this.#open;
     this.#open = [];
     for (const call of open) this.#end(call);
-    for (let n = 0; n < callsPerBurst; n++) this.#call(set, n % threads);
+    for (let n = 0; n < callsPerBurst; n++) this.#call(n % threads);
     const nowMs = this.#clock.monotonicMs();
     this.#invariants.ejected(this.#node, { hosts: set.all.length, before, after: this.#ejected(set) });
     for (const { id, slot } of set.all) this.#invariants.ejectedFor(this.#node, id, set.states.ejectedUntil(slot) - nowMs, outlierSettings.maxEjectionMs + outlierSettings.jitterMs);
   }
 
-  #call(set: HostSet, thread: number): void {
+  #call(thread: number): void {
     const nowMs = this.#clock.monotonicMs();
     const machine = this.#machines[thread] as BreakerMachine;
     const ticket = machine.admit(nowMs);
@@ -116,32 +132,46 @@ export class SimCalls {
     if (ticket === noTicket) return;
     this.#budget.sent(nowMs);
     this.#invariants.sent(this.#node, nowMs);
-    let end = this.#attempt(set, thread, nowMs);
-    if (end && this.#budget.take(nowMs, budgetTerms)) {
+    let attempt = this.#attempt(thread, [], nowMs);
+    if (attempt?.end !== 'answered' && this.#budget.take(nowMs, budgetTerms)) {
       this.#invariants.retried(this.#node, nowMs);
-      end = this.#attempt(set, thread, nowMs);
+      if (attempt !== null) this.#leave(thread, attempt);
+      attempt = this.#attempt(thread, attempt === null ? [] : [attempt.host.id], nowMs);
     }
-    const call: OpenCall = { thread, ticket, failed: end };
+    const call: OpenCall = { thread, ticket, attempt };
     // Late, never, or now.
     if (this.#world.chance(0.1)) this.#open.push(call);
-    else if (!this.#world.chance(0.02)) this.#end(call);
+    else if (this.#world.chance(0.02)) this.#leaveOf(call);
+    else this.#end(call);
   }
 
-  #end({ thread, ticket, failed }: OpenCall): void {
+  #end(call: OpenCall): void {
+    const { thread, ticket, attempt } = call;
     this.#invariants.ended(this.#node, ticket);
-    this.#machines[thread]?.ended(ticket, { failed, slow: false }, this.#clock.monotonicMs(), this.#world.random);
+    this.#machines[thread]?.ended(ticket, { failed: attempt?.end !== 'answered', slow: false }, this.#clock.monotonicMs(), this.#world.random);
+    this.#leaveOf(call);
   }
 
-  /** Whether it failed. */
-  #attempt(set: HostSet, thread: number, nowMs: number): boolean {
-    const usable = set.all.filter(({ slot }) => set.states.usable(slot, nowMs));
-    const host = this.#world.pick(usable.length > 0 ? usable : set.all);
-    const end = this.#health.call(host.id);
+  #leaveOf({ thread, attempt }: OpenCall): void {
+    if (attempt !== null) this.#leave(thread, attempt);
+  }
+
+  #leave(thread: number, { host, end, latencyMs }: Attempt): void {
+    this.#choices[thread]?.ended(host, end === 'refused' ? null : latencyMs, this.#clock.monotonicMs());
+  }
+
+  /** Null: nobody could be asked. */
+  #attempt(thread: number, avoid: readonly string[], nowMs: number): Attempt | null {
+    const choices = this.#choices[thread] as SimChoices;
+    const { set } = choices;
+    const host = set === null ? null : choices.choose(set, avoid, nowMs);
+    if (set === null || host === null) return null;
+    const { end, latencyMs } = this.#health.call(host.id);
     const call = { hosts: set, reused: false } as unknown as Call;
     const watch = this.#watches[thread] as HostWatch;
     if (end === 'refused') watch.failed(call, host, reasons.connectFailure, false);
-    else watch.answered(call, host, end === 'failed' ? 503 : 200, -1, 1);
-    return end !== 'answered';
+    else watch.answered(call, host, end === 'failed' ? 503 : 200, -1, latencyMs);
+    return { host, end, latencyMs };
   }
 
   #ejected({ all, states }: HostSet): number {
@@ -149,8 +179,6 @@ export class SimCalls {
     return all.filter(({ slot }) => states.ejectedUntil(slot) > nowMs).length;
   }
 }
-
-const untried = { weight: 1, locality: '', labels: [], backup: false, draining: false, active: 0, downUntil: 0, latencyMs: 0, latencyAt: 0, owesSince: 0 };
 
 /** What the layer of one data thread gives its calls. */
 function watchOf(context: TestFilterContext): HostWatch {

@@ -1,7 +1,7 @@
 import type { VirtualWorld } from './virtual-world.ts';
 
-/** How a host answers: well; with 503; not at all, because nothing listens; half of the time with 503. */
-const conditions = ['well', 'well', 'failing', 'refusing', 'wavering'] as const;
+/** How a host answers: well; with 503; not at all, because nothing listens; half of the time with 503; thirty times slower than others. */
+const conditions = ['well', 'well', 'failing', 'refusing', 'wavering', 'slow'] as const;
 type Condition = (typeof conditions)[number];
 
 /** What an attempt at a host comes to. */
@@ -28,10 +28,16 @@ export class SimHosts {
     this.#conditions.clear();
   }
 
-  call(id: string): AttemptEnd {
+  call(id: string): { readonly end: AttemptEnd; readonly latencyMs: number } {
+    const condition = this.#conditions.get(id) ?? 'well';
+    return { end: this.#endOf(condition), latencyMs: (5 + this.#world.upTo(10)) * (condition === 'slow' ? 30 : 1) };
+  }
+
+  #endOf(condition: Condition): AttemptEnd {
     if (this.#outage) return 'failed';
-    switch (this.#conditions.get(id) ?? 'well') {
-      case 'well': return 'answered';
+    switch (condition) {
+      case 'well':
+      case 'slow': return 'answered';
       case 'failing': return 'failed';
       case 'refusing': return 'refused';
       case 'wavering': return this.#world.chance(0.5) ? 'failed' : 'answered';
