@@ -48,7 +48,7 @@ describe('invariants of calls', () => {
     const out = { ...chosen, usable: false };
     const fine = begun();
     for (const choice of [chosen, { ...out, usableHosts: 1 }, { ...out, doubted: true }, { ...chosen, again: true, others: false }]) fine.chosen('web-1', choice);
-    expect(fine).toMatchObject({ violations: [], strayed: 2 });
+    expect(fine.violations).toEqual([]);
     const ill = begun();
     for (const choice of [{ ...chosen, host: null }, { ...chosen, known: false }, out, { ...chosen, again: true }]) ill.chosen('web-1', choice);
     expect(ill.violations).toEqual([

@@ -36,8 +36,6 @@ export class CallInvariants {
   ejections = 0;
   refusals = 0;
   retries = 0;
-  /** Attempts at hosts that were out, for want of others. */
-  strayed = 0;
   readonly #nodes = new Map<string, Traffic>();
 
   /** A run begins, which knows nothing. */
@@ -65,7 +63,6 @@ export class CallInvariants {
     }
     if (!known) this.violations.push(`${node} asks ${host}, which is not there any more`);
     if (again && others) this.violations.push(`${node} asks ${host} again, though there are others`);
-    if (!usable) this.strayed += 1;
     // Where half of them are out and more, it may be the caller that is ill: all are asked then.
     if (!usable && !doubted && usableHosts / hosts >= panicShare) this.violations.push(`${node} asks ${host}, which is out, with ${usableHosts} of ${hosts} usable`);
   }

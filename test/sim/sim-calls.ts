@@ -25,12 +25,12 @@ const burstEveryMs = 600;
 const callsPerBurst = 10;
 const threads = 2;
 
-export const outlierSettings: OutlierDetectionSettings = {
+const outlierSettings: OutlierDetectionSettings = {
   intervalMs: 5_000, baseEjectionMs: 2_000, maxEjectionMs: 8_000, jitterMs: 500, maxEjected: cap.share, minHosts: 2, consecutive5xx: 4, consecutiveGatewayErrors: 3, consecutiveLocalFailures: 2,
   successRate: { deviations: 1.9, minHosts: 3, minRequests: 10 }, failurePercentage: { threshold: 0.8, minHosts: 3, minRequests: 10 },
 };
 
-export const machineSettings: MachineSettings = {
+const machineSettings: MachineSettings = {
   consecutiveFailures: 12, failureRate: 0.6, slowCallRate: 0, slowCallMs: 1_000, windowCalls: 40, windowMs: 0, minimumCalls: 20, openBaseMs: 1_000, openMaxMs: 8_000, openJitter: 0.2, probes: 3, successes: 3, probePatienceMs: 4_000,
   failOn: { connectFailure: true, reset: true, refusedStream: false, timeout: true, serverErrors: true, statuses: new Set(), grpcStatuses: new Set() },
 };

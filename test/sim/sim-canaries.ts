@@ -7,7 +7,7 @@ import type { CanaryInvariants, CanaryWrite } from './canary-invariants.ts';
 import type { VirtualWorld } from './virtual-world.ts';
 
 /** The Route that the canaries of a run move, and what is not theirs of it. */
-export const canaryRoute = 'pay';
+const canaryRoute = 'pay';
 const canaryName = 'pay-v2';
 /** Percent of the candidate, in order. */
 export const canarySteps = [5, 25, 60] as const;

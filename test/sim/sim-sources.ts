@@ -4,7 +4,7 @@ import type { FoundInstance } from '@remora/control-plane/discovery/found-instan
 import type { VirtualWorld } from './virtual-world.ts';
 
 /** Services whose instances are found, not announced, and where: nobody in the fleet runs them, some call them. */
-export const foundServices = { ledger: 'consul', stock: 'dns' } as const satisfies Record<string, AskedSource>;
+const foundServices = { ledger: 'consul', stock: 'dns' } as const satisfies Record<string, AskedSource>;
 export type FoundService = keyof typeof foundServices;
 export const foundServiceNames = Object.keys(foundServices) as readonly FoundService[];
 

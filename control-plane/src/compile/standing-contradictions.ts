@@ -14,7 +14,7 @@ export interface StandingContradiction {
   readonly owners: ReadonlySet<SubjectKey | DocumentKey>;
 }
 
-export const noContradictions: StandingContradictions = new Map();
+const noContradictions: StandingContradictions = new Map();
 
 export interface ToleranceOptions {
   /** null: whatever stands may stand, as where a store is opened. */

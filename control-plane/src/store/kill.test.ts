@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -25,9 +25,18 @@ async function start(folder: string): Promise<Running> {
   const child = spawn(process.execPath, [main, '--data-dir', folder, '--api-auth', 'off', '--api-port', '0', '--push-port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
   for await (const line of createInterface({ input: child.stdout })) {
     const facts = JSON.parse(line) as { readonly event: string; readonly api: string };
-    if (facts.event === 'listening') return { child, api: `http://${facts.api}`, startMs: performance.now() - begin };
+    if (facts.event === 'listening') return { child, api: `http://${facts.api}`, startMs: ranForMs(child.pid ?? 0) ?? performance.now() - begin };
   }
   throw new Error(`the control plane ended with ${String(child.exitCode)} before it listened`);
+}
+
+/** Processor time of a process, which says what a start takes however busy the machine is; null where the system does not tell. */
+function ranForMs(pid: number): number | null {
+  const file = `/proc/${pid}/stat`;
+  if (!existsSync(file)) return null;
+  // proc(5): utime and stime are fields 14 and 15, in hundredths of a second; the name before them is in parentheses.
+  const fields = readFileSync(file, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 interface Acknowledged {
@@ -66,6 +75,7 @@ test(`killed ${kills} times while it writes: every acknowledged write is there, 
     for (let round = 0; round < kills; round++) {
       const running = (last = await start(folder));
       starts.push(running.startMs);
+      expect(running.startMs).toBeGreaterThan(0);
       const writers = [0, 1, 2].map((writer) => writeUntilKilled(running, writer, round, acknowledged));
       // At a random moment of the log, not of the clock: the more writes, the more places to die at.
       const until = acknowledged.length + 5 + Math.floor(random.next() * 60);
@@ -93,8 +103,7 @@ test(`killed ${kills} times while it writes: every acknowledged write is there, 
       // The write under way at a kill may have been made without its answer.
       expect(Number(now.labels.value.slice(1))).toBeGreaterThanOrEqual(newest?.value ?? 0);
     }
-    // A second on a machine of its own; on a busy one it is slow, and not stuck.
-    expect(Math.max(...starts)).toBeLessThan(60_000);
+    expect(Math.max(...starts)).toBeLessThan(10_000);
     running.child.kill('SIGTERM');
     expect(await once(running.child, 'exit')).toEqual([0, null]);
   } finally {
