@@ -64,17 +64,16 @@ const tailLines = 30;
 
 function reportFailure(story: Story, number: number, step: Step, error: unknown): void {
   const { narrator, supervisor } = story;
-  narrator.failed(`\nstep ${number} failed: ${step.title}`);
-  if (error instanceof DemoFailure) {
-    narrator.failed(`  expected: ${error.expected}\n  came:     ${error.actual}`);
-  } else {
-    narrator.failed(`  ${(error as Error).stack ?? String(error)}`);
-  }
+  const why = error instanceof DemoFailure ? `  expected: ${error.expected}\n  came:     ${error.actual}` : `  ${(error as Error).stack ?? String(error)}`;
+  const told = `\nstep ${number} failed: ${step.title}\n${why}`;
+  narrator.failed(told);
   const concerned = error instanceof DemoFailure && error.processes.length > 0 ? error.processes : supervisor.processes;
   for (const process of concerned) {
     narrator.failed(`\n--- last lines of ${process.name} (pid ${process.pid}, ${process.running ? 'running' : 'ended'})`);
     for (const line of process.tail(tailLines)) narrator.say(`  ${line}`);
   }
+  // Again: whoever has only the end of a long log has the reason.
+  narrator.failed(told);
 }
 
 async function stayUp({ fleet, narrator, signal }: Story): Promise<void> {
