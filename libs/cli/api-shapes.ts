@@ -14,6 +14,7 @@ import type { usageListShape } from '@remora/control-plane/api/shapes/usage-shap
 import type { canaryListShape, canaryStatusShape } from '@remora/control-plane/api/shapes/canary-shape';
 import type { breakerOrderShape, fleetHealthShape, hostOrderListShape, serviceHealthShape } from '@remora/control-plane/api/shapes/health-shape';
 import type { discoveryListShape, endpointListShape } from '@remora/control-plane/api/shapes/endpoint-shape';
+import type { itemEnforcementShape } from '@remora/control-plane/api/shapes/item-enforcement-shape';
 import type { mtlsStatusShape } from '@remora/control-plane/api/shapes/mtls-shape';
 import type { auditEntryShape, auditListShape } from '@remora/control-plane/api/shapes/audit-shape';
 
@@ -22,6 +23,7 @@ export type WriteAnswer = (typeof writeAnswerShape)['_output'];
 export type DocumentDifference = (typeof documentDiffShape)['_output'];
 export type FieldDifference = (typeof fieldChangeShape)['_output'];
 export type EnforcementAnswer = (typeof enforcementShape)['_output'];
+export type ItemEnforcementAnswer = (typeof itemEnforcementShape)['_output'];
 export type RefusalAnswer = (typeof refusalShape)['_output'];
 export type RevisionAnswer = (typeof revisionShape)['_output'];
 export type RevisionDiffAnswer = (typeof revisionDiffShape)['_output'];

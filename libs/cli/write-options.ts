@@ -23,7 +23,7 @@ export interface WriteOptions {
 /** Longest time that the control plane lets a write wait, in milliseconds. */
 const waitMsMax = 600_000;
 /** Beyond the wait itself, an answer is given this long. */
-const answerSlackMs = 15_000;
+export const answerSlackMs = 15_000;
 
 /** `--wait`, `--timeout`, `--force`, `--message`, `--dry-run`, `--all`. */
 export function addWriteOptions(command: Command): Command {
@@ -36,7 +36,8 @@ export function addWriteOptions(command: Command): Command {
     .option('--all', 'with --dry-run: also defaults that come or go with a section; json and yaml always have them');
 }
 
-function waitOption(text: string): number {
+/** A time for `--timeout`. */
+export function waitOption(text: string): number {
   const ms = durationOption(text);
   if (ms > waitMsMax) throw new InvalidArgumentError('at most 10m.');
   return ms;

@@ -11,6 +11,7 @@ import { endpointRoutes } from './routes/endpoint-routes.ts';
 import { eventRoutes } from './routes/event-routes.ts';
 import { explainRoutes } from './routes/explain-routes.ts';
 import { healthRoutes } from './routes/health-routes.ts';
+import { itemEnforcementRoute } from './routes/item-enforcement-route.ts';
 import { identityRoutes } from './routes/identity-routes.ts';
 import { trustRoutes } from './routes/trust-routes.ts';
 import { fleetHealthRoutes } from './routes/fleet-health-routes.ts';
@@ -37,6 +38,7 @@ export function apiRoutes(ports: ApiPorts & { readonly metricsText: () => Promis
     ...applyRoutes(ports),
     ...revisionRoutes(ports),
     ...sidecarRoutes(ports),
+    itemEnforcementRoute(ports),
     ...endpointRoutes(ports),
     ...identityRoutes(ports),
     ...trustRoutes(ports),

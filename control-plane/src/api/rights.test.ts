@@ -64,6 +64,7 @@ function samplesOf({ revisions }: RightsWorld): Readonly<Record<string, Samples>
     'GET /v1/revisions/{n}/enforcement': [{ url: `/v1/revisions/${revisions.own}/enforcement` }, { url: `/v1/revisions/${revisions.foreign}/enforcement` }],
     'POST /v1/revisions/{n}/revert': [{ url: `/v1/revisions/${revisions.own}/revert?dryRun` }, { url: `/v1/revisions/${revisions.foreign}/revert?dryRun` }],
     'POST /v1/restore-to/{n}': [{ url: `/v1/restore-to/${revisions.own}?dryRun` }],
+    'GET /v1/enforcement/{of}': [{ url: '/v1/enforcement/consumers' }],
     'GET /v1/sidecars': [{ url: '/v1/sidecars' }, { url: '/v1/sidecars?subject=service/hidden-ledger' }],
     'GET /v1/sidecars/{id}': [{ url: '/v1/sidecars/none' }],
     'GET /v1/sidecars/{id}/snapshot': [{ url: '/v1/sidecars/none/snapshot' }],

@@ -12,8 +12,9 @@ import { EncodedMessages, safeNumber } from './encoded-messages.ts';
 import { EndpointViews } from './endpoint-views.ts';
 import { EnforcementLedger, type LedgerEntry } from './enforcement-ledger.ts';
 import { FanOut } from './fan-out.ts';
+import { hasKind, ItemWaits, type ItemHolder } from './item-waits.ts';
 import type { HubContext } from './hub-context.ts';
-import type { Enforcement, PublishedUpdate, PushEvent, SidecarStatus } from './push-hub.ts';
+import type { Enforcement, ItemEnforcement, PublishedUpdate, PushEvent, SidecarStatus } from './push-hub.ts';
 import { defaultPushLimits, type PushLimits } from './push-limits.ts';
 import { createPushMetrics, type PushMetrics } from './push-metrics.ts';
 import { QueryBroker, type Question } from './query-broker.ts';
@@ -49,6 +50,7 @@ export class Hub implements RunningPushHub, ConnectionOwner {
   readonly #connected = new ConnectedSidecars();
   readonly #admission: Admission;
   readonly #unanswered: UnansweredEntries;
+  readonly #itemWaits: ItemWaits;
   readonly #listeners = new Set<(event: PushEvent) => void>();
   readonly #watch: StreamWatch;
   readonly #unsubscribe: () => void;
@@ -77,6 +79,7 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     this.#turns = new FanOut({ serve: (connection) => this.#serve(connection), soon: deps.soon, perTurn: this.#limits.streamsPerTurn });
     this.#beats = new FanOut({ serve: (connection) => this.#beat(connection), soon: deps.soon, perTurn: this.#limits.streamsPerTurn });
     this.#unanswered = new UnansweredEntries(this.#context.ledger, this.nowMs());
+    this.#itemWaits = new ItemWaits({ clock: deps.clock, timers, waitsMax: this.#limits.itemWaitsMax });
     this.#unsubscribe = deps.registry.onChange((services) => this.#endpointsChanged(services));
     this.#watch = new StreamWatch({ timers, nowMs, limits: this.#limits, streams: this.#connected.streams, beat: (connection) => this.#beats.mark(connection), swept: () => this.#swept() });
   }
@@ -88,7 +91,7 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     const changed = content.take(update, now, this.#connected.guardedSubjects());
     if (isFirst) this.#stateEpoch = update.version.epoch + this.#deps.registry.version().fence;
     const moved = views.refresh(this.#deps.registry.takeStaticChanges(), now);
-    const affected = isFirst ? [] : this.#connected.affected(changed, { services: moved, subjects: this.#itemsMoved, isBehind: (session) => !session.hasState(now) }, (subject) => content.of(subject) !== null);
+    const affected = isFirst ? [] : this.#connected.affected(changed, { services: moved, subjects: this.#itemsMoved, isBehind: (session) => !session.state.hasAll(now) }, (subject) => content.of(subject) !== null);
     this.#itemsMoved = new Set();
     const members = new Map<string, SubjectKey>();
     for (const { session, config, state } of affected) if (config || state) members.set(session.facts.nodeId, session.subject);
@@ -131,6 +134,26 @@ export class Hub implements RunningPushHub, ConnectionOwner {
 
   waitApplied(index: number, timeoutMs: number): Promise<Enforcement> {
     return this.#context.ledger.wait(index, timeoutMs);
+  }
+
+  waitItems(kind: string, timeoutMs: number): Promise<ItemEnforcement> {
+    const now = this.nowMs();
+    const holders: ItemHolder[] = [];
+    for (const { session } of this.#connected.byNode.values()) if (session) holders.push(session.itemHolder(now));
+    return this.#itemWaits.open(kind, holders, this.#outOfContact(kind), timeoutMs);
+  }
+
+  /** Those that may still serve with what they had of a kind. */
+  *#outOfContact(kind: string): Generator<SidecarStatus> {
+    const { items, content } = this.#context;
+    const needs = new Map<SubjectKey, boolean>();
+    for (const status of this.#directory.all()) {
+      const { subject } = status;
+      if (status.left || content.of(subject) === null) continue;
+      if (!needs.has(subject)) needs.set(subject, hasKind(items.of(subject), kind));
+      if (needs.get(subject)) yield status;
+    }
+    for (const subject of needs.keys()) if (!this.#connected.hasAny(subject)) items.forget(subject);
   }
 
   ask(nodeId: string, question: Question, timeoutMs: number): Promise<unknown> {
@@ -176,6 +199,8 @@ export class Hub implements RunningPushHub, ConnectionOwner {
   }
 
   close(): void {
+    // Before the streams: nobody is out of contact because we stop.
+    this.#itemWaits.close();
     this.#watch.close();
     this.#unsubscribe();
     this.#context.items.close();
@@ -231,6 +256,7 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     this.#unanswered.keep(nodeId, session.entries);
     this.#connected.left(connection, session);
     if (!this.#connected.hasAny(session.subject)) this.#context.items.forget(session.subject);
+    this.#itemWaits.gone(nodeId, session.leaving);
     this.#context.barrier.gone(nodeId);
     if (session.facts.subject.kind === 'service') this.#deps.registry.detach(nodeId);
     if (status && session.welcomed) this.#directory.disconnected(disconnectedStatus(status, this.#deps.clock.wallMs()));
@@ -286,6 +312,7 @@ export class Hub implements RunningPushHub, ConnectionOwner {
     const { nodeId } = session.facts;
     if (session.refusal) this.#directory.changed(nodeId);
     else this.#directory.advanced(nodeId);
+    if (this.#itemWaits.size > 0) this.#itemWaits.answered(session.itemHolder(this.nowMs()));
     this.#announce(session);
   }
 
@@ -302,6 +329,7 @@ export class Hub implements RunningPushHub, ConnectionOwner {
 
   #swept(): void {
     this.metrics.waitingStreams = this.#turns.size;
+    this.metrics.itemWaits = this.#itemWaits.size;
     this.#directory.forget(this.#deps.clock.wallMs());
   }
 

@@ -16,6 +16,11 @@ export interface PushHub {
   enforcement(index: number): Enforcement | null;
   /** Resolves when every sidecar of the set has resolved, at the first refusal, or at the timeout. */
   waitApplied(index: number, timeoutMs: number): Promise<Enforcement>;
+  /**
+   * Who has what is wanted now of one kind of item of the state lane (`consumers`, `secret`, `revocations`, `trustBundle`): sidecars that need it, and those out
+   * of contact, which may still serve with what they had. Resolves when nobody is pending, at the first refusal, or at the timeout (0: at once).
+   */
+  waitItems(kind: string, timeoutMs: number): Promise<ItemEnforcement>;
   /** Asks a sidecar; bounded in time and size. Rejects with code `offline` or `timeout`. */
   ask(nodeId: string, question: { readonly why: string } | { readonly what: string; readonly request?: string }, timeoutMs: number): Promise<unknown>;
   /** Asks all connected ones at once; those that do not answer are named. */
@@ -75,6 +80,8 @@ export interface SidecarStatus {
   readonly warming: readonly string[];
   /** Since the keys of issuers were fetched, by issuer; absent where there are none. */
   readonly keyAgeSeconds?: Readonly<Record<string, number>>;
+  /** It said that it stops before its stream ended: nothing serves there any more. Absent otherwise. */
+  readonly left?: true;
   readonly phase: 'in-sync' | 'pending' | 'refused' | 'offline' | 'orphaned' | 'draining';
   /** Callers that had not confirmed in time that this instance left, sorted, at most 256; absent where all had. */
   readonly stragglers?: readonly string[];
@@ -100,6 +107,18 @@ export interface Enforcement {
   /** Whether every sidecar that is counted is listed: those of older entries that applied them are not. */
   readonly complete: boolean;
   /** Milliseconds from commit to the last applied; 0 where none. */
+  readonly elapsedMs: number;
+}
+
+/** As Enforcement, of what no entry of the log has: items of the state lane, as they are now. */
+export interface ItemEnforcement {
+  readonly kind: string;
+  /** No `pending` left. */
+  readonly done: boolean;
+  readonly counts: Omit<EnforcementCounts, 'superseded'>;
+  /** All of them: refused, pending, offline, applied; by node id among themselves. */
+  readonly sidecars: readonly EnforcementOf[];
+  /** Milliseconds from the question to the last that applied; 0 where all had it. */
   readonly elapsedMs: number;
 }
 

@@ -29,6 +29,8 @@ export interface PushLimits {
   /** Log entries whose enforcement is kept, and sidecars that are known by name over all of them; beyond, they are counted. */
   readonly enforcementsMax: number;
   readonly enforcementMembersMax: number;
+  /** Questions at once that wait until items are in force; beyond, they are answered at once. */
+  readonly itemWaitsMax: number;
   readonly drainBarrierMs: number;
   readonly questionsPerSidecar: number;
   readonly answerBytesMax: number;
@@ -55,6 +57,7 @@ export const defaultPushLimits: PushLimits = {
   acceptedRemembered: 16_384,
   enforcementsMax: 1_000,
   enforcementMembersMax: 20_000,
+  itemWaitsMax: 256,
   drainBarrierMs: 10_000,
   questionsPerSidecar: 32,
   answerBytesMax: 256 * 1024,

@@ -23,6 +23,8 @@ export interface PushMetrics {
   strayAnswersTotal: number;
   /** Items that a source named and no sidecar could take: too many, too large, or with a slash in their name. */
   itemsLeftOutTotal: number;
+  /** Questions that wait until items are in force. */
+  itemWaits: number;
   /** Streams that wait for their turn. */
   waitingStreams: number;
   /** Questions to sidecars without an answer yet. */
@@ -49,6 +51,7 @@ export function createPushMetrics(): PushMetrics {
     nacksTotal: new Map(),
     strayAnswersTotal: 0,
     itemsLeftOutTotal: 0,
+    itemWaits: 0,
     waitingStreams: 0,
     openQuestions: 0,
     propagationMs: createHistogram(),

@@ -7,6 +7,7 @@ import { Lane, type Ack, type Applied, type Nack, type NeedHashes, type SidecarH
 import { ConfigLane, type ConfigTarget } from './config-lane.ts';
 import type { BaseContent, Content } from './content.ts';
 import { encodeMessage, fromWireVersion, safeNumber, type ControlBody } from './encoded-messages.ts';
+import type { ItemHolder } from './item-waits.ts';
 import { DestinationList, viewOfSets, type EndpointView } from './endpoint-views.ts';
 import type { HubContext } from './hub-context.ts';
 import type { PendingEntries } from './pending-entries.ts';
@@ -118,9 +119,13 @@ export class SidecarSession {
     countMany(metrics.laneBytesTotal, lane, message.bytes.length);
   }
 
-  /** Whether the endpoints and items that are desired now are in force. */
-  hasState(nowMs: number): boolean {
-    return this.state.desired(nowMs).hash === this.state.appliedHash;
+  /** As waits for items look at it. */
+  itemHolder(nowMs: number): ItemHolder {
+    const { state, refusal } = this;
+    return {
+      nodeId: this.facts.nodeId, subject: this.subject, wanted: this.#context.items.of(this.subject), held: state.acked?.items ?? null, hasAll: state.hasAll(nowMs), reachedAtMs: state.reachedAtMs,
+      refusal: state.isRefused(nowMs) && refusal?.lane === 'state' ? refusal : null,
+    };
   }
 
   send(bytes: Uint8Array): void {
@@ -249,17 +254,16 @@ export class SidecarSession {
 
   #onStateAck(ack: Ack): boolean {
     const { clock, metrics, barrier } = this.#context;
-    const sentAtMs = this.state.waitingSinceMs ?? 0;
-    const acked = this.state.ack(fromWireVersion(ack.version), ack.hash.toString('hex'), ack.persisted);
-    if (!acked) return false;
     const now = clock.monotonicMs();
+    const acked = this.state.ack(fromWireVersion(ack.version), ack.hash.toString('hex'), ack.persisted, now);
+    if (!acked) return false;
     if (this.refusal?.lane === 'state') this.refusal = null;
     for (const [service, set] of acked.now.sets) {
       const before = acked.before?.sets.get(service);
       if (set && before && before.hash !== set.hash) observe(metrics.endpointPropagationMs, now - set.sinceMonotonicMs);
     }
     // What an entry wanted may have been on its way before the entry came.
-    this.entries.stateReached(this.hasState(now) ? now : sentAtMs, now, metrics.propagationMs);
+    if (acked.reached) this.entries.stateReached(this.state.reachedAtMs, now, metrics.propagationMs);
     barrier.acked(this.facts.nodeId, acked.now);
     this.#noteSync();
     this.pump();

@@ -56,7 +56,7 @@ export function statusOffline(last: SidecarStatus, context: HubContext): Sidecar
 
 /** The form that is kept when the stream ends. */
 export function disconnectedStatus(status: SidecarStatus, atMs: number): SidecarStatus {
-  return { ...status, connected: false, connectedSince: null, staleSince: isoTime(atMs), phase: 'offline' };
+  return { ...status, connected: false, connectedSince: null, staleSince: isoTime(atMs), ...(status.phase === 'draining' && { left: true }), phase: 'offline' };
 }
 
 function configStatus(session: SidecarSession, context: HubContext): LaneStatus {

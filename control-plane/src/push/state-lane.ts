@@ -27,6 +27,8 @@ export class StateLane {
   list: DestinationList = new DestinationList([]);
   /** Nothing is known of what the sidecar needs: it holds what it has. */
   paused = false;
+  /** All that was wanted before this is in force; monotonic ms. */
+  reachedAtMs = -Infinity;
   #inFlight: InFlight | null = null;
   #greeted = false;
   #refusedHash = '';
@@ -90,6 +92,16 @@ export class StateLane {
     return true;
   }
 
+  /** Whether what is desired now is in force. */
+  hasAll(nowMs: number): boolean {
+    return this.desired(nowMs).hash === this.appliedHash;
+  }
+
+  /** Whether the sidecar refused what is desired now. */
+  isRefused(nowMs: number): boolean {
+    return this.#refusedHash !== '' && this.desired(nowMs).hash === this.#refusedHash;
+  }
+
   /** The message to send now, or null. `starts` names what it is, for the counters. */
   next(nowMs: number): { readonly bytes: Uint8Array; readonly starts: string } | null {
     if (this.#inFlight || this.paused || nowMs < this.#holdUntilMs) return null;
@@ -101,8 +113,8 @@ export class StateLane {
     return { bytes: message.bytes, starts: 'state/update' };
   }
 
-  /** Null: it answers nothing that is out. Otherwise the view before and the view now. */
-  ack(version: Version, hash: string, persisted: boolean): { readonly before: EndpointView | null; readonly now: EndpointView } | null {
+  /** Null: it answers nothing that is out. Otherwise the view before and the view now, and whether `reachedAtMs` moved. */
+  ack(version: Version, hash: string, persisted: boolean, nowMs: number): { readonly before: EndpointView | null; readonly now: EndpointView; readonly reached: boolean } | null {
     const flight = this.#inFlight;
     if (!flight || compareVersions(flight.version, version) !== 0 || flight.view.hash !== hash) return null;
     const before = this.acked;
@@ -113,7 +125,11 @@ export class StateLane {
     this.#refusedHash = '';
     this.acked = flight.view;
     this.believe({ version, hash, persisted });
-    return { before, now: flight.view };
+    const all = this.hasAll(nowMs);
+    // A part of what was wanted when it was sent says nothing of the rest.
+    const reached = all || flight.complete;
+    if (reached) this.reachedAtMs = all ? nowMs : flight.sinceMs;
+    return { reached, before, now: flight.view };
   }
 
   /** Null: it answers nothing that is out. Otherwise what was refused. */

@@ -11,6 +11,8 @@ export interface StateMessage {
   readonly bytes: Uint8Array;
   readonly version: Version;
   readonly view: EndpointView;
+  /** Whether that is all that was wanted, and not as much of it as one message may bring. */
+  readonly complete: boolean;
 }
 
 const keptMax = 64;
@@ -37,14 +39,14 @@ export class StateMessages {
     const from = base === null ? '' : base.items === null ? `${base.hash}?` : base.hash;
     return this.#shared(`${from}>${target.hash}`, after, (version) => {
       const step = nextStep(base, target, this.#bytesMax);
-      return { bytes: encodeState(version, step), version, view: step.view };
+      return { bytes: encodeState(version, step), version, view: step.view, complete: step.complete };
     });
   }
 
   unchanged(view: EndpointView, after: Version): StateMessage {
     return this.#shared(`=${view.hash}`, after, (version) => {
       const value = { lane: Lane.LANE_STATE, version: wireVersion(version), hash: Buffer.from(view.hash, 'hex') };
-      return { bytes: encodeMessage({ $case: 'unchanged', value }), version, view };
+      return { bytes: encodeMessage({ $case: 'unchanged', value }), version, view, complete: true };
     });
   }
 
@@ -75,6 +77,7 @@ interface Step {
   readonly hold: readonly string[];
   readonly items: ItemStep;
   readonly view: EndpointView;
+  readonly complete: boolean;
 }
 
 /** A set, or an item, is never divided; where the sets are too large together, the rest is left for the step after. */
@@ -101,7 +104,8 @@ function nextStep(base: EndpointView | null, target: EndpointView, bytesMax: num
   }
   const removed = base ? [...base.sets.keys()].filter((service) => !target.sets.has(service)) : [];
   const items = nextItems(base?.items ?? null, target.items, Math.max(0, bytesMax - bytes), sets.length === 0);
-  return { full: base === null, sets, removed, hold, items, view: complete && items.complete ? target : viewOfSets(reached, items.reached) };
+  const whole = complete && items.complete;
+  return { full: base === null, sets, removed, hold, items, view: whole ? target : viewOfSets(reached, items.reached), complete: whole };
 }
 
 const stateField = 5;

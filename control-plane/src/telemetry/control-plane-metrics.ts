@@ -36,6 +36,7 @@ export function createControlPlaneMetrics(sources: MetricsSources): ControlPlane
 
 function pushMetrics(registry: Registry, metrics: PushMetrics): void {
   gauge(registry, 'remora_push_streams', 'Open Sync streams.', () => metrics.streams);
+  gauge(registry, 'remora_push_item_waits', 'Questions that wait until keys, Secrets or revocations are in force; at most 256.', () => metrics.itemWaits);
   gauge(registry, 'remora_push_waiting_streams', 'Streams that wait for their turn of a fan-out.', () => metrics.waitingStreams);
   gauge(registry, 'remora_push_open_questions', 'Questions to sidecars without an answer yet.', () => metrics.openQuestions);
   counter(registry, 'remora_push_connects_total', 'Sync streams that were opened.', () => metrics.connectsTotal);

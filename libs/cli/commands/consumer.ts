@@ -6,12 +6,15 @@ import { ageText } from '../age-text.ts';
 import type { CredentialAnswer, NewCredentialAnswer } from '../api-shapes.ts';
 import { CommandFailure } from '../command-failure.ts';
 import { exitCodes } from '../exit-codes.ts';
+import type { ExitCode } from '../exit-codes.ts';
+import { addItemWaitOptions, untilEnforced } from '../item-enforcement.ts';
+import type { ItemWaitOptions } from '../item-enforcement.ts';
 import { addApiOptions } from '../session.ts';
 import type { Runner, Session } from '../session.ts';
 import { renderTable } from '../table.ts';
 import { wordArgument } from '../word-argument.ts';
 
-interface KeyOptions {
+interface KeyOptions extends ItemWaitOptions {
   readonly kind: string;
   readonly ttl?: string;
   readonly replaces?: string;
@@ -51,13 +54,14 @@ export function addConsumer(program: Command, run: Runner): void {
     .option('--certificate-file <file>', 'certificate: PEM of it')
     .option('--match <what>', 'certificate, without a file: fingerprint, uri, dns, email or subject')
     .option('--value <text>', 'certificate, with --match: what it says')
-    .option('--value-stdin', 'a key, password or secret that exists already, from standard input')
+    .option('--value-stdin', 'a key, password or secret that exists already, from standard input');
+  addItemWaitOptions(command)
     .action(
       run<KeyOptions>(async (session, options, [, action = '', name, ...ids]) => {
         if (name === undefined) throw new CommandFailure(exitCodes.usage, `consumer key ${action}: of which Consumer?`);
         if (action === 'create' && ids.length === 0) return create(session, name, options);
         if (action === 'list' && ids.length === 0) return list(session, name);
-        if (action === 'revoke' && ids.length > 0) return revoke(session, name, ids);
+        if (action === 'revoke' && ids.length > 0) return revoke(session, name, ids, options);
         if (action === 'expire' && ids.length > 0) return expire(session, name, ids, options);
         throw new CommandFailure(exitCodes.usage, ids.length === 0 ? `consumer key ${action}: which ids? \`remora consumer key list ${name}\` shows them` : `consumer key ${action} ${name} ${ids.join(' ')}: expected one Consumer`);
       }),
@@ -70,7 +74,7 @@ function pathOf(name: string, rest: string): string {
 }
 
 /** The secret alone goes to standard output: `KEY=$(remora consumer key create …)`. */
-async function create(session: Session, name: string, options: KeyOptions): Promise<void> {
+async function create(session: Session, name: string, options: KeyOptions): Promise<ExitCode> {
   const { kind, ttl, replaces, overlap, user, keyId, issuer, algorithm, match, valueStdin } = options;
   if (options.value !== undefined && kind !== 'certificate') throw new CommandFailure(exitCodes.usage, '--value is for what certificates say; others can read arguments: give secrets with --value-stdin');
   const given = valueStdin === true ? Buffer.from(await session.terminal.readStdin(valueBytesMax)).toString('utf8').replace(/\r?\n$/, '') : options.value;
@@ -84,6 +88,7 @@ async function create(session: Session, name: string, options: KeyOptions): Prom
   const shown = made.secret === null || valueStdin === true ? '' : '; it is shown this once';
   session.remark(`${kind} ${id} (${known}) of ${name}${expiresAt === null ? '' : `, until ${expiresAt}`}${shown}`);
   if (made.replaces) session.remark(`${made.replaces.id} ends at ${made.replaces.expiresAt ?? ''}`);
+  return untilEnforced(session, options, 'consumers');
 }
 
 async function fileOf({ terminal }: Session, file: string | undefined): Promise<string | undefined> {
@@ -113,14 +118,16 @@ function listText(items: readonly CredentialAnswer[], { style, terminal }: Sessi
   return renderTable(['ID', 'KIND', 'KNOWN BY', 'STATE', 'EXPIRES', 'CREATED', 'BY'].map((title) => ({ title })), rows, style.faint);
 }
 
-async function revoke(session: Session, name: string, ids: readonly string[]): Promise<void> {
+async function revoke(session: Session, name: string, ids: readonly string[], options: KeyOptions): Promise<ExitCode> {
   const revoked: CredentialAnswer[] = [];
   for (const id of ids) revoked.push((await session.api.call({ method: 'DELETE', path: pathOf(name, `/${encodeURIComponent(id)}`) })).body as CredentialAnswer);
   session.answer(revoked.length === 1 ? revoked[0] : { items: revoked }, () => revoked.map((one) => `${session.style.name(one.id)} (${one.kind} ${one.known}) revoked\n`).join(''));
+  return untilEnforced(session, options, 'consumers');
 }
 
-async function expire(session: Session, name: string, ids: readonly string[], { ttl }: KeyOptions): Promise<void> {
+async function expire(session: Session, name: string, ids: readonly string[], options: KeyOptions): Promise<ExitCode> {
   const changed: CredentialAnswer[] = [];
-  for (const id of ids) changed.push((await session.api.call({ method: 'PUT', path: pathOf(name, `/${encodeURIComponent(id)}/expiry`), body: { in: ttl ?? null } })).body as CredentialAnswer);
+  for (const id of ids) changed.push((await session.api.call({ method: 'PUT', path: pathOf(name, `/${encodeURIComponent(id)}/expiry`), body: { in: options.ttl ?? null } })).body as CredentialAnswer);
   session.answer(changed.length === 1 ? changed[0] : { items: changed }, () => changed.map((one) => `${session.style.name(one.id)} ${one.expiresAt === null ? 'does not end' : `ends at ${one.expiresAt}`}\n`).join(''));
+  return untilEnforced(session, options, 'consumers');
 }

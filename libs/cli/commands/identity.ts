@@ -3,13 +3,16 @@ import { ageText } from '../age-text.ts';
 import type { RevocationAnswer } from '../api-shapes.ts';
 import { CommandFailure } from '../command-failure.ts';
 import { exitCodes } from '../exit-codes.ts';
+import type { ExitCode } from '../exit-codes.ts';
+import { addItemWaitOptions, untilEnforced } from '../item-enforcement.ts';
+import type { ItemWaitOptions } from '../item-enforcement.ts';
 import { readPages } from '../pages.ts';
 import { addApiOptions } from '../session.ts';
 import type { Runner, Session } from '../session.ts';
 import { renderTable } from '../table.ts';
 import { wordArgument } from '../word-argument.ts';
 
-interface IdentityOptions {
+interface IdentityOptions extends ItemWaitOptions {
   readonly service?: string;
   readonly gateway?: string;
   readonly reason?: string;
@@ -24,19 +27,21 @@ export function addIdentity(program: Command, run: Runner): void {
     .argument('[id...]', 'with revoke: node ids; with lift: ids of revocations')
     .option('--service <name>', 'with revoke: every instance of this service')
     .option('--gateway <name>', 'with revoke: every instance of this gateway')
-    .option('--reason <text>', 'with revoke: why, for whoever asks later')
+    .option('--reason <text>', 'with revoke: why, for whoever asks later');
+  addItemWaitOptions(command)
     .action(
       run<IdentityOptions>(async (session, options, [action = '', ...ids]) => {
         if (action === 'revoke') return revoke(session, options, ids);
         if (action === 'revocations' && ids.length === 0) return list(session);
-        if (action === 'lift' && ids.length > 0) return lift(session, ids);
+        if (action === 'lift' && ids.length > 0) return lift(session, ids, options);
         throw new CommandFailure(exitCodes.usage, action === 'lift' ? 'identity lift: which ids? `remora identity revocations` shows them' : `identity ${[action, ...ids].join(' ')}: expected identity revoke NODE, identity revocations or identity lift ID`);
       }),
     );
   addApiOptions(command);
 }
 
-async function revoke(session: Session, { service, gateway, reason }: IdentityOptions, ids: readonly string[]): Promise<void> {
+async function revoke(session: Session, options: IdentityOptions, ids: readonly string[]): Promise<ExitCode> {
+  const { service, gateway, reason } = options;
   const whole = service !== undefined || gateway !== undefined;
   if (whole === ids.length > 0) throw new CommandFailure(exitCodes.usage, 'identity revoke: whom? Node ids, or --service or --gateway for every instance');
   if (reason === undefined) throw new CommandFailure(exitCodes.usage, 'identity revoke: --reason is needed, for whoever asks later');
@@ -44,7 +49,9 @@ async function revoke(session: Session, { service, gateway, reason }: IdentityOp
   const items: RevocationAnswer[] = [];
   for (const body of wanted) items.push((await session.api.call({ method: 'POST', path: '/v1/identity/revocations', body })).body as RevocationAnswer);
   session.answer({ items }, () => listText(items, session));
+  const code = await untilEnforced(session, options, 'revocations');
   session.remark('a join token made from now on lets an instance in again: `remora token create`');
+  return code;
 }
 
 async function list(session: Session): Promise<void> {
@@ -52,10 +59,11 @@ async function list(session: Session): Promise<void> {
   session.answer({ items: found }, () => listText(found, session));
 }
 
-async function lift(session: Session, ids: readonly string[]): Promise<void> {
+async function lift(session: Session, ids: readonly string[], options: IdentityOptions): Promise<ExitCode> {
   const items: RevocationAnswer[] = [];
   for (const id of ids) items.push((await session.api.call({ method: 'DELETE', path: `/v1/identity/revocations/${encodeURIComponent(id)}` })).body as RevocationAnswer);
   session.answer({ items }, () => items.map(({ subject, nodeId }) => `${nodeId ?? subject} is not revoked any more\n`).join(''));
+  return untilEnforced(session, options, 'revocations');
 }
 
 function listText(found: readonly RevocationAnswer[], { style, terminal }: Session): string {

@@ -5,13 +5,16 @@ import { ageText } from '../age-text.ts';
 import type { SecretAnswer, SecretRekeyAnswer } from '../api-shapes.ts';
 import { CommandFailure } from '../command-failure.ts';
 import { exitCodes } from '../exit-codes.ts';
+import type { ExitCode } from '../exit-codes.ts';
+import { addItemWaitOptions, untilEnforced } from '../item-enforcement.ts';
+import type { ItemWaitOptions } from '../item-enforcement.ts';
 import { readPages } from '../pages.ts';
 import { addApiOptions } from '../session.ts';
 import type { Runner, Session } from '../session.ts';
 import { renderTable } from '../table.ts';
 import { wordArgument } from '../word-argument.ts';
 
-interface SecretOptions {
+interface SecretOptions extends ItemWaitOptions {
   readonly fromFile?: readonly string[];
   readonly fromEnv?: string;
   readonly fromVault?: string;
@@ -32,7 +35,8 @@ export function addSecret(program: Command, run: Runner): void {
     .option('--from-env <variable>', 'with set: a variable of the environment here')
     .option('--from-vault <path>', 'with set: MOUNT/PATH#FIELD of HashiCorp Vault, read by the control plane now and at intervals')
     .option('--from-host-file <name>', 'with set: a file of --secrets-dir on the control plane\'s host, read at intervals')
-    .option('--from-host-env <variable>', 'with set: a variable REMORA_SECRET_… of the control plane, read at intervals')
+    .option('--from-host-env <variable>', 'with set: a variable REMORA_SECRET_… of the control plane, read at intervals');
+  addItemWaitOptions(command)
     .action(
       run<SecretOptions>(async (session, options, [action = '', ...names]) => {
         const [name] = names;
@@ -51,10 +55,11 @@ function pathOf(name: string): string {
   return `/v1/secrets/${encodeURIComponent(name)}`;
 }
 
-async function set(session: Session, name: string, options: SecretOptions): Promise<void> {
+async function set(session: Session, name: string, options: SecretOptions): Promise<ExitCode> {
   const body = await bodyOf(session, options);
   const status = (await session.api.call({ method: 'PUT', path: pathOf(name), body })).body as SecretAnswer;
   session.answer(status, () => `${session.style.name(name)} is set: version ${status.version}, ${status.bytes} bytes, ${status.usedBy.length === 0 ? 'used by nobody yet' : `sent to ${status.usedBy.join(', ')}`}\n`);
+  return untilEnforced(session, options, 'secrets');
 }
 
 /** Exactly one source; values never stand in arguments, which others can read. */

@@ -40,6 +40,7 @@ export const sidecarShape = shape('Sidecar', z.object({
   appProblem: z.string().optional().describe('Why the app is not ready; absent where nothing was told'),
   warming: z.array(z.string()),
   keyAgeSeconds: z.record(z.string(), z.number()).optional().describe('Since the keys of issuers were fetched, by issuer'),
+  left: z.literal(true).optional().describe('It was stopped in order: it said so before its stream ended'),
   stragglers: z.array(z.string()).optional().describe('Callers that had not confirmed in time that this instance leaves'),
 }));
 
