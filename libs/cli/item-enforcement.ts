@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { Option } from 'commander';
 import type { ItemEnforcementAnswer } from './api-shapes.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { ExitCode } from './exit-codes.ts';
@@ -18,7 +19,7 @@ export interface ItemWaitOptions {
 export function addItemWaitOptions(command: Command): Command {
   return command
     .option('--wait', 'with a change: wait until the sidecars that need it enforce it')
-    .option('--timeout <time>', 'longest wait for the sidecars', waitOption, 10_000);
+    .addOption(new Option('--timeout <time>', 'longest wait for the sidecars').argParser(waitOption).default(10_000, '10s'));
 }
 
 /** After the change, with `--wait`: says on standard error who enforces it and who does not. Answers the exit code of the command. */

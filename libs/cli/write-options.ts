@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import { exitCodes } from './exit-codes.ts';
 import type { ExitCode } from './exit-codes.ts';
@@ -29,7 +29,7 @@ export const answerSlackMs = 15_000;
 export function addWriteOptions(command: Command): Command {
   return command
     .option('--wait', 'wait until the sidecars concerned enforce it')
-    .option('--timeout <time>', 'longest wait for the sidecars', waitOption, 10_000)
+    .addOption(new Option('--timeout <time>', 'longest wait for the sidecars').argParser(waitOption).default(10_000, '10s'))
     .option('--force <guards>', 'lift guards by name, separated by commas; never validation or bounds', listOption)
     .option('-m, --message <text>', 'why, for the history')
     .option('--dry-run', 'show what would change and which sidecars would be touched; change nothing')

@@ -66,4 +66,46 @@ describe('examples in the documentation', () => {
     expect(problems).toEqual([]);
     expect(planProblems(keys)).toEqual([]);
   });
+
+  test.each(blocks.filter(({ file }) => file.startsWith('libs/policies/')))('$name: holds in a mesh that has what it names', ({ name, text }) => {
+    const { keys, problems } = problemsOf([{ name, bytes: text }, { name: 'what it names', bytes: JSON.stringify(namedBy(text)) }]);
+    expect(problems).toEqual([]);
+    expect(planProblems(keys)).toEqual([]);
+  });
 });
+
+/** The Services, Gateways and Routes that policies of an example name, and a Mesh with a store: nothing else that it would need. */
+function namedBy(text: string): readonly object[] {
+  const services = new Set<string>();
+  const gateways = new Set<string>();
+  const routes = new Map<string, object>();
+  const { keys } = problemsOf([{ name: 'example', bytes: text }]);
+  for (const { document } of keys) {
+    const { target, from } = document as { readonly target?: Names; readonly from?: Names };
+    for (const names of [target, from, ...destinationsOf(document)]) {
+      if (names?.service !== undefined) services.add(names.service);
+      if (names?.gateway !== undefined) gateways.add(names.gateway);
+    }
+    if (target?.route !== undefined) routes.set(target.route, target.service === undefined ? { gateway: target.gateway, to: [{ service: anyService }] } : { service: target.service });
+  }
+  const there = new Set(keys.map(({ key }) => key));
+  return [
+    { kind: 'Mesh', name: 'mesh', stores: { redis: { address: '127.0.0.1:6379', allowPrivateAddresses: true } } },
+    ...[anyService, ...services].map((name) => ({ kind: 'Service', name, ports: { http: { port: 8080 } }, dependsOn: [...services].filter((other) => other !== name) })),
+    ...[...gateways].map((name) => ({ kind: 'Gateway', name, listeners: { plain: { port: 8000 } } })),
+    ...[...routes].map(([name, match]) => ({ kind: 'Route', name, match: { path: { prefix: `/${name}` } }, ...match })),
+  ].filter(({ kind, name }) => !there.has(`${kind}/${name}`));
+}
+
+interface Names {
+  readonly service?: string;
+  readonly gateway?: string;
+  readonly route?: string;
+}
+
+const anyService = 'some-service';
+
+/** Where `mirror` and `fallback` send. */
+function destinationsOf(document: object): Names[] {
+  return Object.values(document).flatMap((section: { readonly to?: Names } | undefined) => (section?.to === undefined ? [] : [section.to]));
+}

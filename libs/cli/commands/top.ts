@@ -25,7 +25,7 @@ export function addTop(program: Command, run: Runner): void {
     .description('show requests, errors and latency, the busiest first')
     .addOption(new Option('--by <what>', 'one row for each').choices(['subject', 'route', 'edge', 'sidecar']).default('subject'))
     .addOption(new Option('--sort <column>', 'largest first').choices(['requests', 'errors', 'p99']).default('requests'))
-    .option('--window <time>', 'over this time, 10s to 1h', durationOption, 60_000)
+    .addOption(new Option('--window <time>', 'over this time, 10s to 1h').argParser(durationOption).default(60_000, '60s'))
     .option('--limit <count>', 'at most this many rows', integerOption({ min: 1, max: 1_000 }), 20)
     .option('-w, --watch', `again every ${refreshMs / 1_000} s, until Ctrl-C`)
     .action(run<TopOptions>((session, options) => (options.watch === true ? watch(session, options) : show(session, options))));

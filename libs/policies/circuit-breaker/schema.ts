@@ -61,13 +61,15 @@ type Filled<T> = { readonly [F in keyof T]-?: NonNullable<T[F]> };
 /** The section with its defaults. */
 export type EffectiveCircuitBreaker = Filled<Omit<Authored, Nested>> & { readonly [N in Nested]: Filled<NonNullable<Authored[N]>> };
 
+const retriesDefault = 1024;
+
 /**
  * Thresholds hold back what would exhaust the caller itself: they are wider than Envoy's 1,024, which are for one of its clusters too, because they are met by
  * destinations with many hosts and long streams long before anything is in danger; `retries` is wide because a budget bounds retries already. Nothing opens
  * until somebody says what counts as too much.
  */
 export const circuitBreakerDefaults: JsonObject = {
-  thresholds: { connections: 8192, pending: 8192, requests: 16_384, retries: 1024 },
+  thresholds: { connections: 8192, pending: 8192, requests: 16_384, retries: retriesDefault },
   consecutiveFailures: 0, failureRate: 0, slowCallRate: 0, slowCall: '2s', window: '30s', minimumCalls: 20,
   failOn: ['connect-failure', 'reset', 'timeout', '5xx', 'unknown', 'deadline-exceeded', 'internal', 'unavailable', 'data-loss'],
   open: { base: '5s', max: '1m', jitter: '20%' },
@@ -80,8 +82,9 @@ export function checkCircuitBreaker(effective: JsonObject): Violation[] {
   return [...checkThresholds(settings), ...checkDetectors(settings), ...checkOpen(settings)];
 }
 
+/** The default of `retries` is nobody's word: who sets `requests` alone, and lower, has said nothing twice. */
 function checkThresholds({ thresholds: { requests, retries } }: EffectiveCircuitBreaker): Violation[] {
-  if (retries <= requests) return [];
+  if (retries <= requests || retries === retriesDefault) return [];
   return [{ pointer: '/thresholds/retries', code: 'contradiction', message: `retries are requests: there are never more than requests (${requests}) of them`, expected: `at most ${requests}` }];
 }
 
