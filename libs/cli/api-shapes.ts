@@ -15,6 +15,7 @@ import type { canaryListShape, canaryStatusShape } from '@remora/control-plane/a
 import type { breakerOrderShape, fleetHealthShape, hostOrderListShape, serviceHealthShape } from '@remora/control-plane/api/shapes/health-shape';
 import type { discoveryListShape, endpointListShape } from '@remora/control-plane/api/shapes/endpoint-shape';
 import type { itemEnforcementShape } from '@remora/control-plane/api/shapes/item-enforcement-shape';
+import type { readyShape } from '@remora/control-plane/api/shapes/ready-shape';
 import type { mtlsStatusShape } from '@remora/control-plane/api/shapes/mtls-shape';
 import type { auditEntryShape, auditListShape } from '@remora/control-plane/api/shapes/audit-shape';
 
@@ -24,6 +25,7 @@ export type DocumentDifference = (typeof documentDiffShape)['_output'];
 export type FieldDifference = (typeof fieldChangeShape)['_output'];
 export type EnforcementAnswer = (typeof enforcementShape)['_output'];
 export type ItemEnforcementAnswer = (typeof itemEnforcementShape)['_output'];
+export type ReadyAnswer = (typeof readyShape)['_output'];
 export type RefusalAnswer = (typeof refusalShape)['_output'];
 export type RevisionAnswer = (typeof revisionShape)['_output'];
 export type RevisionDiffAnswer = (typeof revisionDiffShape)['_output'];

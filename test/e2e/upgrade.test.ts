@@ -7,6 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { ask, startTraffic } from '../processes/traffic.ts';
 import { until } from '../processes/until.ts';
 import { Fixture, twoServices, untilInSync } from './fixture.ts';
+import { runRemora } from './shop.ts';
 
 /** What an older build took, in the store of a control plane that does not run. */
 async function writeAsOlderBuild(folder: string, documents: readonly { readonly kind: string; readonly name: string }[]): Promise<void> {
@@ -44,6 +45,7 @@ describe('a control plane is upgraded', () => {
     const ready = async (): Promise<{ readonly status: string; readonly contradictions: readonly object[] }> => (await fetch(`${upgraded.api}/readyz`)).json() as never;
     expect(await ready()).toMatchObject({ status: 'ready', contradictions: [{ document: 'Policy/hedge', pointer: '/hedging/delay', code: 'contradiction' }] });
     await until('its log names it', () => log, (text) => text.includes('Policy/hedge/hedging/delay: delay (14s) is not shorter than timeout.request (12s)'));
+    expect(await runRemora(upgraded.api, ['validate', '--stored'])).toMatchObject({ code: 1, out: expect.stringMatching(/^Policy\/hedge\n {2}\/hedging\/delay {2}delay \(14s\) is not shorter/), err: 'error: 1 violation in what is stored: enforced as before; an edit of each ends it\n' });
     const contradictions = async (): Promise<string> => /^remora_cp_contradictions (\d+)$/m.exec(await (await fetch(`${upgraded.api}/metrics`)).text())?.[1] ?? '';
     expect(await contradictions()).toBe('1');
 
@@ -54,6 +56,7 @@ describe('a control plane is upgraded', () => {
     await expect(upgraded.apply('{kind: Policy, name: hedge, target: {}, hedging: {delay: 13s}}')).rejects.toThrow('/hedging/delay');
     await upgraded.apply('{kind: Policy, name: hedge, target: {}, hedging: {delay: 10s}}', '?wait=applied&timeout=60s');
     expect([(await ready()).contradictions, await contradictions()]).toEqual([[], '0']);
+    expect(await runRemora(upgraded.api, ['validate', '--stored'])).toMatchObject({ code: 0, out: 'valid: this build would take everything that is stored\n' });
     await untilInSync(upgraded.api, 1);
     expect((await traffic.stop()).filter(({ status }) => status !== 200)).toEqual([]);
   }, 120_000);

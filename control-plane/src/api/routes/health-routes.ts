@@ -4,15 +4,8 @@ import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
 import { ApiError } from '../problem.ts';
-import { shape } from '../shapes/shape.ts';
-import { versionShape } from '../shapes/version-shape.ts';
-import { violationShape } from '../shapes/violation-shape.ts';
+import { readyShape } from '../shapes/ready-shape.ts';
 import type { Planned } from '../../compile/planner.ts';
-
-const readyShape = shape('Ready', z.object({
-  status: z.literal('ready'), version: z.string(), head: versionShape, sidecars: z.int(),
-  contradictions: z.array(violationShape).describe('What stored documents contradict each other in: taken by an older build, enforced as before, refused once they are written again. At most 1,000; empty for who does not see all documents'),
-}));
 
 const contradictionsMax = 1_000;
 
