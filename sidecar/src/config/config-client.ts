@@ -139,6 +139,7 @@ export class ConfigClient {
       refusals: { add: (hash, errors) => this.#refuse(hash, errors), get: (hash) => this.#refusals.get(hash) },
       wallMs: () => clock.wallMs(),
       pause,
+      stateApplied: () => this.#stateLane.settled,
       persisted: () => this.#keeper.status.persisted,
       warming: () => this.#options.issuerKeys?.warming ?? [],
       send: (message) => this.#link?.send(message),

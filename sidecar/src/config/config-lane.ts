@@ -22,6 +22,8 @@ export interface ConfigLaneOptions {
   readonly refusals: Pick<RefusalMemory, 'add' | 'get'>;
   readonly wallMs: () => number;
   readonly pause: () => Promise<void>;
+  /** Resolves when the endpoints and items that have come until now are in force, or refused: the content may need them from its first request on. */
+  readonly stateApplied: () => Promise<void>;
   /** Whether the disk holds what is enforced. */
   readonly persisted: () => boolean;
   /** What is not warm yet, beside what data threads say. */
@@ -169,6 +171,8 @@ export class ConfigLane {
     if (assembly.kind === 'damaged') return this.#reject(update, 'resync', [problem(assembly.code, assembly.message)]);
     if (assembly.kind === 'missing') return this.#askFor(update, assembly.hashes);
     if (this.#incoming === update) this.#incoming = null;
+    await this.#options.stateApplied();
+    if (stream !== this.#stream) return;
     const result = await applier.apply(assembly.candidate, update.granted);
     if (!result.ok) {
       if (result.class === 'invalid') refusals.add(update.hash, result.errors);

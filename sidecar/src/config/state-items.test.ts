@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { settle } from '@remora/testing/manual-timers';
 import { describe, expect, test } from 'vitest';
 import { bodyBytesMax, itemBytesMax, itemsMax, KeptItems, type ItemUpdate } from './kept-items.ts';
-import { ClientFixture } from './testdata/client-fixture.ts';
+import { ClientFixture, snapshot } from './testdata/client-fixture.ts';
 import { MemoryDisk } from './testdata/memory-disk.ts';
 
 type Say = ClientFixture['controlPlane']['last']['say'];
@@ -43,6 +43,34 @@ describe('items of the state lane', () => {
     expect(heard).toEqual([[0, 'pin'], [1]]);
     expect(factsOf(fixture, 'secret')).toEqual({});
     expect(fixture.client.status.state).toMatchObject({ items: 1, itemBytes: 5 });
+  });
+
+  test('and endpoints that came before a configuration are in force before it, however long they take', async () => {
+    const fixture = await new ClientFixture().start();
+    const { last } = fixture.controlPlane;
+    const facts = Promise.withResolvers<void>();
+    const endpoints = Promise.withResolvers<void>();
+    fixture.dataPlane.beforeFacts = () => facts.promise;
+    fixture.dataPlane.beforeEndpoints = () => endpoints.promise;
+    last.say(state(1, { full: true, items: [pin] }));
+    await fixture.push(snapshot(1));
+    expect([fixture.answers, fixture.enforced]).toEqual([[], []]);
+    facts.resolve();
+    await settle();
+    expect([factsOf(fixture, 'secret'), fixture.enforced]).toEqual([{ pin: '1234' }, []]);
+    endpoints.resolve();
+    await settle();
+    expect(fixture.answers).toEqual(['ack state 5.1 not persisted', 'ack config 1.1']);
+    expect(fixture.dataPlane.calls.map((call) => call.split(' ')[0])).toEqual(['endpoints', 'prepare', 'swap']);
+  });
+
+  test('that are refused hold no configuration up', async () => {
+    const fixture = await new ClientFixture().start();
+    fixture.dataPlane.beforeFacts = () => Promise.reject(new Error('a thread died'));
+    fixture.controlPlane.last.say(state(1, { full: true, items: [pin] }));
+    await fixture.push(snapshot(1));
+    expect(fixture.answers.at(-1)).toBe('ack config 1.1');
+    expect(fixture.answers[0]).toMatch(/^nack state 5\.1 resync/);
   });
 
   test('a full list drops what it neither brings nor holds', async () => {

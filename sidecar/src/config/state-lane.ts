@@ -62,6 +62,11 @@ export class StateLane {
     return this.#items;
   }
 
+  /** Resolves when everything that has come until now is in force, or refused. */
+  get settled(): Promise<void> {
+    return this.#tail;
+  }
+
   /** Told now, where something is known, and after each change, before it is acknowledged. Answers how to stop. */
   onItem(kind: string, listener: ItemListener): () => void {
     const listeners = this.#listeners.get(kind) ?? new Set();

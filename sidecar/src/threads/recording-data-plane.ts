@@ -30,6 +30,8 @@ export class RecordingDataPlane implements DataPlane {
   series: readonly SeriesReading[] = [];
   /** Replaced by tests. */
   onPrepare: (candidate: Candidate) => Promise<PrepareResult> = () => Promise.resolve({ ok: true, buildMs: 0 });
+  beforeEndpoints: () => Promise<void> = () => Promise.resolve();
+  beforeFacts: () => Promise<void> = () => Promise.resolve();
   onSwap: (hash: string) => Promise<void> = () => Promise.resolve();
   onDrain: (deadlineMs: number) => Promise<{ readonly cut: number }> = () => Promise.resolve({ cut: 0 });
   readonly hosts = new HostSlots(systemClock);
@@ -72,12 +74,12 @@ export class RecordingDataPlane implements DataPlane {
     if (this.current) this.current = { candidate: this.current.candidate, version };
   }
 
-  applyEndpoints(update: EndpointUpdate): Promise<void> {
+  async applyEndpoints(update: EndpointUpdate): Promise<void> {
+    await this.beforeEndpoints();
     this.calls.push(`endpoints ${update.sets.length} removed ${update.removed.length}`);
     this.endpointUpdates.push(update);
     this.hosts.grant(update);
     this.hosts.release(this.hosts.takeLeaving());
-    return Promise.resolve();
   }
 
   useTlsMaterial(material: TlsMaterial): Promise<void> {
@@ -85,9 +87,9 @@ export class RecordingDataPlane implements DataPlane {
     return Promise.resolve();
   }
 
-  useFacts(update: FactUpdate): Promise<void> {
+  async useFacts(update: FactUpdate): Promise<void> {
+    await this.beforeFacts();
     this.facts.apply(update);
-    return Promise.resolve();
   }
 
   tap(_ask: TapAsk): Promise<TapAnswer> {

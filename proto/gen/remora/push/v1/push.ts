@@ -4332,7 +4332,8 @@ export const PushService = {
    *    sidecar answers Ack, Nack or NeedHashes with that version. A Begin (or Unchanged) that arrives before the Commit of
    *    the update before aborts that one, which gets no answer. After Commit no newer one is sent before the answer.
    * 4. State lane: State, or Unchanged; answered with Ack or Nack. Independent of the config lane, with one exception: a
-   *    State that brings the first endpoint set of a destination precedes the Begin that names it.
+   *    State that brings the first endpoint set of a destination, or an item that a configuration may name, precedes the Begin
+   *    that needs it, and the sidecar enforces no update before the States that came ahead of it.
    * 5. Versions of one lane never go down on a stream, nor below Hello's, except in an update marked fallback, which only a
    *    sidecar gets that has applied nothing.
    * 6. No answer within 60 s ends the stream. A message that breaks these rules ends it with INVALID_ARGUMENT.
@@ -4380,7 +4381,8 @@ export interface PushServer extends UntypedServiceImplementation {
    *    sidecar answers Ack, Nack or NeedHashes with that version. A Begin (or Unchanged) that arrives before the Commit of
    *    the update before aborts that one, which gets no answer. After Commit no newer one is sent before the answer.
    * 4. State lane: State, or Unchanged; answered with Ack or Nack. Independent of the config lane, with one exception: a
-   *    State that brings the first endpoint set of a destination precedes the Begin that names it.
+   *    State that brings the first endpoint set of a destination, or an item that a configuration may name, precedes the Begin
+   *    that needs it, and the sidecar enforces no update before the States that came ahead of it.
    * 5. Versions of one lane never go down on a stream, nor below Hello's, except in an update marked fallback, which only a
    *    sidecar gets that has applied nothing.
    * 6. No answer within 60 s ends the stream. A message that breaks these rules ends it with INVALID_ARGUMENT.
@@ -4404,7 +4406,8 @@ export interface PushClient extends Client {
    *    sidecar answers Ack, Nack or NeedHashes with that version. A Begin (or Unchanged) that arrives before the Commit of
    *    the update before aborts that one, which gets no answer. After Commit no newer one is sent before the answer.
    * 4. State lane: State, or Unchanged; answered with Ack or Nack. Independent of the config lane, with one exception: a
-   *    State that brings the first endpoint set of a destination precedes the Begin that names it.
+   *    State that brings the first endpoint set of a destination, or an item that a configuration may name, precedes the Begin
+   *    that needs it, and the sidecar enforces no update before the States that came ahead of it.
    * 5. Versions of one lane never go down on a stream, nor below Hello's, except in an update marked fallback, which only a
    *    sidecar gets that has applied nothing.
    * 6. No answer within 60 s ends the stream. A message that breaks these rules ends it with INVALID_ARGUMENT.
