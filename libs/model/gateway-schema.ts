@@ -2,6 +2,7 @@ import { oneOf } from '@remora/policy-kit/scalars';
 import { z } from 'zod';
 import { documentLimits } from './document-limits.ts';
 import { acrossFields, issue } from './issue.ts';
+import { listenerProtocol } from './listener-protocol.ts';
 import { boundedRecord, hostName, hostPattern, labels, portName } from './names.ts';
 import { pathRulesSchema } from './path-rules-schema.ts';
 import { listenerTlsSchema } from './tls-schema.ts';
@@ -10,7 +11,7 @@ const listener = z.strictObject({
   port: z.int().min(0).max(65_535).meta({ description: '0 picks a free one' }),
   hosts: z.array(hostPattern()).max(documentLimits.hosts).optional().meta({ description: 'empty: any' }),
   protocol: oneOf(['http', 'https', 'tcp', 'tls']).optional()
-    .meta({ description: '`tcp` carries connections as they are, `tls` does so by the name in their ClientHello; default http' }),
+    .meta({ description: '`tcp` carries connections as they are, `tls` does so by the name in their ClientHello; default https with `tls`, else http' }),
   redirect: oneOf(['https']).optional().meta({ description: 'answers every request with a redirect to the listener of protocol https' }),
   tls: listenerTlsSchema.optional().meta({ description: 'for protocol https' }),
   proxyProtocol: oneOf(['required']).optional()
@@ -40,8 +41,10 @@ function checkListenerPorts(listeners: Readonly<Record<string, { readonly port: 
 }
 
 function checkListenerTls(listeners: Readonly<Record<string, z.infer<typeof listener>>>, context: z.RefinementCtx): void {
-  const secured = Object.values(listeners).some(({ protocol }) => protocol === 'https');
-  for (const [name, { protocol = 'http', tls, redirect, hosts }] of Object.entries(listeners)) {
+  const secured = Object.values(listeners).some((one) => listenerProtocol(one) === 'https');
+  for (const [name, one] of Object.entries(listeners)) {
+    const { tls, redirect, hosts } = one;
+    const protocol = listenerProtocol(one);
     if (protocol === 'https' && tls === undefined) issue(context, 'missing-field', 'protocol https needs tls with certificates', undefined, ['listeners', name, 'tls']);
     if (protocol !== 'https' && tls !== undefined) issue(context, 'exclusive', 'tls is for protocol https', 'protocol: https', ['listeners', name, 'tls']);
     if (protocol === 'tcp' && hosts !== undefined) issue(context, 'exclusive', 'a TCP connection names no host', 'protocol: tls', ['listeners', name, 'hosts']);

@@ -1,6 +1,7 @@
 import type { Steps } from '@remora/core/steps';
 import { subjectKey } from '@remora/core/subject';
 import type { Subject, SubjectKey } from '@remora/core/subject';
+import { listenerProtocol } from '@remora/model/listener-protocol';
 import type { PathRulesDocument } from '@remora/model/path-rules-schema';
 import type { RouteDocument } from '@remora/model/route-schema';
 import type { ServiceDocument } from '@remora/model/service-schema';
@@ -130,7 +131,7 @@ class SubjectCompilation {
       this.#add(EntryType.ENTRY_TYPE_LISTENER, name, {
         $case: 'listener',
         value: {
-          name, port: listener.port, hosts: (listener.hosts ?? []).map((host) => host.toLowerCase()).sort(), protocol: listener.protocol ?? 'http',
+          name, port: listener.port, hosts: (listener.hosts ?? []).map((host) => host.toLowerCase()).sort(), protocol: listenerProtocol(listener),
           redirect: listener.redirect ?? '', settings, tls: wireListenerTls(listener.tls), pathRules,
           proxyProtocol: listener.proxyProtocol ?? '',
         },

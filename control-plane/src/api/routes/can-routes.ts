@@ -1,3 +1,4 @@
+import { listenerProtocol } from '@remora/model/listener-protocol';
 import { z } from 'zod';
 import type { Planned } from '../../compile/planner.ts';
 import { QueryError } from '../../push/query-broker.ts';
@@ -103,8 +104,8 @@ function listenersOf({ state }: Planned, url: URL): FoundListener[] {
   const found: FoundListener[] = [];
   for (const [gateway, { listeners }] of state.gateways) {
     for (const [name, listener] of Object.entries(listeners)) {
-      const { protocol = 'http', hosts = [] } = listener;
-      if (protocol !== (secure ? 'https' : 'http')) continue;
+      const { hosts = [] } = listener;
+      if (listenerProtocol(listener) !== (secure ? 'https' : 'http')) continue;
       const host = hostRank(hosts, url.hostname);
       if (host > 0) found.push({ gateway, listener: name, rank: host * 2 + (listener.port === port ? 1 : 0) });
     }
