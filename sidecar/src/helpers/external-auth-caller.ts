@@ -114,7 +114,7 @@ export class ExternalAuthCaller {
   #lookUp(host: string): Promise<readonly string[]> {
     const all = this.#options.lookup ?? lookUpAll;
     return new Promise((resolve, reject) => {
-      all(host, (error, addresses) => (error === null ? resolve(addresses.map(({ address }) => address)) : reject(error)));
+      all(host, (error, addresses = []) => (error === null ? resolve(addresses.map(({ address }) => address)) : reject(error)));
     });
   }
 

@@ -102,6 +102,12 @@ describe('helper requests', () => {
     }
   });
 
+  test('a name that nobody knows is told, and ends no process', async () => {
+    const unknown: LookupAll = (host, found) => found(Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}`), { code: 'ENOTFOUND' }));
+    expect(await client(unknown).request({ ...usual, url: 'http://login.example/keys' })).toMatchObject({ ok: false, code: 'connect', message: expect.stringContaining('ENOTFOUND') as string });
+    expect(await client((_host, found) => found(null, [])).request({ ...usual, url: 'http://login.example/keys' })).toMatchObject({ ok: false, code: 'connect', message: 'login.example has no address' });
+  });
+
   test('nobody there', async () => {
     expect(await client().request({ ...usual, url: 'http://127.0.0.1:1/' })).toMatchObject({ ok: false, code: 'connect' });
   });

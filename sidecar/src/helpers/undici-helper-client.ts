@@ -14,7 +14,8 @@ export interface UndiciHelperClientOptions {
   readonly authorities?: string;
 }
 
-export type LookupAll = (host: string, found: (error: Error | null, addresses: readonly { readonly address: string; readonly family: number }[]) => void) => void;
+/** Where it fails there are no addresses, not even an empty list: so does the system's, whatever its types promise. */
+export type LookupAll = (host: string, found: (error: Error | null, addresses?: readonly { readonly address: string; readonly family: number }[]) => void) => void;
 
 /**
  * Helper requests over undici, which is loaded with the first one. Connections are kept for a short while, at most `connectionsMax` to one origin; redirects are
@@ -96,7 +97,7 @@ export class UndiciHelperClient implements HelperClient {
   #lookup(rule: AddressRule): net.LookupFunction {
     const all = this.#options.lookup ?? lookUpAll;
     return (host, options, found) => {
-      all(host, (error, addresses) => {
+      all(host, (error, addresses = []) => {
         const refused = addresses.find(({ address }) => !mayConnect(rule, address));
         const [first] = addresses;
         if (error !== null || first === undefined) found(error ?? new Error(`${host} has no address`), '', 0);
