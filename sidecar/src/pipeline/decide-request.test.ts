@@ -3,6 +3,7 @@ import { accessLogAuthoring } from '@remora/policy-access-log/compile';
 import { authenticationAuthoring } from '@remora/policy-authentication/compile';
 import { authorizationAuthoring } from '@remora/policy-authorization/compile';
 import { ipAccessAuthoring } from '@remora/policy-ip-access/compile';
+import { jwtAuthoring } from '@remora/policy-jwt/compile';
 import type { AuthoringKind } from '@remora/policy-kit/authoring-kind';
 import { rateLimitAuthoring } from '@remora/policy-rate-limit/compile';
 import { effectiveSection } from '@remora/testing/effective-section';
@@ -54,6 +55,13 @@ describe('whether a request would be let in', () => {
   test('nothing shown: authentication says so first', async () => {
     expect(await ask([section(authenticationAuthoring, { require: { any: ['mesh'] } }), section(authorizationAuthoring, { rules })])).toMatchObject({
       allowed: false, decision: { kind: 'authentication', reason: 'authentication-required', status: 401 }, steps: [{ kind: 'authentication', verdict: 'refuses' }],
+    });
+  });
+
+  test('a credential that is not valid: the policy of the kind that looked at it', async () => {
+    const jwt = section(jwtAuthoring, { issuers: { staff: { issuer: 'https://login.example', audiences: ['orders'] } } });
+    expect(await ask([jwt, section(authenticationAuthoring, { require: { any: ['jwt'] } })], { headers: { authorization: 'Bearer abc' } })).toMatchObject({
+      allowed: false, decision: { kind: 'jwt', reason: 'jwt-invalid', policies: ['jwt-policy'] },
     });
   });
 

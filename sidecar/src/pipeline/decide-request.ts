@@ -170,7 +170,7 @@ async function run(built: readonly BuiltFilter[], x: AskedExchange): Promise<{ r
     if (one.section.kind === 'rateLimit' || one.section.kind === 'quota') continue;
     const verdict = await x.settle(ask(one.filter, x));
     const answer = verdict ?? one.shadow?.answer ?? null;
-    const step = stepOf(one.section, answer, verdict !== null);
+    const step = stepOf(one.section, answer, { refused: verdict !== null, all: built });
     steps.push(step);
     if (verdict !== null) return { steps, refusal: step };
   }
@@ -183,14 +183,15 @@ function ask(filter: EdgeFilter, x: AskedExchange): Verdict {
   return verdict === HOLD ? (filter.requestHeld?.(x, noBody) ?? null) : verdict;
 }
 
-function stepOf(section: EffectiveSection, answer: Answer | null, refused: boolean): Step {
+function stepOf(section: EffectiveSection, answer: Answer | null, { refused, all }: { readonly refused: boolean; readonly all: readonly BuiltFilter[] }): Step {
   const { kind, shadow, origins } = section;
   if (answer === null) return { kind, shadow, verdict: 'passes', reason: '', status: 0, pointer: '', detail: '', policies: policiesBehind(origins, '') };
   // A credential that is not valid is refused by authentication, and belongs to the kind that looked at it.
   const own = answer.kind === kind || answer.kind === '';
+  const behind = own ? origins : (all.find((one) => one.section.kind === answer.kind)?.section.origins ?? []);
   return {
     kind: own ? kind : answer.kind, shadow, verdict: refused ? 'refuses' : 'would refuse', reason: answer.reason.code, status: answer.status, pointer: answer.pointer, detail: answer.detail,
-    policies: own ? policiesBehind(origins, answer.pointer) : [],
+    policies: policiesBehind(behind, answer.pointer),
   };
 }
 
