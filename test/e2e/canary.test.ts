@@ -132,6 +132,9 @@ describe('a canary of orders, called through the sidecar of web', { timeout: 120
   test('holds its weights while the control plane is gone, and goes on when it is back', async () => {
     startCalls();
     await controlPlane.apply(canary('{weight: 50, for: 1h}, {weight: 80, for: 1s}, {weight: 100}'), '?wait=applied&timeout=60s');
+    // Without the Route of the first step both sides answer too, by whatever shares the balancer finds best.
+    await untilStatus('the first step', ({ weight }) => weight === 50);
+    await untilInSync(controlPlane.api, 1, patienceMs);
     await until('both sides answer', () => new Set(traffic?.answers.slice(-50).map(({ body }) => body)), (sides) => sides.size === 2, patienceMs);
     await stop(controlPlane.process);
     const before = traffic?.answers.length ?? 0;
