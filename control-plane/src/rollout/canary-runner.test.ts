@@ -132,11 +132,13 @@ describe('what people say', () => {
     const world = await CanaryWorld.start();
     await world.apply(canaryYaml());
     const { canaries } = world.controlPlane;
+    expect(() => canaries.order('later', { kind: 'pause' }, 'ana')).toThrow(expect.objectContaining({ code: 'canary-not-begun' }));
     canaries.order('orders-v2', { kind: 'abort' }, 'ana');
+    expect(() => canaries.order('orders-v2', { kind: 'pause' }, 'ana')).toThrow(expect.objectContaining({ code: 'canary-over' }));
     expect(() => canaries.order('orders-v2', { kind: 'pause' }, 'ana')).toThrow('Canary/orders-v2 is reverting: there is nothing to pause');
     await canaries.look();
     expect(() => canaries.order('orders-v2', { kind: 'promote', now: true }, 'ana')).toThrow('Canary/orders-v2 is aborted');
-    expect(() => canaries.order('none', { kind: 'pause' }, 'ana')).toThrow('Canary/none does not run');
+    expect(() => canaries.order('none', { kind: 'pause' }, 'ana')).toThrow('Canary/none has not begun: there is nothing to pause yet');
   });
 });
 

@@ -37,7 +37,7 @@ export type CanaryOrder =
 
 /** Why an order cannot be followed; nothing was changed. */
 export class CanaryOrderError extends Error {
-  readonly code: 'canary-over' | 'no-such-run' | 'not-working';
+  readonly code: 'canary-over' | 'canary-not-begun' | 'not-working';
 
   constructor(code: CanaryOrderError['code'], message: string) {
     super(message);
@@ -115,7 +115,7 @@ export class CanaryRunner implements BackgroundWork {
   order(name: string, order: CanaryOrder, by: string): CanaryRun {
     if (!this.working) throw new CanaryOrderError('not-working', 'another control plane of this store runs the canaries, or this one is starting');
     const run = this.#deps.book.get(name);
-    if (run === null) throw new CanaryOrderError('no-such-run', `Canary/${name} does not run`);
+    if (run === null) throw new CanaryOrderError('canary-not-begun', `Canary/${name} has not begun: there is nothing to ${order.kind} yet. It begins as soon as this control plane has its documents and can write to its disk`);
     if (run.phase !== 'running') throw new CanaryOrderError('canary-over', `Canary/${name} is ${run.phase}: there is nothing to ${order.kind}`);
     const next = this.#ordered(run, order, by);
     this.#deps.book.save(next);

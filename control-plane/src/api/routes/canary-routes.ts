@@ -46,7 +46,7 @@ function orderRoute(ports: ApiPorts, kind: CanaryOrder['kind'], summary: string,
   return apiRoute({
     method: 'POST', path: `/v1/canaries/{name}/${kind}`, operationId: `${kind}Canary`, tag: 'Canaries', right: { role: 'editor', scoped: 'checked' }, summary, description, params,
     ...(kind === 'promote' && { body: { kind: 'json' as const, maxBytes: 1_024, description: '`{"now": true}`, or nothing', schema: promoteBody } }),
-    answers: { 200: { description: 'Where it stands now', schema: canaryStatusShape } }, problems: ['not-found', 'canary-over', 'not-working'],
+    answers: { 200: { description: 'Where it stands now', schema: canaryStatusShape } }, problems: ['not-found', 'canary-over', 'canary-not-begun', 'not-working'],
     handle({ params: { name }, body, access, author }) {
       const canary = findDocument(ports, access, 'Canary', name).document as unknown as CanaryDocument;
       requireSubject(access, `service/${canary.service}`, 'editor');
@@ -62,7 +62,7 @@ function ordered({ canaries }: ApiPorts, name: string, order: CanaryOrder, autho
     canaries.order(name, order, author);
   } catch (error) {
     if (!(error instanceof CanaryOrderError)) throw error;
-    throw new ApiError(error.code === 'not-working' ? 'not-working' : 'canary-over', error.message);
+    throw new ApiError(error.code, error.message);
   }
 }
 
