@@ -3,6 +3,7 @@ import { joinPointer } from '@remora/core/pointer';
 import type { Violation } from '@remora/core/violation';
 import { LineCounter, isAlias, isMap, isScalar, isSeq, parseAllDocuments } from 'yaml';
 import type { Document, Node, Pair, ParsedNode, YAMLError } from 'yaml';
+import { unclosedPlace } from './unclosed-place.ts';
 
 export interface YamlBounds {
   readonly depth: number;
@@ -26,7 +27,7 @@ export interface YamlProblem extends Violation {
 export function readYaml(text: string, bounds: YamlBounds): YamlDocument[] {
   const lines = new LineCounter();
   const parsed = parse(text, lines);
-  return parsed === null ? [tooDeep(bounds)] : parsed.map((document) => convert(document, lines, bounds));
+  return parsed === null ? [tooDeep(bounds)] : parsed.map((document) => convert(document, { text, lines }, bounds));
 }
 
 /** Lines of what pointers name (the nearest that exists), from 1, in a text that holds one document. Reads the text once. */
@@ -73,15 +74,32 @@ function tooDeep(bounds: YamlBounds): YamlDocument {
   return { value: null, line: 1, problems: [{ pointer: '', code: 'too-deep', message: `is nested more than ${bounds.depth} levels deep`, line: 1 }] };
 }
 
-function convert(document: Document.Parsed, lines: LineCounter, bounds: YamlBounds): YamlDocument {
+interface YamlSource {
+  readonly text: string;
+  readonly lines: LineCounter;
+}
+
+function convert(document: Document.Parsed, source: YamlSource, bounds: YamlBounds): YamlDocument {
+  const { lines } = source;
   const contents = document.contents;
   const line = lines.linePos(contents?.range[0] ?? document.range[0]).line;
-  const errors = [...document.errors, ...document.warnings].slice(0, 20).map((error) => syntaxProblem(error, lines));
+  const errors = [...document.errors, ...document.warnings].slice(0, 20).map((error, i, all) => unclosedProblem(document, source, error, sameBefore(all, i)) ?? syntaxProblem(error, lines));
   const deep = errors.find(({ code }) => code === 'too-deep');
   if (errors.length > 0) return { value: null, line, problems: deep === undefined ? errors : [deep] };
   const converter = new Converter(document, lines, bounds);
   const value = contents === null ? null : converter.convert(contents);
   return { value: converter.problems.length > 0 ? null : value, line, problems: converter.problems };
+}
+
+function sameBefore(errors: readonly YAMLError[], at: number): number {
+  return errors.slice(0, at).filter(({ message, pos }) => message === errors[at]?.message && pos[0] === errors[at].pos[0]).length;
+}
+
+function unclosedProblem(document: Document.Parsed, { text, lines }: YamlSource, error: YAMLError, nth: number): YamlProblem | null {
+  const place = unclosedPlace(document, text, error, nth);
+  if (place === null) return null;
+  const { line, col } = lines.linePos(place.offset);
+  return { pointer: '', code: 'invalid-yaml', message: `column ${col}: the ${place.opener} here is not closed by ${place.closer}${place.outdented ? ' before a line that is indented too little' : ''}`, line };
 }
 
 function syntaxProblem(error: YAMLError, lines: LineCounter): YamlProblem {
