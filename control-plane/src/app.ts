@@ -11,6 +11,7 @@ import type { Model } from '@remora/model/model';
 import { checkRegex } from '@remora/router/regex';
 import { createEventFeed } from './api/event-feed.ts';
 import type { EventFeed } from './api/event-feed.ts';
+import { OpenTaps } from './api/open-taps.ts';
 import { createAuditLog } from './audit/audit-log.ts';
 import type { AuditLog } from './audit/audit-log.ts';
 import { WorkLease } from './background/work-lease.ts';
@@ -61,6 +62,7 @@ export interface ControlPlane {
   readonly hub: RunningPushHub;
   readonly telemetry: TelemetryHub;
   readonly events: EventFeed;
+  readonly taps: OpenTaps;
   readonly writePath: WritePath;
   /** Who did what: durable before an answer says that it is done. */
   readonly audit: AuditLog;
@@ -183,7 +185,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
   });
 
   return {
-    store, model, planner, instances, discovery, hub, telemetry, events, writePath, audit, credentials, secrets, secretItems, secretRefresher, sealer, hostOrders, breakerOrders, canaries, canaryBook, clock, timers, slices,
+    store, model, planner, instances, discovery, hub, telemetry, events, taps: new OpenTaps(), writePath, audit, credentials, secrets, secretItems, secretRefresher, sealer, hostOrders, breakerOrders, canaries, canaryBook, clock, timers, slices,
     async start() {
       await writePath.start();
       const state = writePath.state();

@@ -71,7 +71,7 @@ export async function startControlPlane(settings: ControlPlaneSettings, output: 
     createSecretMetrics(metrics.registry, controlPlane);
     createDiscoveryMetrics(metrics.registry, controlPlane.discovery, systemClock);
     createCanaryMetrics(metrics.registry, controlPlane.canaryBook);
-    const apiMetrics = createApiMetrics(metrics.registry, { store, writePath: controlPlane.writePath, listeners: () => controlPlane.events.listeners() });
+    const apiMetrics = createApiMetrics(metrics.registry, { store, writePath: controlPlane.writePath, listeners: () => controlPlane.events.listeners(), taps: controlPlane.taps });
     if (identity) await connectIdentity(identity, controlPlane, metrics.registry);
     const operators = settings.operators.authentication === 'tokens' ? await startOperators(settings.operators, { ...controlPlane, log }) : null;
     if (operators) closers.push(async () => operators.close());

@@ -21,6 +21,7 @@ import type { InstanceRegistry } from '../instances/instance-registry.ts';
 import type { CanaryBook } from '../rollout/canary-book.ts';
 import type { CanaryRunner } from '../rollout/canary-runner.ts';
 import type { EventFeed } from './event-feed.ts';
+import type { OpenTaps } from './open-taps.ts';
 
 /** What the API's handlers work with. */
 export interface ApiPorts {
@@ -31,6 +32,7 @@ export interface ApiPorts {
   readonly model: Model;
   readonly planner: Planner;
   readonly events: EventFeed;
+  readonly taps: OpenTaps;
   readonly telemetry: TelemetryHub;
   readonly credentials: CredentialBook;
   readonly secrets: SecretBook;

@@ -3,6 +3,8 @@ export interface TapSink {
   /** Bytes that wait to be read. */
   queued(): number;
   write(text: string): void;
+  /** So many more requests are not shown. */
+  skipped(requests: number): void;
 }
 
 /** Bytes that may wait for one reader. */
@@ -31,7 +33,9 @@ export class TapStream {
   answered(nodeId: string, { requests, skipped }: { readonly requests: readonly object[]; readonly skipped: number }): void {
     const told = requests.filter((one) => this.#tell('request', { nodeId, ...one })).length;
     this.#seen += told;
-    const untold = (this.#untold.get(nodeId) ?? 0) + skipped + requests.length - told;
+    const missed = skipped + requests.length - told;
+    if (missed > 0) this.#sink.skipped(missed);
+    const untold = (this.#untold.get(nodeId) ?? 0) + missed;
     if (untold > 0 && !this.#tell('skipped', { nodeId, skipped: untold })) this.#untold.set(nodeId, untold);
     else this.#untold.delete(nodeId);
   }

@@ -41,7 +41,7 @@ test('the page of metrics in docs is made from the registry that /metrics answer
     const { controlPlane } = api;
     const metrics = createControlPlaneMetrics({ ...controlPlane, processMetrics: true });
     createIdentityMetrics(metrics.registry, identity.identity, systemClock);
-    createApiMetrics(metrics.registry, { ...controlPlane, listeners: () => controlPlane.events.listeners() });
+    createApiMetrics(metrics.registry, { ...controlPlane, listeners: () => controlPlane.events.listeners(), taps: controlPlane.taps });
     createOperatorMetrics(metrics.registry, { operators: null, certificate: null, audit: controlPlane.audit, store: controlPlane.store });
     createSecretMetrics(metrics.registry, controlPlane);
     createDiscoveryMetrics(metrics.registry, controlPlane.discovery, systemClock);

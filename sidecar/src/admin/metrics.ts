@@ -103,6 +103,8 @@ export const metricTable: readonly MetricRow[] = [
   { name: 'remora_issuer_keys_problem', type: 'gauge', help: '1 while the keys of an issuer cannot be fetched.', read: (_series, s) => s.issuerKeys().map((one) => ({ value: Number(one.problem !== null), labels: { issuer: one.issuer } })) },
   { name: 'remora_tls_certificate_problem', type: 'gauge', help: '1 while the files of a certificate cannot be used as they are, or what is used has expired.', read: (_series, s) => readProblems(s.certificates()) },
   { name: 'remora_refusals_seen_total', type: 'counter', help: 'Refusals that reached the ring for why.', read: single((s) => s.refusalCount()) },
+  { name: 'remora_taps_open', type: 'gauge', help: 'Taps that look at requests as they end (`remora tap`); summed over data threads, at most 4 each.', read: single((s) => s.policyEvents().get('taps_open') ?? 0) },
+  { name: 'remora_tap_skipped_requests_total', type: 'counter', help: 'Requests that a tap would have shown and had no room for, more than 100 in a data thread between two looks.', read: single((s) => s.policyEvents().get('taps_skipped') ?? 0) },
   { name: 'remora_held_states', type: 'gauge', help: 'What is held against destinations and hosts now: ejections, open breakers, failed checks; by service.', read: readHeld },
   { name: 'remora_health_dropped_total', type: 'counter', help: 'Changes of such states that found no room.', read: single((s) => s.health().dropped) },
   { name: 'remora_telemetry_dropped_total', type: 'counter', help: 'Batches not sent in time, refusals and events that did not fit the queue.', read: readDropped },

@@ -6,7 +6,7 @@ interface TlsSample {
 }
 
 /** Kinds of events that have metrics of their own: they are no policies. */
-export const edgeEventKinds: ReadonlySet<string> = new Set(['tls', 'proxyProtocol', 'http2', 'bodies', 'connections', 'upstream', 'upstreamTls']);
+export const edgeEventKinds: ReadonlySet<string> = new Set(['tls', 'proxyProtocol', 'http2', 'bodies', 'connections', 'upstream', 'upstreamTls', 'taps']);
 
 /** Handshakes of clients: `full`, `resumed`, or why they failed. The data threads count `tls_full-TLSv1.3`, `tls_refused-timeout` … */
 export function readHandshakes(events: ReadonlyMap<string, number>): TlsSample[] {

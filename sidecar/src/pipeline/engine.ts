@@ -289,7 +289,7 @@ export class Engine {
 
   /** What has ended since the last look; null: too many look already. */
   tap(ask: TapAsk): TapAnswer | null {
-    return (this.taps ??= new RequestTaps(this.thread.clock)).look(ask);
+    return (this.taps ??= new RequestTaps(this.thread.clock, (name, by) => this.#options.series.events.count(name, by))).look(ask);
   }
 
   /** Nobody has looked for a while: requests cost nothing again. */

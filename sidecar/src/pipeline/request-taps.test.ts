@@ -1,13 +1,16 @@
 import { ManualClock } from '@remora/testing/manual-clock';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { ExchangeRun } from './exchange-run.ts';
-import { joinLooks, RequestTaps, tapsMax, type TapAnswer, type TapFilter } from './request-taps.ts';
+import { joinLooks, RequestTaps, tapsMax, type CountTaps, type TapAnswer, type TapFilter } from './request-taps.ts';
 
 let clock: ManualClock;
 let taps: RequestTaps;
+let counted: { taps_open: number; taps_skipped: number };
+const count: CountTaps = (name, by) => void (counted[name] += by);
 beforeEach(() => {
   clock = new ManualClock(Date.UTC(2026, 10, 22, 12));
-  taps = new RequestTaps(clock);
+  counted = { taps_open: 0, taps_skipped: 0 };
+  taps = new RequestTaps(clock, count);
 });
 
 interface Ended {
@@ -82,6 +85,7 @@ describe('bounds', () => {
     expect([look('all')?.requests.length, look('posts')?.requests.length]).toEqual([100, 1]);
     for (let i = 0; i < 130; i++) taps.see(ended({}));
     expect([look('all')?.skipped, look('posts')?.skipped]).toEqual([30, 0]);
+    expect(counted).toEqual({ taps_open: 2, taps_skipped: 61 });
   });
 
   test('of how many look: one more is told so, and has a place when another one is forgotten', () => {
@@ -99,14 +103,16 @@ describe('bounds', () => {
   test('nobody looks any more: nothing is kept', () => {
     look('a');
     expect(taps.empty).toBe(false);
+    expect(counted.taps_open).toBe(1);
     clock.advance(5_001);
     taps.sweep();
     expect(taps.empty).toBe(true);
+    expect(counted.taps_open).toBe(0);
   });
 });
 
 test('what several threads saw is one answer, in the order of time; where one has no place, that is said', () => {
-  const [first, second] = [new RequestTaps(clock), new RequestTaps(clock)];
+  const [first, second] = [new RequestTaps(clock, count), new RequestTaps(clock, count)];
   for (const thread of [first, second]) thread.look({ id: 'a', filter: {} });
   second.see(ended({ status: 201 }));
   clock.advance(5);

@@ -52,13 +52,18 @@ interface OpenTap {
   lookedAtMs: number;
 }
 
+/** `taps_open` goes up and down again; `taps_skipped`: requests that found no room. */
+export type CountTaps = (name: 'taps_open' | 'taps_skipped', by: number) => void;
+
 /** What people look at in one data thread. While nobody does there is none of these (`Engine.taps` is null). */
 export class RequestTaps {
   readonly #clock: Clock;
+  readonly #count: CountTaps;
   readonly #open = new Map<string, OpenTap>();
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, count: CountTaps) {
     this.#clock = clock;
+    this.#count = count;
   }
 
   get empty(): boolean {
@@ -72,6 +77,7 @@ export class RequestTaps {
     if (known === undefined) {
       if (this.#open.size >= tapsMax) return null;
       this.#open.set(id, { filter, requests: [], skipped: 0, lookedAtMs: this.#clock.monotonicMs() });
+      this.#count('taps_open', 1);
       return { requests: [], skipped: 0 };
     }
     const { requests, skipped } = known;
@@ -84,7 +90,11 @@ export class RequestTaps {
   /** Taps that nobody looks at any more end. */
   sweep(): void {
     const nowMs = this.#clock.monotonicMs();
-    for (const [id, { lookedAtMs }] of this.#open) if (nowMs - lookedAtMs > forgottenMs) this.#open.delete(id);
+    for (const [id, { lookedAtMs }] of this.#open) {
+      if (nowMs - lookedAtMs <= forgottenMs) continue;
+      this.#open.delete(id);
+      this.#count('taps_open', -1);
+    }
   }
 
   /** The request has ended. */
@@ -92,8 +102,10 @@ export class RequestTaps {
     let seen: TappedRequest | null = null;
     for (const tap of this.#open.values()) {
       if (!matches(tap.filter, run)) continue;
-      if (tap.requests.length >= waitingMax) tap.skipped += 1;
-      else tap.requests.push(seen ??= tapped(run, this.#clock.wallMs()));
+      if (tap.requests.length >= waitingMax) {
+        tap.skipped += 1;
+        this.#count('taps_skipped', 1);
+      } else tap.requests.push(seen ??= tapped(run, this.#clock.wallMs()));
     }
   }
 }

@@ -160,5 +160,5 @@ const refusalSeriesMax = 4096;
 
 /** Counts that go down again. */
 function isHeld(name: string): boolean {
-  return name.startsWith('connections_active-') || name === 'generation_older';
+  return name.startsWith('connections_active-') || name === 'generation_older' || name === 'taps_open';
 }

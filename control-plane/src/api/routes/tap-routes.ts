@@ -7,19 +7,18 @@ import type { ApiRoute } from '../api-route.ts';
 import { durationParameter } from '../parameters.ts';
 import { ApiError } from '../problem.ts';
 import { findDocument } from '../find-document.ts';
+import { openTapsMax } from '../open-taps.ts';
 import { readTapAnswer } from '../tap-answer.ts';
 import { TapStream } from '../tap-stream.ts';
 
 /** How often sidecars are asked what has ended, and how long each may take. */
 const lookEveryMs = 500;
 const lookMs = 2_000;
-const listenersMax = 16;
 /** Sidecars that one tap looks at; how many are beyond is told as it begins. */
 const sidecarsMax = 64;
 const standardMs = 30_000;
 
 export function tapRoutes(ports: ApiPorts): ApiRoute[] {
-  let open = 0;
   return [
     apiRoute({
       method: 'GET', path: '/v1/tap', operationId: 'tap', tag: 'Telemetry', right: { role: 'viewer', scoped: 'checked' }, summary: 'Requests of a service or gateway as they end, as server-sent events',
@@ -36,17 +35,16 @@ export function tapRoutes(ports: ApiPorts): ApiRoute[] {
       handle({ query, reply, access, stillGood }) {
         const { service, gateway, for: forMs = standardMs, ...filter } = query;
         const subject = subjectOf(ports, access, service, gateway);
-        if (open >= listenersMax) throw new ApiError('too-many-listeners', `${listenersMax} people look at requests already`);
-        open += 1;
+        if (!ports.taps.begin()) throw new ApiError('too-many-listeners', `${openTapsMax} people look at requests already`);
         reply.hijack();
         const socket = reply.raw;
         socket.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
         socket.flushHeaders();
         const ended = new AbortController();
         socket.once('close', () => ended.abort());
-        const stream = new TapStream({ queued: () => socket.writableLength, write: (text) => void socket.write(text) });
+        const stream = new TapStream({ queued: () => socket.writableLength, write: (text) => void socket.write(text), skipped: (requests) => ports.taps.leftOut(requests) });
         void follow(ports, { subject, filter, forMs, stream, goesOn: () => !ended.signal.aborted && stillGood() }).finally(() => {
-          open -= 1;
+          ports.taps.end();
           socket.end();
         });
         return 'stream';
