@@ -30,7 +30,7 @@ beforeEach(async () => {
 {kind: Policy, name: login, target: {gateway: edge}, oidcLogin: {issuer: "${issuer.issuer.issuer}", allowPrivateAddresses: true, clientId: shop, clientSecret: {secret: client}, sessionKey: {secret: sessions}}}
 `);
   await fixture.sidecar(['--gateway', 'edge', '--control-plane', controlPlane.push, '--workers', '2'], { bundled: false });
-  await until('the gateway wants a login', () => ask({ port, path: '/', headers: { accept: 'text/html', connection: 'close' } }), ({ status }) => status === 302);
+  await until('the gateway wants a login, in every data thread', () => Promise.all(Array.from({ length: 16 }, () => get('/', ''))), (answers) => answers.every(({ status }) => status === 302));
 }, 60_000);
 afterEach(async () => {
   await fixture.end();

@@ -3,7 +3,7 @@ import { residentMiB } from '../processes/child.ts';
 import type { RunningControlPlane, RunningSidecar } from '../processes/remora.ts';
 import { ask, type Answer } from '../processes/traffic.ts';
 import { until } from '../processes/until.ts';
-import type { Fixture } from './fixture.ts';
+import { untilInSync, type Fixture } from './fixture.ts';
 
 /** A gateway `edge` in front of the service `orders`, whose instances are at the given ports of this machine. */
 export interface Edge {
@@ -42,6 +42,8 @@ export async function startEdge(fixture: Fixture, options: EdgeOptions): Promise
   const gateway = await fixture.sidecar(['--gateway', 'edge', '--control-plane', controlPlane.push, ...(options.flags ?? [])], {
     ...(options.folder !== undefined && { folder: options.folder }), ...(options.wrap && { wrap: options.wrap }), ...(options.nodeFlags && { nodeFlags: options.nodeFlags }),
   });
+  // A port is bound before the data threads go over to what is to be enforced there, each for itself.
+  await untilInSync(controlPlane.api, 1);
   const port = await until('the gateway listens', () => gatewayPort(gateway), (found) => found > 0);
   return {
     controlPlane, gateway, port,
