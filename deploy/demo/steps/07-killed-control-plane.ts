@@ -9,7 +9,7 @@ import type { Step, World } from '../world.ts';
 
 export const killedControlPlane: Step = {
   title: 'the control plane is killed: traffic goes on; a sidecar restarts from its disk meanwhile; the control plane returns',
-  timeoutMs: 120_000,
+  timeoutMs: 180_000,
   async run(world) {
     const traffic = startTraffic({ port: world.fleet.gatewayPort, path: '/', connections: 4 });
     try {
@@ -48,13 +48,16 @@ async function restartSidecar(world: World, traffic: Traffic): Promise<void> {
   world.check('no other request failed', others.length === 0, others.slice(0, 3));
 }
 
+/** Where it was gone for more than a moment its callers have left it out, for 30 s (outlierDetection, consecutiveLocalFailures). */
+const leftOutMs = 30_000;
+
 /** Callers found it down; they come back to it without being told. */
 async function untilChosenAgain(world: World): Promise<void> {
   await until({
     label: 'a page that passes orders-2',
     look: async () => hopsOf((await askShop({ port: world.fleet.gatewayPort, path: '/cart/7' })).text),
     holds: (hops) => hops.includes('orders v2'),
-    timeoutMs: 20_000,
+    timeoutMs: leftOutMs + 20_000,
   });
 }
 
