@@ -44,7 +44,7 @@ describe('lifecycle', () => {
     expect(refused.status).toBe(409);
     expect(await refused.text()).toContain('empties-routes');
     expect((await ask({ port, path: '/' })).status).toBe(204);
-    const forced = await fetch(`${controlPlane.api}/v1/routes/fixed?force=empties-routes&wait=applied`, { method: 'DELETE' });
+    const forced = await fetch(`${controlPlane.api}/v1/routes/fixed?force=empties-routes&wait=applied&timeout=60s`, { method: 'DELETE' });
     expect(forced.ok, await forced.text()).toBe(true);
     await until('the route is gone', () => ask({ port, path: '/' }), ({ status }) => status === 404);
   });

@@ -81,18 +81,18 @@ describe('mTLS in the mesh', () => {
     const guarded = await write(running.api, strict('strict'));
     expect(guarded.status).toBe(409);
     expect(await guarded.text()).toMatch(/service\/orders with strict mTLS would refuse .*127\.0\.0\.1.* → http \(\d+ in 24 h\)/);
-    expect((await write(running.api, strict('strict'), '?force=mtls&wait=applied')).status).toBe(200);
+    expect((await write(running.api, strict('strict'), '?force=mtls&wait=applied&timeout=60s')).status).toBe(200);
     expect(await ask(orders.ports['inbound'] ?? orders.ports['inbound/http'])).toMatchObject({ status: 403 });
     expect((await ask(web.ports['outbound'])).text).toMatch(caller);
     expect((await fetch(`http://127.0.0.1:${orders.ports['health']}/healthz`)).status).toBe(200);
 
     // Announced no more: callers go over to plaintext, and back.
     expect(await (await write(running.api, strict('disabled'))).text()).toContain('removes-authentication');
-    expect((await write(running.api, strict('disabled'), '?force=removes-authentication&wait=applied')).status).toBe(200);
+    expect((await write(running.api, strict('disabled'), '?force=removes-authentication&wait=applied&timeout=60s')).status).toBe(200);
     await until('web comes in plaintext', () => ask(web.ports['outbound']), ({ text }) => text === 'caller nobody');
     const step = await write(running.api, strict('strict'));
     expect(await step.text()).toContain('make it permissive first');
-    expect((await write(running.api, strict('permissive'), '?wait=applied')).status).toBe(200);
+    expect((await write(running.api, strict('permissive'), '?wait=applied&timeout=60s')).status).toBe(200);
     await until('web is known again', () => ask(web.ports['outbound']), ({ text }) => caller.test(text));
   }, 90_000);
 

@@ -44,8 +44,8 @@ describe('restore from a backup', () => {
     folders.push(folder);
     const copy = path.join(folder, 'copy.db');
     const made = await command(['backup', '--data-dir', first.folder, '--to', copy]);
-    await first.apply(markPolicy(2), '?wait=applied');
-    await first.apply(markPolicy(3), '?wait=applied');
+    await first.apply(markPolicy(2), '?wait=applied&timeout=60s');
+    await first.apply(markPolicy(3), '?wait=applied&timeout=60s');
     expect(await mark()).toBe('3');
 
     const traffic = startTraffic({ port, path: '/', host: 'orders', concurrency: 4, pauseMs: 2 });
@@ -61,7 +61,7 @@ describe('restore from a backup', () => {
     await until('the mark of the backup again', mark, (seen) => seen === '1');
     // Whose content the restore did not change is in sync at once, and takes up the new version with its next answer.
     await until('the epoch of the restore', () => sidecarsOf(second.api), (all) => all.every(({ config }) => config.inSync && config.applied.epoch === epochAfter));
-    await second.apply(markPolicy(4), '?wait=applied');
+    await second.apply(markPolicy(4), '?wait=applied&timeout=60s');
     expect(await mark()).toBe('4');
     expect((await traffic.stop()).filter(({ status }) => status !== 200)).toEqual([]);
   });
