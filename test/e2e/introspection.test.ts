@@ -104,8 +104,10 @@ class Rig {
     return text === '' ? null : JSON.parse(text);
   }
 
-  setSecret(value: string): Promise<unknown> {
-    return this.call('PUT', '/v1/secrets/introspection', { value });
+  /** Resolves when every data thread of a gateway that is connected has it, or another answer was given: one thread that has it says nothing of the other. */
+  async setSecret(value: string): Promise<void> {
+    await this.call('PUT', '/v1/secrets/introspection', { value });
+    await this.call('GET', '/v1/enforcement/secrets?timeout=60s');
   }
 
   /** Each on a connection of its own, so that any data thread gets it. */
