@@ -50,7 +50,32 @@ test('a host that was taken out is unusable until the end, or until it is taken 
   expect([scene.usable(1), scene.usable(2)]).toEqual([true, false]);
   scene.clock.advance(60_000);
   expect(scene.usable(2)).toBe(true);
-  expect(scene.events).toEqual(['taken-out 10.0.0.1:1', 'taken-out 10.0.0.1:2', 'returned 10.0.0.1:1', 'taken-out 10.0.0.1:2']);
+  expect(scene.events).toEqual(['taken-out 10.0.0.1:1', 'taken-out 10.0.0.1:2', 'returned 10.0.0.1:1']);
+});
+
+test('a host that is out is told of once, however many others come', () => {
+  const scene = new Scene();
+  scene.has(1);
+  scene.orders({ '10.0.0.1:1': scene.clock.wallMs() + 60_000 });
+  scene.has(1, 2);
+  scene.has(1, 2, 3);
+  expect(scene.events).toEqual(['taken-out 10.0.0.1:1']);
+});
+
+test('an ejection that the record has forgotten is taken back, a later one is not', () => {
+  const scene = new Scene();
+  scene.has(1);
+  scene.eject(1);
+  for (let nth = 0; nth < 1_024; nth++) scene.record.add({ kind: 'outlierDetection', event: 'ejected', service: 'other', host: `10.1.0.1:${nth}`, pointer: '', policy: '', detail: '', untilMs: scene.clock.monotonicMs() + 60_000 });
+  expect(scene.usable(1)).toBe(false);
+  scene.clock.advance(1_000);
+  const back = { '10.0.0.1:1': scene.clock.wallMs() };
+  scene.orders({}, back);
+  expect(scene.usable(1)).toBe(true);
+  scene.hosts.states.setEjectedUntil(scene.slot(1), scene.clock.monotonicMs() + 60_000);
+  scene.has(1, 2);
+  scene.orders({}, back);
+  expect(scene.usable(1)).toBe(false);
 });
 
 test('an order waits for a host that is not there yet', () => {

@@ -16,6 +16,8 @@ export class HostOrderKeeper {
   readonly #time: ControlPlaneTime;
   /** Monotonic ends of what takes hosts out, by service and address: the same order keeps its end, whatever our wall clock does. */
   readonly #ends = new Map<string, { readonly theirMs: number; readonly untilMs: number }>();
+  /** Orders to take back that a host has seen, by service and address: what detectors decide afterwards stands, also where the record forgot it. */
+  readonly #seen = new Map<string, number>();
   #orders: ReadonlyMap<string, HostOrders> = new Map();
   readonly #stop: () => void;
 
@@ -32,7 +34,8 @@ export class HostOrderKeeper {
       const orders = decodeHostOrders(body);
       return orders === null ? [] : [[service, orders]];
     }));
-    for (const key of this.#ends.keys()) if (!this.#isOut(key)) this.#ends.delete(key);
+    for (const key of this.#ends.keys()) if (!this.#has(key, 'takenOut')) this.#ends.delete(key);
+    for (const key of this.#seen.keys()) if (!this.#has(key, 'takenBack')) this.#seen.delete(key);
     for (const service of new Set([...before.keys(), ...this.#orders.keys()])) this.#follow(service);
   }
 
@@ -55,9 +58,9 @@ export class HostOrderKeeper {
     }
   }
 
-  #isOut(key: string): boolean {
+  #has(key: string, what: 'takenOut' | 'takenBack'): boolean {
     const at = key.indexOf(' ');
-    return this.#orders.get(key.slice(0, at))?.takenOut.has(key.slice(at + 1)) === true;
+    return this.#orders.get(key.slice(0, at))?.[what].has(key.slice(at + 1)) === true;
   }
 
   /** Monotonic. */
@@ -76,7 +79,8 @@ export class HostOrderKeeper {
     const was = hosts.states.takenOutUntil(host.slot) > nowMs;
     const endMs = theirMs === 0 ? 0 : this.#endOf(host, theirMs);
     const untilMs = endMs > nowMs ? endMs : 0;
-    if (untilMs === 0 && hosts.states.takenOutUntil(host.slot) === 0) return;
+    // A change, and no order that has been followed: it would be told again with every endpoint that comes.
+    if (hosts.states.takenOutUntil(host.slot) === untilMs) return;
     hosts.states.setTakenOutUntil(host.slot, untilMs);
     const about = { kind: 'host', service: host.service, host: host.address, pointer: '', policy: '' };
     if (untilMs > 0) record.add({ ...about, event: 'taken-out', detail: 'by hand', untilMs });
@@ -86,9 +90,14 @@ export class HostOrderKeeper {
   /** What detectors decided before people did is over; what they decide afterwards is another matter. */
   #takeBack(host: KnownHost, theirMs: number): void {
     if (theirMs === 0) return;
-    const { hosts, record } = this.#deps;
+    const { hosts, record, clock } = this.#deps;
+    const key = `${host.service} ${host.address}`;
+    const isNew = this.#seen.get(key) !== theirMs;
+    this.#seen.set(key, theirMs);
     const heldSince = record.heldSince(detector, host.service, host.address);
-    if (heldSince === null || heldSince >= this.#time.monotonicOf(theirMs)) return;
+    // The record is bounded and forgets the oldest: what it does not know of was there before an order that is new.
+    const before = heldSince === null ? isNew && hosts.states.ejectedUntil(host.slot) > clock.monotonicMs() : heldSince < this.#time.monotonicOf(theirMs);
+    if (!before) return;
     hosts.states.setEjectedUntil(host.slot, 0);
     hosts.states.setEjections(host.slot, 0);
     record.add({ kind: detector, event: 'returned', service: host.service, host: host.address, pointer: '', policy: '', detail: 'taken back by hand', untilMs: 0 });
