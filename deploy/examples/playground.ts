@@ -47,7 +47,7 @@ export interface Answer {
 }
 
 const command = path.resolve(import.meta.dirname, '../../libs/cli/bin/remora');
-const patienceMs = 20_000;
+const patienceMs = 60_000;
 
 /** Runs the script of an example and ends everything it started. Leaves the exit code: 0, or 1 naming what did not hold. */
 export async function example(title: string, story: (playground: Playground) => Promise<void>): Promise<void> {

@@ -5,8 +5,8 @@ import { describe, expect, test } from 'vitest';
 
 const examples = path.resolve(import.meta.dirname, '../../deploy/examples');
 const folders = readdirSync(examples, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => name);
-/** A script waits 20 s for a condition before it gives up; none needs more than a few. */
-const longestMs = 120_000;
+/** A script waits a minute for a condition before it gives up; none needs more than a few seconds. */
+const longestMs = 240_000;
 
 interface Ended {
   readonly code: number | string | null;

@@ -25,8 +25,10 @@ await example('A protected route: tokens, keys, limits for each consumer, and wh
   play.check('a good token of nobody that is known: 403', (await ask({ authorization: await bearer('somebody') })).text.includes('consumer-unmapped'), 'another answer');
   play.check('a token that was changed: 401', (await ask({ authorization: `${authorization.slice(0, -4)}AAAA` })).status === 401, 'another status');
   let last = first;
-  for (let asked = 1; asked < 6; asked += 1) last = await ask({ authorization });
-  play.check('its plan allows five requests a minute; the sixth gets 429', last.status === 429 && last.text.includes('rate-limited'), last);
+  let asked = 1;
+  // One of the five comes back every 12 s: a machine that takes as long gets more than five.
+  for (; asked < 50 && last.status === 200; asked += 1) last = await ask({ authorization });
+  play.check('its plan allows five requests a minute; the next gets 429', asked > 5 && last.status === 429 && last.text.includes('rate-limited'), last);
 
   const key = (await play.remora(['consumer', 'key', 'create', 'partner'], 0, { secret: true })).trim();
   const partner = await play.until('the key is at the gateway', () => ask({ 'x-api-key': key }), ({ status }) => status !== 401);
