@@ -17,6 +17,8 @@ export interface HealthEvent {
   readonly detail: string;
   /** Monotonic milliseconds at which it ends by itself; 0: it does not. */
   readonly untilMs: number;
+  /** It was told already and holds longer, until `untilMs`: nothing new has happened. */
+  readonly renews?: boolean;
 }
 
 /**

@@ -46,7 +46,7 @@ class Scene {
   }
 
   get events(): string[] {
-    return this.context.events.map(({ event, service, detail }) => `${event} ${service}: ${detail}`);
+    return this.context.events.filter(({ renews }) => renews !== true).map(({ event, service, detail }) => `${event} ${service}: ${detail}`);
   }
 }
 
@@ -120,6 +120,22 @@ describe('events', () => {
     scene.end(scene.begin());
     expect(scene.events).toEqual(['shedding orders: 1 under way, the limit is 1', 'ended orders: nothing was shed for 10 s, the limit is 1']);
   });
+});
+
+test('shedding ends by itself where no request comes any more, and holds while it goes on', () => {
+  const scene = new Scene({ mode: 'fixed', limit: 1 });
+  const nowMs = scene.context.clock.monotonicMs();
+  scene.begin();
+  scene.begin();
+  scene.begin();
+  scene.context.clock.advance(4_000);
+  scene.begin();
+  scene.begin();
+  expect(scene.context.events.map(({ event, untilMs, renews = false }) => [event, untilMs - nowMs, renews])).toEqual([['shedding', 11_000, false], ['shedding', 15_000, true]]);
+  scene.context.clock.advance(30_000);
+  scene.begin();
+  expect(scene.context.events.at(-1)).toMatchObject({ event: 'shedding', untilMs: nowMs + 45_000 });
+  expect(scene.events).toHaveLength(2);
 });
 
 test('shedding is over with the last snapshot that limits, told once by all threads', () => {

@@ -6,7 +6,7 @@ import type { EdgeFilter, Exchange, Verdict } from '@remora/policy-kit/exchange'
 import type { FilterContext, RuntimeKind, SharedRows } from '@remora/policy-kit/runtime-kind';
 import { AdaptiveLimit } from './adaptive-limit.ts';
 import { concurrencyLimited } from './reasons.ts';
-import { Shedding, SheddingEnd } from './shedding.ts';
+import { Shedding, SheddingEnd, sheddingHoldsMs } from './shedding.ts';
 import { UnderWay } from './under-way.ts';
 import { concurrencyWire, type ConcurrencySettings } from './wire.ts';
 
@@ -74,7 +74,8 @@ class Gate {
     const allowed = priority === null ? most : Math.max(1, Math.floor(most * priority.share));
     if (before >= allowed) {
       this.#shed();
-      if (shedding.shed(nowMs)) this.#tell('shedding', `${before} under way, the limit is ${most}`);
+      const told = shedding.shed(nowMs);
+      if (told !== null) this.#tellShedding(told === 'goesOn', `${before} under way, the limit is ${most}`, nowMs);
       if (!this.#context.shadow) return this.#refuse(before, most, priority);
     } else if (shedding.calmed(nowMs)) this.#tell('ended', `nothing was shed for 10 s, the limit is ${most}`);
     underWay.add(1);
@@ -113,8 +114,14 @@ class Gate {
     return this.#context.refuse(concurrencyLimited, pointer, `${before} requests are under way, the limit is ${most}${share}`, retryAfter);
   }
 
-  #tell(event: string, detail: string): void {
-    this.#context.event({ event: this.#context.shadow ? `would-be-${event}` : event, service: this.#owner, host: '', pointer: this.#settings.adaptive ? '' : '/limit', detail, untilMs: 0 });
+  #tellShedding(renews: boolean, detail: string, nowMs: number): void {
+    // In shadow nothing is held that could be held longer.
+    if (renews && this.#context.shadow) return;
+    this.#tell('shedding', detail, { untilMs: nowMs + sheddingHoldsMs, ...(renews && { renews }) });
+  }
+
+  #tell(event: string, detail: string, more: { readonly untilMs: number; readonly renews?: boolean } = { untilMs: 0 }): void {
+    this.#context.event({ event: this.#context.shadow ? `would-be-${event}` : event, service: this.#owner, host: '', pointer: this.#settings.adaptive ? '' : '/limit', detail, ...more });
   }
 
   #makeParts(): Parts {

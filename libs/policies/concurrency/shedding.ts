@@ -1,7 +1,7 @@
 import type { AtomicWords } from '@remora/policy-kit/atomic-words';
 import type { Lapsing } from '@remora/policy-kit/runtime-kind';
 
-/** Whether load is being shed, over all threads: two words. Told once when it begins, and once when nothing was shed for ten seconds. */
+/** Whether load is being shed, over all threads: two words. Told when it begins, each second while it goes on, and once when nothing was shed for ten seconds; where no request comes that could tell, it ends by itself. */
 export class Shedding {
   readonly #words: AtomicWords;
   readonly #at: number;
@@ -11,10 +11,14 @@ export class Shedding {
     this.#at = at;
   }
 
-  /** A request was shed. True: the first one. */
-  shed(nowMs: number): boolean {
-    this.#words.store(this.#at, secondOf(nowMs));
-    return this.#words.load(this.#at + 1) === 0 && this.#words.compareExchange(this.#at + 1, 0, 1) === 0;
+  /** A request was shed. `begins`: the first one, or the first one after ten seconds without; `goesOn`: the first one of a second. */
+  shed(nowMs: number): 'begins' | 'goesOn' | null {
+    const last = this.#words.load(this.#at);
+    const now = secondOf(nowMs);
+    const first = last !== now && this.#words.compareExchange(this.#at, last, now) === last;
+    if (this.#words.load(this.#at + 1) === 0) return this.#words.compareExchange(this.#at + 1, 0, 1) === 0 ? 'begins' : null;
+    if (!first) return null;
+    return ((now - last) | 0) < quietSeconds ? 'goesOn' : 'begins';
   }
 
   /** A request was let in. True: shedding is over. */
@@ -44,3 +48,6 @@ function secondOf(nowMs: number): number {
 }
 
 const quietSeconds = 10;
+
+/** From a shed request: times are told in whole seconds. */
+export const sheddingHoldsMs = (quietSeconds + 1) * 1_000;

@@ -34,6 +34,20 @@ test('a state with an end goes by itself, on the clock of the wall', () => {
   expect(record.current()).toEqual([]);
 });
 
+test('a state that is renewed holds longer, since it began, and is told once', () => {
+  const told: string[] = [];
+  const record = new HealthRecord(clock, ({ event: what }) => told.push(what));
+  const shedding = (renews: boolean): void => record.add(event('shedding', '', { kind: 'concurrency', untilMs: clock.monotonicMs() + 11_000, renews }));
+  const beganMs = clock.wallMs();
+  shedding(false);
+  clock.advance(8_000);
+  shedding(true);
+  clock.advance(10_999);
+  expect(record.current()).toMatchObject([{ event: 'shedding', sinceMs: beganMs, untilMs: clock.wallMs() + 1 }]);
+  clock.advance(1);
+  expect([record.current(), record.newest(10).length, told]).toEqual([[], 1, ['shedding']]);
+});
+
 test('what is told of a moment is no state', () => {
   const record = new HealthRecord(clock);
   record.add(event('would-eject'));

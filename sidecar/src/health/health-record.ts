@@ -43,21 +43,22 @@ export class HealthRecord {
     for (const event of events) this.add(event);
   }
 
-  add({ kind, event, service, host, pointer, policy, detail, untilMs }: ReportedHealth): void {
+  add({ kind, event, service, host, pointer, policy, detail, untilMs, renews = false }: ReportedHealth): void {
     const nowMs = this.#clock.wallMs();
     const monotonicMs = this.#clock.monotonicMs();
     const endless = untilMs === 0 || !Number.isFinite(untilMs);
     const ends = endless ? 0 : Math.round(nowMs + untilMs - monotonicMs);
     const state = Object.freeze({ kind, event, service, host, pointer, policy, detail, sinceMs: nowMs, untilMs: ends });
-    this.#events.push(state);
-    if (this.#events.length > eventsMax) this.#events.shift();
-    this.#onEvent(state);
+    if (!renews) this.#tell(state);
     const effect = stateOfEvent(event);
     if (effect === null) return;
     this.#changes++;
     const key = keyOf(kind, effect.state, service, host);
+    const before = renews ? this.#states.get(key) : undefined;
     this.#states.delete(key);
-    if (!effect.ends) this.#hold(key, { state, sinceMs: monotonicMs, untilMs: endless ? Number.POSITIVE_INFINITY : untilMs });
+    const until = endless ? Number.POSITIVE_INFINITY : untilMs;
+    if (before !== undefined) this.#hold(key, { state: Object.freeze({ ...state, sinceMs: before.state.sinceMs }), sinceMs: before.sinceMs, untilMs: until });
+    else if (!effect.ends) this.#hold(key, { state, sinceMs: monotonicMs, untilMs: until });
   }
 
   /**
@@ -76,6 +77,12 @@ export class HealthRecord {
   heldSince(kind: string, service: string, host: string): number | null {
     const held = this.#states.get(keyOf(kind, '', service, host));
     return held === undefined || held.untilMs <= this.#clock.monotonicMs() ? null : held.sinceMs;
+  }
+
+  #tell(state: HealthState): void {
+    this.#events.push(state);
+    if (this.#events.length > eventsMax) this.#events.shift();
+    this.#onEvent(state);
   }
 
   #hold(key: string, state: HeldState): void {

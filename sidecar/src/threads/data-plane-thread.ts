@@ -168,7 +168,7 @@ export class DataPlaneThread {
         count: (name, by) => options.series.events.count(name, by),
         counter: (name) => options.series.events.counter(name),
         event: (event) => {
-          options.series.events.count(`${event.kind}_${event.event}`, 1);
+          if (event.renews !== true) options.series.events.count(`${event.kind}_${event.event}`, 1);
           options.health.add(event);
         },
         log: (line) => options.log.add(line),
