@@ -66,9 +66,10 @@ function bucket(value: Value, { counting, requests, perMs, burst, cost, want }: 
   return { ...refused, granted, remaining: Math.floor(room) - granted, resetMs: value.a - nowMs, waitMs: tat - nowMs };
 }
 
-function fixed(value: Value, { requests, perMs, cost, want }: StoreAsk, nowMs: number): StoreAnswer {
+function fixed(value: Value, { requests, perMs, cost, want, window: given = 0 }: StoreAsk, nowMs: number): StoreAnswer {
   const window = Math.floor(nowMs / perMs);
   const leftMs = (window + 1) * perMs - nowMs;
+  if (want < 0 && given > 0 && given < window) return refused;
   const used = value.a === window ? value.b : 0;
   value.a = window;
   if (want < 0) {
@@ -77,20 +78,24 @@ function fixed(value: Value, { requests, perMs, cost, want }: StoreAsk, nowMs: n
   }
   const granted = used + cost <= requests ? Math.min(want, requests - used) : 0;
   value.b = used + granted;
-  return { ...refused, granted, retryAfterMs: granted > 0 ? 0 : leftMs, remaining: requests - value.b, resetMs: leftMs, validMs: leftMs };
+  return { ...refused, granted, retryAfterMs: granted > 0 ? 0 : leftMs, remaining: requests - value.b, resetMs: leftMs, validMs: leftMs, window };
 }
 
-function sliding(value: Value, { requests, perMs, cost, want }: StoreAsk, nowMs: number): StoreAnswer {
+function sliding(value: Value, { requests, perMs, cost, want, window: given = 0 }: StoreAsk, nowMs: number): StoreAnswer {
   const window = Math.floor(nowMs / perMs);
   const passed = nowMs / perMs - window;
   const [current, previous] = value.a === window ? [value.b, value.c] : value.a === window - 1 ? [0, value.b] : [0, 0];
+  if (want < 0 && given > 0 && given < window) {
+    if (given === window - 1) Object.assign(value, { a: window, b: current, c: Math.max(0, previous + want) });
+    return refused;
+  }
   const used = current + previous * (1 - passed);
   const granted = want < 0 ? Math.max(want, -current) : used + cost <= requests + 1e-9 ? Math.min(want, Math.floor(requests - used + 1e-9)) : 0;
   Object.assign(value, { a: window, b: current + granted, c: previous });
   if (want < 0) return refused;
   const room = requests - cost;
   const periods = current <= room && previous > 0 ? 1 - (room - current) / previous - passed : 1 - passed + (current > room ? 1 - room / current : 0);
-  return { ...refused, granted, retryAfterMs: granted > 0 ? 0 : periods * perMs, remaining: Math.max(0, Math.floor(requests - used - granted)), resetMs: (2 - passed) * perMs, validMs: perMs };
+  return { ...refused, granted, retryAfterMs: granted > 0 ? 0 : periods * perMs, remaining: Math.max(0, Math.floor(requests - used - granted)), resetMs: (2 - passed) * perMs, validMs: perMs, window };
 }
 
 function total(value: Value, { requests, cost, want }: StoreAsk): StoreAnswer {

@@ -1,6 +1,6 @@
 import type { Clock } from '@remora/core/clock';
 import type { FilterContext, Lapsing, SharedMemory } from '@remora/policy-kit/runtime-kind';
-import { leaseStride, takeRest } from '@remora/policy-kit/store/lease';
+import { grantedWindow, leaseStride, takeRest } from '@remora/policy-kit/store/lease';
 import { StoreLine } from '@remora/policy-kit/store/store-line';
 import type { StoreAsk } from '@remora/policy-kit/store/store-questions';
 import { cellStride } from './cell-table.ts';
@@ -57,18 +57,19 @@ export class FleetCounts extends Counts implements Lapsing {
 
   #giveBack(keys: readonly LeasedKey[]): void {
     const back = keys.flatMap(({ high, low, wire }) => {
-      const left = this.#takeRest(high, low);
-      return left > 0 ? { ...wire, want: -left } : [];
+      const { left, window } = this.#takeRest(high, low);
+      return left > 0 ? { ...wire, want: -left, window } : [];
     });
     if (back.length > 0) this.#line.giveBack(back);
   }
 
-  #takeRest(high: number, low: number): number {
+  #takeRest(high: number, low: number): { readonly left: number; readonly window: number } {
     const at = this.table.acquireKnown(high, low);
-    if (at < 0) return 0;
+    if (at < 0) return { left: 0, window: 0 };
     const left = takeRest(this.table.cells, at + cellStride, this.#clock.monotonicMs());
+    const window = grantedWindow(this.table.cells, at + cellStride);
     this.table.release(high);
-    return left;
+    return { left, window };
   }
 }
 

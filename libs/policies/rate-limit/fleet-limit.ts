@@ -1,7 +1,7 @@
 import type { Exchange } from '@remora/policy-kit/exchange';
 import type { InstanceShare } from '@remora/policy-kit/instance-share';
 import {
-  ask, denied, deniedUntilOf, keepGranted, leaseFreeAt, leaseRules, leasedRemaining, leasedResetAt, nextWish, returnLeased, runsLow, shouldAskAhead, taken, takeLeased,
+  ask, denied, deniedUntilOf, grantedWindow, keepGranted, leaseFreeAt, leaseRules, leasedRemaining, leasedResetAt, nextWish, returnLeased, runsLow, shouldAskAhead, taken, takeLeased,
   type LeaseRules, type Taking,
 } from '@remora/policy-kit/store/lease';
 import type { Counting, StoreAnswer, StoreAsk } from '@remora/policy-kit/store/store-questions';
@@ -152,14 +152,15 @@ export class FleetLimit implements CountingLimit {
   giveBack(x: Exchange, nowMs: number): StoreAsk | null {
     const at = this.#acquire(x, nowMs);
     if (this.#rules.max > 0) returnLeased(this.#options.counts.table.cells, at + cellStride, this.settings.cost);
+    const window = grantedWindow(this.#options.counts.table.cells, at + cellStride);
     this.#release();
-    return this.#rules.max > 0 ? null : { ...this.#makeAsk(x, 0, nowMs).wire, want: -this.settings.cost };
+    return this.#rules.max > 0 ? null : { ...this.#makeAsk(x, 0, nowMs).wire, want: -this.settings.cost, window };
   }
 
   /** What was granted to a request that is gone: the whole of it, where nobody else could use it. Null: it is in the lease, or it is too late: what it was taken from has begun anew. */
   unused({ wire, askedMs }: FleetAsk, answer: StoreAnswer, nowMs: number): StoreAsk | null {
     const late = nowMs - askedMs >= this.#returnableMs(answer);
-    return this.#rules.max > 0 || answer.granted === 0 || late ? null : { ...wire, want: -answer.granted };
+    return this.#rules.max > 0 || answer.granted === 0 || late ? null : { ...wire, want: -answer.granted, window: answer.window ?? 0 };
   }
 
   /** Not asked: those who decide over limits of the fleet do it by `take` and `settle`. */

@@ -41,6 +41,8 @@ class Member {
   readonly context: TestFilterContext;
   readonly filter: EdgeFilter;
   delayMs = 1;
+  /** Until a question reaches the store. */
+  travelMs = 0;
   readonly #fleet: Fleet;
   #answered = 0;
   readonly #due: { readonly at: number; readonly run: () => void }[] = [];
@@ -79,12 +81,16 @@ class Member {
     this.#send();
   }
 
-  /** A question reaches the store at once; its answer takes a while. */
+  /** A question reaches the store at once, or after `travelMs`; its answer takes a while. */
   #send(): void {
     for (; this.#answered < this.context.asked.length; this.#answered++) {
       const question = this.context.asked[this.#answered];
-      const answer = question ? this.#fleet.store.answer(question.body) : null;
-      this.#due.push({ at: this.#fleet.clock.monotonicMs() + this.delayMs, run: () => question?.answered(answer) });
+      const reach = (): void => {
+        const answer = question ? this.#fleet.store.answer(question.body) : null;
+        this.#due.push({ at: this.#fleet.clock.monotonicMs() + this.delayMs, run: () => question?.answered(answer) });
+      };
+      if (this.travelMs === 0) reach();
+      else this.#due.push({ at: this.#fleet.clock.monotonicMs() + this.travelMs, run: reach });
     }
   }
 
@@ -176,6 +182,26 @@ describe('a limit of the fleet', () => {
     for (let n = 0; n < 5; n++) other.request();
     fleet.advance(3);
     expect(fleet.admitted).toHaveLength(room);
+  });
+
+  test.each(['fixedWindow', 'slidingWindow'])('%s: what is given back in time, and reaches the store when the window is over, is none of the next', (algorithm) => {
+    const fleet = new Fleet(3, { algorithm, requests: 4, per: '1s', onStoreFailure: 'closed' });
+    const [slow, quick, other] = fleet.members as [Member, Member, Member];
+    slow.delayMs = 15;
+    fleet.advance(970);
+    slow.request();
+    slow.travelMs = 30;
+    // Nobody waits for the answer when it comes, 15 ms before the window ends.
+    fleet.advance(32);
+    for (let n = 0; n < 5; n++) quick.request();
+    fleet.advance(3);
+    const before = fleet.admitted.length;
+    expect(before).toBe(algorithm === 'fixedWindow' ? 4 : 3);
+    fleet.advance(20);
+    for (let n = 0; n < 5; n++) other.request();
+    fleet.advance(3);
+    // A sliding window no longer has the one of the window before: there is room for what nobody used, and for no more.
+    expect(fleet.admitted).toHaveLength(4);
   });
 
   test('a store that goes away: each lets in its part, and nobody waits for long; when it is back it counts on', () => {

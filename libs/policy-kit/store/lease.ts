@@ -44,7 +44,7 @@ export function leaseRules({ requests, perMs, capacity, cost, placed, windowed }
 }
 
 /** Numbers of a row. */
-export const leaseStride = 9;
+export const leaseStride = 10;
 const tokens = 0;
 const until = 1;
 const deniedUntil = 2;
@@ -54,6 +54,7 @@ const grantedAt = 5;
 const remaining = 6;
 const resetAt = 7;
 const windowEnd = 8;
+const windowNumber = 9;
 
 export const taken = 0;
 export const denied = 1;
@@ -108,6 +109,7 @@ export function keepGranted(row: Float64Array, at: number, { answer, want, spent
   if (answer.granted > 0) {
     row[at + tokens] = left + answer.granted - spent;
     row[at + windowEnd] = endsAt;
+    row[at + windowNumber] = answer.window ?? 0;
     if (answer.granted > spent || left > 0) row[at + until] = Math.min(nowMs + rules.lifeMs, endsAt);
     row[at + size] = answer.granted;
     row[at + grantedAt] = nowMs;
@@ -127,6 +129,11 @@ export function takeRest(row: Float64Array, at: number, nowMs: number): number {
   row[at + tokens] = 0;
   row[at + until] = 0;
   return Math.max(0, left);
+}
+
+/** The window of the store in which tokens were granted last; 0: its counting has none. */
+export function grantedWindow(row: Float64Array, at: number): number {
+  return row[at + windowNumber] as number;
 }
 
 /** As far as this sidecar knows. */

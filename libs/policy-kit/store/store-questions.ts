@@ -29,6 +29,8 @@ export interface StoreAsk {
   readonly want: number;
   /** Unix milliseconds; 0 where the counting needs none. */
   readonly untilMs: number;
+  /** What is given back was granted in this window: it counts there, or where that is over nowhere. 0: in whatever window it is. */
+  readonly window?: number;
 }
 
 export interface StoreAnswer {
@@ -44,35 +46,37 @@ export interface StoreAnswer {
   readonly waitMs: number;
   /** For so long what was granted may be used. */
   readonly validMs: number;
+  /** Number of the window that it was granted in; 0 of countings without. */
+  readonly window?: number;
 }
 
-type WireAsk = readonly [string, string, string, number, number, number, number, number, number];
-type WireAnswer = readonly [number, number, number, number, number, number] | null;
+type WireAsk = readonly [string, string, string, number, number, number, number, number, number, number];
+type WireAnswer = readonly [number, number, number, number, number, number, number] | null;
 
 /** Both ends are of one build; what cannot be read is a defect, and throws. */
 export function encodeAsks(asks: readonly StoreAsk[]): Uint8Array {
-  return Buffer.from(JSON.stringify(asks.map(({ counting, name, identity, requests, perMs, burst, cost, want, untilMs }): WireAsk => [counting, name, identity, requests, perMs, burst, cost, want, untilMs])));
+  return Buffer.from(JSON.stringify(asks.map(({ counting, name, identity, requests, perMs, burst, cost, want, untilMs, window = 0 }): WireAsk => [counting, name, identity, requests, perMs, burst, cost, want, untilMs, window])));
 }
 
 export function decodeAsks(body: Uint8Array): readonly StoreAsk[] {
-  return (JSON.parse(text(body)) as readonly WireAsk[]).map(([word, name, identity, requests, perMs, burst, cost, want, untilMs]) => {
+  return (JSON.parse(text(body)) as readonly WireAsk[]).map(([word, name, identity, requests, perMs, burst, cost, want, untilMs, window]) => {
     const counting = countings.find((one) => one === word);
     if (counting === undefined) throw new Error(`nothing is counted as ${word}`);
-    return { counting, name, identity, requests, perMs, burst, cost, want, untilMs };
+    return { counting, name, identity, requests, perMs, burst, cost, want, untilMs, window };
   });
 }
 
 /** null: of this one the store could not say anything. */
 export function encodeAnswers(answers: readonly (StoreAnswer | null)[]): Uint8Array {
   return Buffer.from(JSON.stringify(answers.map((answer): WireAnswer => (
-    answer === null ? null : [answer.granted, answer.retryAfterMs, answer.remaining, answer.resetMs, answer.waitMs, answer.validMs]))));
+    answer === null ? null : [answer.granted, answer.retryAfterMs, answer.remaining, answer.resetMs, answer.waitMs, answer.validMs, answer.window ?? 0]))));
 }
 
 export function decodeAnswers(body: Uint8Array): readonly (StoreAnswer | null)[] {
   return (JSON.parse(text(body)) as readonly WireAnswer[]).map((wire) => {
     if (wire === null) return null;
-    const [granted, retryAfterMs, remaining, resetMs, waitMs, validMs] = wire;
-    return { granted, retryAfterMs, remaining, resetMs, waitMs, validMs };
+    const [granted, retryAfterMs, remaining, resetMs, waitMs, validMs, window] = wire;
+    return { granted, retryAfterMs, remaining, resetMs, waitMs, validMs, window };
   });
 }
 

@@ -86,6 +86,27 @@ describeWith('redis-server', 'counts in Redis', (command) => {
       expect(granted).toBe(2);
     });
 
+    test.each([['fixed', 0], ['sliding', 1]] as const)('%s: what is given back to a window that is over is none of the next', async (counting, before) => {
+      const store = await openReady();
+      const ask = askOf(counting);
+      const { window = 0 } = await take(store, { ...ask, want: 4 });
+      const key = `t:${storeKey(ask)}`;
+      const counted = async (): Promise<string> => (await server.command('GET', key)).split('\r\n').at(-1) ?? '';
+      const back = { ...ask, want: -3 };
+      await take(store, { ...back, window: window - 2 });
+      expect(await counted()).toMatch(new RegExp(`${window}:4${counting === 'sliding' ? ':0' : ''}$`));
+      if (before === 1) {
+        await server.command('SET', key, `${window}:4:5`);
+        await take(store, { ...back, window: window - 1 });
+        expect(await counted()).toMatch(new RegExp(`${window}:4:2$`));
+      } else {
+        await take(store, { ...back, window: window - 1 });
+        expect(await counted()).toMatch(new RegExp(`${window}:4$`));
+      }
+      await take(store, { ...back, window });
+      expect(await counted()).toMatch(new RegExp(`${window}:1(?::2)?$`));
+    });
+
     test.each(['bucket', 'queue', 'fixed', 'sliding', 'total'] as const)('%s: what cannot be read counts as none, a key of another type as no answer of that key alone', async (counting) => {
       const store = await openReady();
       const [garbage, list] = [askOf(counting), askOf(counting)];

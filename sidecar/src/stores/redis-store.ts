@@ -125,7 +125,7 @@ export function storeKey({ counting, name, identity }: Pick<StoreAsk, 'counting'
 }
 
 function readAnswer(reply: unknown): StoreAnswer {
-  if (!Array.isArray(reply) || reply.length !== 6 || !reply.every((one) => typeof one === 'number')) throw new Error('Redis answers something else than counts');
-  const [granted, retryUs, remaining, resetUs, waitUs, validUs] = reply as [number, number, number, number, number, number];
-  return { granted, retryAfterMs: retryUs / 1000, remaining, resetMs: resetUs / 1000, waitMs: waitUs / 1000, validMs: validUs / 1000 };
+  if (!Array.isArray(reply) || reply.length !== 7 || !reply.every((one) => typeof one === 'number')) throw new Error('Redis answers something else than counts');
+  const [granted, retryUs, remaining, resetUs, waitUs, validUs, window] = reply as [number, number, number, number, number, number, number];
+  return { granted, retryAfterMs: retryUs / 1000, remaining, resetMs: resetUs / 1000, waitMs: waitUs / 1000, validMs: validUs / 1000, window };
 }
