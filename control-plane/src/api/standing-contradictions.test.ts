@@ -106,6 +106,20 @@ describe('contradictions that an older build took', () => {
     expect(await standing(api)).toEqual([]);
   });
 
+  test('are not brought back by a revert or restore-to, which say where they are and what to do instead', async () => {
+    const api = await upgraded(await olderStore(documents));
+    await api.apply('{kind: Policy, name: hedge, target: {}, hedging: {delay: 500ms}}');
+    const { index } = api.controlPlane.store.head();
+    await api.apply('{kind: Policy, name: more, target: {}, retry: {retries: 1}}');
+    const hedge = { document: 'Policy/hedge', pointer: '/hedging/delay', code: 'contradiction' };
+    const reverted = await api.call('POST', `/v1/revisions/${index}/revert`);
+    expect(reverted.body).toMatchObject({ status: 422, code: 'documents-refused', violations: [hedge] });
+    expect(reverted.body.detail).toBe(`1 violation: what revision ${index} replaced is no longer taken as it was. Apply the documents named here, corrected, instead`);
+    const restored = await api.call('POST', `/v1/restore-to/${index - 1}`);
+    expect(restored.body).toMatchObject({ status: 422, code: 'documents-refused', violations: [hedge], detail: expect.stringMatching(/^1 violation: the state after revision \d+ is no longer taken as it was\. Go to another one/) });
+    expect((await api.call('POST', `/v1/revisions/${index + 1}/revert`)).status).toBe(200);
+  });
+
   test('end with what they are about', async () => {
     const api = await upgraded(await olderStore(documents));
     expect((await api.call('POST', '/v1/delete', { body: { documents: ['Policy/quick', 'Policy/itself', 'Policy/asked'] } })).status).toBe(200);

@@ -221,7 +221,7 @@ class SerialWritePath implements WritePath {
     const next = documentsAfter(current, changes, head);
     const claimed = this.#ports.claims?.check({ intent: request.intent, changes, documents: next, claimant: request.claimant ?? '' }) ?? [];
     const result = yield* planner.planInSteps(previous, next, changes.map(({ key }) => key));
-    refuseBroken(result, changes, next);
+    refuseBroken(result, changes, next, request.intent);
     refuseViolations([...claimed, ...mtlsViolations(changes, result.planned, this.#ports.hasIdentity ?? true), ...discoveryViolations(changes, this.#ports.discoverySources)]);
     const findings = [...result.planned.guards, ...inUseFindings(changes, () => hub.sidecars()), ...this.#mtlsFindings(previous, result.planned)];
     return { changes, planned: result.planned, findings, plan: yield* planHash(changes, result.planned), head };
@@ -322,7 +322,7 @@ function documentsAfter(current: ReadonlyMap<DocumentKey, StoredDocument>, chang
   return applyChanges(current, asEntry(input, { epoch: head.epoch, index: head.index + 1 }, 0));
 }
 
-function refuseBroken(result: PlanResult, changes: readonly DocumentChange[], next: ReadonlyMap<DocumentKey, StoredDocument>): asserts result is Extract<PlanResult, { ok: true }> {
+function refuseBroken(result: PlanResult, changes: readonly DocumentChange[], next: ReadonlyMap<DocumentKey, StoredDocument>, intent: WriteRequest['intent']): asserts result is Extract<PlanResult, { ok: true }> {
   const deleted = new Set(changes.filter(({ after }) => after === null).map(({ key }) => key));
   const referrers = deleted.size === 0 ? [] : referrersOf(deleted, next.values());
   const violations = result.ok ? [] : result.violations;
@@ -333,7 +333,14 @@ function refuseBroken(result: PlanResult, changes: readonly DocumentChange[], ne
       facts: { referrers: referrers.slice(0, 1_000).map((reference) => ({ ...reference })) },
     });
   }
-  if (!result.ok) throw new WriteError('documents-refused', `${violations.length} violation${violations.length === 1 ? '' : 's'}`, { violations });
+  if (!result.ok) throw new WriteError('documents-refused', `${violations.length} violation${violations.length === 1 ? '' : 's'}${goingBackText(intent)}`, { violations });
+}
+
+/** Whoever goes back has no document at hand that could be corrected. */
+function goingBackText(intent: WriteRequest['intent']): string {
+  if (intent.kind === 'revert') return `: what revision ${intent.entry.version.index} replaced is no longer taken as it was. Apply the documents named here, corrected, instead`;
+  if (intent.kind === 'restore-to') return `: the state after revision ${intent.index} is no longer taken as it was. Go to another one, or apply the documents named here, corrected`;
+  return '';
 }
 
 function refuseViolations(violations: readonly Violation[]): void {
