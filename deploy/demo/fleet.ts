@@ -55,7 +55,8 @@ export interface ServicePlan {
 
 const root = path.resolve(import.meta.dirname, '../..');
 const remora = path.join(root, 'libs/cli/bin/remora');
-const startMs = 20_000;
+/** Twelve programs start at once: none is late before a minute, however busy the machine. */
+const startMs = 60_000;
 
 export function createFleet(options: { readonly supervisor: Supervisor; readonly folder: string; readonly ports: Ports }): Fleet {
   return new RunningFleet(options.supervisor, options.folder, options.ports);

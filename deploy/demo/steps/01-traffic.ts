@@ -6,14 +6,14 @@ import type { Step, World } from '../world.ts';
 
 export const traffic: Step = {
   title: 'traffic flows: client → gateway → web → orders → payments, through both sides of each sidecar',
-  timeoutMs: 90_000,
+  timeoutMs: 180_000,
   async run(world) {
     await startFleet(world);
     await until({
       label: 'a first page of the shop',
       look: async () => (await askShop({ port: world.fleet.gatewayPort, path: '/' })).status,
       holds: (status) => status === 200,
-      timeoutMs: 15_000,
+      timeoutMs: 60_000,
     });
     const answer = await world.shop('/cart/1');
     const hops = hopsOf(answer.text);
@@ -40,7 +40,7 @@ async function startFleet(world: World): Promise<void> {
     fleet.startService({ service: 'web', nodeId: 'web-1', version: 'v1', joinToken: web }),
     fleet.startGateway('edge', edge),
   ]);
-  await untilInSync(world, 20_000);
+  await untilInSync(world, 60_000);
   await world.remora(['sidecars']);
   const { items } = await world.api<{ readonly items: readonly { readonly authenticated: boolean }[] }>('/v1/sidecars?limit=100');
   world.check('each has a certificate of its own, and is known by it', items.every(({ authenticated }) => authenticated), items);
