@@ -30,6 +30,11 @@ export interface AuthoringKind {
    * unless told otherwise where all of them are.
    */
   readonly impliedBy?: readonly string[];
+  /**
+   * Kinds of the same side that the effective section asks for by name. Where no policy says anything of one of them, and it needs nothing but its defaults, it is in effect
+   * with them; in shadow where this one is.
+   */
+  brings?(effective: JsonObject): readonly string[];
   /** Whether `enforcement: shadow` is accepted: every kind that can refuse or change a request. */
   readonly shadow: boolean;
   /** Highest format of its message that `compile` can write. */

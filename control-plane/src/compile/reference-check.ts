@@ -1,3 +1,4 @@
+import { joinPointer } from '@remora/core/pointer';
 import { suggest } from '@remora/core/suggest';
 import type { SubjectKey } from '@remora/core/subject';
 import type { Violation } from '@remora/core/violation';
@@ -119,6 +120,10 @@ export class ReferenceCheck {
     }
     const asked = sectionOf(policy, 'healthCheck')?.['port'];
     if (typeof asked === 'string' && policy.target.service !== undefined) found.push(...this.#parts(document, [{ name: asked, pointer: '/healthCheck/port' }], `Service/${policy.target.service}`));
+    const named = sectionOf(policy, 'mtls')?.['ports'];
+    if (typeof named === 'object' && named !== null && policy.target.service !== undefined) {
+      found.push(...this.#parts(document, Object.entries(named).filter(([, mode]) => mode !== null).map(([name]) => ({ name, pointer: joinPointer('/mtls/ports', name) })), `Service/${policy.target.service}`));
+    }
     for (const [i, bound] of (policy.bounds ?? []).entries()) {
       for (const [n, target] of (bound.except ?? []).entries()) found.push(...this.#target(document, `/bounds/${i}/except/${n}`, target));
     }

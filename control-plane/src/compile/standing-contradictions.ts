@@ -69,5 +69,5 @@ export function violationKey({ document, pointer, code, message }: Violation): s
 
 /** Refused where they are written because nobody can mean them; what they compile to is well-formed. */
 function canBeEnforced({ code, pointer }: Violation): boolean {
-  return code === 'contradiction' || code === 'zero-weights' || (code === 'unknown-port' && pointer === '/healthCheck/port');
+  return code === 'contradiction' || code === 'zero-weights' || (code === 'unknown-port' && (pointer === '/healthCheck/port' || pointer.startsWith('/mtls/ports/')));
 }

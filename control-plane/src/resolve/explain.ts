@@ -26,11 +26,13 @@ const places: ReadonlyMap<string, number> = new Map(kindOrder.map(({ name }, i) 
 class StateResolver implements Resolver {
   readonly #state: DocumentState;
   readonly #kinds: readonly AuthoringKind[];
+  readonly #kindsByName: ReadonlyMap<string, AuthoringKind>;
   readonly #settings: SettingsResolver;
 
   constructor(state: DocumentState, kinds: ReadonlyMap<string, AuthoringKind>, settings: SettingsResolver) {
     this.#state = state;
     this.#kinds = [...kinds.values()].sort((a, b) => (places.get(a.name) ?? 0) - (places.get(b.name) ?? 0));
+    this.#kindsByName = kinds;
     this.#settings = settings;
   }
 
@@ -51,7 +53,7 @@ class StateResolver implements Resolver {
       const resolved = this.#settings.resolve(this.#state, side, spotOf(place, side));
       return this.#kinds
         .filter((kind) => kind.side === side && !(kind.owners === 'services' && place.owner.kind === 'gateway'))
-        .map((kind) => ({ kind, section: this.#settings.section(kind, resolved.policies, implyingAmong(kind, resolved.sections)) }))
+        .map((kind) => ({ kind, section: this.#settings.section(kind, resolved.policies, implyingAmong(kind, resolved.sections, this.#kindsByName)) }))
         .filter(({ section }) => section.present)
         .flatMap(({ kind, section }) => this.#provenance(section, resolved.bounds, kind, place))
         .filter(({ pointer }) => field === undefined || field === '' || pointer === field || pointer.startsWith(`${field}/`) || field.startsWith(`${pointer}/`));
@@ -91,8 +93,8 @@ class StateResolver implements Resolver {
 
 /** Why a kind is there that no policy need set, or is there and has nothing to do. */
 function impliedNote({ name, impliedBy }: AuthoringKind, { implying, inEffect, shadow }: MergedSection): string {
-  if (impliedBy === undefined) return '';
-  if (implying.length === 0) return `${name} has nothing to decide over here: none of ${impliedBy.join(', ')} is in effect.`;
+  if (impliedBy === undefined && implying.length === 0) return '';
+  if (impliedBy !== undefined && implying.length === 0) return `${name} has nothing to decide over here: none of ${impliedBy.join(', ')} is in effect.`;
   const kinds = implying.map(({ kind }) => kind).join(', ');
   if (inEffect.length === 0) return `${name} has nothing to decide over here: ${kinds} is in shadow, and it is not.`;
   return `${name} is in effect here because of ${kinds}${shadow ? ', and in shadow' : ''}.`;

@@ -79,9 +79,24 @@ describe('authentication', () => {
     expect(authentication(shadow + policy('signed', '{services: all}', 'hmac: {from: a}'))).toMatchObject({ shadow: false });
   });
 
+  test('brings a kind that it asks for by name, where nobody says anything of it and its defaults are enough', () => {
+    const asked = policy('ask', '{service: orders}', 'authentication: {require: {any: [apiKey, hmac]}}');
+    const there = (text: string): string[] => planned(text).resolver.effective(orders).filter(({ kind }) => finders.includes(kind)).map(({ kind, shadow }) => `${kind}${shadow ? ' in shadow' : ''}`);
+    expect(there(asked)).toEqual(['apiKey', 'hmac']);
+    expect(there(policy('ask', '{service: web}', 'authentication: {require: {any: [apiKey, hmac]}}'))).toEqual([]);
+    expect(there(policy('ask', '{service: orders}', 'authentication: {enforcement: shadow, require: {any: [apiKey]}}'))).toEqual(['apiKey in shadow']);
+    // Nothing is brought where authentication itself is switched off.
+    expect(there(asked + policy('never', '{services: all}', 'authentication: {enabled: false}'))).toEqual([]);
+    const explained = planned(asked).resolver.explain(orders, '/authentication') ?? [];
+    expect(explained.map(({ why }) => why).join(' ')).toContain('authentication is in effect here because of apiKey, hmac');
+    // A section of its own decides for itself, whatever asks for it.
+    expect(there(policy('ask', '{service: orders}', 'apiKey: {from: a}\nauthentication: {enforcement: shadow, require: {any: [apiKey]}}'))).toEqual(['apiKey']);
+  });
+
   test('requiring what is not enforced there is refused, with its place', () => {
     for (const [text, pointer, code] of [
-      [policy('keys', '{service: orders}', 'apiKey: {from: a}\nauthentication: {require: {any: [apiKey, hmac]}}'), '/authentication/require/any/1', 'not-in-effect'],
+      [policy('keys', '{service: orders}', 'apiKey: {from: a}\nauthentication: {require: {any: [apiKey, jwt]}}'), '/authentication/require/any/1', 'not-in-effect'],
+      [policy('keys', '{service: orders}', 'apiKey: {from: a}\nauthentication: {require: {any: [apiKey, hmac]}}') + policy('none', '{services: all}', 'hmac: {enabled: false}'), '/authentication/require/any/1', 'not-in-effect'],
       [policy('keys', '{service: orders}', 'apiKey: {enforcement: shadow}\nauthentication: {enforcement: enforce, require: {all: [apiKey]}}'), '/authentication/require/all/0', 'not-in-effect'],
       [policy('alone', '{service: orders}', 'authentication: {unmapped: refuse}'), '/authentication', 'nothing-to-require'],
       [policy('keys', '{service: orders}', 'apiKey: {from: a}\nauthentication: {anonymous: nobody}'), '/authentication/anonymous', 'unknown-consumer'],

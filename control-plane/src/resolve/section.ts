@@ -37,13 +37,27 @@ export interface ImplyingKind {
   readonly shadow: boolean;
 }
 
-/** Those of `kind.impliedBy` that are among the sections of a place. */
-export function implyingAmong(kind: AuthoringKind, sections: ReadonlyMap<string, MergedSection>): readonly ImplyingKind[] {
-  return (kind.impliedBy ?? []).flatMap((name) => {
+/** Those of `kind.impliedBy` that are among the sections of a place, and those sections that ask for the kind by name. */
+export function implyingAmong(kind: AuthoringKind, sections: ReadonlyMap<string, MergedSection>, kinds: ReadonlyMap<string, AuthoringKind>): readonly ImplyingKind[] {
+  const asking = [...sections].filter(([name, section]) => asksFor(kinds.get(name), section, kind)).map(([name]) => name);
+  return [...kind.impliedBy ?? [], ...asking].flatMap((name) => {
     const section = sections.get(name);
     return section?.on === true ? [{ kind: name, shadow: section.shadow }] : [];
   });
 }
+
+function asksFor(asking: AuthoringKind | undefined, { value }: MergedSection, kind: AuthoringKind): boolean {
+  return asking?.brings !== undefined && asking.side === kind.side && asking.brings(value).includes(kind.name) && needsNothing(kind);
+}
+
+/** Whether its defaults are all that it needs. */
+function needsNothing(kind: AuthoringKind): boolean {
+  let known = withoutNeeds.get(kind);
+  if (known === undefined) withoutNeeds.set(kind, known = problemsOf(kind, mergeSection(kind, []).value, { inEffect: [], narrow: false }).length === 0);
+  return known;
+}
+
+const withoutNeeds = new WeakMap<AuthoringKind, boolean>();
 
 export function mergeSection(kind: AuthoringKind, policies: readonly PolicyRecord[], implying: readonly ImplyingKind[] = []): MergedSection {
   const layers: LayerInput<PolicyRecord>[] = [];

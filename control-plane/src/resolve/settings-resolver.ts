@@ -62,11 +62,13 @@ export class SettingsResolver {
   /** One kind over some policies, weak to strong, with what brings it along. */
   section(kind: AuthoringKind, policies: readonly PolicyRecord[], implying: readonly ImplyingKind[] = []): MergedSection {
     const having = policies.filter((record) => sectionOf(record.policy, kind.name) !== undefined);
-    const along = implying.map((one) => `${one.shadow ? '~' : '+'}${one.kind}`).join('');
+    // Who says something of a kind needs nobody who asks for it.
+    const bringing = having.length > 0 && kind.impliedBy === undefined ? [] : implying;
+    const along = bringing.map((one) => `${one.shadow ? '~' : '+'}${one.kind}`).join('');
     const key = `${kind.name}:${having.map(({ id }) => id).join(',')}${along}`;
     const known = this.#sections.get(key);
     if (known) return known;
-    const made = mergeSection(kind, having, implying);
+    const made = mergeSection(kind, having, bringing);
     this.#sections.put(key, made);
     return made;
   }
@@ -83,8 +85,10 @@ export class SettingsResolver {
     const kinds = [...this.#kinds.values()].filter((kind) => kind.side === side && !(ofGateway && kind.owners === 'services'));
     const alone = kinds.filter((kind) => kind.impliedBy === undefined);
     const alongside = kinds.filter((kind) => kind.impliedBy !== undefined);
+    // What policies say of kinds that ask for others, before anything is brought along.
+    const asking = new Map(kinds.filter(({ brings }) => brings !== undefined).map((kind) => [kind.name, this.section(kind, policies)]));
     for (const kind of [...alone, ...alongside]) {
-      const section = this.section(kind, policies, implyingAmong(kind, sections));
+      const section = this.section(kind, policies, implyingAmong(kind, kind.impliedBy === undefined ? asking : sections, this.#kinds));
       if (section.on) sections.set(kind.name, section);
       violations.push(...conflictsOf(kind, policies), ...contradictionsOf(section), ...this.#breaches(kind, section, policies, bounds));
     }

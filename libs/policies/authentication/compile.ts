@@ -3,7 +3,7 @@ import { asksWho } from '@remora/policy-kit/entry-match';
 import { compileEntryMatch } from '@remora/policy-kit/entry-match-schema';
 import { credentialKinds } from '@remora/policy-kit/request-identity';
 import { Authentication } from './gen/authentication.ts';
-import { authenticationDefaults, authenticationSchema, checkAmong, checkAuthentication, type EffectiveAuthentication } from './schema.ts';
+import { authenticationDefaults, authenticationSchema, checkAmong, checkAuthentication, requiredKinds, type EffectiveAuthentication } from './schema.ts';
 
 /** Who must show what: provider side, wherever credentials are looked for. */
 export const authenticationAuthoring: AuthoringKind = {
@@ -18,6 +18,7 @@ export const authenticationAuthoring: AuthoringKind = {
   consumers: true,
   check: checkAuthentication,
   checkAmong,
+  brings: requiredKinds,
   compile: (effective, inEffect = []) => {
     const message = toMessage(effective, inEffect);
     return { minFormat: message.exempt.some(({ match = {} }) => asksWho(match)) ? 2 : 1, body: Authentication.encode(message).finish() };

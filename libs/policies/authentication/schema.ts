@@ -58,6 +58,12 @@ function conditionsOf({ methods, paths, headers, callers }: AuthoredEntryMatch):
   return (methods?.length ?? 0) + (callers?.length ?? 0) + (paths?.length ?? 0) + Object.keys(headers ?? {}).length;
 }
 
+/** Kinds of credentials that are asked for by name. */
+export function requiredKinds(effective: JsonObject): readonly string[] {
+  const { require } = effective as unknown as EffectiveAuthentication;
+  return require === undefined ? [] : 'any' in require ? require.any : require.all;
+}
+
 /** What is required must be looked for; and who asks for authentication at one place must say by what. */
 export function checkAmong(effective: JsonObject, { inEffect, narrow }: BesideSection): Violation[] {
   const { require } = effective as unknown as EffectiveAuthentication;
@@ -69,8 +75,7 @@ export function checkAmong(effective: JsonObject, { inEffect, narrow }: BesideSe
     }];
   }
   const field = 'any' in require ? 'any' : 'all';
-  const wanted = 'any' in require ? require.any : require.all;
-  return wanted.flatMap((kind, at): Violation[] => (kind === 'mesh' || inEffect.includes(kind) ? [] : [{
+  return requiredKinds(effective).flatMap((kind, at): Violation[] => (kind === 'mesh' || inEffect.includes(kind) ? [] : [{
     pointer: `/require/${field}/${at}`, code: 'not-in-effect', message: `${kind} is required, and is not enforced here: nobody could ever show it`,
     expected: inEffect.length === 0 ? 'mesh' : `one of ${[...inEffect, 'mesh'].join(', ')}`,
   }]));
