@@ -37,6 +37,8 @@ function byHosts({ reason, destination, chain, held }: StoredRefusal): FailureCa
 
 function byBreaker({ reason, kind, pointer, policy, detail, held }: StoredRefusal): FailureCause | null {
   if (reason !== 'circuit-open') return null;
+  // Without a field: somebody opened it, and no policy did.
+  if (pointer === '') return { ...nobody, what: detail };
   const opened = held.find((state) => state.kind === 'circuitBreaker' && state.host === '') ?? null;
   if (opened === null) return { ...nobody, what: detail, kind, pointer, policy };
   return { ...ofTrouble(opened), what: `the breaker is ${opened.event === 'opened' ? 'open' : opened.event}`, ...(opened.policy === '' && { kind, pointer, policy }) };

@@ -86,7 +86,7 @@ export class SettingsResolver {
     const alone = kinds.filter((kind) => kind.impliedBy === undefined);
     const alongside = kinds.filter((kind) => kind.impliedBy !== undefined);
     // What policies say of kinds that ask for others, before anything is brought along.
-    const asking = new Map(kinds.filter(({ brings }) => brings !== undefined).map((kind) => [kind.name, this.section(kind, policies)]));
+    const asking = new Map(kinds.filter((kind) => kind.brings !== undefined).map((kind) => [kind.name, this.section(kind, policies)]));
     for (const kind of [...alone, ...alongside]) {
       const section = this.section(kind, policies, implyingAmong(kind, kind.impliedBy === undefined ? asking : sections, this.#kinds));
       if (section.on) sections.set(kind.name, section);
