@@ -91,7 +91,7 @@ function namedBy(text: string): readonly object[] {
   const there = new Set(keys.map(({ key }) => key));
   return [
     { kind: 'Mesh', name: 'mesh', stores: { redis: { address: '127.0.0.1:6379', allowPrivateAddresses: true } } },
-    ...[anyService, ...services].map((name) => ({ kind: 'Service', name, ports: { http: { port: 8080 } }, dependsOn: [...services].filter((other) => other !== name) })),
+    ...[anyService, ...services].map((name) => ({ kind: 'Service', name, ports: { http: { port: 8080 }, metrics: { port: 9090 } }, dependsOn: [...services].filter((other) => other !== name) })),
     ...[...gateways].map((name) => ({ kind: 'Gateway', name, listeners: { plain: { port: 8000 } } })),
     ...[...routes].map(([name, match]) => ({ kind: 'Route', name, match: { path: { prefix: `/${name}` } }, ...match })),
   ].filter(({ kind, name }) => !there.has(`${kind}/${name}`));
