@@ -105,6 +105,20 @@ describe('health checks', () => {
     expect(scene.health(1)).toBe(hostHealth.unhealthy);
   });
 
+  test('an answer that comes after an edit is judged by what was edited', async () => {
+    const scene = new Scene();
+    scene.has(one);
+    scene.checks({ unhealthyThreshold: 1 });
+    scene.problems.set('10.0.0.1:1', '500');
+    scene.held = Promise.withResolvers();
+    await scene.time.advance(600);
+    expect(scene.asked).toHaveLength(1);
+    scene.checks({ unhealthyThreshold: 1 }, { shadow: true });
+    scene.held.resolve();
+    await scene.time.advance(1);
+    expect([scene.health(1), scene.events]).toEqual([hostHealth.unchecked, ['healthCheck would-be-unhealthy 10.0.0.1:1 1 checks in a row failed: 500']]);
+  });
+
   test('hosts that come are asked, hosts that go are not; without the policy nothing is known', async () => {
     const scene = new Scene();
     scene.has(one);

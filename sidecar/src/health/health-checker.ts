@@ -119,9 +119,11 @@ export class HealthChecker {
     const { problem } = question === null ? { problem: `it has no port ${checks.settings.port}` } : await this.#deps.probe.ask(question);
     this.#asking--;
     this.#waiting.shift()?.();
-    if (!this.#isWatched(watched)) return;
-    this.#judge(watched, checks, problem);
-    const { intervalMs, jitter } = checks.settings;
+    // As it is now: an answer that comes after an edit is judged by what was edited.
+    const now = this.#checks.get(host.service);
+    if (now === undefined || !this.#isWatched(watched)) return;
+    this.#judge(watched, now, problem);
+    const { intervalMs, jitter } = now.settings;
     this.#arm(watched, intervalMs * (1 + jitter * (2 * this.#deps.random.next() - 1)));
   }
 
