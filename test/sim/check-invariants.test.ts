@@ -5,10 +5,10 @@ import { CheckInvariants, type CheckTerms } from './check-invariants.ts';
 const terms: CheckTerms = { mode: 'enforce', intervalMs: 1_000, jitter: 0.1, timeoutMs: 100, unhealthyThreshold: 2, healthyThreshold: 3 };
 
 /** Asked at once, then so many answers, a second apart; after each it is looked at. */
-function after(answers: string, healths: readonly HostHealth[], { ejected = false, more = {} as Partial<CheckTerms> } = {}): readonly string[] {
+function after(answers: string, healths: readonly HostHealth[], { ejected = false, more = {} }: { readonly ejected?: boolean; readonly more?: Partial<CheckTerms> } = {}): readonly string[] {
   const invariants = new CheckInvariants({ ...terms, ...more });
   invariants.came('a', 0);
-  [...answers].forEach((answer, i) => {
+  answers.split('').forEach((answer, i) => {
     invariants.answer('a', invariants.question('a', i * 1_000), answer === '+', i * 1_000);
     invariants.look('a', { health: healths[i] ?? hostHealth.unchecked, ejected }, i * 1_000);
   });

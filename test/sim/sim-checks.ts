@@ -135,7 +135,7 @@ export class SimChecks {
       if (!this.#known.has(name)) this.#invariants.came(name, nowMs);
       this.#known.set(name, host);
     }
-    for (const name of [...this.#known.keys()]) if (!there.has(name)) this.#known.delete(name);
+    for (const name of this.#known.keys()) if (!there.has(name)) this.#known.delete(name);
     this.#hosts.release(this.#hosts.takeLeaving());
   }
 
