@@ -7,7 +7,7 @@ export interface AtomicWords {
   store(at: number, value: number): void;
   /** Answers what was there; equal to `expected`: it is `value` now. */
   compareExchange(at: number, expected: number, value: number): number;
-  /** The same of two words as one number without sign: `at` is even; the upper half stands at `upperWord(at)`, the lower at `lowerWord(at)`. */
+  /** The same of two words as one number without sign: `at` is even; the lower half stands at `lowerWord(at)`, the upper one in the other of the two. */
   loadPair(at: number): bigint;
   compareExchangePair(at: number, expected: bigint, value: bigint): bigint;
   /** Answers what was there. */
@@ -59,8 +59,4 @@ const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 /** Where the lower half of the pair at `at` stands. */
 export function lowerWord(at: number): number {
   return littleEndian ? at : at + 1;
-}
-
-export function upperWord(at: number): number {
-  return littleEndian ? at + 1 : at;
 }

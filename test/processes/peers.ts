@@ -5,14 +5,6 @@ import { freePort } from '@remora/testing/free-port';
 import { programPath } from '@remora/testing/requirement';
 import { startPinned, untilListening } from './child.ts';
 
-/** A proxy in front of the backend, ready to be loaded. */
-export interface RunningProxy {
-  readonly name: string;
-  readonly url: string;
-  readonly process: ChildProcess;
-  readonly stop: () => Promise<void>;
-}
-
 function fill(file: string, values: Readonly<Record<string, string | number>>, target: string): void {
   let text = readFileSync(path.join(import.meta.dirname, 'peers', file), 'utf8');
   for (const [key, value] of Object.entries(values)) text = text.replaceAll(`"@${key}@"`, String(value)).replaceAll(`@${key}@`, String(value));

@@ -70,7 +70,6 @@ export class ApiTokens {
   readonly #clock: Clock;
   readonly #tokens = new Map<string, Token>();
   readonly #uses = new Map<string, Use>();
-  readonly #changed = new Set<() => void>();
 
   constructor(deps: { readonly store: Records; readonly clock: Clock }) {
     this.#store = deps.store;
@@ -120,14 +119,7 @@ export class ApiTokens {
     token.revokedMs ??= this.#clock.wallMs();
     this.#keep(token);
     this.#store.flushRecords();
-    for (const listener of this.#changed) listener();
     return this.#statusOf(token);
-  }
-
-  /** Told when a token was revoked. */
-  onRevoked(listener: () => void): () => void {
-    this.#changed.add(listener);
-    return () => this.#changed.delete(listener);
   }
 
   /** Whether a secret is right; takes as long for ids that nobody has. What is wrong with a token is known only to who has its secret. */

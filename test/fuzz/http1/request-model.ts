@@ -39,8 +39,3 @@ export function serializeRequest({ method, target, version, fields, body, space 
       return `${text}\r\n`;
   }
 }
-
-/** The body without its framing. */
-export function bodyOf({ body }: RequestModel): string {
-  return body.kind === 'none' ? '' : body.kind === 'length' ? body.bytes : body.chunks.map(({ bytes }) => bytes).join('');
-}
