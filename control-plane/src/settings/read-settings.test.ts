@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { expectGolden } from '@remora/testing/golden';
 import { describe, expect, test } from 'vitest';
 import { readSettings } from './read-settings.ts';
-import { settingTable, settingsHelp, settingsPage } from './table.ts';
+import { environmentName, settingTable, settingsHelp, settingsPage } from './table.ts';
 
 const noFile = (path: string): string => {
   throw new Error(`ENOENT: no such file or directory, open '${path}'`);
@@ -84,7 +84,7 @@ describe('settings of the control plane', () => {
 
   test('help and page name every setting; names are used once', () => {
     expect(new Set(settingTable.map(({ name }) => name)).size).toBe(settingTable.length);
-    for (const { name } of settingTable) expect(settingsHelp()).toContain(`--${name} `);
+    for (const { name, environmentOnly } of settingTable) expect(settingsHelp()).toContain(environmentOnly ? `  ${environmentName(name)} (environment only)` : `  --${name} `);
     expectGolden(join(import.meta.dirname, '../../../docs/settings-control-plane.md'), settingsPage());
   });
 

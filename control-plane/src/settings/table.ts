@@ -112,7 +112,7 @@ export function environmentName(name: string): string {
 
 /** Text of `remora control-plane --help`. */
 export function settingsHelp(): string {
-  const rows = settingTable.map(({ name, placeholder, help, defaultText, environmentOnly }) => `  ${environmentOnly ? `${environmentName(name)} (not --${name} )` : `--${name} ${placeholder}`}\n        ${help}${defaultText === '' ? '' : ` [${defaultText}]`}`);
+  const rows = settingTable.map(({ name, placeholder, help, defaultText, environmentOnly }) => `  ${environmentOnly ? `${environmentName(name)} (environment only)` : `--${name} ${placeholder}`}\n        ${help}${defaultText === '' ? '' : ` [${defaultText}]`}`);
   return [
     'Usage: remora control-plane [settings]',
     '       remora control-plane backup --data-dir DIR --to FILE',
