@@ -36,7 +36,7 @@ describe('invariants of active checks', () => {
     invariants.change({ ...terms, mode: 'off' }, 0);
     invariants.look('a', { health: healthy, ejected: false }, 0);
     invariants.question('a', 10);
-    expect(invariants.violations).toEqual(['a is healthy, and nobody checks it', 'a is asked, and nobody is to be checked']);
+    expect(invariants.violations).toEqual(['a is healthy, and has answered nothing yet', 'a is healthy, and nobody checks it', 'a is asked, and nobody is to be checked']);
   });
 
   test('who is asked, and when', () => {
@@ -52,6 +52,13 @@ describe('invariants of active checks', () => {
     expect(invariants.violations).toEqual([
       'b is asked, and is not there', 'a was not asked for 560 ms; at the latest it should be after 500', 'a is asked while it is being asked', 'a is asked 880 ms after its answer, and at the soonest it may be after 900',
     ]);
+  });
+
+  test('a host that has just come is nothing yet', () => {
+    const invariants = new CheckInvariants(terms);
+    invariants.came('a', 0);
+    invariants.look('a', { health: unhealthy, ejected: false }, 0);
+    expect(invariants.violations).toContain('a is unhealthy, and has answered nothing yet');
   });
 
   test('an answer to a question of before a break counts for nothing', () => {

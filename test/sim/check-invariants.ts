@@ -115,6 +115,7 @@ export class CheckInvariants {
       if (mode === 'enforce') this.#violate(`${host} was ${nameOf(before)} and is forgotten, though it is checked`);
       return;
     }
+    if (seen.answers === 0) this.#violate(`${host} is ${nameOf(health)}, and has answered nothing yet`);
     // What was found in shadow counts as soon as checks are enforced.
     if (health === hostHealth.unhealthy && (seen.good || seen.inARow < unhealthyThreshold) && before !== hostHealth.unchecked) this.#violate(`${host} is unhealthy after ${seen.good ? 'a good answer' : `${seen.inARow} failures`}; it takes ${unhealthyThreshold}`);
     if (health === hostHealth.healthy && before === hostHealth.unhealthy) {
