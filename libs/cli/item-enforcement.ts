@@ -1,12 +1,11 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import type { ItemEnforcementAnswer } from './api-shapes.ts';
+import { enforcementExitCode, itemEnforcementText } from './enforcement-text.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { ExitCode } from './exit-codes.ts';
 import { whileWaiting } from './progress.ts';
-import { refusalLines } from './refusal-text.ts';
 import type { Session } from './session.ts';
-import type { Style } from './style.ts';
 import { answerSlackMs, waitOption } from './write-options.ts';
 
 /** Options of commands that change what is in no revision. */
@@ -28,22 +27,5 @@ export async function untilEnforced(session: Session, { wait, timeout }: ItemWai
   const question = { method: 'GET', path: `/v1/enforcement/${of}`, query: { timeout: `${timeout}ms` }, timeoutMs: timeout + answerSlackMs } as const;
   const enforcement = await whileWaiting(session, async () => (await session.api.call(question)).body as ItemEnforcementAnswer);
   session.remark(itemEnforcementText(enforcement, session.errStyle));
-  return enforcement.counts.refused > 0 || enforcement.counts.pending > 0 ? exitCodes.notEnforced : exitCodes.ok;
+  return enforcementExitCode(enforcement);
 }
-
-/** Sidecars named for a person; `GET /v1/enforcement/…` names all. */
-const namesMax = 50;
-
-/** `enforced by 5 of 6 in 12 ms (1 offline)`; then a line for every sidecar that does not enforce it. */
-export function itemEnforcementText({ counts, sidecars, elapsedMs }: ItemEnforcementAnswer, style: Style): string {
-  if (counts.total === 0) return 'no sidecar needs it\n';
-  const rest = (['refused', 'pending', 'offline'] as const).filter((outcome) => counts[outcome] > 0).map((outcome) => `${counts[outcome]} ${outcome}`);
-  const line = `enforced by ${counts.applied} of ${counts.total}${elapsedMs > 0 ? ` in ${Math.round(elapsedMs)} ms` : ''}${rest.length === 0 ? '' : ` (${rest.join(', ')})`}`;
-  const paint = counts.refused > 0 ? style.bad : counts.applied === counts.total ? style.good : style.warn;
-  const others = sidecars.filter(({ outcome }) => outcome !== 'applied');
-  const lines = others.slice(0, namesMax).map((one) => `  ${style.name(one.nodeId)} (${one.subject}) ${one.refusal === null ? `${meanings[one.outcome]}\n` : refusalLines(one.refusal, style)}`);
-  const more = counts.total - counts.applied - lines.length;
-  return `${paint(line)}\n${lines.join('')}${more > 0 ? style.faint(`  and ${more} more\n`) : ''}`;
-}
-
-const meanings = { applied: 'applied', refused: 'refused', pending: 'pending', offline: 'offline: if it runs, it goes on with what it had' } as const;

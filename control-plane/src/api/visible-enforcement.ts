@@ -1,11 +1,17 @@
 import type { Access } from '../operators/access.ts';
-import type { Enforcement } from '../push/push-hub.ts';
+import type { EnforcementCounts, EnforcementOf } from '../push/push-hub.ts';
 
-/** Who enforces a revision, as far as the sidecars are in the scope. Counts are of these alone. */
-export function visibleEnforcement(access: Access, enforcement: Enforcement): Enforcement {
+/** Of a revision, or of what is in none. */
+interface Enforced {
+  readonly counts: Partial<EnforcementCounts>;
+  readonly sidecars: readonly EnforcementOf[];
+}
+
+/** Who enforces it, as far as the sidecars are in the scope. Counts are of these alone. */
+export function visibleEnforcement<Shown extends Enforced>(access: Access, enforcement: Shown): Shown {
   if (access.seesAll) return enforcement;
   const sidecars = enforcement.sidecars.filter(({ subject }) => access.sees(subject));
-  const counts = { total: sidecars.length, applied: 0, pending: 0, refused: 0, offline: 0, superseded: 0 };
-  for (const { outcome } of sidecars) counts[outcome] += 1;
+  const counts: Record<string, number> = { ...Object.fromEntries(Object.keys(enforcement.counts).map((name) => [name, 0])), total: sidecars.length };
+  for (const { outcome } of sidecars) counts[outcome] = (counts[outcome] ?? 0) + 1;
   return { ...enforcement, sidecars, counts };
 }

@@ -1,11 +1,10 @@
 import { z } from 'zod';
-import type { Access } from '../../operators/access.ts';
-import type { ItemEnforcement } from '../../push/push-hub.ts';
 import { apiRoute } from '../api-route.ts';
 import type { ApiRoute } from '../api-route.ts';
 import type { ApiPorts } from '../api-ports.ts';
 import { durationParameter } from '../parameters.ts';
 import { itemEnforcementShape, itemNames } from '../shapes/item-enforcement-shape.ts';
+import { visibleEnforcement } from '../visible-enforcement.ts';
 
 /** Sidecars named in one answer; more are counted only. */
 const sidecarsMax = 1_000;
@@ -23,17 +22,8 @@ export function itemEnforcementRoute(ports: ApiPorts): ApiRoute {
     query: z.object({ timeout: durationParameter({ ms: 600_000, text: '10m' }).default(0).describe('How long to wait, e.g. `10s`; 0: not at all') }),
     answers: { 200: { description: 'Who does, and who does not', schema: itemEnforcementShape } },
     async handle({ params: { of }, query: { timeout }, access }) {
-      const { done, elapsedMs, counts, sidecars } = visible(access, await ports.hub.waitItems(kinds[of], timeout));
-      return { status: 200, body: { of, done, elapsedMs, counts, sidecars: sidecars.slice(0, sidecarsMax) } };
+      const { elapsedMs, counts, sidecars } = visibleEnforcement(access, await ports.hub.waitItems(kinds[of], timeout));
+      return { status: 200, body: { of, done: counts.pending === 0, elapsedMs, counts, sidecars: sidecars.slice(0, sidecarsMax) } };
     },
   });
-}
-
-/** As far as the sidecars are in the scope. Counts are of these alone. */
-function visible(access: Access, enforcement: ItemEnforcement): ItemEnforcement {
-  if (access.seesAll) return enforcement;
-  const sidecars = enforcement.sidecars.filter(({ subject }) => access.sees(subject));
-  const counts = { total: sidecars.length, applied: 0, pending: 0, refused: 0, offline: 0, superseded: 0 };
-  for (const { outcome } of sidecars) counts[outcome] += 1;
-  return { ...enforcement, sidecars, counts, done: counts.pending === 0 };
 }
