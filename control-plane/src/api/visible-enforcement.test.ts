@@ -1,10 +1,9 @@
 import { expect, test } from 'vitest';
-import type { Access } from '../operators/access.ts';
 import type { EnforcementOf } from '../push/push-hub.ts';
 import { visibleEnforcement } from './visible-enforcement.ts';
 
 const one = (nodeId: string, subject: EnforcementOf['subject'], outcome: EnforcementOf['outcome']): EnforcementOf => ({ nodeId, subject, outcome, elapsedMs: 0, refusal: null });
-const ofOrders = { seesAll: false, sees: (subject: string) => subject === 'service/orders' } as Access;
+const ofOrders = { seesAll: false, sees: (subject: string): boolean => subject === 'service/orders' };
 
 test('a scope sees its own sidecars, counted by the same names as for everybody', () => {
   const sidecars = [one('web-1', 'service/web', 'pending'), one('orders-1', 'service/orders', 'offline'), one('orders-2', 'service/orders', 'applied')];

@@ -8,7 +8,7 @@ interface Enforced {
 }
 
 /** Who enforces it, as far as the sidecars are in the scope. Counts are of these alone. */
-export function visibleEnforcement<Shown extends Enforced>(access: Access, enforcement: Shown): Shown {
+export function visibleEnforcement<Shown extends Enforced>(access: Pick<Access, 'seesAll' | 'sees'>, enforcement: Shown): Shown {
   if (access.seesAll) return enforcement;
   const sidecars = enforcement.sidecars.filter(({ subject }) => access.sees(subject));
   const counts: Record<string, number> = { ...Object.fromEntries(Object.keys(enforcement.counts).map((name) => [name, 0])), total: sidecars.length };
